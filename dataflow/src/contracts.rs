@@ -1,0 +1,71 @@
+//! The traits between the stages. Async only at the two ends; what lies between is plain functions on batches.
+
+use arrow::array::{ArrayRef, RecordBatch};
+use async_trait::async_trait;
+
+use crate::batch_builder::BatchBuilder;
+use crate::chunk::Chunk;
+use crate::dead_letter::DeadLetters;
+use crate::identity::{PartitionId, Positions};
+
+/// What a source says next.
+#[derive(Debug)]
+pub enum SourceEvent {
+    /// Records of one partition.
+    Chunk(Chunk),
+    /// Everything the partition holds so far was delivered. Chunks may follow later.
+    CaughtUp(PartitionId),
+    /// All partitions are read to their end and none will grow; said once, at the end of a bounded input.
+    EndOfInput,
+}
+
+/// Why a source could not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("{source_name}: {what}")]
+pub struct SourceError {
+    /// The source's name in the configuration.
+    pub source_name: String,
+    /// What could not be done, with the place.
+    pub what: String,
+    /// True if trying again may help.
+    pub transient: bool,
+    /// The cause.
+    #[source]
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Where records come from: replayable by position.
+#[async_trait]
+pub trait Source: Send {
+    /// All partitions, in order. A position that [`Source::seek`] does not name is the partition's beginning.
+    fn partitions(&self) -> Vec<PartitionId>;
+
+    /// Continues each named partition at its position. Called once, before the first [`Source::next_event`].
+    async fn seek(&mut self, positions: &Positions) -> Result<(), SourceError>;
+
+    /// The next chunk, in offset order within a partition. Never yields an offset below the sought position twice.
+    /// Cancel safe: a dropped call loses no record.
+    async fn next_event(&mut self) -> Result<SourceEvent, SourceError>;
+
+    /// Says that everything below the positions is committed. A hint: correctness never rests on it.
+    async fn acknowledge(&mut self, positions: &Positions) -> Result<(), SourceError>;
+}
+
+/// Turns records into rows. Bad data is a value, never an error.
+pub trait Decoder: Send {
+    /// Appends each record of the chunk as one or more rows, or as one dead letter. Balances:
+    /// every record ends in at least one row or in exactly one dead letter, never in both.
+    fn decode(&mut self, chunk: &Chunk, rows: &mut BatchBuilder, dead: &mut DeadLetters);
+}
+
+/// Adds columns to a batch from versioned tables; never drops, alters or reorders a row.
+pub trait Enricher: Send {
+    /// Names of the columns it fills; they are columns of every event table.
+    fn columns(&self) -> &[&'static str];
+
+    /// One array for each name of [`Enricher::columns`], of the column's type, as long as the batch.
+    fn enrich(&mut self, rows: &RecordBatch) -> Vec<ArrayRef>;
+
+    /// The version of the table it reads, for the ledger entry and for alerts.
+    fn version(&self) -> &str;
+}
