@@ -290,3 +290,6 @@ impl Targets {
         if self.raw_data == RawData::Always { Some(doc.source_text(at)) } else { None }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -265,8 +265,6 @@ impl<'r, 'v> Row<'r, 'v> {
                 self.text(target, text)
             }
             Convert::Country | Convert::Json => Set::No,
-            Convert::One => self.list(target, std::iter::once(text)),
-            Convert::List => self.list(target, text.split(',').map(str::trim).filter(|t| !t.is_empty())),
             Convert::IpList => self.ip_list(target, text),
         }
     }
@@ -301,13 +299,6 @@ impl<'r, 'v> Row<'r, 'v> {
                 set
             }
         }
-    }
-
-    fn list<'t>(&mut self, target: &Target, items: impl Iterator<Item = &'t str>) -> Set {
-        for item in items {
-            self.builder.push_str(target.leaf, item);
-        }
-        Set::Done
     }
 
     fn ip_list(&mut self, target: &Target, text: &str) -> Set {

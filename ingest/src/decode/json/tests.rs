@@ -157,6 +157,8 @@ fn json_value() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
+    #![proptest_config(crate::decode::tests::cases(200))]
+
     #[test]
     fn any_document_is_walked_whole(value in prop::collection::btree_map("\\PC{0,6}", json_value(), 0..6), pretty: bool) {
         let value = serde_json::Value::Object(value.into_iter().collect());
