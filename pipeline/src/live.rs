@@ -22,7 +22,8 @@ impl Drop for LiveLine {
 /// Starts the line; `total` is how many events will come, if that is known.
 pub(crate) fn start(telemetry: Telemetry, flight: Flight, total: Option<u64>) -> LiveLine {
     let terminal = std::io::stderr().is_terminal();
-    LiveLine(tokio::spawn(async move {
+    #[expect(clippy::disallowed_methods, reason = "aborted when the line is dropped; holds nothing that could be lost")]
+    let task = tokio::spawn(async move {
         let bar = terminal.then(|| bar(total));
         let mut ticks = tokio::time::interval(Duration::from_millis(if terminal { 500 } else { 10_000 }));
         let mut last = (clock::instant(), 0);
@@ -41,7 +42,8 @@ pub(crate) fn start(telemetry: Telemetry, flight: Flight, total: Option<u64>) ->
                 None => eprintln!("{} events, {text}", grouped(received)),
             }
         }
-    }))
+    });
+    LiveLine(task)
 }
 
 fn bar(total: Option<u64>) -> ProgressBar {

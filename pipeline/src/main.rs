@@ -1,5 +1,8 @@
 //! `palisade`: firewall, VPN and cloud logs to open tables and real-time detections.
 //!
+//! **Data in:** a configuration, and the records of its sources. **Data out:** ledger entries, Iceberg tables, metrics, and
+//! for people the output of the commands. Absent on purpose: formats, windows and the commit protocol, which are the crates'.
+//!
 //! `topology.rs` wires the whole path on one screen. `commands/` holds one module a command; `config/` what a user may
 //! say; `shard.rs`, `merge.rs` and `committer.rs` are the stages; nobody depends on this crate.
 

@@ -52,6 +52,7 @@ pub(crate) struct Closed;
 
 /// A queue that holds at most `max_rows` and `max_bytes`; a single larger item waits for an empty queue and passes alone.
 pub(crate) fn bounded<T: Weigh>(max_rows: usize, max_bytes: usize, gauges: QueueGauges) -> (Sender<T>, Receiver<T>) {
+    #[expect(clippy::disallowed_methods, reason = "the bound is the two semaphores: an item holds its room")]
     let (tx, rx) = mpsc::unbounded_channel();
     let semaphore = |n: usize| Arc::new(Semaphore::new(n.min(Semaphore::MAX_PERMITS)));
     // Permits of bytes are counted in KiB, so that a u32 spans terabytes.

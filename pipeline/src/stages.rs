@@ -53,6 +53,7 @@ impl Stages {
         work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) -> tokio::task::JoinHandle<anyhow::Result<()>> {
         let failed = self.failed.clone();
+        #[expect(clippy::disallowed_methods, reason = "joined by the caller, and its failure stops the path")]
         tokio::spawn(async move {
             let mut guard = FailGuard { failed, done: false };
             let result = work.await;

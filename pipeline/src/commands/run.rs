@@ -82,6 +82,7 @@ fn print(summary: &RunSummary, output: Output) -> anyhow::Result<()> {
 pub(crate) fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (tx, rx) = watch::channel(false);
+    #[expect(clippy::disallowed_methods, reason = "waits for a signal until the process ends")]
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -42,6 +42,7 @@ pub(crate) async fn serve(listen: SocketAddr, telemetry: Telemetry, health: Heal
         .route("/health/live", get(|| async { "ok\n" }))
         .route("/health/ready", get(ready))
         .with_state((telemetry, health));
+    #[expect(clippy::disallowed_methods, reason = "serves until the process ends; holds nothing that could be lost")]
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(address)
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::kit::{output, palisade, python, root, run_to_end, stdout, with_input};
+use crate::house::root;
+use crate::kit::{output, palisade, python, run_to_end, stdout, with_input};
 
 /// The folder of real lines, which the project does not carry. Where tests are said to run in CI it must be there.
 fn corpus() -> Option<PathBuf> {

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use serde_json::Value;
 
-use crate::kit::{fleet, fleet_config, palisade, run_to_end, sql, stdout};
+use crate::kit::{fleet, fleet_config, on_thread, palisade, run_to_end, sql, stdout};
 
 const SIGKILL: i32 = 9;
 
@@ -31,9 +31,9 @@ impl Calm {
         let warehouse = dir.path().join("calm");
         let config = fleet_config(dir.path(), &logs, &warehouse);
         let trace = dir.path().join("calm.steps");
-        let started = std::time::Instant::now();
-        stdout(run(&config).env("PALISADE_STEP_TRACE", &trace));
-        let seconds = started.elapsed().as_secs_f64();
+        let summary: Value =
+            serde_json::from_str(&stdout(run(&config).env("PALISADE_STEP_TRACE", &trace))).expect("a JSON summary");
+        let seconds = summary["seconds"].as_f64().expect("a number");
         let steps = counts(&trace);
         let calm = Self { alerts: alerts(&warehouse), dir, logs, steps, seconds };
         assert!(!calm.alerts.is_empty(), "the fleet's attacks alert");
@@ -121,8 +121,8 @@ impl Dice {
 /// Ends the child at `after`, unless it ends before.
 fn kill_after(mut child: Child, after: Duration) -> ExitStatus {
     let pid = rustix::process::Pid::from_child(&child);
-    let (done, wait) = mpsc::channel::<()>();
-    let killer = std::thread::spawn(move || {
+    let (done, wait) = mpsc::sync_channel::<()>(1);
+    let killer = on_thread(move || {
         // The channel closes when the child ended by itself.
         if wait.recv_timeout(after) == Err(mpsc::RecvTimeoutError::Timeout) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::kit::{fleet, fleet_config, number, python, root, run_to_end, stdout};
+use crate::house::root;
+use crate::kit::{fleet, fleet_config, number, python, run_to_end, stdout};
 
 #[test]
 fn pyiceberg_and_palisade_sql_agree() {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 
@@ -41,10 +42,16 @@ pub(crate) fn with_input(command: &mut Command, input: &[u8]) -> Output {
     let mut child = child.unwrap_or_else(|e| panic!("{command:?} does not start: {e}"));
     let mut stdin = child.stdin.take().expect("piped");
     let input = input.to_vec();
-    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    // From a thread: the command prints while it reads. It may end before it has read all, which is its right.
+    let writer = on_thread(move || stdin.write_all(&input));
     let out = child.wait_with_output().expect("a child that was started");
-    let _ = writer.join();
+    let _ = writer.join().expect("no panic");
     out
+}
+
+/// A thread of a test.
+pub(crate) fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    std::thread::Builder::new().name("test-helper".to_owned()).spawn(work).expect("a thread starts")
 }
 
 /// Rows of a query over a warehouse.
@@ -89,21 +96,8 @@ pub(crate) fn run_to_end(config: &Path) -> Value {
 }
 
 /// Python with the packages that the readers of other projects need.
-///
-/// # Panics
-/// If there is none: these tests are not skipped.
 pub(crate) fn python() -> Command {
-    let cached = || {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-        cache.map(|c| c.join("palisade/venv/bin/python"))
-    };
-    let path = std::env::var_os("PALISADE_PYTHON").map(PathBuf::from).or_else(cached);
-    let path = path.filter(|p| p.exists());
-    Command::new(path.expect("Python with pyiceberg and ocsf-json-schema is missing: run .ci/setup"))
-}
-
-/// The project's root folder.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("pipeline lies in the workspace").to_owned()
+    let mut command = Command::new(crate::house::python::python());
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }

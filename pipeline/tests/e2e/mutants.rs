@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::crash::{Calm, run};
-use crate::kit::{binary, root, stdout};
+use crate::house::root;
+use crate::kit::{binary, stdout};
 
 /// The binary with the feature `mutants`. Cargo builds it where the plain one stands, so the plain one is put back.
 fn mutant_binary() -> PathBuf {

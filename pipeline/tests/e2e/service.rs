@@ -6,7 +6,8 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::kit::{number, palisade, root};
+use crate::house::root;
+use crate::kit::{number, on_thread, palisade};
 
 /// The body of a GET, and the status line.
 fn get(address: &str, path: &str) -> (String, String) {
@@ -27,7 +28,7 @@ fn start(config: &std::path::Path) -> (Child, String) {
     let line = lines.find(|l| l.starts_with("metrics: http://")).expect("it says where");
     let address = line.trim_start_matches("metrics: http://").trim_end_matches("/metrics").to_owned();
     lines.find(|l| l.contains("the worker is ready")).expect("it says when");
-    std::thread::spawn(move || lines.for_each(drop));
+    on_thread(move || lines.for_each(drop));
     (child, address)
 }
 
