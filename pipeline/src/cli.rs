@@ -145,11 +145,29 @@ pub(crate) struct WriteArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// How files are compressed: none, gzip or zstd.
-    #[arg(long, default_value = "none", requires = "out")]
-    pub(crate) compression: loadgen::Compression,
+    #[arg(long, value_enum, default_value_t = Compression::None, requires = "out")]
+    pub(crate) compression: Compression,
     /// Files a partition.
     #[arg(long, default_value_t = 1, requires = "out")]
     pub(crate) files: u32,
+}
+
+/// How files are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl From<Compression> for loadgen::Compression {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => loadgen::Compression::None,
+            Compression::Gzip => loadgen::Compression::Gzip,
+            Compression::Zstd => loadgen::Compression::Zstd,
+        }
+    }
 }
 
 /// `90s`, `5m`, `1h 30m`.

@@ -33,28 +33,34 @@ impl Committer {
                 },
                 stopped = stop.wait_for(|s| *s) => {
                     drop(stopped);
-                    return Ok(self.commit().await?);
+                            let report = self.tables.settle().await?;
+                    self.note(&report);
+                    return Ok(());
                 }
             }
         }
     }
 
     async fn commit(&self) -> Result<(), sinks::Error> {
-        let report = self.tables.commit_pending().await?;
-        self.note(&report);
-        Ok(())
+        loop {
+            let report = self.tables.commit_pending().await?;
+            self.note(&report);
+            if !report.more {
+                return Ok(());
+            }
+        }
     }
 
     fn note(&self, report: &CommitReport) {
-        for table in &report.tables {
-            let name = table.table.name();
-            self.telemetry.table_commits.with_label_values(&[name, "committed"]).inc();
-            self.telemetry.committed.with_label_values(&[name]).inc_by(table.rows);
-            self.telemetry.table_commit_duration.with_label_values(&[name]).observe(table.took.as_secs_f64());
-        }
         let now = clock::now_us();
-        for (partition, range) in &report.queryable {
-            self.flight.arrive(partition, range.start, now);
+        for commit in &report.commits {
+            let name = commit.table.name();
+            self.telemetry.table_commits.with_label_values(&[name, "committed"]).inc();
+            self.telemetry.committed.with_label_values(&[name]).inc_by(commit.rows);
+            self.telemetry.table_commit_duration.with_label_values(&[name]).observe(commit.took.as_secs_f64());
+            for entry in &commit.entries {
+                self.flight.arrive(&entry.partition, entry.start, now);
+            }
         }
     }
 }

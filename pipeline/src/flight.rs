@@ -1,6 +1,7 @@
 //! Events between receipt and being queryable: what the latency of each event is made of.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dataflow::{Latency, PartitionId};
@@ -42,7 +43,8 @@ pub(crate) struct Flight {
 
 #[derive(Default)]
 struct Shared {
-    open: HashMap<(PartitionId, i64), Received>,
+    /// With the tables that have yet to take the range in.
+    open: HashMap<(PartitionId, i64), (Received, usize)>,
     queryable: Latency,
     alerts: Latency,
 }
@@ -56,15 +58,22 @@ impl Flight {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The range that starts at `start` has its ledger entry.
-    pub(crate) fn depart(&self, partition: &PartitionId, start: i64, received: Received) {
-        self.lock().open.insert((partition.clone(), start), received);
+    /// The range that starts at `start` is about to get its ledger entry, with rows for so many tables.
+    pub(crate) fn depart(&self, partition: &PartitionId, start: i64, received: Received, tables: usize) {
+        if tables > 0 {
+            self.lock().open.insert((partition.clone(), start), (received, tables));
+        }
     }
 
-    /// The range's rows became queryable at `now_us`.
+    /// One table took the range in at `now_us`; after the last one all of its rows are queryable.
     pub(crate) fn arrive(&self, partition: &PartitionId, start: i64, now_us: i64) {
         let mut shared = self.lock();
-        let Some(received) = shared.open.remove(&(partition.clone(), start)) else { return };
+        let Entry::Occupied(mut open) = shared.open.entry((partition.clone(), start)) else { return };
+        open.get_mut().1 -= 1;
+        if open.get().1 > 0 {
+            return;
+        }
+        let (received, _) = open.remove();
         for (ms, events) in &received.counts {
             let took_us = now_us - ms * 1000;
             shared.queryable.record(took_us, *events);
@@ -103,7 +112,9 @@ mod tests {
         received.note(1_000_500, 1);
         received.note(2_000_000, 1);
         assert_eq!((received.min_us, received.max_us, received.events()), (Some(1_000_000), Some(2_000_000), 101));
-        flight.depart(&partition, 0, received);
+        flight.depart(&partition, 0, received, 2);
+        flight.arrive(&partition, 0, 2_500_000);
+        assert_eq!(flight.latencies().0.count(), 0, "one table of two");
         flight.arrive(&partition, 0, 3_000_000);
         flight.arrive(&partition, 0, 9_000_000); // a second commit of the same range changes nothing
         let (queryable, _) = flight.latencies();

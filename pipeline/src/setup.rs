@@ -86,9 +86,10 @@ struct Began {
 
 async fn generator_source(generator: &GeneratorConfig, warehouse: &Warehouse) -> anyhow::Result<GeneratorSource> {
     let fleet = Fleet::new(generator.fleet.clone())?;
-    let name = format!("generator-{}", fleet.incarnation());
+    let name = fleet.partitions().first().map(|p| format!("generator-{}", p.incarnation)).unwrap_or_default();
     let began = serde_json::to_vec(&Began { at_us: clock::now_us() })?;
     let began: Began = serde_json::from_slice(&warehouse.remember(&name, began.into()).await?)?;
-    let pace = Pace::Open { start_wall_us: began.at_us, duration: generator.duration };
+    let wall_span_us = i64::try_from(generator.duration.as_micros())?;
+    let pace = Pace::Open { start_wall_us: began.at_us, wall_span_us };
     Ok(GeneratorSource::new(Arc::new(fleet), pace, clock::now_us))
 }

@@ -185,9 +185,11 @@ impl OpenPartition {
     fn new(context: &ShardContext, id: &PartitionId, resume: &Resume) -> anyhow::Result<Self> {
         let now = clock::instant();
         let disorder = i64::try_from(context.config.worker.disorder.as_micros())?;
+        let mut stage = SourceStage::new(&context.rules, id.clone(), disorder, resume.watermarks.get(id).copied());
+        stage.set_versions(&versions(&context.rules, &context.enrich));
         let start = resume.positions.get(id).copied().unwrap_or(0);
         Ok(Self {
-            stage: SourceStage::new(&context.rules, id.clone(), disorder, resume.watermarks.get(id).copied())?,
+            stage,
             id: id.clone(),
             start,
             next: start,
@@ -286,6 +288,9 @@ impl OpenPartition {
         entry.watermark = self.stage.watermark();
         (entry.received_min, entry.received_max) = (self.received.min_us, self.received.max_us);
         entry.versions = versions(&context.rules, &context.enrich);
+        // Before the entry exists: the committer may take it in at once.
+        let tables = entry.tables.len();
+        context.flight.depart(&self.id, range.start, std::mem::take(&mut self.received), tables);
         self.create_entry(&entry, context)?;
         self.hand_over(range, source, &entry, context)
     }
@@ -329,7 +334,6 @@ impl OpenPartition {
         if let Some(alerts) = &source.alerts {
             crate::alerts::announce(alerts, now, None, context);
         }
-        context.flight.depart(&self.id, range.start, std::mem::take(&mut self.received));
         let merged = ToMerge::Range {
             partition: self.id.clone(),
             range,

@@ -100,8 +100,8 @@ impl ScoreSummary {
             extra: account.extra,
             doubled: account.doubled,
             altered: account.altered,
-            attacks_planted: score.planted,
-            attacks_detected: score.detected,
+            attacks_planted: score.planted as u64,
+            attacks_detected: score.detected as u64,
             false_alerts: score.false_alerts.len() as u64,
             rules: score.rules.iter().map(RuleScore::from).collect(),
         }
@@ -131,6 +131,18 @@ pub(crate) struct RuleScore {
     pub(crate) detected: u64,
     pub(crate) near_misses: u64,
     pub(crate) false_alerts: u64,
+}
+
+impl From<&loadgen::RuleScore> for RuleScore {
+    fn from(score: &loadgen::RuleScore) -> Self {
+        Self {
+            rule: score.rule.clone(),
+            planted: score.planted as u64,
+            detected: score.detected as u64,
+            near_misses: score.near_misses as u64,
+            false_alerts: score.false_alerts as u64,
+        }
+    }
 }
 
 /// `1234567` -> `1,234,567`.

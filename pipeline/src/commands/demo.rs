@@ -112,6 +112,7 @@ async fn score(
     fleet.write_truth(&truth).context("the fleet's own log")?;
     let session = warehouse_sql::session(warehouse).await?;
     let account = account::account(&session, &truth.join("truth.parquet"), Identity::Generator).await?;
+    let alerts = account::alerts(&session, &*setup::rules(config)?).await?;
     if account.unaccounted() > 0 {
         eprintln!("unaccounted: {account:?}");
     }
@@ -124,9 +125,9 @@ async fn score(
         events_committed: account.rows,
         dead_letters: account.dead_letters,
         unaccounted: account.unaccounted(),
-        attacks_planted: score.planted,
-        attacks_detected: score.detected,
-        near_misses_planted: score.near_misses,
+        attacks_planted: score.planted as u64,
+        attacks_detected: score.detected as u64,
+        near_misses_planted: score.near_misses as u64,
         false_alerts: score.false_alerts.len() as u64,
         rules: score.rules.iter().map(RuleScore::from).collect(),
         seconds,

@@ -30,15 +30,15 @@ fn write(args: &WriteArgs) -> anyhow::Result<ExitCode> {
     let fleet = Fleet::new(FleetConfig { seed: args.seed, events: args.events, span_us, ..FleetConfig::default() })?;
     match &args.out {
         Some(dir) => {
-            let files = fleet.write_files(dir, args.compression, args.files)?;
+            std::fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
+            let files = loadgen::write_files(&fleet, dir, args.compression.into(), args.files)?;
             fleet.write_truth(dir)?;
             let (events, files) = (grouped(args.events), files.len());
             eprintln!("{events} records in {files} files, labels.json and truth.parquet in {}", dir.display());
         }
         None => {
             let mut out = BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
-            fleet.write_to(&mut out)?;
-            out.flush()?;
+            loadgen::write_stream(&fleet, &mut out)?;
         }
     }
     Ok(ExitCode::SUCCESS)

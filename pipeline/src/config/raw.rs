@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use enrich::TableSource;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{Config, FilesSource, GeneratorSource, RulesConfig, SourceConfig, WorkerConfig};
@@ -195,7 +196,11 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, String> {
     }
     confined("warehouse.region", &raw.warehouse.region)?;
     let mut enrich = raw.enrich;
-    enrich.resolve_paths(&base);
+    for table in enrich.country.iter_mut().chain(&mut enrich.intel) {
+        if let TableSource::File(path) = table {
+            *path = base.join(&*path);
+        }
+    }
     Ok(Config {
         warehouse: base.join(raw.warehouse.path),
         region: raw.warehouse.region,

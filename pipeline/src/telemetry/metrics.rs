@@ -118,7 +118,8 @@ impl Telemetry {
             ledger_entries: make.counters("palisade_ledger_entries_total", "Ledger entries created.", &["chain"]),
             table_commits: make.counters("palisade_table_commits_total", "Iceberg commits.", &["table", "outcome"]),
             table_commit_duration: make.add(HistogramVec::new(
-                HistogramOpts::new("palisade_table_commit_duration_seconds", "Duration of one Iceberg commit.").buckets(COMMIT_BUCKETS.to_vec()),
+                HistogramOpts::new("palisade_table_commit_duration_seconds", "Duration of one Iceberg commit.")
+                    .buckets(COMMIT_BUCKETS.to_vec()),
                 &["table"],
             )),
             windows_open: make.gauge("palisade_windows_open", "Windows that hold state."),
