@@ -48,6 +48,11 @@ impl Delta {
         self.parts.iter().map(|p| p.state.num_rows()).sum()
     }
 
+    /// Bytes held, for budgets.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(|p| p.state.get_array_memory_size()).sum()
+    }
+
     /// Appends the delta of the range that follows in the same partition.
     pub fn merge(&mut self, next: Delta) {
         self.parts.extend(next.parts);

@@ -43,7 +43,11 @@ impl Committer {
 
     async fn commit(&self) -> Result<(), sinks::Error> {
         loop {
+            let started = clock::instant();
             let report = self.tables.commit_pending().await?;
+            if !report.commits.is_empty() {
+                self.telemetry.commit_duration.observe(started.elapsed().as_secs_f64());
+            }
             self.note(&report);
             if !report.more {
                 return Ok(());
@@ -57,7 +61,6 @@ impl Committer {
             let name = commit.table.name();
             self.telemetry.table_commits.with_label_values(&[name, "committed"]).inc();
             self.telemetry.committed.with_label_values(&[name]).inc_by(commit.rows);
-            self.telemetry.table_commit_duration.with_label_values(&[name]).observe(commit.took.as_secs_f64());
             for entry in &commit.entries {
                 self.flight.arrive(&entry.partition, entry.start, now);
             }

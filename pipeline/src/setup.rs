@@ -34,7 +34,12 @@ pub(crate) async fn warehouse(config: &Config) -> anyhow::Result<Warehouse> {
 /// Loads and proves the rules.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<Arc<RuleSet>> {
     let builtin: &[(&str, &str)] = if config.rules.builtin { &BUILTIN_RULES } else { &[] };
-    Ok(RuleSet::load(builtin, &config.rules.paths)?)
+    Ok(RuleSet::load_beside(builtin, &config.rules.paths)?)
+}
+
+/// The rules that ship, whatever a configuration says.
+pub(crate) fn builtin_rules() -> anyhow::Result<Arc<RuleSet>> {
+    Ok(RuleSet::from_texts(&BUILTIN_RULES)?)
 }
 
 /// Loads the enrichment tables.

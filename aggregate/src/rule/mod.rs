@@ -29,6 +29,7 @@ const EVIDENCE_MAX: usize = 100;
 #[derive(Debug)]
 pub struct Rule {
     uid: String,
+    name: String,
     title: String,
     version: u32,
     level: Level,
@@ -55,6 +56,11 @@ impl Rule {
     /// The rule's UUID.
     pub fn uid(&self) -> &str {
         &self.uid
+    }
+
+    /// The stem of the file's name: `port_scan` of `rules/port_scan.yaml`.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// One line for people.
@@ -148,8 +154,10 @@ impl Rule {
         };
         let uid = uid.to_string();
         let fingerprint = fingerprint(&uid, &raw, lateness);
+        let stem = Path::new(file.name).file_stem().and_then(|s| s.to_str()).unwrap_or(file.name);
         Ok(Rule {
             uid,
+            name: stem.to_owned(),
             title: raw.title,
             version: raw.version,
             level: raw.level,
@@ -193,7 +201,16 @@ impl RuleSet {
     /// # Errors
     /// Every mistake in every file.
     pub fn load(paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
-        let mut texts = Vec::new();
+        RuleSet::load_beside(&[], paths)
+    }
+
+    /// As [`RuleSet::load`], beside rules that are given by name and text.
+    ///
+    /// # Errors
+    /// Every mistake in every file and text.
+    pub fn load_beside(given: &[(&str, &str)], paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
+        let mut texts: Vec<(String, String)> =
+            given.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let mut errors = Vec::new();
         for path in paths {
             match files(path) {

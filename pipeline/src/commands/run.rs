@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         events_per_second: events as f64 / seconds,
         cpu_seconds,
         latency_ms: Latencies { queryable: (&queryable).into(), alert: (&alert).into() },
-        warehouse: shown(warehouse.root()),
+        warehouse: shown(&warehouse.config().root),
     };
     print(&summary, args.output)?;
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,7 @@
 //! Every metric of the binary, in one list. Labels are closed sets: no address, user or rule text.
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 /// Bounds hold the objectives: 30 s to queryable, 10 s to an alert.
@@ -26,7 +26,7 @@ pub(crate) struct Telemetry {
     pub(crate) lag: IntGaugeVec,
     pub(crate) ledger_entries: IntCounterVec,
     pub(crate) table_commits: IntCounterVec,
-    pub(crate) table_commit_duration: HistogramVec,
+    pub(crate) commit_duration: Histogram,
     pub(crate) windows_open: IntGauge,
     pub(crate) windows_closed: IntCounter,
     queue_rows: IntGaugeVec,
@@ -117,11 +117,11 @@ impl Telemetry {
             lag: make.gauges("palisade_source_lag_records", "Records of the source that are not read yet, where it knows.", &["topic"]),
             ledger_entries: make.counters("palisade_ledger_entries_total", "Ledger entries created.", &["chain"]),
             table_commits: make.counters("palisade_table_commits_total", "Iceberg commits.", &["table", "outcome"]),
-            table_commit_duration: make.add(HistogramVec::new(
-                HistogramOpts::new("palisade_table_commit_duration_seconds", "Duration of one Iceberg commit.")
-                    .buckets(COMMIT_BUCKETS.to_vec()),
-                &["table"],
-            )),
+            commit_duration: make.histogram(
+                "palisade_commit_duration_seconds",
+                "One turn of the committer over all tables.",
+                COMMIT_BUCKETS,
+            ),
             windows_open: make.gauge("palisade_windows_open", "Windows that hold state."),
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
