@@ -24,7 +24,7 @@ const ZSTD_WINDOW_LOG: u32 = 25;
 /// The bytes of a registration, as lines are made of them.
 pub(super) enum Content {
     Plain(BufReader<FileRange>),
-    Gzip(BufReader<Capped<MultiGzDecoder<BufReader<FileRange>>>>),
+    Gzip(Box<BufReader<Capped<MultiGzDecoder<BufReader<FileRange>>>>>),
     Zstd(BufReader<Capped<zstd::Decoder<'static, BufReader<FileRange>>>>),
 }
 
@@ -72,7 +72,7 @@ impl Content {
         let limit = EXPANDED_MIN.max(left.saturating_mul(RATIO_LIMIT));
         Ok(match entry.compression {
             Compression::None => Self::Plain(range),
-            Compression::Gzip => Self::Gzip(capped(MultiGzDecoder::new(range), limit)),
+            Compression::Gzip => Self::Gzip(Box::new(capped(MultiGzDecoder::new(range), limit))),
             Compression::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(range)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;

@@ -52,8 +52,10 @@ impl<R: BufRead> Lines<R> {
                 continue;
             };
             if self.carried == 0 {
-                let line = trim(&buffer[..at], at as u64, true, std::mem::take(&mut self.at_start), self.limit);
-                take(line.0, line.1);
+                let full = at - usize::from(buffer[..at].last() == Some(&b'\r'));
+                let at_start = std::mem::take(&mut self.at_start);
+                let (line, full) = trim(&buffer[..at], full as u64, at_start, self.limit);
+                take(line, full);
                 self.bytes += at as u64 + 1;
                 self.reader.consume(at + 1);
                 return Ok(true);
@@ -87,9 +89,9 @@ impl<R: BufRead> Lines<R> {
     }
 
     fn end_carried(&mut self, lf: bool, take: impl FnOnce(&[u8], u64)) -> bool {
-        let crlf = lf && self.last == b'\r';
-        let line = trim(&self.carry, self.carried, crlf, std::mem::take(&mut self.at_start), self.limit);
-        take(line.0, line.1);
+        let full = self.carried - u64::from(lf && self.last == b'\r');
+        let (line, full) = trim(&self.carry, full, std::mem::take(&mut self.at_start), self.limit);
+        take(line, full);
         self.carry.clear();
         self.carried = 0;
         true
@@ -116,15 +118,10 @@ fn hold(carry: &mut Vec<u8>, part: &[u8], limit: usize) {
     carry.extend_from_slice(&part[..part.len().min(room)]);
 }
 
-/// The line without line end and byte order mark, cut at the limit, and its length before the cut. `held` is the line, or
-/// its first `limit + SLACK` bytes; `full` its length.
-fn trim(held: &[u8], mut full: u64, lf: bool, at_start: bool, limit: usize) -> (&[u8], u64) {
-    let mut line = held;
-    let whole = held.len() as u64 == full;
-    if lf && (!whole || held.last() == Some(&b'\r')) {
-        full -= 1;
-        line = if whole { &held[..held.len() - 1] } else { held };
-    }
+/// The line without byte order mark and cut at the limit, and its length before the cut. `full` is its length without the
+/// line end; `held` begins with the line, or with its first `limit + SLACK` bytes.
+fn trim(held: &[u8], mut full: u64, at_start: bool, limit: usize) -> (&[u8], u64) {
+    let mut line = &held[..held.len().min(usize::try_from(full).unwrap_or(usize::MAX))];
     if at_start && line.starts_with(BOM) {
         line = &line[BOM.len()..];
         full -= BOM.len() as u64;

@@ -59,15 +59,16 @@ impl Partition {
     /// The next records, of one registration; none if all are delivered. After an error the same call may be made again.
     pub(super) fn next_chunk(&mut self, registry: &Registry, limits: Limits) -> Result<Option<Chunk>, FilesError> {
         while let Some(entry) = self.files.front().cloned() {
-            let wanted = self.position.max(entry.offset()) - entry.offset();
-            let wanted = u64::try_from(wanted).unwrap_or_default();
-            if wanted > 0 && registry.records(entry.number)? == Some(wanted) {
-                self.files.pop_front(); // delivered before: the file itself may be gone by now
-                continue;
-            }
             let mut records = match self.open.take() {
                 Some(records) => records,
-                None => Records::open(&entry, wanted, limits.line)?,
+                None => {
+                    let wanted = u64::try_from(self.position - entry.offset()).unwrap_or(0);
+                    if wanted > 0 && registry.records(entry.number)? == Some(wanted) {
+                        self.files.pop_front(); // delivered before: the file itself may be gone by now
+                        continue;
+                    }
+                    Records::open(&entry, wanted, limits.line)?
+                }
             };
             let mut chunk = ChunkBuilder::new(self.id.clone(), self.tenant.clone(), self.position);
             if records.fill(&mut chunk, limits)? {

@@ -95,9 +95,14 @@ impl Registry {
 
     /// Reads what was registered since the last call, by anybody, and adds it to `found`.
     pub(super) fn refresh(&mut self, found: &mut Vec<Arc<Registration>>) -> Result<(), FilesError> {
+        let before = found.len();
         while let Some(mut entry) = self.read_json::<Registration>(&self.entry(self.next, "json"))? {
             entry.number = self.next;
             found.push(self.note(entry));
+        }
+        if found.len() > before {
+            // What another process linked may not be durable yet, and rows will name these numbers.
+            sync_folder(&self.folder).map_err(|e| FilesError::io("sync", &self.folder, e))?;
         }
         Ok(())
     }
@@ -197,10 +202,14 @@ fn create_once(folder: &Path, path: &Path, content: &[u8]) -> io::Result<bool> {
     let linked = written.and_then(|()| fs::hard_link(&temporary, path));
     fs::remove_file(&temporary)?;
     match linked {
-        Ok(()) => File::open(folder)?.sync_all().map(|()| true),
+        Ok(()) => sync_folder(folder).map(|()| true),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// A new file that nobody else writes; names left by a process that died are passed over.

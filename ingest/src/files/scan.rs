@@ -68,7 +68,7 @@ impl Scanner {
             let found = glob::glob(pattern).map_err(|source| FilesError::Glob { pattern: pattern.clone(), source })?;
             let mut matched = false;
             for path in found {
-                let path = path.map_err(|e| FilesError::io("list", &e.path().to_owned(), e.into()))?;
+                let path = path.map_err(|e| FilesError::io("list", &PathBuf::from(e.path()), e.into()))?;
                 let path = std::path::absolute(&path).map_err(|e| FilesError::io("resolve", &path, e))?;
                 if path.is_file() && !path.starts_with(&self.registry) {
                     matched = true;
@@ -92,7 +92,11 @@ impl Scanner {
         if seen.size == 0 && latest.is_none() || unchanged && latest.is_some_and(|l| l.end_byte == seen.size) {
             return Ok(None);
         }
-        let mut file = File::open(path).map_err(|e| FilesError::io("open", path, e))?;
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(FilesError::io("open", path, e)),
+        };
         let io = |e| FilesError::io("read", path, e);
         let (start_byte, compression) = match latest {
             None => (0, detect(&mut file).map_err(io)?),

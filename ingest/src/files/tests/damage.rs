@@ -76,8 +76,8 @@ fn the_line_under_way_stands_in_the_mark() {
 
 #[test]
 fn a_bomb_ends_in_one_mark() {
-    let zeros = || std::io::repeat(0).take(300 << 20);
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let zeros = || std::io::repeat(0).take(96 << 20);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     std::io::copy(&mut zeros(), &mut encoder).expect("compressed");
     let bombs =
         [("gzip", encoder.finish().expect("compressed")), ("zstd", zstd::encode_all(zeros(), 1).expect("zstd"))];
@@ -127,4 +127,40 @@ fn empty_lines_fill_chunks_too() {
         }
     }
     assert!(largest <= (1 << 20) + 100, "{largest} bytes in a chunk");
+}
+
+#[test]
+fn cut_off_anywhere_nothing_panics_and_nothing_is_silent() {
+    let content = text(40);
+    for whole in [gzip(&content), zstd(&content)] {
+        for len in (4..whole.len()).step_by(7) {
+            let folder = Folder::new();
+            folder.write("a.log", &whole[..len]);
+            let (lines, mark) = split_mark(all(&mut folder.open()));
+            assert!(lines.len() <= 40, "{len} of {} bytes", whole.len());
+            assert!(mark.text().contains("damaged or incomplete"), "{}", mark.text());
+        }
+    }
+}
+
+#[test]
+fn a_skippable_zstd_frame_holds_no_records() {
+    let folder = Folder::new();
+    let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+    folder.write("a.log", [&skippable[..], &zstd(b"x\n"), &skippable[..], &zstd(b"y\n")].concat());
+    assert_eq!(texts(&all(&mut folder.open())), ["0:0/0 x", "0:0/1 y"]);
+}
+
+#[test]
+fn bytes_that_only_look_compressed_are_marked_and_names_do_not_count() {
+    let folder = Folder::new();
+    folder.write("a.log", b"\x1f\x8bno gzip\n");
+    folder.write("b.log.gz", "plain text\n");
+    folder.write("c.log", b"\xff\xfe\x00 any bytes\n");
+    let got = all(&mut folder.open());
+    assert!(got[0].is_cut() && got[0].text().contains("gzip data is damaged"), "{}", got[0].text());
+    assert_eq!(
+        (got[1].text().as_str(), got[2].payload.as_slice()),
+        ("0:1/0 plain text", &b"\xff\xfe\x00 any bytes"[..])
+    );
 }

@@ -117,3 +117,23 @@ fn a_file_that_shrinks_while_it_is_read_is_an_error() {
     let error = drain(&mut worker, &mut at).expect_err("too short").to_string();
     assert!(error.contains("shrank while it was read"), "{error}");
 }
+
+#[test]
+fn a_registered_range_stays_while_the_file_grows() {
+    let folder = Folder::new();
+    folder.write("a.log", "a0\na1");
+    let mut worker = folder.open();
+    folder.append("a.log", " goes on\na2\n");
+    assert_eq!(texts(&all(&mut worker)), ["0:0/0 a0", "0:0/1 a1"], "what came after registration is another range");
+    let want = ["0:0/0 a0", "0:0/1 a1", "0:1/0  goes on", "0:1/1 a2"];
+    assert_eq!(texts(&all(&mut folder.open())), want);
+}
+
+#[test]
+fn files_under_several_globs_are_read_once() {
+    let folder = Folder::new();
+    folder.write("a.log", "a0\n");
+    folder.write("b.log", "b0\n");
+    let again = folder.path("b.*").to_str().expect("UTF-8").to_owned();
+    assert_eq!(all(&mut folder.open_with(|c| c.globs.push(again))).len(), 2);
+}
