@@ -73,7 +73,7 @@ fn one_batch(hosts: u64, state: &mut u64) -> TableBatch {
 /// One of `hosts` in 19 of 20 cases, otherwise any of the benchmark network.
 fn address(hosts: u64, state: &mut u64) -> String {
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    let (pick, rare) = (*state >> 33, (*state >> 20) % 20 == 0);
+    let (pick, rare) = (*state >> 33, (*state >> 20).is_multiple_of(20));
     let host = if rare { pick % (1 << 17) } else { pick % hosts * ((1 << 17) / hosts) };
     format!("198.{}.{}.{}", 18 + (host >> 16), (host >> 8) & 255, host & 255)
 }

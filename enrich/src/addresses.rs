@@ -10,7 +10,7 @@ use crate::cache::{fold, slot};
 use crate::network::Address;
 
 /// Distinct addresses and, for each row and end, which of them it names.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Addresses {
     /// The distinct addresses. Index [`NONE`] stands for "no address" and holds none.
     distinct: Vec<Address>,
@@ -25,7 +25,7 @@ pub(crate) struct Addresses {
 const NONE: u32 = 0;
 const MEMO_BITS: u32 = 14;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Memo {
     address: Address,
     index: u32,

@@ -4,7 +4,7 @@ use crate::network::Address;
 
 /// Remembers the last value of each slot. v4 addresses have slots of their own, 8 bytes each, so that the part that is
 /// nearly always asked fits into a core's second-level cache.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Cache {
     v4: Box<[(u32, i32)]>,
     v6: Box<[(u128, i32)]>,

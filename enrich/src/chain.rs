@@ -16,7 +16,7 @@ use crate::scope::Scope;
 /// Country, threat intelligence and scope of both ends.
 ///
 /// A clone shares the tables and has buffers and caches of its own (about 2 MiB): give each shard one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Chain {
     addresses: Addresses,
     country: Option<Country>,
@@ -99,6 +99,12 @@ impl Chain {
             intel_matches: self.intel.as_ref().map_or(0, Intel::matches),
             ..self.counts
         }
+    }
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain").field("versions", &self.versions()).field("counts", &self.counts()).finish()
     }
 }
 

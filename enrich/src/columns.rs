@@ -44,3 +44,51 @@ fn gather(values: &[i32], rows: &[u32]) -> (Vec<i32>, Option<NullBuffer>) {
     out.iter_mut().for_each(|v| *v = (*v).max(0));
     (out, Some(NullBuffer::new(valid)))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, AsArray};
+
+    use super::*;
+    use crate::network::Address;
+    use crate::testing::{batch, texts};
+
+    /// Values 0, 1, ... for distinct addresses in the order they come; addresses above 192.0.2.99 have none.
+    fn values(addresses: &Addresses) -> Vec<i32> {
+        let (mut values, mut next) = (vec![7, 7, 7], 0);
+        for_each_address(&mut values, addresses, |address| {
+            if address.0 > Address::from_v4(0xc000_0263).0 {
+                return NULL;
+            }
+            next += 1;
+            next - 1
+        });
+        values
+    }
+
+    #[test]
+    fn rows_get_the_value_of_their_address() {
+        let mut addresses = Addresses::new();
+        addresses.read(&batch(&[
+            (Some("192.0.2.1"), Some("192.0.2.1")),
+            (Some("192.0.2.2"), None),
+            (Some("192.0.2.100"), Some("192.0.2.1")),
+        ]));
+        let values = values(&addresses);
+        let src = integers(&values, addresses.src());
+        let numbers: Vec<_> = src.as_primitive::<Int32Type>().iter().collect();
+        assert_eq!(numbers, [Some(0), Some(1), None]);
+        let dictionary = Arc::new(StringArray::from(vec!["zero", "one"]));
+        let dst = keywords(&values, addresses.dst(), &dictionary);
+        assert_eq!(texts(&dst), [Some("zero".to_owned()), None, Some("zero".to_owned())]);
+    }
+
+    #[test]
+    fn a_column_without_nulls_has_no_null_buffer() {
+        let all = integers(&[NULL, 4, 5], &[1, 2, 1]);
+        assert!(all.nulls().is_none());
+        let none = keywords(&[NULL], &[0, 0], &Arc::new(StringArray::from(Vec::<&str>::new())));
+        assert_eq!((none.len(), none.null_count()), (2, 2), "an empty dictionary is good enough for nulls");
+        assert_eq!(keywords(&[NULL], &[], &Arc::new(StringArray::from(vec!["x"]))).len(), 0);
+    }
+}

@@ -1,6 +1,6 @@
 //! What the chain counts; the pipeline turns it into metrics.
 
-/// What a chain did since it was built or cloned. Plain sums, per batch, never per row.
+/// What a chain did since it was built; a clone goes on from where it was cloned. Plain sums, per batch, never per row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Rows of event tables seen.

@@ -93,6 +93,64 @@ fn versions_follow_the_content() {
 }
 
 #[test]
+fn a_table_that_cannot_be_read_stops_the_build() {
+    let missing = || TableSource::File("/no/such.file".into());
+    for (config, want) in [
+        (EnrichConfig { country: Some(missing()), ..EnrichConfig::default() }, "cannot read /no/such.file"),
+        (EnrichConfig { intel: vec![TableSource::Builtin, missing()], ..EnrichConfig::default() }, "/no/such.file"),
+        (EnrichConfig { internal_networks: vec!["10/8".to_owned()], ..EnrichConfig::default() }, "\"10/8\""),
+    ] {
+        let error = Chain::build(&config).expect_err(want).to_string();
+        assert!(error.contains(want), "{error} lacks {want}");
+    }
+}
+
+/// Each enricher alone fills its columns as the chain does, so that another chain can be made of them.
+#[test]
+fn the_enrichers_alone_agree_with_the_chain() {
+    let rows = batch(&[
+        (Some("198.19.3.201"), Some("10.0.0.1")),
+        (None, Some("2001:db8::1")),
+        (Some("-"), Some("198.19.3.201")),
+    ]);
+    let config = EnrichConfig::demo();
+    let mut enrichers: Vec<Box<dyn Enricher>> = vec![
+        Box::new(Country::load(&TableSource::Builtin).expect("builtin")),
+        Box::new(Intel::load(&config.intel).expect("builtin")),
+        Box::new(Scope::new(&config.internal_networks).expect("default")),
+    ];
+    let enriched = apply(&mut demo(), rows.clone());
+    let (mut names, versions) = (Vec::new(), demo().versions());
+    for enricher in &mut enrichers {
+        assert!(versions.values().any(|v| v == enricher.version()));
+        let arrays = enricher.enrich(&rows);
+        names.extend(enricher.columns().to_vec());
+        for (name, array) in enricher.columns().iter().zip(arrays) {
+            assert_eq!(array.as_ref(), enriched.column_by_name(name).expect("a column").as_ref(), "{name}");
+        }
+    }
+    names.sort_unstable();
+    let mut want = ENRICHMENT_COLUMNS.to_vec();
+    want.sort_unstable();
+    assert_eq!(names, want, "together they fill every enrichment column once");
+}
+
+#[test]
+fn clones_share_tables_and_nothing_else() {
+    let chain = demo();
+    let shards: Vec<_> = (0..4).map(|_| chain.clone()).collect();
+    let rows = || batch(&[(Some("198.19.3.201"), Some("198.18.1.1")), (Some("203.0.113.5"), None)]);
+    let results: Vec<RecordBatch> = std::thread::scope(|scope| {
+        let start = |mut shard: Chain| scope.spawn(move || apply(&mut shard, rows()));
+        let threads: Vec<_> = shards.into_iter().map(start).collect();
+        threads.into_iter().map(|t| t.join().expect("no panic")).collect()
+    });
+    assert!(results.iter().all(|r| *r == results[0]));
+    assert_eq!(chain.counts(), Counts::default());
+    assert!(format!("{chain:?}").len() < 500, "a chain is printed by its versions, not by its caches");
+}
+
+#[test]
 fn a_chain_counts_what_it_did() {
     let mut chain = demo();
     let rows = [(Some("198.19.3.201"), Some("10.0.0.1")), (Some("198.19.3.201"), Some("-"))];
@@ -145,12 +203,12 @@ proptest! {
         }
         let head = apply(&mut chain, before.slice(0, split));
         let tail = apply(&mut chain, before.slice(split, ends.len() - split));
-        for row in 0..ends.len() {
+        for (row, (src, dst)) in ends.iter().enumerate() {
             let (part, at) = if row < split { (&head, row) } else { (&tail, row - split) };
             for end in ["src", "dst"] {
                 prop_assert_eq!(facts(&after, end, row), facts(part, end, at));
             }
-            if ends[row].0 == ends[row].1 {
+            if src == dst {
                 prop_assert_eq!(facts(&after, "src", row), facts(&after, "dst", row));
             }
         }
