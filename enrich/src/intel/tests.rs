@@ -135,3 +135,18 @@ fn the_builtin_list_is_the_one_of_the_demo() {
     assert_eq!(look_up(&mut intel, "198.19.7.15"), Some(("c2".to_owned(), 50)));
     assert_eq!(look_up(&mut intel, "198.18.7.15"), None);
 }
+
+#[test]
+fn a_list_that_is_no_text_is_an_error_and_never_a_panic() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("list.csv");
+    for (bytes, want) in [
+        (b"ip,category,confidence\n\xff\xfe,c2,50\n".as_slice(), "list.csv:2: not UTF-8 at byte 0"),
+        (b"\x1f\x8b\x08\x00".as_slice(), "list.csv:1: not UTF-8 at byte 1"),
+        (b"ip;category;confidence\n".as_slice(), "list.csv:1: the first line has to be a header"),
+    ] {
+        std::fs::write(&path, bytes).expect("written");
+        let error = Intel::load(&[TableSource::File(path.clone())]).expect_err(want).to_string();
+        assert!(error.contains(want), "{error} lacks {want}");
+    }
+}

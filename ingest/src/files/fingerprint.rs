@@ -46,3 +46,38 @@ fn crc(file: &mut File, start: u64, len: u64) -> io::Result<u32> {
     file.take(len).read_to_end(&mut bytes)?;
     Ok(crc32fast::hash(&bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).expect("written");
+        file
+    }
+
+    #[test]
+    fn head_and_tail_are_seen_and_what_is_added_is_not() {
+        let bytes: Vec<u8> = (0..20_000u32).map(|i| (i % 251) as u8).collect();
+        for (whole, seen) in [(false, [0, 4_095].as_slice()), (true, [0, 4_095, 15_904, 19_999].as_slice())] {
+            let print = Fingerprint::take(&mut file(&bytes), 20_000, whole).expect("read");
+            assert!(print.matches(&mut file(&[&bytes[..], b"more"].concat()), 20_000).expect("read"));
+            for at in seen {
+                let mut other = bytes.clone();
+                other[*at] ^= 1;
+                assert!(!print.matches(&mut file(&other), 20_000).expect("read"), "byte {at}, whole: {whole}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_file_keeps_its_print_as_it_grows() {
+        let print = Fingerprint::take(&mut file(b"a0\n"), 3, false).expect("read");
+        assert!(print.matches(&mut file(b"a0\na1\n"), 3).expect("read"));
+        assert!(!print.matches(&mut file(b"b0\na1\n"), 3).expect("read"));
+        assert!(!print.matches(&mut file(b"a0"), 3).expect("read"));
+    }
+}
