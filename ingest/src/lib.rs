@@ -12,5 +12,6 @@
 
 mod aws;
 pub mod decode;
+pub mod files;
 mod normalize;
 mod paloalto;
