@@ -34,7 +34,10 @@ fn every_reason_has_its_record() {
         (b"1,20:00,0011,SYSTEM,general,0,x", Reason::InvalidTime),
         (far.as_bytes(), Reason::TimeOutOfRange),
         (br#"{"LogType":"TRAFFIC","DeviceSN":"1"}"#, Reason::InvalidTime),
-        (br#"{"eventSource":"s","eventName":"n","eventID":"1","eventTime":"0000-01-01T00:00:00Z"}"#, Reason::TimeOutOfRange),
+        (
+            br#"{"eventSource":"s","eventName":"n","eventID":"1","eventTime":"0000-01-01T00:00:00Z"}"#,
+            Reason::TimeOutOfRange,
+        ),
         (br#"{"LogType":"TRAFFIC","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":7}"#, Reason::InvalidValue),
     ];
     for (record, want) in cases {

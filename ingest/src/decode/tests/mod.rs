@@ -147,7 +147,8 @@ fn configuration_has_defaults_and_refuses_unknown_keys() {
 #[test]
 fn a_fixed_format_takes_nothing_else() {
     let line = traffic(&[]);
-    let strata = r#"{"LogType":"TRAFFIC","DeviceSN":"1","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.0.0.1"}"#;
+    let strata =
+        r#"{"LogType":"TRAFFIC","DeviceSN":"1","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.0.0.1"}"#;
     let trail = r#"{"eventSource":"s3.amazonaws.com","eventName":"GetObject","eventID":"1","eventTime":"2026-11-20T10:00:00Z"}"#;
     let file = format!(r#"{{"Records":[{trail}]}}"#);
     let records = [line.as_str(), strata, trail, &file, "hello", "{}"];
@@ -171,7 +172,8 @@ fn a_fixed_format_takes_nothing_else() {
 fn raw_data_is_kept_by_policy() {
     let line = traffic(&[]);
     let json = r#"{"a": 1}"#;
-    let file = r#"{"Records":[{"eventSource":"s","eventName":"Get","eventID":"1","eventTime":"2026-11-20T10:00:00Z"}, 7]}"#;
+    let file =
+        r#"{"Records":[{"eventSource":"s","eventName":"Get","eventID":"1","eventTime":"2026-11-20T10:00:00Z"}, 7]}"#;
     let element = file[12..file.len() - 5].to_owned();
     for (raw_data, want) in [
         (RawData::Auto, [Some(line.as_str()), Some("hello"), None, None, Some("7")]),
@@ -206,7 +208,8 @@ fn what_is_of_no_known_format_is_a_base_event() {
             ("raw_data", "null"),
         ],
     );
-    let decoded = decode_all(DecodeConfig::default(), &[b"{\"n\": 1.10, \"big\": 1e400}", b"  a line\x1b[0m\tof text "]);
+    let decoded =
+        decode_all(DecodeConfig::default(), &[b"{\"n\": 1.10, \"big\": 1e400}", b"  a line\x1b[0m\tof text "]);
     assert!(decoded.rows[0].3.contains(r#""unmapped":{"n": 1.10, "big": 1e400}"#), "{decoded:?}");
     assert!(decoded.rows[1].3.contains(r#""raw_data":"a line\u001b[0m\tof text""#), "{decoded:?}");
 }

@@ -10,14 +10,19 @@ fn record() -> impl Strategy<Value = Vec<u8>> {
     let line = traffic(&[]).into_bytes();
     let strata = br#"{"LogType":"THREAT","Subtype":"url","TimeReceived":"1795168800","URL":"a/b","SourceAddress":"10.0.0.1","n":1.10}"#;
     let trail = br#"{"Records":[{"eventSource":"s","eventName":"n","eventID":"1","eventTime":"2026-11-20T10:00:00Z","resources":[{"ARN":"a"}]},{}]}"#;
-    let seeds = vec![line, threat(&[]).into_bytes(), strata.to_vec(), trail.to_vec(), b"text".to_vec(), b"{\"a\":{}}".to_vec()];
+    let seeds =
+        vec![line, threat(&[]).into_bytes(), strata.to_vec(), trail.to_vec(), b"text".to_vec(), b"{\"a\":{}}".to_vec()];
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..60),
         "\\PC{0,60}".prop_map(String::into_bytes),
         "[{}\\[\\]\",:0-9a-z\\\\ .eE+-]{0,60}".prop_map(String::into_bytes),
         prop::sample::select(seeds.clone()),
         // A good record with a few bytes changed and its end cut.
-        (prop::sample::select(seeds), prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4), any::<prop::sample::Index>())
+        (
+            prop::sample::select(seeds),
+            prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            any::<prop::sample::Index>()
+        )
             .prop_map(|(mut seed, changes, cut)| {
                 for (at, byte) in changes {
                     let at = at.index(seed.len());
@@ -99,13 +104,27 @@ fn whole_chunk(records: &[&[u8]]) -> Decoded {
 /// A document of each kind whose further names are those of its field table, and one that none knows.
 fn document(shape: usize, values: &[String], number: &str) -> String {
     let (head, table) = match shape {
-        0 => (r#""LogType":"TRAFFIC","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#, include_str!("../../paloalto/traffic.fields")),
-        1 => (r#""LogType":"THREAT","Subtype":"url","TimeGenerated":"2026-11-20T10:00:00Z","URL":"a/b""#, include_str!("../../paloalto/url.fields")),
-        2 => (r#""LogType":"THREAT","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#, include_str!("../../paloalto/threat.fields")),
-        _ => (r#""eventSource":"s","eventName":"GetX","eventTime":"2026-11-20T10:00:00Z","userIdentity":{"type":"IAMUser"}"#, include_str!("../../aws/cloudtrail.fields")),
+        0 => (
+            r#""LogType":"TRAFFIC","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
+            include_str!("../../paloalto/traffic.fields"),
+        ),
+        1 => (
+            r#""LogType":"THREAT","Subtype":"url","TimeGenerated":"2026-11-20T10:00:00Z","URL":"a/b""#,
+            include_str!("../../paloalto/url.fields"),
+        ),
+        2 => (
+            r#""LogType":"THREAT","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
+            include_str!("../../paloalto/threat.fields"),
+        ),
+        _ => (
+            r#""eventSource":"s","eventName":"GetX","eventTime":"2026-11-20T10:00:00Z","userIdentity":{"type":"IAMUser"}"#,
+            include_str!("../../aws/cloudtrail.fields"),
+        ),
     };
     let names = table.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_ascii_whitespace().nth(1));
-    let names = names.flat_map(|n| n.split(',')).filter(|n| *n != "-" && !head.contains(&format!("\"{n}\"")) && !n.contains('.'));
+    let names = names
+        .flat_map(|n| n.split(','))
+        .filter(|n| *n != "-" && !head.contains(&format!("\"{n}\"")) && !n.contains('.'));
     let names = names.map(str::to_owned).chain((0..).map(|i| format!("Unheard{i}")));
     let members = names.zip(values).map(|(name, value)| format!(",\"{name}\":\"{value}\""));
     format!("{{{head}{},\"number\":{number}}}", members.collect::<String>())
