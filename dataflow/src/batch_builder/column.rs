@@ -25,7 +25,7 @@ pub(super) struct Column {
 
 #[derive(Debug)]
 enum Values {
-    Keyword(Vec<i32>, Keywords),
+    Keyword(Vec<i32>, Box<Keywords>),
     Bytes { bytes: Vec<u8>, ends: Vec<i32> },
     I32(Vec<i32>),
     I64(Vec<i64>),
@@ -35,7 +35,7 @@ enum Values {
 impl Values {
     fn new(kind: LeafKind) -> Self {
         match kind {
-            LeafKind::Keyword => Self::Keyword(Vec::new(), Keywords::new()),
+            LeafKind::Keyword => Self::Keyword(Vec::new(), Box::new(Keywords::new())),
             LeafKind::Text | LeafKind::Json | LeafKind::Binary => Self::Bytes { bytes: Vec::new(), ends: Vec::new() },
             LeafKind::I32 => Self::I32(Vec::new()),
             LeafKind::I64 | LeafKind::Time => Self::I64(Vec::new()),
