@@ -1,1 +1,273 @@
-fn main() {}
+//! Events a second through decode, beside the bare JSON parser on the same bytes:
+//! `cargo bench --workspace --bench decode -- [strata|pan-os|cloudtrail]`.
+//!
+//! Rates are per CPU-second of one core where the system tells (Linux), otherwise per second. Seeded, invented events:
+//! Strata Logging Service TRAFFIC of 78 keys and about 2 KB, half with a domain user (an escape), PAN-OS TRAFFIC lines of
+//! 115 columns, CloudTrail records. Every column and `unmapped` is on; the batches are finished within the time.
+
+use std::io::Write;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use dataflow::{BatchBuilder, Chunk, ChunkBuilder, DeadLetters, Decoder, PartitionId};
+use ingest::decode::{AutoDecoder, DecodeConfig};
+
+const EVENTS: usize = 4_096;
+const CHUNKS: usize = 4;
+const ROUNDS: usize = 7;
+
+type Render = fn(&mut Random) -> String;
+
+fn main() {
+    let kinds: [(&str, Render, bool); 3] =
+        [("strata json", strata, true), ("pan-os csv", panos, false), ("cloudtrail json", cloudtrail, true)];
+    let only: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|o| name.contains(o.as_str()));
+    for (name, render, is_json) in kinds.into_iter().filter(|k| wanted(k.0)) {
+        let mut random = Random(0x5eed);
+        let lines: Vec<String> = (0..EVENTS * CHUNKS).map(|_| render(&mut random)).collect();
+        let chunks: Vec<Chunk> = lines.chunks(EVENTS).map(chunk).collect();
+        let bytes = lines.iter().map(String::len).sum::<usize>();
+        if is_json {
+            measure(&format!("{name}: tape alone"), bytes, || tapes(&lines));
+        }
+        let mut decoder = AutoDecoder::new(DecodeConfig::default());
+        let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
+        measure(&format!("{name}: decode"), bytes, || {
+            for chunk in &chunks {
+                decoder.decode(chunk, &mut rows, &mut dead);
+                assert_eq!((rows.rows(), dead.len()), (EVENTS, 0), "every event becomes a row");
+                std::hint::black_box(rows.finish());
+            }
+        });
+    }
+}
+
+fn measure(name: &str, bytes: usize, mut run: impl FnMut()) {
+    run();
+    let mut seconds: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let start = cpu_time();
+            run();
+            (cpu_time() - start).as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    let rate = |s: f64| (EVENTS * CHUNKS) as f64 / s / 1e3;
+    let (median, best, worst) = (seconds[ROUNDS / 2], seconds[0], seconds[ROUNDS - 1]);
+    report(&format!(
+        "{name}: {:.0} k events/s, {:.0} MB/s, {} bytes an event (median of {ROUNDS}; {:.0} to {:.0} k)",
+        rate(median),
+        bytes as f64 / median / 1e6,
+        bytes / (EVENTS * CHUNKS),
+        rate(worst),
+        rate(best)
+    ));
+}
+
+/// What the parser alone takes: the copy it needs, and its tape.
+fn tapes(lines: &[String]) {
+    let mut buffers = simd_json::Buffers::new(4096);
+    let (mut padded, mut tape) = (Vec::new(), simd_json::Tape(Vec::new()));
+    for line in lines {
+        padded.clear();
+        padded.extend_from_slice(line.as_bytes());
+        padded.resize(line.len() + simd_json::INPUT_PADDING, 0);
+        let mut filled = tape.reset();
+        simd_json::fill_tape_padded(&mut padded, line.len(), &mut buffers, &mut filled).expect("valid JSON");
+        std::hint::black_box(&filled);
+        tape = filled.reset();
+    }
+}
+
+fn chunk(lines: &[String]) -> Chunk {
+    let mut builder = ChunkBuilder::new(PartitionId::new("bench", "0", 0), "acme".into(), 0);
+    for (offset, line) in (0..).zip(lines) {
+        builder.push(line.as_bytes(), offset, 1_795_168_800_000_000);
+    }
+    builder.finish()
+}
+
+/// The time this thread was on a core.
+#[expect(clippy::disallowed_methods, reason = "a bench measures")]
+fn cpu_time() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = stat.and_then(|s| s.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| START.elapsed(), Duration::from_nanos)
+}
+
+fn report(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// xorshift64: the same events on every platform.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+
+    fn ip(&mut self) -> String {
+        format!("10.{}.{}.{}", self.below(8), self.below(256), 1 + self.below(254))
+    }
+
+    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len() as u64) as usize]
+    }
+}
+
+fn strata(r: &mut Random) -> String {
+    let (second, micros) = (r.below(60), r.below(1_000_000));
+    let user = r.pick(&["ann@corp.example", r"corp\\bob"]);
+    let mut out = format!(
+        r#"{{"TimeReceived":"2026-11-20T09:58:{second:02}.000000Z","DeviceSN":"{:012}","LogType":"TRAFFIC","Subtype":"{}","ConfigVersion":"10.1","TimeGenerated":"2026-11-20T09:57:{second:02}.000000Z","SourceAddress":"{}","DestinationAddress":"198.51.{}.{}","NATSource":"203.0.113.{}","NATDestination":"0.0.0.0","Rule":"outbound-{}","SourceUser":"{user}","DestinationUser":null,"Application":"{}","VirtualLocation":"vsys1","FromZone":"trust","ToZone":"untrust","InboundInterface":"ethernet1/1","OutboundInterface":"ethernet1/2","LogSetting":"default","SessionID":{},"RepeatCount":1,"SourcePort":{},"DestinationPort":{},"NATSourcePort":{},"NATDestinationPort":0,"Protocol":"tcp","Action":"allow","Bytes":{},"BytesSent":{},"BytesReceived":{},"PacketsTotal":{},"PacketsSent":{},"PacketsReceived":{},"SessionStartTime":"2026-11-20T09:57:00.000000Z","SessionDuration":{},"URLCategory":"business-and-economy","SequenceNo":{},"SourceLocation":"US","DestinationLocation":"DE","SessionEndReason":"tcp-fin","DeviceName":"fw-{}","TimeGeneratedHighResolution":"2026-11-20T09:57:{second:02}.{micros:06}Z","RuleUUID":"6b2d1c3a-0f5e-4e4b-9b0a-3f1f5a2c7d{:02}","SourceDeviceHost":"laptop-{}""#,
+        r.below(100),
+        r.pick(&["start", "end", "end", "drop"]),
+        r.ip(),
+        r.below(256),
+        r.below(256),
+        r.below(256),
+        r.below(40),
+        r.pick(&["ssl", "web-browsing", "dns", "ms-office365", "zoom"]),
+        r.below(4_000_000),
+        1024 + r.below(64_000),
+        r.pick(&["443", "80", "53", "8443"]),
+        1024 + r.below(64_000),
+        r.below(10_000_000),
+        r.below(5_000_000),
+        r.below(5_000_000),
+        r.below(9_000),
+        r.below(4_000),
+        r.below(5_000),
+        r.below(3_600),
+        r.below(1 << 40),
+        r.below(100),
+        r.below(40),
+        r.below(5_000),
+    );
+    let zeros = [
+        "DGHierarchyLevel1",
+        "DGHierarchyLevel2",
+        "ChunksReceived",
+        "ChunksSent",
+        "ChunksTotal",
+        "ParentSessionID",
+        "EndpointAssociationID",
+        "HTTP2Connection",
+        "LinkChangeCount",
+    ];
+    let nulls = [
+        "SourceUUID",
+        "DestinationUUID",
+        "IMEI",
+        "IMSI",
+        "ContainerID",
+        "ContainerName",
+        "SDWANSite",
+        "SDWANCluster",
+        "HASessionOwner",
+        "DynamicUserGroupName",
+        "SourceEDL",
+        "DestinationEDL",
+    ];
+    let texts = [
+        ("ActionSource", "from-policy"),
+        ("Tunnel", "N/A"),
+        ("VirtualSystemName", "prod-vsys"),
+        ("SourceDeviceCategory", "Personal Computer"),
+        ("SourceDeviceProfile", "PC-Windows"),
+        ("SourceDeviceModel", "Latitude 7420"),
+        ("SourceDeviceVendor", "Dell Inc."),
+        ("SourceDeviceOSFamily", "Windows"),
+        ("SourceDeviceOSVersion", "Windows 11"),
+    ];
+    out.extend(zeros.map(|name| format!(",\"{name}\":0")));
+    out.extend(nulls.map(|name| format!(",\"{name}\":null")));
+    out.extend(texts.map(|(name, text)| format!(",\"{name}\":\"{text}\"")));
+    out.push_str(",\"IsPhishing\":false,\"IsPacketCapture\":false}");
+    out
+}
+
+fn panos(r: &mut Random) -> String {
+    let second = r.below(60);
+    let mut columns = vec![String::new(); 115];
+    let values = [
+        (1, "1".to_owned()),
+        (2, format!("2026/11/20 09:58:{second:02}")),
+        (3, format!("{:012}", r.below(100))),
+        (4, "TRAFFIC".to_owned()),
+        (5, r.pick(&["start", "end", "drop"]).to_owned()),
+        (6, "2562".to_owned()),
+        (7, format!("2026/11/20 09:57:{second:02}")),
+        (8, r.ip()),
+        (9, r.ip()),
+        (10, "203.0.113.1".to_owned()),
+        (11, "0.0.0.0".to_owned()),
+        (12, format!("outbound-{}", r.below(40))),
+        (13, r"corp\bob".to_owned()),
+        (15, r.pick(&["ssl", "dns", "web-browsing"]).to_owned()),
+        (16, "vsys1".to_owned()),
+        (17, "trust".to_owned()),
+        (18, "untrust".to_owned()),
+        (19, "ethernet1/1".to_owned()),
+        (20, "ethernet1/2".to_owned()),
+        (21, "default".to_owned()),
+        (22, format!("2026/11/20 09:58:{second:02}")),
+        (23, r.below(4_000_000).to_string()),
+        (24, "1".to_owned()),
+        (25, (1024 + r.below(64_000)).to_string()),
+        (26, "443".to_owned()),
+        (27, (1024 + r.below(64_000)).to_string()),
+        (28, "0".to_owned()),
+        (29, "0x400019".to_owned()),
+        (30, "tcp".to_owned()),
+        (31, "allow".to_owned()),
+        (32, r.below(10_000_000).to_string()),
+        (33, r.below(5_000_000).to_string()),
+        (34, r.below(5_000_000).to_string()),
+        (35, r.below(9_000).to_string()),
+        (36, "2026/11/20 09:57:00".to_owned()),
+        (37, r.below(3_600).to_string()),
+        (38, "any".to_owned()),
+        (40, r.below(1 << 40).to_string()),
+        (41, "0x0".to_owned()),
+        (42, "US".to_owned()),
+        (43, "DE".to_owned()),
+        (45, r.below(4_000).to_string()),
+        (46, r.below(5_000).to_string()),
+        (47, "tcp-fin".to_owned()),
+        (53, format!("fw-{}", r.below(100))),
+        (54, "from-policy".to_owned()),
+        (66, "6b2d1c3a-0f5e-4e4b".to_owned()),
+        (103, format!("2026-11-20T09:57:{second:02}.{:03}+00:00", r.below(1000))),
+        (106, "encrypted-tunnel".to_owned()),
+        (110, "\"used-by-malware,able-to-transfer-file\"".to_owned()),
+        (115, "0".to_owned()),
+    ];
+    for (column, value) in values {
+        columns[column - 1] = value;
+    }
+    format!("<14>Nov 20 09:58:{second:02} fw-1 {}", columns.join(","))
+}
+
+fn cloudtrail(r: &mut Random) -> String {
+    let (name, read_only) =
+        [("GetObject", true), ("PutObject", false), ("DescribeInstances", true), ("DeleteUser", false)]
+            [r.below(4) as usize];
+    let user = r.below(500);
+    format!(
+        r#"{{"eventVersion":"1.09","userIdentity":{{"type":"IAMUser","principalId":"AIDA{user:016}","arn":"arn:aws:iam::111122223333:user/user-{user}","accountId":"111122223333","accessKeyId":"ASIA{user:016}","userName":"user-{user}","sessionContext":{{"attributes":{{"creationDate":"2026-11-20T08:00:00Z","mfaAuthenticated":"true"}}}}}},"eventTime":"2026-11-20T09:57:{:02}Z","eventSource":"s3.amazonaws.com","eventName":"{name}","awsRegion":"us-east-1","sourceIPAddress":"{}","userAgent":"[aws-cli/2.15 Python/3.11 Linux/6.1]","requestParameters":{{"bucketName":"bucket-{}","Host":"bucket.s3.us-east-1.amazonaws.com","key":"logs/2026/{}"}},"responseElements":null,"additionalEventData":{{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":{},"AuthenticationMethod":"AuthHeader","bytesTransferredOut":0}},"requestID":"{:016X}","eventID":"293ba626-3be5-4a26-ab1b-{:012x}","readOnly":{read_only},"resources":[{{"type":"AWS::S3::Object","ARN":"arn:aws:s3:::bucket/key"}},{{"accountId":"111122223333","type":"AWS::S3::Bucket","ARN":"arn:aws:s3:::bucket"}}],"eventType":"AwsApiCall","managementEvent":false,"recipientAccountId":"111122223333","eventCategory":"Data","tlsDetails":{{"tlsVersion":"TLSv1.3","clientProvidedHostHeader":"bucket.s3.us-east-1.amazonaws.com"}}}}"#,
+        r.below(60),
+        r.ip(),
+        r.below(50),
+        r.below(100_000),
+        r.below(1_000_000),
+        r.below(u64::MAX),
+        r.below(1 << 48),
+    )
+}

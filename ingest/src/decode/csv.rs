@@ -3,7 +3,7 @@
 //! A forwarder may escape the quotes of a value with backslashes, within a quoted value (`"say \"hi\""`) or in place of
 //! the quoting itself (`\"a,b\"`): both are read as they were meant. A quote that nobody closes is an ordinary character.
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2_iter};
 
 /// Columns of the last line, as places in the line or in the scratch text.
 #[derive(Debug, Default)]
@@ -54,29 +54,33 @@ impl Columns {
         self.spans.push(Span { start: start as u32, end: end as u32, in_scratch: false });
     }
 
+    /// Goes from comma to comma, but over each value that begins with a quote at once.
     fn split_quoted(&mut self, line: &str) {
-        let mut at = 0;
-        loop {
-            at = self.column(line, at);
-            if at > line.len() {
-                return;
+        let bytes = line.as_bytes();
+        let (mut start, mut from) = (0, 0);
+        'resume: while start <= bytes.len() {
+            for mark in memchr2_iter(b',', b'"', &bytes[from..]).map(|n| from + n) {
+                if bytes[mark] == b',' {
+                    self.push(start, mark);
+                    start = mark + 1;
+                } else if let Some(next) = self.quoted_column(line, start, mark) {
+                    (start, from) = (next, next.min(bytes.len()));
+                    continue 'resume;
+                }
             }
+            self.push(start, bytes.len());
+            return;
         }
     }
 
-    /// Reads the column at `at`; gives the place after the comma that ends it (past the end after the last one).
-    fn column(&mut self, line: &str, at: usize) -> usize {
-        let bytes = line.as_bytes();
-        let quoted = match &bytes[at..] {
-            [b'"', ..] => self.quoted(line, at + 1),
-            [b'\\', b'"', ..] => self.escaped_quotes(line, at + 2),
+    /// Reads the column at `start` if the quote at `quote` begins its value; gives the place after the comma that ends
+    /// it, past the line's end after the last one.
+    fn quoted_column(&mut self, line: &str, start: usize, quote: usize) -> Option<usize> {
+        match quote - start {
+            0 => self.quoted(line, start + 1),
+            1 if line.as_bytes()[start] == b'\\' => self.escaped_quotes(line, start + 2),
             _ => None,
-        };
-        quoted.unwrap_or_else(|| {
-            let end = memchr(b',', &bytes[at..]).map_or(bytes.len(), |n| at + n);
-            self.push(at, end);
-            end + 1
-        })
+        }
     }
 
     /// `"…"` from after its first quote. A quote ends the value only before a comma or the line's end.

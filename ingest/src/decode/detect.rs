@@ -92,6 +92,10 @@ pub(crate) fn shape(doc: Doc<'_>, object: At) -> Shape<'_> {
             "s3" => of_cloud = false,
             _ => {}
         }
+        // Strata documents name these first; their many other names need no look.
+        if of_device && !log_type.is_empty() && !subtype.is_empty() {
+            break;
+        }
     }
     if !log_type.is_empty() && of_device {
         return Shape::Panos { log_type, subtype };

@@ -60,14 +60,14 @@ pub(crate) struct Doc<'a> {
     nodes: &'a [Node<'a>],
     /// Offset of each structural character: one a bracket, colon, comma and value.
     marks: &'a [u32],
-    source: &'a [u8],
+    source: &'a str,
 }
 
 /// Where a value stands: in the tape and among the structural characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct At {
-    node: usize,
-    mark: usize,
+    node: u32,
+    mark: u32,
 }
 
 /// A member of an object.
@@ -114,6 +114,8 @@ impl JsonParser {
         let parsed = fill_tape_padded(&mut self.padded, source.len(), &mut self.buffers, &mut tape);
         let result = match parsed {
             Ok(()) => {
+                // The parser has seen that all of it is UTF-8; to look again costs less than to look at each value.
+                let source = std::str::from_utf8(source).unwrap_or_default();
                 let doc = Doc { nodes: &tape.0, marks: self.buffers.structural_indexes(), source };
                 Ok(doc.check(&self.limits).and_then(|()| read(doc)))
             }
@@ -225,14 +227,18 @@ impl<'a> Doc<'a> {
         Ok(())
     }
 
+    fn node(&self, at: At) -> Option<&'a Node<'a>> {
+        self.nodes.get(at.node as usize)
+    }
+
     /// True if the value is an object.
     pub(crate) fn is_object(&self, at: At) -> bool {
-        matches!(self.nodes.get(at.node), Some(Node::Object { .. }))
+        matches!(self.node(at), Some(Node::Object { .. }))
     }
 
     /// The members of an object; none of anything else.
     pub(crate) fn members(self, at: At) -> impl Iterator<Item = Member<'a>> {
-        let left = if let Some(Node::Object { len, .. }) = self.nodes.get(at.node) { *len } else { 0 };
+        let left = if let Some(Node::Object { len, .. }) = self.node(at) { *len } else { 0 };
         let mut next = At { node: at.node + 1, mark: at.mark + 1 };
         (0..left).map(move |_| {
             let (key, plain_key) = self.string(next);
@@ -244,7 +250,7 @@ impl<'a> Doc<'a> {
 
     /// The elements of an array; none of anything else.
     pub(crate) fn elements(self, at: At) -> impl Iterator<Item = At> {
-        let left = if let Some(Node::Array { len, .. }) = self.nodes.get(at.node) { *len } else { 0 };
+        let left = if let Some(Node::Array { len, .. }) = self.node(at) { *len } else { 0 };
         let mut next = At { node: at.node + 1, mark: at.mark + 1 };
         (0..left).map(move |_| {
             let value = next;
@@ -255,25 +261,25 @@ impl<'a> Doc<'a> {
 
     /// What follows a value and the comma after it.
     fn after(&self, at: At) -> At {
-        match self.nodes[at.node] {
+        match self.nodes[at.node as usize] {
             Node::Object { count, .. } | Node::Array { count, .. } => {
-                At { node: at.node + 1 + count, mark: self.close(at.mark) + 2 }
+                At { node: at.node + 1 + count as u32, mark: self.close(at.mark) + 2 }
             }
             Node::String(_) | Node::Static(_) => At { node: at.node + 1, mark: at.mark + 2 },
         }
     }
 
     /// The mark of the bracket that closes the one at `mark`.
-    fn close(&self, mark: usize) -> usize {
+    fn close(&self, mark: u32) -> u32 {
         let mut depth = 0_usize;
-        for (i, &offset) in self.marks[mark..].iter().enumerate() {
-            match self.source[offset as usize] {
+        for (at, &offset) in (mark..).zip(&self.marks[mark as usize..]) {
+            match self.source.as_bytes()[offset as usize] {
                 b'{' | b'[' => depth += 1,
                 b'}' | b']' => depth -= 1,
                 _ => {}
             }
             if depth == 0 {
-                return mark + i;
+                return at;
             }
         }
         unreachable!("the parser took a document whose brackets do not match")
@@ -288,16 +294,17 @@ impl<'a> Doc<'a> {
     /// end if it held none (decoding an escape only ever shortens).
     #[inline]
     fn string(&self, at: At) -> (&'a str, bool) {
-        let Node::String(text) = self.nodes[at.node] else { return ("", false) };
-        let start = self.marks[at.mark] as usize;
+        let Node::String(text) = self.nodes[at.node as usize] else { return ("", false) };
+        let start = self.marks[at.mark as usize] as usize;
         let end = start + 1 + text.len();
-        (text, self.source.get(end) == Some(&b'"') && (text.is_empty() || self.source[end - 1] != b'\\'))
+        let bytes = self.source.as_bytes();
+        (text, bytes.get(end) == Some(&b'"') && (text.is_empty() || bytes[end - 1] != b'\\'))
     }
 
     /// The value at a place.
     #[inline]
     pub(crate) fn value(&self, at: At) -> Value<'a> {
-        match self.nodes[at.node] {
+        match self.nodes[at.node as usize] {
             Node::String(_) => {
                 let (text, plain) = self.string(at);
                 Value::Text { text, plain }
@@ -311,31 +318,26 @@ impl<'a> Doc<'a> {
 
     /// The text of an object, array, number or string, as it stands.
     pub(crate) fn source_text(&self, at: At) -> &'a str {
-        match (self.nodes[at.node], self.value(at)) {
+        match (self.nodes[at.node as usize], self.value(at)) {
             (_, Value::Nested(text) | Value::Literal(text)) => text,
             (Node::String(_), _) => {
-                let start = self.marks[at.mark] as usize;
-                as_text(&self.source[start..string_end(self.source, start)])
+                let start = self.marks[at.mark as usize] as usize;
+                &self.source[start..string_end(self.source.as_bytes(), start)]
             }
             _ => "null",
         }
     }
 
     fn number(&self, at: At) -> &'a str {
-        let start = self.marks[at.mark] as usize;
-        let len = self.source[start..].iter().position(|b| !is_number_byte(*b)).unwrap_or(self.source.len() - start);
-        as_text(&self.source[start..start + len])
+        let rest = &self.source[self.marks[at.mark as usize] as usize..];
+        let len = rest.bytes().position(|b| !is_number_byte(b)).unwrap_or(rest.len());
+        &rest[..len]
     }
 
     fn nested(&self, at: At) -> &'a str {
-        let (start, end) = (self.marks[at.mark], self.marks[self.close(at.mark)]);
-        as_text(&self.source[start as usize..=end as usize])
+        let (start, end) = (self.marks[at.mark as usize], self.marks[self.close(at.mark) as usize]);
+        &self.source[start as usize..=end as usize]
     }
-}
-
-/// The parser has seen that the whole document is UTF-8.
-fn as_text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Appends JSON text on one line: white space between tokens goes if the text holds a line end, otherwise it stays.

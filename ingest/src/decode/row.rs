@@ -213,7 +213,7 @@ impl<'r, 'v> Row<'r, 'v> {
     #[inline]
     pub(crate) fn set(&mut self, target: &Target, value: Value<'_>) -> bool {
         if target.touches.meets(self.barred) {
-            return false;
+            return value.scalar().is_some_and(|text| means_nothing(target.convert, text));
         }
         let set = match value {
             Value::Text { text, .. } | Value::Literal(text) if target.convert != Convert::Json => {
@@ -237,9 +237,8 @@ impl<'r, 'v> Row<'r, 'v> {
         match target.convert {
             Convert::Text => self.text(target, text),
             Convert::Ip => self.ip(target, text),
-            Convert::NatIp if matches!(text, "0.0.0.0" | "::") => Set::MeansNothing,
+            nat if means_nothing(nat, text) => Set::MeansNothing,
             Convert::NatIp => self.ip(target, text),
-            Convert::NatPort if text == "0" => Set::MeansNothing,
             Convert::Port | Convert::NatPort => values::integer(text)
                 .and_then(|n| u16::try_from(n).ok())
                 .map_or(Set::No, |n| self.i32(target, n.into())),
@@ -341,6 +340,15 @@ impl<'r, 'v> Row<'r, 'v> {
             self.scratch.unmapped.push('}');
             self.builder.set_str(leaf, &self.scratch.unmapped);
         }
+    }
+}
+
+/// A translation to no address or port: there was none.
+fn means_nothing(convert: Convert, text: &str) -> bool {
+    match convert {
+        Convert::NatIp => matches!(text, "0.0.0.0" | "::"),
+        Convert::NatPort => text == "0",
+        _ => false,
     }
 }
 

@@ -9,17 +9,20 @@ pub(crate) struct Found<'a> {
     pub(crate) exact: bool,
 }
 
-const ALLOWED: (i32, &str) = (1, "Allowed");
-const DENIED: (i32, &str) = (2, "Denied");
-const BLOCKED: (i32, &str) = (2, "Blocked");
-const DROPPED: (i32, &str) = (6, "Dropped");
-const LOGGED: (i32, &str) = (17, "Logged");
-const ALERT: (i32, &str) = (19, "Alert");
-const RESET: (i32, &str) = (21, "Reset");
-const CHALLENGE: (i32, &str) = (23, "Challenge");
+/// An enum value's id and caption.
+type Caption = (i32, &'static str);
+
+const ALLOWED: Caption = (1, "Allowed");
+const DENIED: Caption = (2, "Denied");
+const BLOCKED: Caption = (2, "Blocked");
+const DROPPED: Caption = (6, "Dropped");
+const LOGGED: Caption = (17, "Logged");
+const ALERT: Caption = (19, "Alert");
+const RESET: Caption = (21, "Reset");
+const CHALLENGE: Caption = (23, "Challenge");
 
 /// Word, action, disposition, exact. Source: the Action field of PAN-OS's traffic, threat and URL log pages.
-const WORDS: [(&str, (i32, &str), (i32, &str), bool); 20] = [
+const WORDS: [(&str, Caption, Caption, bool); 20] = [
     ("allow", ALLOWED, ALLOWED, true),
     ("deny", DENIED, BLOCKED, true),
     ("drop", DENIED, DROPPED, true),

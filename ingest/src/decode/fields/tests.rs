@@ -67,16 +67,34 @@ fn a_column_knows_the_objects_it_makes() {
 }
 
 #[test]
-fn names_that_hash_alike_are_told_apart() {
+fn names_that_look_alike_are_told_apart() {
     let mut names = Names::default();
-    // The hash sees the length and the outermost bytes only.
-    let alike = ["firstbyt-a-lastbyte", "firstbyt-b-lastbyte", "firstbyt-c-lastbyte"];
+    // Of all lengths around those of a word and of a print; the last three differ only where no print looks.
+    let alike = [
+        "a",
+        "b",
+        "ab",
+        "ba",
+        "1234567",
+        "12345678",
+        "123456789",
+        "1234567a89",
+        "12345678-middle1-12345678",
+        "12345678901234567890123a",
+        "12345678901234567890123b",
+        "123456789012a45678901234",
+        "firstbyt-a-----------middleby---lastbyte",
+        "firstbyt-b-----------middleby---lastbyte",
+        "firstbyt-c-----------middleby---lastbyte",
+    ];
     for (i, name) in alike.into_iter().enumerate() {
         names.add(name, To::Slot(i as u8)).expect("each stands once");
     }
     for (i, name) in alike.into_iter().enumerate() {
         assert!(matches!(names.get(name), To::Slot(s) if usize::from(s) == i), "{name}");
+        let mut other = name.to_owned();
+        other.replace_range(other.len() / 3..other.len() / 3 + 1, "~");
+        assert!(matches!(names.get(&other), To::Unmapped), "{other}");
     }
-    assert!(matches!(names.get("firstbyt-d-lastbyte"), To::Unmapped));
-    assert!(matches!(Names::default().get(""), To::Unmapped));
+    assert!(matches!(names.get(""), To::Unmapped) && matches!(Names::default().get(""), To::Unmapped));
 }
