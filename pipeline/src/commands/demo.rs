@@ -112,11 +112,11 @@ async fn score(
     fleet.write_truth(&truth).context("the fleet's own log")?;
     let session = warehouse_sql::session(warehouse).await?;
     let account = account::account(&session, &truth.join("truth.parquet"), Identity::Generator).await?;
-    let alerts = account::alerts(&session, &*setup::rules(config)?).await?;
+    let alerts = account::alerts(&session, setup::rules(config)?.as_ref()).await?;
     if account.unaccounted() > 0 {
         eprintln!("unaccounted: {account:?}");
     }
-    let alerts = account::alerts(&session, &*setup::rules(config)?).await?;
+    let alerts = account::alerts(&session, setup::rules(config)?.as_ref()).await?;
     let score = loadgen::score(fleet.labels(), &alerts);
     let (queryable, alert) = flight.latencies();
     Ok(DemoSummary {
