@@ -174,7 +174,8 @@ impl<'a> Scene<'a> {
             key,
             start_us: i64::MAX,
             end_us: i64::MIN,
-            intensity: claim.intensity,
+            // Few digits, so that every JSON reader gets the same number.
+            intensity: (claim.intensity * 1e4).round() / 1e4,
             near_miss: self.near.is_some(),
             variant: claim.variant.to_owned(),
             records: Vec::new(),
