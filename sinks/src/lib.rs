@@ -1,1 +1,43 @@
-//! sinks
+//! Batches to Iceberg tables, exactly once: object layout, ledger, Parquet files, guarded commits.
+//!
+//! **Data in:** batches of one [`dataflow::Table`] each, cut into offset ranges of one partition, or into steps of a
+//! merge group. **Data out:** Iceberg tables that any engine reads, and the ledger that says what is in them.
+//!
+//! The order of things, for a range `[s, n)` of a partition:
+//!
+//! ```text
+//! Encoder::encode -> Warehouse::stage -> Ledger::create_source -> Committer::commit_pending
+//!   (bytes)           (invisible file)    (the commit point)       (redo: files become rows of the table)
+//! ```
+//!
+//! Invariants:
+//! - A ledger entry is created once and never changes; entries of a partition form a chain `start -> next`.
+//! - A data file is visible only if an entry names it; a table holds exactly the files of the entries below its
+//!   `palisade.next` of each partition. Both change in one Iceberg commit, checked by [`commit::GuardedCatalog`].
+//! - Nothing is deleted, and nothing is read from Kafka's group offsets.
+//! - A property-only change commits an empty snapshot, so that every change of `palisade.next` is pinned by the
+//!   snapshot requirement of the commit.
+//!
+//! Absent on purpose: collection of old entries and orphans, sorting within files, webhooks and topics.
+
+pub mod commit;
+pub mod config;
+pub mod error;
+pub mod ledger;
+#[cfg(feature = "mutants")]
+pub mod mutant;
+pub mod parquet;
+pub mod step;
+pub mod store;
+pub mod warehouse;
+
+pub use commit::{CommitReport, Committer, TableCommit};
+pub use config::WarehouseConfig;
+pub use error::{Class, Error};
+pub use ledger::{Created, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
+pub use parquet::{EncodedFile, Encoder};
+pub use step::Step;
+pub use warehouse::{Origin, Warehouse};
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

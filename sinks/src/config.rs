@@ -1,0 +1,121 @@
+//! Where the warehouse is and its limits.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The warehouse's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WarehouseConfig {
+    /// The directory of everything: catalog, ledger, data.
+    pub root: PathBuf,
+    /// Part of object paths and of table properties; each region has a ledger of its own.
+    pub region: String,
+    /// The namespace of the tables in the catalog.
+    pub namespace: String,
+    /// The Kafka cluster the records come from. Recorded at first use; another one is refused. None: whatever is recorded.
+    pub cluster_id: Option<String>,
+    /// Rows of a Parquet row group.
+    pub row_group_rows: usize,
+    /// Bytes of a Parquet row group while it is encoded.
+    pub row_group_bytes: usize,
+    /// Ledger entries of one partition that one commit takes at most.
+    pub commit_entries_max: usize,
+    /// A table that no waiting entry touches is moved along once it is this many entries behind.
+    pub lag_entries_max: usize,
+    /// Attempts at one table's commit before the error is reported.
+    pub commit_attempts_max: u32,
+    /// Pause before the second attempt, milliseconds; doubled each time, at most 32 times this.
+    pub commit_backoff_ms: u64,
+    /// Time that one catalog call may take, milliseconds.
+    pub catalog_timeout_ms: u64,
+}
+
+impl Default for WarehouseConfig {
+    fn default() -> Self {
+        Self {
+            root: PathBuf::from("warehouse"),
+            region: "local".to_owned(),
+            namespace: "palisade".to_owned(),
+            cluster_id: None,
+            row_group_rows: 1 << 20,
+            row_group_bytes: 128 << 20,
+            commit_entries_max: 4096,
+            lag_entries_max: 720, // an hour of entries at one every 5 s
+            commit_attempts_max: 8,
+            commit_backoff_ms: 25,
+            catalog_timeout_ms: 30_000,
+        }
+    }
+}
+
+impl WarehouseConfig {
+    /// The defaults at `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), ..Self::default() }
+    }
+
+    /// # Errors
+    /// [`Error::Config`] names the key whose value cannot be used.
+    pub fn check(&self) -> Result<()> {
+        let fail = |what: String| Err(Error::Config(what));
+        for (key, name) in [("region", &self.region), ("namespace", &self.namespace)] {
+            if name.is_empty()
+                || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+            {
+                return fail(format!("{key}: {name:?} is not a name of a-z, 0-9, - and _"));
+            }
+        }
+        if self.root.as_os_str().is_empty() {
+            return fail("root: names no directory".to_owned());
+        }
+        let positive = [
+            ("row_group_rows", self.row_group_rows),
+            ("row_group_bytes", self.row_group_bytes),
+            ("commit_entries_max", self.commit_entries_max),
+            ("lag_entries_max", self.lag_entries_max),
+            ("commit_attempts_max", self.commit_attempts_max as usize),
+            ("catalog_timeout_ms", self.catalog_timeout_ms as usize),
+        ];
+        match positive.iter().find(|(_, v)| *v == 0) {
+            Some((key, _)) => fail(format!("{key}: must be above 0")),
+            // Otherwise a table could stay behind by more than a commit looks at.
+            None if self.lag_entries_max > self.commit_entries_max => {
+                fail("lag_entries_max: must not be above commit_entries_max".to_owned())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_value_is_named() {
+        let ok = WarehouseConfig::at("/w");
+        assert!(ok.check().is_ok());
+        for (config, key) in [
+            (WarehouseConfig { region: "EU".into(), ..ok.clone() }, "region"),
+            (WarehouseConfig { region: "a.b".into(), ..ok.clone() }, "region"),
+            (WarehouseConfig { namespace: String::new(), ..ok.clone() }, "namespace"),
+            (WarehouseConfig { root: PathBuf::new(), ..ok.clone() }, "root"),
+            (WarehouseConfig { commit_entries_max: 0, ..ok.clone() }, "commit_entries_max"),
+            (WarehouseConfig { commit_entries_max: 7, ..ok.clone() }, "lag_entries_max"),
+        ] {
+            let text = config.check().expect_err("refused").to_string();
+            assert!(text.contains(key), "{text}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_and_absent_ones_have_defaults() {
+        let config: WarehouseConfig = serde_json::from_str(r#"{"root": "/w"}"#).expect("valid");
+        assert_eq!(config, WarehouseConfig::at("/w"));
+        assert!(serde_json::from_str::<WarehouseConfig>(r#"{"root": "/w", "rgion": "x"}"#).is_err());
+    }
+}

@@ -1,0 +1,81 @@
+//! Where objects are, relative to the root. See the protocol's list of objects; every part of it is here.
+
+use dataflow::PartitionId;
+use uuid::Uuid;
+
+/// Object paths of one region.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    region: String,
+}
+
+impl Paths {
+    pub(crate) fn new(region: &str) -> Self {
+        Self { region: region.to_owned() }
+    }
+
+    pub(crate) fn cluster(&self) -> String {
+        format!("{}/meta/cluster.json", self.region)
+    }
+
+    pub(crate) fn incarnations(&self, topic: &str) -> String {
+        format!("{}/meta/topics/{topic}", self.region)
+    }
+
+    pub(crate) fn incarnation(&self, topic: &str, incarnation: &str) -> String {
+        format!("{}/{incarnation}.json", self.incarnations(topic))
+    }
+
+    pub(crate) fn note(&self, name: &str) -> String {
+        format!("{}/meta/notes/{name}.json", self.region)
+    }
+
+    pub(crate) fn ledger(&self) -> String {
+        format!("{}/ledger", self.region)
+    }
+
+    pub(crate) fn chain(&self, partition: &PartitionId) -> String {
+        format!("{}/ledger/{}", self.region, partition.path())
+    }
+
+    pub(crate) fn source_entry(&self, partition: &PartitionId, start: i64) -> String {
+        format!("{}/{}", self.chain(partition), entry_name(start))
+    }
+
+    pub(crate) fn merge_groups(&self) -> String {
+        format!("{}/ledger/{MERGE}", self.region)
+    }
+
+    pub(crate) fn merge_chain(&self, group: u32) -> String {
+        format!("{}/{group}", self.merge_groups())
+    }
+
+    pub(crate) fn merge_entry(&self, group: u32, step: i64) -> String {
+        format!("{}/{}", self.merge_chain(group), entry_name(step))
+    }
+
+    pub(crate) fn exchange(&self, partition: &PartitionId, start: i64, attempt: Uuid) -> String {
+        format!("{}/exchange/{}/{start:020}-{attempt}.arrow", self.region, partition.path())
+    }
+
+    pub(crate) fn state(&self, group: u32, step: i64, attempt: Uuid) -> String {
+        format!("{}/state/{MERGE}/{group}/{step:020}-{attempt}.arrow", self.region)
+    }
+
+    pub(crate) fn table(&self, table: &str) -> String {
+        format!("{}/data/{table}", self.region)
+    }
+}
+
+/// The folder of merge chains. No topic folder has this name: theirs contain `@`.
+pub(crate) const MERGE: &str = "_merge";
+
+/// Twenty digits, so that names sort as offsets do.
+fn entry_name(start: i64) -> String {
+    format!("{start:020}.entry")
+}
+
+/// The start that [`entry_name`] wrote.
+pub(crate) fn entry_start(name: &str) -> Option<i64> {
+    name.strip_suffix(".entry").filter(|digits| digits.len() == 20)?.parse().ok()
+}

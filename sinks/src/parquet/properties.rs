@@ -1,0 +1,43 @@
+//! How each kind of column is written.
+
+use ::parquet::basic::{Compression, Encoding, ZstdLevel};
+use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use ::parquet::schema::types::ColumnPath;
+use dataflow::{LeafKind, Table};
+
+use crate::WarehouseConfig;
+
+/// Bytes of a string bound, in statistics and in manifests; Iceberg's own default.
+const BOUND_BYTES: usize = 16;
+
+pub(super) fn writer_properties(config: &WarehouseConfig, table: Table) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_dictionary_enabled(false)
+        .set_bloom_filter_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_statistics_truncate_length(Some(BOUND_BYTES))
+        .set_max_row_group_row_count(Some(config.row_group_rows))
+        .set_max_row_group_bytes(Some(config.row_group_bytes))
+        .set_created_by("palisade".to_owned());
+    for leaf in &table.layout().leaves {
+        let column = column_path(&leaf.path);
+        builder = match leaf.kind {
+            LeafKind::Keyword => builder.set_column_dictionary_enabled(column, true),
+            LeafKind::I32 | LeafKind::I64 | LeafKind::Time => {
+                builder.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED)
+            }
+            LeafKind::Text | LeafKind::Json | LeafKind::Binary | LeafKind::Bool => builder,
+        };
+    }
+    builder.build()
+}
+
+/// `a[].b` is `a.list.element.b` in Parquet.
+pub(super) fn column_path(path: &str) -> ColumnPath {
+    let parts = path.split('.').flat_map(|part| match part.strip_suffix("[]") {
+        Some(list) => vec![list.to_owned(), "list".to_owned(), "element".to_owned()],
+        None => vec![part.to_owned()],
+    });
+    ColumnPath::new(parts.collect())
+}

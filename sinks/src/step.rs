@@ -1,0 +1,106 @@
+//! The steps of the protocol that a crash can fall between, so that tests can crash there.
+//!
+//! Normally [`reached`] does nothing. A process that wants to know installs one observer with [`observe`].
+
+use std::fmt;
+use std::sync::OnceLock;
+
+/// A point of the protocol. Each is passed right after what it is named for, unless the name says before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Step {
+    /// The warehouse is open: cluster compared, tables there.
+    WarehouseOpened,
+    /// The resume positions were read.
+    PositionsRead,
+    /// The files of a batch are encoded, in memory.
+    FilesEncoded,
+    /// A data file of a range is durable, and invisible.
+    FileStaged,
+    /// The exchange file of a range is durable.
+    ExchangeWritten,
+    /// Before the entry of a range is created.
+    SourceEntryBefore,
+    /// The entry of a range exists: the range is committed.
+    SourceEntryAfter,
+    /// A data file of a merge step is durable, and invisible.
+    MergeFileStaged,
+    /// A merge state is durable.
+    StateWritten,
+    /// Before the entry of a merge step is created.
+    MergeEntryBefore,
+    /// The entry of a merge step exists.
+    MergeEntryAfter,
+    /// Before a table's commit is sent.
+    TableCommitBefore,
+    /// A table's commit was answered.
+    TableCommitAfter,
+    /// A table is done and the next one not begun.
+    BetweenTables,
+    /// What waited at the start is committed.
+    RolledForward,
+}
+
+impl Step {
+    /// Every step, in the order of a run.
+    pub const ALL: [Step; 15] = [
+        Step::WarehouseOpened,
+        Step::PositionsRead,
+        Step::FilesEncoded,
+        Step::FileStaged,
+        Step::ExchangeWritten,
+        Step::SourceEntryBefore,
+        Step::SourceEntryAfter,
+        Step::MergeFileStaged,
+        Step::StateWritten,
+        Step::MergeEntryBefore,
+        Step::MergeEntryAfter,
+        Step::TableCommitBefore,
+        Step::TableCommitAfter,
+        Step::BetweenTables,
+        Step::RolledForward,
+    ];
+
+    /// The step in traces and test plans.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Step::WarehouseOpened => "warehouse_opened",
+            Step::PositionsRead => "positions_read",
+            Step::FilesEncoded => "files_encoded",
+            Step::FileStaged => "file_staged",
+            Step::ExchangeWritten => "exchange_written",
+            Step::SourceEntryBefore => "source_entry_before",
+            Step::SourceEntryAfter => "source_entry_after",
+            Step::MergeFileStaged => "merge_file_staged",
+            Step::StateWritten => "state_written",
+            Step::MergeEntryBefore => "merge_entry_before",
+            Step::MergeEntryAfter => "merge_entry_after",
+            Step::TableCommitBefore => "table_commit_before",
+            Step::TableCommitAfter => "table_commit_after",
+            Step::BetweenTables => "between_tables",
+            Step::RolledForward => "rolled_forward",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is called at each step.
+pub type Observer = Box<dyn Fn(Step) + Send + Sync>;
+
+static OBSERVER: OnceLock<Observer> = OnceLock::new();
+
+/// Installs the process's observer. The first one stays; false if there was one.
+pub fn observe(observer: Observer) -> bool {
+    OBSERVER.set(observer).is_ok()
+}
+
+/// Says that a step was reached. Public, since some steps are the pipeline's own.
+pub fn reached(step: Step) {
+    if let Some(observer) = OBSERVER.get() {
+        observer(step);
+    }
+}

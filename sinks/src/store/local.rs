@@ -1,0 +1,162 @@
+//! Objects as files of a local directory, fsynced. A file is written under a temporary name and linked or renamed into
+//! place, so a reader sees all of it or nothing; temporary files of a crash are never listed.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{Create, ObjectStore};
+use crate::{Error, Result};
+
+/// Names that begin so are files being written.
+const TEMPORARY: &str = ".tmp-";
+
+/// Objects in a directory of this machine.
+#[derive(Debug, Clone)]
+pub struct LocalStore {
+    root: PathBuf,
+}
+
+impl LocalStore {
+    /// A store at `root`, which is created if need be.
+    ///
+    /// # Errors
+    /// If the directory cannot be made, or its path is not UTF-8.
+    pub fn open(root: &Path) -> Result<Self> {
+        let shown = root.display().to_string();
+        ensure_directory(root).map_err(|e| Error::store("create the directory", &shown, e))?;
+        let root = root.canonicalize().map_err(|e| Error::store("resolve", &shown, e))?;
+        if root.to_str().is_none() {
+            return Err(Error::Config(format!("root: {shown} is not UTF-8")));
+        }
+        Ok(Self { root })
+    }
+
+    /// The directory, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Runs file work off the async threads.
+    async fn run<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        path: &str,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let full = self.root.join(path);
+        let done = tokio::task::spawn_blocking(move || work(&full)).await;
+        done.unwrap_or_else(|e| Err(io::Error::other(e))).map_err(|e| Error::store(action, path, e))
+    }
+}
+
+#[async_trait]
+impl ObjectStore for LocalStore {
+    async fn create(&self, path: &str, bytes: Bytes) -> Result<Create> {
+        self.run("create", path, move |full| create_file(full, &bytes)).await
+    }
+
+    async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
+        self.run("write", path, move |full| write_durably(full, &bytes)).await
+    }
+
+    async fn get(&self, path: &str) -> Result<Option<Bytes>> {
+        let read = |full: &Path| match fs::read(full) {
+            Ok(bytes) => Ok(Some(Bytes::from(bytes))),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        };
+        self.run("read", path, read).await
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<String>> {
+        self.run("list", folder, list_folder).await
+    }
+
+    fn location(&self, path: &str) -> String {
+        format!("{}/{path}", self.root.display())
+    }
+}
+
+/// A hard link fails if the name is taken: the file system's create-if-absent for a file that is whole already.
+fn create_file(path: &Path, bytes: &[u8]) -> io::Result<Create> {
+    let (folder, temporary) = write_temporary(path, bytes)?;
+    let linked = match fs::hard_link(&temporary, path) {
+        Ok(()) => Ok(Create::New),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(Create::Exists),
+        Err(e) => Err(e),
+    };
+    // A temporary file that stays behind is only litter.
+    let _ = fs::remove_file(&temporary);
+    let created = linked?;
+    // Also when it exists: who created it may not have come to this yet, and we will build on it.
+    sync_directory(&folder)?;
+    Ok(created)
+}
+
+/// Writes a file whole, durable, in place of what was there.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (folder, temporary) = write_temporary(path, bytes)?;
+    if let Err(e) = fs::rename(&temporary, path) {
+        let _ = fs::remove_file(&temporary);
+        return Err(e);
+    }
+    sync_directory(&folder)
+}
+
+fn write_temporary(path: &Path, bytes: &[u8]) -> io::Result<(PathBuf, PathBuf)> {
+    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    ensure_directory(&folder)?;
+    let temporary = folder.join(format!("{TEMPORARY}{}", Uuid::new_v4()));
+    let written = File::create_new(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    if let Err(e) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(e);
+    }
+    Ok((folder, temporary))
+}
+
+fn list_folder(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        if let Ok(name) = entry?.file_name().into_string()
+            && !name.starts_with(TEMPORARY)
+        {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Makes a directory and those above it, each durable in its parent.
+pub(crate) fn ensure_directory(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent().filter(|p| !p.as_os_str().is_empty()) {
+        ensure_directory(parent)?;
+    }
+    match fs::create_dir(folder) {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(e),
+        _ => sync_directory(folder.parent().unwrap_or(Path::new("."))),
+    }
+}
+
+/// Makes the names of a directory durable.
+pub(crate) fn sync_directory(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,45 @@
+//! Objects by path: create-if-absent, put, get, list. Paths are relative, with `/`; an object is whole or absent.
+
+mod local;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::Result;
+
+pub use local::LocalStore;
+pub(crate) use local::{ensure_directory, sync_directory, write_durably};
+
+/// What create-if-absent found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Create {
+    /// The object is new and durable.
+    New,
+    /// An object of that path was there; it is unchanged.
+    Exists,
+}
+
+/// A store of objects. All that the protocol needs: no overwrite is ever relied upon, no compare-and-swap.
+///
+/// Errors are [`crate::Error::Store`], whose class says whether trying again may help. After an error it is unknown
+/// whether the object was written.
+#[async_trait]
+pub trait ObjectStore: std::fmt::Debug + Send + Sync {
+    /// Writes the object if none of that path exists; atomic among all processes.
+    async fn create(&self, path: &str, bytes: Bytes) -> Result<Create>;
+
+    /// Writes the object, whatever was there.
+    async fn put(&self, path: &str, bytes: Bytes) -> Result<()>;
+
+    /// The object; None if it does not exist.
+    async fn get(&self, path: &str) -> Result<Option<Bytes>>;
+
+    /// The names directly below a folder, sorted; none if the folder does not exist.
+    async fn list(&self, folder: &str) -> Result<Vec<String>>;
+
+    /// Where the object is for readers that do not go through this store.
+    fn location(&self, path: &str) -> String;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::Class;
+
+fn store() -> (tempfile::TempDir, LocalStore) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = LocalStore::open(&dir.path().join("a/b")).expect("opens");
+    (dir, store)
+}
+
+#[tokio::test]
+async fn an_object_is_created_once() {
+    let (_dir, store) = store();
+    assert_eq!(store.get("x/y").await.expect("reads"), None);
+    assert_eq!(store.create("x/y", "one".into()).await.expect("writes"), Create::New);
+    assert_eq!(store.create("x/y", "two".into()).await.expect("writes"), Create::Exists);
+    assert_eq!(store.get("x/y").await.expect("reads").as_deref(), Some(&b"one"[..]));
+    store.put("x/y", "three".into()).await.expect("writes");
+    assert_eq!(store.get("x/y").await.expect("reads").as_deref(), Some(&b"three"[..]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_racing_creators_wins_and_its_bytes_stay() {
+    let (_dir, store) = store();
+    let store = Arc::new(store);
+    for round in 0..20 {
+        let path = format!("race/{round}");
+        let creators: Vec<_> = (0..8u8)
+            .map(|n| {
+                let (store, path) = (store.clone(), path.clone());
+                tokio::spawn(async move { (n, store.create(&path, vec![n; 9000].into()).await.expect("writes")) })
+            })
+            .collect();
+        let mut winners = Vec::new();
+        for creator in creators {
+            let (n, created) = creator.await.expect("ends");
+            winners.extend((created == Create::New).then_some(n));
+        }
+        assert_eq!(winners.len(), 1, "{winners:?}");
+        let bytes = store.get(&path).await.expect("reads").expect("exists");
+        assert_eq!(bytes, vec![winners[0]; 9000]);
+    }
+}
+
+#[tokio::test]
+async fn files_being_written_are_not_listed_and_no_folder_is_empty() {
+    let (_dir, store) = store();
+    assert_eq!(store.list("none").await.expect("lists"), Vec::<String>::new());
+    for name in ["b", "a", "c/d"] {
+        store.create(&format!("f/{name}"), Bytes::new()).await.expect("writes");
+    }
+    std::fs::write(store.root().join("f/.tmp-0"), "half").expect("writes");
+    assert_eq!(store.list("f").await.expect("lists"), ["a", "b", "c"]);
+    let litter = std::fs::read_dir(store.root().join("f")).expect("reads").count();
+    assert_eq!(litter, 4, "creating leaves no temporary file");
+}
+
+#[tokio::test]
+async fn a_wrong_path_is_permanent_and_says_what_was_tried() {
+    let (_dir, store) = store();
+    store.create("file", Bytes::new()).await.expect("writes");
+    let error = store.create("file/below", Bytes::new()).await.expect_err("a file is no folder");
+    assert_eq!(error.class(), Class::Permanent, "{error}");
+    assert!(error.to_string().starts_with("cannot create file/below: "), "{error}");
+    let error = store.create(&"x".repeat(300), Bytes::new()).await.expect_err("too long a name");
+    assert_eq!(error.class(), Class::Permanent, "{error}");
+}

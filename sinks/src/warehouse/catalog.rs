@@ -1,0 +1,146 @@
+//! The catalog's SQLite file and the tables in it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataflow::Table;
+use iceberg::spec::FormatVersion;
+use iceberg::table::Table as IcebergTable;
+use iceberg::transaction::{ApplyTransactionAction, Transaction};
+use iceberg::{Catalog, CatalogBuilder, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
+use iceberg_catalog_sql::{SqlBindStyle, SqlCatalog, SqlCatalogBuilder};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use super::schema::{iceberg_schema, missing_columns, partition_spec};
+use super::storage::DurableStorageFactory;
+use crate::ledger::Ledger;
+use crate::{Error, Result, WarehouseConfig};
+
+/// The catalog's name: part of the key of its SQL tables, so other engines must give the same.
+pub const CATALOG_NAME: &str = "palisade";
+
+/// The catalog's file in the root.
+const CATALOG_FILE: &str = "catalog.db";
+
+/// A catalog call with the configured timeout. After an error or a timeout the outcome of a change is unknown.
+pub(crate) async fn timed<T>(
+    config: &WarehouseConfig,
+    action: &str,
+    call: impl Future<Output = iceberg::Result<T>>,
+) -> Result<T> {
+    let limit = Duration::from_millis(config.catalog_timeout_ms);
+    let late = |_| Err(iceberg::Error::new(ErrorKind::Unexpected, format!("no answer within {limit:?}")));
+    tokio::time::timeout(limit, call).await.unwrap_or_else(late).map_err(|e| Error::catalog(action, e))
+}
+
+/// Opens the SQLite catalog under `root`, made if missing.
+pub(super) async fn open_sqlite(config: &WarehouseConfig, root: &Path) -> Result<SqlCatalog> {
+    let file = root.join(CATALOG_FILE);
+    prepare_sqlite(&file).await?;
+    let builder = SqlCatalogBuilder::default()
+        .uri(format!("sqlite:{}", file.display()))
+        .warehouse_location(root.display().to_string())
+        .sql_bind_style(SqlBindStyle::QMark)
+        .with_storage_factory(Arc::new(DurableStorageFactory));
+    timed(config, "open the catalog", builder.load(CATALOG_NAME, HashMap::new())).await
+}
+
+/// Write-ahead mode is a property of the file. With it a commit never waits for a reader; without it a commit may fail
+/// because of one, and the SQL catalog drops the answer of its COMMIT.
+async fn prepare_sqlite(file: &Path) -> Result<()> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let failed = |e: sqlx::Error| {
+        let what = format!("cannot open {}", file.display());
+        Error::catalog("open the catalog", iceberg::Error::new(ErrorKind::Unexpected, what).with_source(e))
+    };
+    let connection = options.connect().await.map_err(failed)?;
+    sqlx::Connection::close(connection).await.map_err(failed)
+}
+
+/// Every table, made or evolved if need be.
+pub(super) async fn open_tables(
+    config: &WarehouseConfig,
+    ledger: &Ledger,
+    catalog: &dyn Catalog,
+) -> Result<BTreeMap<Table, IcebergTable>> {
+    let namespace = NamespaceIdent::new(config.namespace.clone());
+    let create = timed(config, "create the namespace", catalog.create_namespace(&namespace, HashMap::new())).await;
+    tolerate(create.map(drop), ErrorKind::NamespaceAlreadyExists)?;
+    let mut tables = BTreeMap::new();
+    for table in Table::ALL {
+        let ident = TableIdent::new(namespace.clone(), table.name().to_owned());
+        let loaded = open_table(config, ledger, catalog, table, &ident).await?;
+        tables.insert(table, add_columns(config, catalog, table, loaded).await?);
+    }
+    Ok(tables)
+}
+
+/// Another process may be creating the same at this moment: then it exists, which is all that is wanted.
+fn tolerate(result: Result<()>, kind: ErrorKind) -> Result<()> {
+    match result {
+        Err(Error::Catalog { source, .. }) if source.kind() == kind => Ok(()),
+        other => other,
+    }
+}
+
+async fn open_table(
+    config: &WarehouseConfig,
+    ledger: &Ledger,
+    catalog: &dyn Catalog,
+    table: Table,
+    ident: &TableIdent,
+) -> Result<IcebergTable> {
+    let action = format!("load table {table}");
+    match timed(config, &action, catalog.load_table(ident)).await {
+        Err(Error::Catalog { source, .. }) if source.kind() == ErrorKind::TableNotFound => {}
+        other => return other,
+    }
+    let creation = table_creation(ledger, table)?;
+    let created =
+        timed(config, &format!("create table {table}"), catalog.create_table(ident.namespace(), creation)).await;
+    // Whoever lost a race finds the winner's table now.
+    timed(config, &action, catalog.load_table(ident)).await.or_else(|e| created.map_err(|_| e))
+}
+
+fn table_creation(ledger: &Ledger, table: Table) -> Result<TableCreation> {
+    let schema = iceberg_schema(table)?;
+    let properties = [
+        ("commit.retry.num-retries", "0"), // our own loop builds the commit anew each time
+        ("write.metadata.delete-after-commit.enabled", "true"),
+        ("write.metadata.previous-versions-max", "100"),
+        ("write.parquet.compression-codec", "zstd"),
+    ];
+    Ok(TableCreation::builder()
+        .name(table.name().to_owned())
+        .location(ledger.store().location(&ledger.paths().table(table.name())))
+        .partition_spec(partition_spec(table, &schema)?)
+        .schema(schema)
+        .properties(properties.map(|(k, v)| (k.to_owned(), v.to_owned())))
+        .format_version(FormatVersion::V2)
+        .build())
+}
+
+/// New optional columns of this version; nothing is rewritten.
+async fn add_columns(
+    config: &WarehouseConfig,
+    catalog: &dyn Catalog,
+    table: Table,
+    loaded: IcebergTable,
+) -> Result<IcebergTable> {
+    let missing = missing_columns(table, &loaded.current_schema_ref())?;
+    if missing.is_empty() {
+        return Ok(loaded);
+    }
+    let action = format!("add columns to table {table}");
+    let transaction = Transaction::new(&loaded);
+    let update = missing.into_iter().fold(transaction.update_schema(), |update, column| update.add_column(column));
+    let transaction = update.apply(transaction).map_err(|e| Error::catalog(&action, e))?;
+    timed(config, &action, transaction.commit(catalog)).await
+}

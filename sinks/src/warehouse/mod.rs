@@ -1,0 +1,185 @@
+//! The warehouse: one directory with the SQLite catalog, the ledger and the tables of a region.
+
+pub(crate) mod catalog;
+mod identity;
+mod positions;
+pub(crate) mod schema;
+mod storage;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataflow::{PartitionId, Table};
+use iceberg::{Catalog, TableIdent};
+use uuid::Uuid;
+
+use crate::commit::Committer;
+use crate::ledger::{Ledger, StagedFile};
+use crate::parquet::{EncodedFile, Encoder};
+use crate::step::{self, Step};
+use crate::store::{LocalStore, ObjectStore};
+use crate::{Result, WarehouseConfig};
+
+pub use catalog::CATALOG_NAME;
+pub(crate) use catalog::timed;
+pub(crate) use positions::{MERGE_TABLES, Nexts, merge_key, source_key};
+
+/// An open warehouse. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Warehouse {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: WarehouseConfig,
+    cluster: identity::Cluster,
+    ledger: Ledger,
+    catalog: Arc<dyn Catalog>,
+    tables: BTreeMap<Table, TableIdent>,
+    encoder: Encoder,
+}
+
+/// What the rows of a data file come from; part of its name.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin<'a> {
+    /// A range of a partition.
+    Range {
+        /// The partition.
+        partition: &'a PartitionId,
+        /// First offset.
+        start: i64,
+        /// The offset to read next.
+        next: i64,
+    },
+    /// A step of a merge group.
+    Step {
+        /// The group.
+        group: u32,
+        /// The step.
+        step: i64,
+    },
+}
+
+impl Warehouse {
+    /// Opens the warehouse of the configuration, on its local directory; makes what is missing: the directory, the
+    /// cluster record, the catalog, the tables, and columns that tables of an older version lack.
+    ///
+    /// # Errors
+    /// [`crate::Error::OtherCluster`] if the warehouse belongs to another cluster; a catalog or store error otherwise.
+    pub async fn open(config: WarehouseConfig) -> Result<Self> {
+        config.check()?;
+        let store = Arc::new(LocalStore::open(&config.root)?);
+        let catalog = Arc::new(catalog::open_sqlite(&config, store.root()).await?);
+        Self::open_with(config, store, catalog).await
+    }
+
+    /// Opens a warehouse on another store or catalog: that of a fleet, or one that fails on purpose.
+    ///
+    /// # Errors
+    /// As [`Warehouse::open`].
+    pub async fn open_with(
+        config: WarehouseConfig,
+        store: Arc<dyn ObjectStore>,
+        catalog: Arc<dyn Catalog>,
+    ) -> Result<Self> {
+        config.check()?;
+        let ledger = Ledger::new(store, &config.region);
+        let cluster = identity::open_cluster(&ledger, &config).await?;
+        let loaded = catalog::open_tables(&config, &ledger, catalog.as_ref()).await?;
+        let of = |t: &iceberg::table::Table| (t.current_schema_ref(), t.metadata().default_partition_spec_id());
+        let encoder = Encoder::new(&config, loaded.iter().map(|(table, t)| (*table, of(t).0, of(t).1)))?;
+        let tables = loaded.iter().map(|(table, t)| (*table, t.identifier().clone())).collect();
+        step::reached(Step::WarehouseOpened);
+        Ok(Self { inner: Arc::new(Inner { config, cluster, ledger, catalog, tables, encoder }) })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &WarehouseConfig {
+        &self.inner.config
+    }
+
+    /// The id of the cluster that the warehouse belongs to.
+    pub fn cluster_id(&self) -> &str {
+        &self.inner.cluster.cluster_id
+    }
+
+    /// Number of merge groups, fixed when the warehouse was made.
+    pub fn merge_groups(&self) -> u32 {
+        self.inner.cluster.merge_groups
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
+    /// The catalog, unguarded: for readers.
+    pub fn catalog(&self) -> Arc<dyn Catalog> {
+        self.inner.catalog.clone()
+    }
+
+    /// The table's name in the catalog.
+    pub fn ident(&self, table: Table) -> &TableIdent {
+        &self.inner.tables[&table]
+    }
+
+    /// The table as the catalog has it now.
+    ///
+    /// # Errors
+    /// If the catalog fails or takes longer than its timeout.
+    pub async fn load_table(&self, table: Table) -> Result<iceberg::table::Table> {
+        timed(&self.inner.config, &format!("load table {table}"), self.inner.catalog.load_table(self.ident(table)))
+            .await
+    }
+
+    /// The encoder of all tables, for the threads that own rows.
+    pub fn encoder(&self) -> Encoder {
+        self.inner.encoder.clone()
+    }
+
+    /// A committer; `writer` names it in snapshots, for people. Several may run at once, in any number of processes.
+    pub fn committer(&self, writer: &str) -> Committer {
+        Committer::new(self.clone(), writer)
+    }
+
+    /// Makes an encoded file durable where its table's files are, invisible until a ledger entry names it. `attempt` is
+    /// the id of the entry that will; it and `origin` make the name unique.
+    ///
+    /// # Errors
+    /// If the store fails. Calling again with the same arguments is safe.
+    pub async fn stage(&self, origin: Origin<'_>, attempt: Uuid, file: EncodedFile) -> Result<StagedFile> {
+        let path = self.data_path(origin, attempt, &file);
+        let staged = StagedFile {
+            location: self.inner.ledger.store().location(&path),
+            day: file.day,
+            rows: file.rows,
+            bytes: file.bytes.len() as u64,
+            time_min: file.time_min,
+            time_max: file.time_max,
+            schema_id: file.schema_id,
+            spec_id: file.spec_id,
+            split_offsets: file.split_offsets,
+            columns: file.columns,
+        };
+        self.inner.ledger.put_new(path, file.bytes).await?;
+        step::reached(match origin {
+            Origin::Range { .. } => Step::FileStaged,
+            Origin::Step { .. } => Step::MergeFileStaged,
+        });
+        Ok(staged)
+    }
+
+    fn data_path(&self, origin: Origin<'_>, attempt: Uuid, file: &EncodedFile) -> String {
+        let folder = self.inner.ledger.paths().table(file.table.name());
+        let (year, month, day) = dataflow::time::civil(i64::from(file.day));
+        let name = match origin {
+            Origin::Range { partition, start, next } => format!("{}-{start}-{next}", partition.partition),
+            Origin::Step { group, step } => format!("merge-{group}-{step}"),
+        };
+        format!("{folder}/{year:04}-{month:02}-{day:02}/{name}-{attempt}.parquet")
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,140 @@
+//! Where to resume: what the tables have, and how far the ledger goes beyond.
+
+use std::collections::BTreeMap;
+
+use dataflow::{PartitionId, Positions, Table};
+
+use super::Warehouse;
+use crate::ledger::MergeEntry;
+use crate::step::{self, Step};
+use crate::{Error, Result};
+
+/// Entries read at a time while a chain is followed.
+const WALK_ENTRIES: usize = 1024;
+
+/// The table property that says which offset of a partition a table needs next.
+pub(crate) fn source_key(region: &str, partition: &PartitionId) -> String {
+    format!("{}{}@{}.{}", prefix(region), partition.topic, partition.incarnation, partition.partition)
+}
+
+/// The table property that says which step of a merge group a table needs next.
+pub(crate) fn merge_key(region: &str, group: u32) -> String {
+    format!("{}_merge.{group}", prefix(region))
+}
+
+fn prefix(region: &str) -> String {
+    format!("palisade.next.{region}.")
+}
+
+/// The `palisade.next` properties of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Nexts {
+    pub(crate) sources: Positions,
+    pub(crate) merges: BTreeMap<u32, i64>,
+}
+
+impl Nexts {
+    /// Those of `region`. Properties that are not ours are left alone; ours that are not numbers are an error.
+    pub(crate) fn read(region: &str, table: Table, metadata: &iceberg::spec::TableMetadata) -> Result<Self> {
+        let mut nexts = Self::default();
+        let prefix = prefix(region);
+        for (key, value) in metadata.properties() {
+            let Some(rest) = key.strip_prefix(&prefix) else { continue };
+            nexts.take(rest, value).ok_or_else(|| Error::Schema {
+                table,
+                what: format!(
+                    "property {key} = {value:?} is not one of ours; it says what is committed, so nothing is \
+                               guessed: restore it from an earlier metadata file"
+                ),
+            })?;
+        }
+        Ok(nexts)
+    }
+
+    fn take(&mut self, key: &str, value: &str) -> Option<()> {
+        let next: i64 = value.parse().ok()?;
+        let (name, number) = key.rsplit_once('.')?;
+        if name == "_merge" {
+            self.merges.insert(number.parse().ok()?, next);
+        } else {
+            let (topic, incarnation) = name.rsplit_once('@')?;
+            self.sources.insert(PartitionId::new(topic, incarnation, number.parse().ok()?), next);
+        }
+        Some(())
+    }
+}
+
+impl Warehouse {
+    pub(crate) async fn nexts(&self, table: Table) -> Result<Nexts> {
+        Nexts::read(&self.config().region, table, self.load_table(table).await?.metadata())
+    }
+
+    /// The position of each partition after all that is committed: the end of its ledger chain, followed from the
+    /// lowest `palisade.next` over all tables. Partitions that the warehouse does not know are not named.
+    ///
+    /// # Errors
+    /// [`Error::NotInLedger`] if a table claims more than the ledger holds; otherwise if the catalog or the store fails.
+    pub async fn start_positions(&self) -> Result<Positions> {
+        let mut claims: BTreeMap<PartitionId, Vec<(Table, i64)>> = BTreeMap::new();
+        for partition in self.ledger().partitions().await? {
+            claims.insert(partition, Vec::new());
+        }
+        for table in Table::ALL {
+            for (partition, next) in self.nexts(table).await?.sources {
+                claims.entry(partition).or_default().push((table, next));
+            }
+        }
+        let mut positions = Positions::new();
+        for (partition, claims) in claims {
+            if let Some(end) = self.resume(&partition, claims).await? {
+                positions.insert(partition, end);
+            }
+        }
+        step::reached(Step::PositionsRead);
+        Ok(positions)
+    }
+
+    /// The end of a partition's chain; every table's claim must be a position on the way.
+    async fn resume(&self, partition: &PartitionId, mut claims: Vec<(Table, i64)>) -> Result<Option<i64>> {
+        let first = self.ledger().first(partition).await?;
+        let lowest = if claims.len() == Table::ALL.len() { None } else { first };
+        let Some(from) = lowest.into_iter().chain(claims.iter().map(|c| c.1)).min() else { return Ok(None) };
+        claims.retain(|c| c.1 != from);
+        let mut end = from;
+        loop {
+            let entries = self.ledger().walk(partition, end, WALK_ENTRIES).await?;
+            let Some(last) = entries.last() else { break };
+            end = last.next;
+            claims.retain(|c| !entries.iter().any(|e| e.next == c.1));
+        }
+        match claims.first() {
+            None => Ok(Some(end)),
+            Some(&(table, next)) => {
+                let key = source_key(&self.config().region, partition);
+                Err(Error::NotInLedger { table, key, next, first: from, end })
+            }
+        }
+    }
+
+    /// The newest step of a merge group; None if it has not taken any.
+    ///
+    /// # Errors
+    /// If the catalog or the store fails.
+    pub async fn merge_head(&self, group: u32) -> Result<Option<MergeEntry>> {
+        let Some(mut step) = self.ledger().first_merge(group).await? else { return Ok(None) };
+        for table in MERGE_TABLES {
+            // A table's next is one past a step that exists: start there rather than at the oldest step kept.
+            step = step.max(self.nexts(table).await?.merges.get(&group).map_or(0, |next| next - 1));
+        }
+        let path = self.ledger().paths().merge_entry(group, step);
+        let named_by = "a table's palisade.next, or the ledger's own list,".to_owned();
+        let mut head = self.ledger().get_merge(group, step).await?.ok_or(Error::Missing { path, named_by })?;
+        while let Some(entry) = self.ledger().get_merge(group, head.step + 1).await? {
+            head = entry;
+        }
+        Ok(Some(head))
+    }
+}
+
+/// The tables that take rows from merge groups.
+pub(crate) const MERGE_TABLES: [Table; 2] = [Table::DetectionFinding, Table::LateWindow];
