@@ -95,9 +95,12 @@ struct Claim {
     variant: &'static str,
 }
 
+/// Plants what a scene needs and says what for.
+type Planner = fn(&mut Scene<'_>) -> Claim;
+
 /// Plans all attacks and near misses.
 pub(crate) fn plan(ground: &Ground<'_>) -> Plan {
-    let rules: [(&str, fn(&mut Scene<'_>) -> Claim); 3] =
+    let rules: [(&str, Planner); 3] =
         [(PORT_SCAN, port_scan::plan), (RARE_UPLOAD, rare_upload::plan), (LOGGING_STOPPED, logging_stopped::plan)];
     let mut plan = Plan::default();
     let count = ground.config.attacks + ground.config.near_misses;
