@@ -1,6 +1,8 @@
 //! How fast records are made: `cargo bench --workspace --bench render`. Prints records/s and bytes/s of one core for each
 //! kind of work, the best and the median of seven rounds. Without cargo's `--bench` (a test run) it makes one short round.
 
+#![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
 use std::time::Instant;
 
 use loadgen::{Fleet, FleetConfig, Mix};

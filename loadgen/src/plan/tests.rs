@@ -77,15 +77,38 @@ fn key_of(label: &Label, name: &str) -> (String, IpAddr) {
     (label.tenant.clone(), label.key[name].parse().expect("an address"))
 }
 
-fn labels(rule: &str) -> BTreeMap<(String, IpAddr), &'static Label> {
+fn labels<'f>(fleet: &'f Fleet, rule: &str) -> BTreeMap<(String, IpAddr), &'f Label> {
     let name = if rule == PORT_SCAN { "src_ip" } else { "dst_ip" };
-    SMALL.labels().iter().filter(|l| l.rule == rule).map(|l| (key_of(l, name), l)).collect()
+    fleet.labels().iter().filter(|l| l.rule == rule).map(|l| (key_of(l, name), l)).collect()
+}
+
+/// Fleets of other densities and seeds: crowded, sparse, of one tenant with few devices.
+fn others() -> impl Iterator<Item = Fleet> {
+    let configs = [
+        FleetConfig { seed: 21, events: 100_000, span_us: 11 * MINUTE, ..small() },
+        FleetConfig { seed: 22, events: 60_000, span_us: 8 * 60 * MINUTE, max_disorder_us: 30 * SECOND, ..small() },
+        FleetConfig { seed: 23, events: 60_000, tenants: 1, partitions_per_tenant: 3, devices: 4, ..small() },
+    ];
+    configs.into_iter().map(|config| Fleet::new(config).expect("a fleet"))
+}
+
+#[test]
+fn labels_tell_the_truth_at_any_density() {
+    for fleet in others() {
+        let truth = truth(&fleet);
+        check_scans(&fleet, &truth);
+        check_uploads(&fleet, &truth);
+    }
 }
 
 #[test]
 fn scans_exceed_the_threshold_in_one_window_and_nothing_else_in_any_minute() {
-    let labels = labels(PORT_SCAN);
-    let by_source = network(&TRUTH, |r| Some((r.tenant.to_string(), r.src_ip?)), |r| r.dst_port.unwrap_or(-1));
+    check_scans(&SMALL, &TRUTH);
+}
+
+fn check_scans(fleet: &Fleet, truth: &[TruthRow]) {
+    let labels = labels(fleet, PORT_SCAN);
+    let by_source = network(truth, |r| Some((r.tenant.to_string(), r.src_ip?)), |r| r.dst_port.unwrap_or(-1));
     let mut attacks = 0;
     for (source, sessions) in &by_source {
         let label = labels.get(source);
@@ -110,10 +133,14 @@ fn scans_exceed_the_threshold_in_one_window_and_nothing_else_in_any_minute() {
 
 #[test]
 fn uploads_exceed_the_threshold_in_one_window_and_nothing_else_in_any() {
-    let labels = labels(RARE_UPLOAD);
+    check_uploads(&SMALL, &TRUTH);
+}
+
+fn check_uploads(fleet: &Fleet, truth: &[TruthRow]) {
+    let labels = labels(fleet, RARE_UPLOAD);
     let external = |r: &TruthRow| r.dst_ip.filter(|ip| !ip.to_string().starts_with("10."));
     let by_target = network(
-        &TRUTH,
+        truth,
         |r| Some((r.tenant.to_string(), external(r)?)),
         |r| (r.src_ip.expect("a source"), r.bytes_out.unwrap_or(0)),
     );
