@@ -257,4 +257,4 @@ fn spread(partitions: &mut [Partition], background: u64, span_us: i64) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
