@@ -301,49 +301,37 @@ const VERBS: [(i32, &[&str]); 4] = [
     (
         UPDATE,
         &[
-            "Update", "Put", "Modify", "Set", "Attach", "Detach", "Associate", "Disassociate", "Enable", "Disable",
-            "Start", "Stop", "Reboot", "Change", "Reset", "Replace", "Tag", "Untag", "Authorize", "Revoke", "Rotate",
-            "Restore", "Apply", "Edit", "Configure", "Activate", "Deactivate",
+            "Update",
+            "Put",
+            "Modify",
+            "Set",
+            "Attach",
+            "Detach",
+            "Associate",
+            "Disassociate",
+            "Enable",
+            "Disable",
+            "Start",
+            "Stop",
+            "Reboot",
+            "Change",
+            "Reset",
+            "Replace",
+            "Tag",
+            "Untag",
+            "Authorize",
+            "Revoke",
+            "Rotate",
+            "Restore",
+            "Apply",
+            "Edit",
+            "Configure",
+            "Activate",
+            "Deactivate",
         ],
     ),
     (DELETE, &["Delete", "Remove", "Terminate", "Deregister", "Release", "Purge", "Cancel"]),
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_activity_is_the_verb_or_read_only() {
-        for (name, read_only, want) in [
-            ("CreateUser", "false", CREATE),
-            ("RunInstances", "false", CREATE),
-            ("DescribeInstances", "true", READ),
-            ("BatchGetItem", "true", READ),
-            ("PutObject", "false", UPDATE),
-            ("StopLogging", "false", UPDATE),
-            ("DeleteTrail", "false", DELETE),
-            ("AssumeRole", "true", READ),
-            ("ConsoleLogin", "false", 99),
-            ("ConsoleLogin", "", 0),
-            ("Getaway", "", 0),
-            ("G", "", 0),
-            ("Éa", "", 0),
-            ("", "", 0),
-        ] {
-            assert_eq!(activity(name, read_only), want, "{name} {read_only}");
-        }
-    }
-
-    #[test]
-    fn the_end_of_an_arn() {
-        for (arn, want) in [
-            ("arn:aws:iam::1:user/a/b", "b"),
-            ("arn:aws:sts::1:federated-user/Alice", "Alice"),
-            ("arn:aws:iam::1:root", ""),
-            ("", ""),
-        ] {
-            assert_eq!(last_of_arn(arn), want);
-        }
-    }
-}
+mod tests;

@@ -35,10 +35,6 @@ pub(crate) enum Convert {
     Mac,
     /// An ISO 3166-1 alpha-2 code.
     Country,
-    /// A list of one.
-    One,
-    /// A list divided at commas.
-    List,
     /// A list of addresses divided at commas.
     IpList,
 }
@@ -53,16 +49,14 @@ impl Convert {
             "json" => Self::Json,
             "mac" => Self::Mac,
             "country" => Self::Country,
-            "list" => Self::List,
             "ip_list" => Self::IpList,
             _ => return None,
         })
     }
 
     /// What the kind of a column says.
-    fn of_kind(kind: LeafKind, is_list: bool) -> Self {
+    fn of_kind(kind: LeafKind) -> Self {
         match kind {
-            _ if is_list => Self::One,
             LeafKind::Keyword | LeafKind::Text | LeafKind::Binary => Self::Text,
             LeafKind::Json => Self::Json,
             LeafKind::I32 => Self::Int32,
@@ -82,7 +76,7 @@ impl Convert {
             Self::Bool => kind == LeafKind::Bool,
             Self::Time => kind == LeafKind::Time,
             Self::Json => kind == LeafKind::Json,
-            Self::One | Self::List | Self::IpList => is_list,
+            Self::IpList => is_list,
         }
     }
 }
@@ -158,7 +152,7 @@ impl Target {
         let spec = &table.layout().leaves[leaf.index()];
         let convert = match convert {
             Some(name) => Convert::parse(name)?,
-            None => Convert::of_kind(spec.kind, spec.is_list),
+            None => Convert::of_kind(spec.kind),
         };
         let also = match also {
             Some(path) => Some(table.leaf(path).filter(|l| table.layout().leaves[l.index()].kind == spec.kind)?),
@@ -274,7 +268,8 @@ impl FieldTable {
             return Ok(known);
         }
         let index = self.names.len();
-        self.names[scope].add(name, To::Object(u8::try_from(index).map_err(|_| "more than 255 objects".to_owned())?))?;
+        self.names[scope]
+            .add(name, To::Object(u8::try_from(index).map_err(|_| "more than 255 objects".to_owned())?))?;
         self.names.push(Names::default());
         self.paths.push(path.to_owned());
         Ok(index)

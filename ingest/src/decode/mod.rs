@@ -24,8 +24,8 @@ use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, Reason, Record, Table}
 use serde::Deserialize;
 
 use crate::aws::cloudtrail::CloudTrail;
-use crate::normalize::base_event::BaseEvent;
 use crate::normalize::Event;
+use crate::normalize::base_event::BaseEvent;
 use crate::paloalto::PaloAlto;
 
 use csv::Columns;
@@ -290,3 +290,6 @@ impl Targets {
         if self.raw_data == RawData::Always { Some(doc.source_text(at)) } else { None }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -240,9 +240,9 @@ impl<'r, 'v> Row<'r, 'v> {
             Convert::NatIp if matches!(text, "0.0.0.0" | "::") => Set::MeansNothing,
             Convert::NatIp => self.ip(target, text),
             Convert::NatPort if text == "0" => Set::MeansNothing,
-            Convert::Port | Convert::NatPort => {
-                values::integer(text).and_then(|n| u16::try_from(n).ok()).map_or(Set::No, |n| self.i32(target, n.into()))
-            }
+            Convert::Port | Convert::NatPort => values::integer(text)
+                .and_then(|n| u16::try_from(n).ok())
+                .map_or(Set::No, |n| self.i32(target, n.into())),
             Convert::Int => values::integer(text).map_or(Set::No, |n| self.builder.set_i64(target.leaf, n).into()),
             Convert::Int32 => {
                 values::integer(text).and_then(|n| i32::try_from(n).ok()).map_or(Set::No, |n| self.i32(target, n))
@@ -265,8 +265,6 @@ impl<'r, 'v> Row<'r, 'v> {
                 self.text(target, text)
             }
             Convert::Country | Convert::Json => Set::No,
-            Convert::One => self.list(target, std::iter::once(text)),
-            Convert::List => self.list(target, text.split(',').map(str::trim).filter(|t| !t.is_empty())),
             Convert::IpList => self.ip_list(target, text),
         }
     }
@@ -301,13 +299,6 @@ impl<'r, 'v> Row<'r, 'v> {
                 set
             }
         }
-    }
-
-    fn list<'t>(&mut self, target: &Target, items: impl Iterator<Item = &'t str>) -> Set {
-        for item in items {
-            self.builder.push_str(target.leaf, item);
-        }
-        Set::Done
     }
 
     fn ip_list(&mut self, target: &Target, text: &str) -> Set {
@@ -399,3 +390,6 @@ fn push_value_text(out: &mut String, text: &str, plain: bool) {
         push_string(out, text);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,3 +20,6 @@ pub(crate) fn header(text: &str) -> Header<'_> {
     let host = text.split_ascii_whitespace().next_back();
     Header { host: host.filter(|h| h.bytes().any(|b| b.is_ascii_alphabetic()) || h.matches('.').count() == 3) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -256,3 +256,6 @@ pub(crate) fn first_time<'v, const N: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,9 @@
 //!   device's and are read as UTC.
 //! - `domain\user` is divided into `actor.user.domain` and `actor.user.name`; `user@domain` stays one name.
 //! - Bytes and packets are seen from the source: sent is `bytes_out`, received is `bytes_in`.
-//! - A generated time that says the same second as the high-resolution time is dropped.
+//!
+//! Dropped: a generated time that says the same second as the high-resolution time; a domain or a category that a
+//! second field says again.
 //!
 //! Absent: what GlobalProtect, HIP match, User-ID and the other log types mean.
 
@@ -43,6 +45,8 @@ slots! {
     Severity "severity",
     Url "url",
     Method "method",
+    Category "category",
+    CategoryList "category_list",
     ThreatId "threat_id",
     ThreatName "threat_name",
 }
@@ -215,13 +219,7 @@ impl Common {
     }
 
     /// Sets times, metadata and device. Gives the event time.
-    fn fill(
-        &self,
-        row: &mut Row<'_, '_>,
-        class: &Class,
-        input: Input<'_>,
-        event: &Event<'_>,
-    ) -> Result<i64, Rejected> {
+    fn fill(&self, row: &mut Row<'_, '_>, class: &Class, input: Input<'_>, event: &Event<'_>) -> Result<i64, Rejected> {
         let time = set_time(row, class, event)?;
         row.place(Slot::Received, &self.logged_time);
         row.place(Slot::LogType, &self.log_name);
@@ -256,7 +254,8 @@ fn set_time(row: &mut Row<'_, '_>, class: &Class, event: &Event<'_>) -> Result<i
     let (time, best, original) = first_time(candidates)?;
     class.set_time(row, event, time, original.text());
     for field in candidates[..2].iter().enumerate().filter(|(i, _)| *i != best).filter_map(|(_, c)| *c) {
-        let same_second = values::time(field.text()).is_some_and(|t| t.div_euclid(1_000_000) == time.div_euclid(1_000_000));
+        let same_second =
+            values::time(field.text()).is_some_and(|t| t.div_euclid(1_000_000) == time.div_euclid(1_000_000));
         if !same_second {
             row.keep(field);
         }
@@ -295,17 +294,16 @@ impl User {
     /// Divides `domain\user`; a domain that stands alone is used if the name has none.
     fn fill(&self, row: &mut Row<'_, '_>) {
         let domain_field = row.take(Slot::UserDomain);
-        let mut has_domain = false;
+        let mut used = "";
         if let Some(field) = row.take(Slot::User) {
             let (domain, name) = values::split_user(field.text());
-            if row.set_text(&self.name, name) {
-                let domain = domain.or(domain_field.map(|d| d.text()));
-                has_domain = domain.is_some_and(|d| row.set_text(&self.domain, d));
-            } else {
-                row.keep(field);
+            row.set_text(&self.name, name);
+            used = domain.or(domain_field.map(|d| d.text())).unwrap_or_default();
+            if !used.is_empty() {
+                row.set_text(&self.domain, used);
             }
         }
-        if let Some(field) = domain_field.filter(|_| !has_domain) {
+        if let Some(field) = domain_field.filter(|f| f.text() != used) {
             row.keep(field);
         }
     }
@@ -345,3 +343,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

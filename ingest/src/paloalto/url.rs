@@ -23,6 +23,7 @@ pub(super) struct Url {
     port: Leaf,
     path: Leaf,
     query: Leaf,
+    categories: Leaf,
 }
 
 impl Url {
@@ -42,6 +43,7 @@ impl Url {
             port: leaf("http_request.url.port"),
             path: leaf("http_request.url.path"),
             query: leaf("http_request.url.query_string"),
+            categories: leaf("http_request.url.categories[]"),
         }
     }
 
@@ -60,6 +62,7 @@ impl Url {
             self.connection.fill(row);
             self.user.fill(row);
             self.set_url(row);
+            self.set_categories(row);
             let activity = self.set_method(row);
             self.class.set_activity(row, activity);
             if row.has(Objects::named("http_request.url")) {
@@ -87,6 +90,19 @@ impl Url {
         }
         if let Some(port) = parts.port {
             row.builder.set_i32(self.port, port);
+        }
+    }
+
+    /// The category and the list of all of them; the list usually holds the one.
+    fn set_categories(&self, row: &mut Row<'_, '_>) {
+        let (one, list) = (row.take(Slot::Category), row.take(Slot::CategoryList));
+        let items = || list.iter().flat_map(|f| f.text().split(',')).map(str::trim).filter(|t| !t.is_empty());
+        let first = one.iter().map(|f| f.text()).filter(|one| !items().any(|item| item == *one));
+        let has_url = row.has(Objects::named("http_request.url"));
+        if has_url {
+            first.chain(items()).for_each(|category| row.builder.push_str(self.categories, category));
+        } else {
+            one.into_iter().chain(list).for_each(|field| row.keep(field));
         }
     }
 

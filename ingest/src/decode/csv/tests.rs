@@ -50,6 +50,8 @@ fn a_line_leaves_nothing_to_the_next() {
 }
 
 proptest! {
+    #![proptest_config(crate::decode::tests::cases(200))]
+
     #[test]
     fn quoted_values_come_back(values in prop::collection::vec("[^\\\\]{0,12}", 1..6)) {
         let line: Vec<String> = values.iter().map(|v| format!("\"{}\"", v.replace('"', "\"\""))).collect();

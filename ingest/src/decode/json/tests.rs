@@ -134,7 +134,8 @@ fn json_text_on_one_line() {
 fn a_parser_forgets_the_last_document() {
     let mut parser = JsonParser::new(Limits::default());
     for json in [r#"{"a":[1,2,3],"b":"long text"}"#, r#"{"c":1e999}"#, r#"{"bad"#, r#"{"a":2}"#] {
-        let first = parser.with_doc(json.as_bytes(), |doc| Ok(doc.members(doc.root()).next().map(|m| m.key.to_owned())));
+        let first =
+            parser.with_doc(json.as_bytes(), |doc| Ok(doc.members(doc.root()).next().map(|m| m.key.to_owned())));
         assert_eq!(first.is_ok(), json.ends_with('}'), "{json}");
     }
 }
@@ -157,6 +158,8 @@ fn json_value() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
+    #![proptest_config(crate::decode::tests::cases(200))]
+
     #[test]
     fn any_document_is_walked_whole(value in prop::collection::btree_map("\\PC{0,6}", json_value(), 0..6), pretty: bool) {
         let value = serde_json::Value::Object(value.into_iter().collect());

@@ -1,0 +1,157 @@
+//! What holds for any input.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn record() -> impl Strategy<Value = Vec<u8>> {
+    let line = traffic(&[]).into_bytes();
+    let strata = br#"{"LogType":"THREAT","Subtype":"url","TimeReceived":"1795168800","URL":"a/b","SourceAddress":"10.0.0.1","n":1.10}"#;
+    let trail = br#"{"Records":[{"eventSource":"s","eventName":"n","eventID":"1","eventTime":"2026-11-20T10:00:00Z","resources":[{"ARN":"a"}]},{}]}"#;
+    let seeds =
+        vec![line, threat(&[]).into_bytes(), strata.to_vec(), trail.to_vec(), b"text".to_vec(), b"{\"a\":{}}".to_vec()];
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..60),
+        "\\PC{0,60}".prop_map(String::into_bytes),
+        "[{}\\[\\]\",:0-9a-z\\\\ .eE+-]{0,60}".prop_map(String::into_bytes),
+        prop::sample::select(seeds.clone()),
+        // A good record with a few bytes changed and its end cut.
+        (
+            prop::sample::select(seeds),
+            prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            any::<prop::sample::Index>()
+        )
+            .prop_map(|(mut seed, changes, cut)| {
+                for (at, byte) in changes {
+                    let at = at.index(seed.len());
+                    seed[at] = byte;
+                }
+                seed.truncate(cut.index(seed.len()) + 1);
+                seed
+            }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(crate::decode::tests::cases(300))]
+
+    #[test]
+    fn every_record_ends_in_rows_or_in_one_dead_letter(records in prop::collection::vec(record(), 1..20)) {
+        let bytes: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+        let decoded = decode_all(DecodeConfig::default(), &bytes);
+        let with_rows: HashSet<i64> = decoded.rows.iter().map(|r| r.1).collect();
+        for offset in 0..records.len() as i64 {
+            let letters = decoded.dead.iter().filter(|d| d.0 == offset).count();
+            prop_assert_eq!(letters, usize::from(!with_rows.contains(&offset)), "record {}", offset);
+        }
+        for (.., json) in &decoded.rows {
+            prop_assert!(serde_json::from_str::<Value>(json).is_ok() || json.contains('e') || json.contains('E'), "{}", json);
+            prop_assert!(!json.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn any_chunking_gives_the_same_rows(records in prop::collection::vec(record(), 1..20), size in 1_usize..8) {
+        let bytes: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+        let chunks: Vec<Chunk> = bytes.chunks(size).zip(0_i64..).map(|(c, i)| chunk_of(i * size as i64, c.iter().copied())).collect();
+        let whole = whole_chunk(&bytes);
+        let mut decoder = AutoDecoder::new(DecodeConfig::default());
+        let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
+        for chunk in &chunks {
+            decoder.decode(chunk, &mut rows, &mut dead);
+        }
+        let pieces: Vec<_> = rows.finish().iter().flat_map(rows_of).collect();
+        prop_assert_eq!(&pieces, &whole.rows);
+        prop_assert_eq!(dead.len(), whole.dead.len());
+        prop_assert_eq!(decode_chunks(DecodeConfig::default(), &chunks), whole);
+    }
+
+    #[test]
+    fn no_scalar_of_a_line_is_lost(log_type in prop::sample::select(vec!["TRAFFIC/end", "THREAT/url", "THREAT/spyware", "THREAT/data"]), values in prop::collection::vec("[a-z]{6,9}|[1-9][0-9]{1,4}|10\\.[0-9]\\.[0-9]\\.[1-9]", 140), len in 50_usize..140) {
+        let (kind, subtype) = log_type.split_once('/').expect("a slash");
+        let mut columns = values[..len].to_vec();
+        for (column, value) in [(1, "1"), (2, "2026/11/20 10:00:01"), (4, kind), (5, subtype), (7, "2026/11/20 10:00:00"), (8, "10.1.2.3")] {
+            columns[column - 1] = value.to_owned();
+        }
+        let row = row_of(&columns.join(","));
+        let found = scalars(&row, "raw_data");
+        for (i, value) in columns.iter().enumerate() {
+            prop_assert!(is_found(value, &found), "column {} = {value} of {row}", i + 1);
+        }
+    }
+
+    #[test]
+    fn no_scalar_of_a_document_is_lost(shape in 0_usize..4, values in prop::collection::vec("[a-z]{6,9}|[1-9][0-9]{1,4}|10\\.[0-9]\\.[0-9]\\.[1-9]|true", 60), number in "[1-9][0-9]{0,24}(\\.[0-9]{1,3})?(e[0-9]{1,3})?") {
+        let json = document(shape, &values, &number);
+        let decoded = decode_all(DecodeConfig::default(), &[json.as_bytes()]);
+        let [(table, .., text)] = decoded.rows.as_slice() else { panic!("{decoded:?}") };
+        prop_assert!(*table != Table::BaseEvent);
+        prop_assert!(text.contains(&number), "{number} of {text}");
+        let mut found = HashSet::new();
+        words(text, &mut found);
+        for value in &values {
+            prop_assert!(is_found(value, &found), "{value} of {json} in {text}");
+        }
+    }
+}
+
+fn whole_chunk(records: &[&[u8]]) -> Decoded {
+    decode_all(DecodeConfig::default(), records)
+}
+
+/// A document of each kind whose further names are those of its field table, and one that none knows.
+fn document(shape: usize, values: &[String], number: &str) -> String {
+    let (head, table) = match shape {
+        0 => (
+            r#""LogType":"TRAFFIC","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
+            include_str!("../../paloalto/traffic.fields"),
+        ),
+        1 => (
+            r#""LogType":"THREAT","Subtype":"url","TimeGenerated":"2026-11-20T10:00:00Z","URL":"a/b""#,
+            include_str!("../../paloalto/url.fields"),
+        ),
+        2 => (
+            r#""LogType":"THREAT","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
+            include_str!("../../paloalto/threat.fields"),
+        ),
+        _ => (
+            r#""eventSource":"s","eventName":"GetX","eventTime":"2026-11-20T10:00:00Z","userIdentity":{"type":"IAMUser"}"#,
+            include_str!("../../aws/cloudtrail.fields"),
+        ),
+    };
+    let names = table.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_ascii_whitespace().nth(1));
+    let names = names
+        .flat_map(|n| n.split(','))
+        .filter(|n| *n != "-" && !head.contains(&format!("\"{n}\"")) && !n.contains('.'));
+    let names = names.map(str::to_owned).chain((0..).map(|i| format!("Unheard{i}")));
+    let members = names.zip(values).map(|(name, value)| format!(",\"{name}\":\"{value}\""));
+    format!("{{{head}{},\"number\":{number}}}", members.collect::<String>())
+}
+
+/// Every string and number of a row, as text, but those under `without`.
+fn scalars(row: &Value, without: &str) -> HashSet<String> {
+    let mut row = row.clone();
+    row.as_object_mut().expect("a row is an object").remove(without);
+    let mut found = HashSet::new();
+    words(&row.to_string(), &mut found);
+    found
+}
+
+/// The words of a text between JSON's marks.
+fn words(json: &str, found: &mut HashSet<String>) {
+    found.extend(json.split(['"', ',', ':', '{', '}', '[', ']', '(', ')', '/', '?', ' ']).map(str::to_owned));
+}
+
+/// A value is found if it says no more than the activity (`readOnly`), or if it stands there, in the parts of which it is made, as the time it is, as milliseconds of the
+/// seconds it is, or as the version it packs.
+fn is_found(value: &str, found: &HashSet<String>) -> bool {
+    let millis = value.parse::<i64>().map(|n| (n * 1000).to_string());
+    let packed = value.parse::<i64>().map(|n| format!("{}.{}", n / 256, n % 256));
+    value == "true"
+        || found.contains(value)
+        || values::time(value).is_some_and(|t| found.contains(&(t / 1000).to_string()))
+        || [millis, packed].into_iter().flatten().any(|v| found.contains(&v))
+        || value.split([' ', '/', ':']).all(|part| found.contains(part))
+}
