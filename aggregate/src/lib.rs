@@ -1,1 +1,44 @@
-//! aggregate
+//! Streaming SQL detections: windows, rules, alerts. Synchronous and deterministic.
+//!
+//! **Data in:** batches of one partition ([`SourceStage`]); deltas of all partitions and the combined watermark ([`MergeStage`]).
+//! **Data out:** mergeable deltas ([`Delta`]), alerts (rows of `detection_finding`), late rows (rows of `late_window`).
+//!
+//! ```text
+//! partition 0: batches -> SourceStage -> filter alerts
+//!                                     -> Delta --+
+//! partition 1: batches -> SourceStage -> Delta --+-> MergeStage: apply, step -> alerts, late rows, snapshot
+//! ```
+//!
+//! Invariants:
+//! - Any split of the same rows into partitions, batches and deltas gives the same final alerts; a float sum may differ in
+//!   its last digits.
+//! - `tenant_uid` is part of every group, whatever the rule says: no rule merges two tenants' rows.
+//! - State after a step is a pure function of the state before it and of the deltas applied, in their order.
+//! - A rule that could never fire, or not as written, is refused when it is loaded.
+//! - Nothing here reads a clock or draws a number; nothing waits.
+//!
+//! Absent on purpose: I/O but for loading rule files, threads, DataFusion's operators (it types, plans and evaluates
+//! expressions; windows and their state are ours), SESSION and CUMULATE windows, joins.
+
+mod alert;
+mod codec;
+mod delta;
+mod distinct;
+mod error;
+mod evidence;
+mod group_table;
+mod json;
+mod late;
+mod leaves;
+mod merge_stage;
+mod rule;
+mod source_stage;
+mod sql;
+mod window;
+
+pub use delta::Delta;
+pub use error::{AggregateError, Result, RuleError, RuleErrors};
+pub use merge_stage::{Limits, MergeStage, StepOutput, StepStamp};
+pub use rule::scenario::{TestOutcome, run_tests};
+pub use rule::{Emit, Level, Rule, RuleSet};
+pub use source_stage::{SourceDelta, SourceStage};

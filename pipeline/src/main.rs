@@ -1,1 +1,76 @@
-fn main() {}
+//! `palisade`: firewall, VPN and cloud logs to open tables and real-time detections.
+//!
+//! **Data in:** a configuration, and the records of its sources. **Data out:** ledger entries, Iceberg tables, metrics, and
+//! for people the output of the commands. Absent on purpose: formats, windows and the commit protocol, which are the crates'.
+//!
+//! `topology.rs` wires the whole path on one screen. `commands/` holds one module a command; `config/` what a user may
+//! say; `shard.rs`, `merge.rs` and `committer.rs` are the stages; nobody depends on this crate.
+
+mod account;
+mod alerts;
+mod cli;
+mod clock;
+mod commands;
+mod committer;
+mod config;
+mod crash;
+mod flight;
+mod intake;
+mod live;
+mod merge;
+mod queue;
+mod setup;
+mod shard;
+mod stages;
+mod summary;
+mod telemetry;
+mod topology;
+mod warehouse_sql;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command};
+use crate::config::ConfigError;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(&cli.log);
+    crash::install();
+    let result = match &cli.command {
+        Command::Decode(args) => commands::decode::run(args),
+        Command::Loadgen(args) => commands::loadgen::run(args),
+        Command::Sql(args) => block_on(commands::sql::run(args)),
+        Command::Run(args) => block_on(commands::run::run(args)),
+        Command::Demo(args) => block_on(commands::demo::run(args)),
+    };
+    result.unwrap_or_else(|error| report(&error))
+}
+
+pub(crate) fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().thread_name("runtime").enable_all().build()?.block_on(work)
+}
+
+fn start_logging(level: &str) {
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let colour = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
+}
+
+/// Prints the error; exit code 2 if the user's configuration or rules are at fault, else 1.
+fn report(error: &anyhow::Error) -> ExitCode {
+    if error.chain().any(is_broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    let at_fault = error.chain().any(|c| c.is::<ConfigError>() || c.is::<aggregate::RuleErrors>());
+    eprintln!("palisade: {error:#}");
+    ExitCode::from(if at_fault { 2 } else { 1 })
+}
+
+/// The reader of our output is gone (`palisade … | head`): nothing went wrong.
+fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -26,6 +26,10 @@ impl Paths {
         format!("{}/{incarnation}.json", self.incarnations(topic))
     }
 
+    pub(crate) fn note(&self, name: &str) -> String {
+        format!("{}/meta/notes/{name}.json", self.region)
+    }
+
     pub(crate) fn ledger(&self) -> String {
         format!("{}/ledger", self.region)
     }

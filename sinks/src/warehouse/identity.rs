@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::Warehouse;
 use crate::ledger::{Ledger, PROTOCOL_VERSION};
+use crate::store::Create;
 use crate::{Error, Result, WarehouseConfig};
 
 /// Merge groups of a new warehouse: one process needs one.
@@ -63,6 +64,19 @@ fn parse_cluster(path: &str, bytes: &[u8]) -> Result<Cluster> {
 }
 
 impl Warehouse {
+    /// Keeps a note under a name, once: returns the bytes that are kept, these or those of an earlier call. For what a
+    /// source must not decide anew at a restart.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn remember(&self, name: &str, bytes: Bytes) -> Result<Bytes> {
+        let (store, path) = (self.ledger().store(), self.ledger().paths().note(name));
+        if store.create(&path, bytes.clone()).await? == Create::New {
+            return Ok(bytes);
+        }
+        store.get(&path).await?.ok_or_else(|| Error::Missing { path, named_by: "its own creation".to_owned() })
+    }
+
     /// Records a topic's incarnation, or finds it recorded. To be called for each topic before its first record is read.
     ///
     /// # Errors

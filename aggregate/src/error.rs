@@ -1,0 +1,94 @@
+//! What can fail: loading rules (the author's mistakes, with their place) and running them.
+
+use std::fmt;
+
+use arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+
+/// A mistake in a rule file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleError {
+    /// The file, as it was named.
+    pub file: String,
+    /// Line from 1.
+    pub line: u64,
+    /// Column from 1.
+    pub column: u64,
+    /// What is wrong.
+    pub what: String,
+    /// What to try.
+    pub suggestion: Option<String>,
+}
+
+impl fmt::Display for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.what)?;
+        match &self.suggestion {
+            Some(suggestion) => write!(f, "; {suggestion}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every mistake found, one a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleErrors(pub Vec<RuleError>);
+
+impl fmt::Display for RuleErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for RuleErrors {}
+
+/// Why a rule could not be evaluated. All are permanent: the same input fails again.
+#[derive(Debug, thiserror::Error)]
+pub enum AggregateError {
+    /// An expression of a rule failed on its input, e.g. a division by zero.
+    #[error("rule {rule}: {cause}")]
+    Evaluate {
+        /// The rule's uid.
+        rule: String,
+        /// DataFusion's reason.
+        #[source]
+        cause: Box<DataFusionError>,
+    },
+    /// An Arrow kernel refused.
+    #[error("cannot rearrange rule state: {0}")]
+    Arrow(#[from] ArrowError),
+    /// A batch is not in its table's schema.
+    #[error("batch of {table} lacks column {column}")]
+    Schema {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// A delta or snapshot could not be read back.
+    #[error("cannot read {what}: {why}")]
+    Decode {
+        /// What it is: "delta" or "snapshot".
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// A snapshot was asked for between `apply` and `step`.
+    #[error("deltas were applied that no step has taken in; snapshot after the step")]
+    Unsettled,
+}
+
+impl AggregateError {
+    pub(crate) fn evaluate(rule: &str) -> impl Fn(DataFusionError) -> AggregateError {
+        move |cause| AggregateError::Evaluate { rule: rule.to_owned(), cause: Box::new(cause) }
+    }
+}
+
+/// The crate's result.
+pub type Result<T, E = AggregateError> = std::result::Result<T, E>;

@@ -1,0 +1,125 @@
+//! Rows that no window saw, described exactly: partition range, tenant, key and pane (table `late_window`).
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use dataflow::{OffsetRange, PartitionId, Table, TableBatch, TableBuilder};
+
+use crate::evidence::rows_of;
+use crate::json::push_value;
+use crate::rule::Rule;
+
+/// Why windows missed rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missed {
+    /// They had closed for good.
+    Late,
+    /// The pane held the most keys it may.
+    KeyLimit,
+}
+
+/// One pane's groups that windows ending at or before `closed_until` did not see.
+#[derive(Debug)]
+pub(crate) struct MissedGroups<'a> {
+    pub(crate) rule: &'a Rule,
+    /// Group columns (tenant, keys) first, row counts last.
+    pub(crate) state: &'a RecordBatch,
+    pub(crate) pane: (i64, i64),
+    pub(crate) closed_until: i64,
+    pub(crate) why: Missed,
+}
+
+/// Late rows being written.
+#[derive(Debug)]
+pub(crate) struct LateWriter {
+    rows: TableBuilder,
+    source: Option<(PartitionId, OffsetRange)>,
+    late_rows: u64,
+    overflow_rows: u64,
+}
+
+impl LateWriter {
+    pub(crate) fn new() -> Self {
+        Self { rows: TableBuilder::new(Table::LateWindow), source: None, late_rows: 0, overflow_rows: 0 }
+    }
+
+    /// What follows came from this range.
+    pub(crate) fn begin(&mut self, partition: &PartitionId, range: OffsetRange) {
+        self.source = Some((partition.clone(), range));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.rows() == 0
+    }
+
+    /// The rows, and how many events they stand for: late, and beyond the key limit.
+    pub(crate) fn take(&mut self) -> (Option<TableBatch>, u64, u64) {
+        let batch = (!self.is_empty()).then(|| TableBatch { table: Table::LateWindow, rows: self.rows.finish() });
+        (batch, std::mem::take(&mut self.late_rows), std::mem::take(&mut self.overflow_rows))
+    }
+
+    /// Adds a row for each group.
+    pub(crate) fn push(&mut self, missed: &MissedGroups<'_>) {
+        let Some((partition, range)) = self.source.clone() else { return };
+        let tenants = missed.state.column(0).as_string::<i32>();
+        for (row, &count) in rows_of(missed.state).iter().enumerate() {
+            self.text("_topic", &partition.topic);
+            self.text("_incarnation", &partition.incarnation);
+            self.rows.set_i32(Table::LateWindow.expect_leaf("_partition"), partition.partition);
+            self.long("offset_start", range.start);
+            self.long("offset_next", range.next);
+            self.text("tenant_uid", tenants.value(row));
+            self.group(missed, row, count);
+            self.rows.end_row();
+        }
+    }
+
+    fn group(&mut self, missed: &MissedGroups<'_>, row: usize, count: i64) {
+        let (start, end) = missed.pane;
+        self.long("time", start.max(0));
+        self.text("rule_uid", missed.rule.uid());
+        self.text("rule_version", &missed.rule.version().to_string());
+        self.long("pane_start", start);
+        self.long("pane_end", end);
+        self.text("key", &key_json(missed.rule, missed.state, row));
+        self.long("rows", count);
+        self.long("closed_until", missed.closed_until);
+        let counted = u64::try_from(count).unwrap_or_default();
+        match missed.why {
+            Missed::Late => {
+                self.text("reason", "late");
+                self.late_rows += counted;
+            }
+            Missed::KeyLimit => {
+                self.text("reason", "key_limit");
+                self.overflow_rows += counted;
+            }
+        }
+    }
+
+    fn text(&mut self, path: &str, value: &str) {
+        self.rows.set_str(Table::LateWindow.expect_leaf(path), value);
+    }
+
+    fn long(&mut self, path: &str, value: i64) {
+        self.rows.set_i64(Table::LateWindow.expect_leaf(path), value);
+    }
+}
+
+/// A group's key as a JSON list: what the rule groups by besides tenant and window.
+fn key_json(rule: &Rule, state: &RecordBatch, row: usize) -> String {
+    let keys = rule.window().map_or(0, |plan| plan.keys.len());
+    let columns: Vec<&dyn Array> = state.columns()[1..=keys].iter().map(AsRef::as_ref).collect();
+    list_json(&columns, row)
+}
+
+/// One row of some columns as a JSON list.
+pub(crate) fn list_json(columns: &[&dyn Array], row: usize) -> String {
+    let mut out = String::from("[");
+    for (i, column) in columns.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        push_value(&mut out, *column, row);
+    }
+    out.push(']');
+    out
+}

@@ -1,0 +1,145 @@
+//! A table's columns as a flat list of leaves, and how to take them out of a batch.
+//!
+//! Keyword columns are plain text here: rules are typed on text alone, and a dictionary costs one cast a batch.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use dataflow::Table;
+use dataflow::schema::Node;
+
+use crate::error::{AggregateError, Result};
+
+/// The flat columns of one table.
+#[derive(Debug)]
+pub(crate) struct Leaves {
+    table: Table,
+    schema: SchemaRef,
+    /// For each flat column: the index in the batch, then in each struct.
+    paths: Vec<Vec<usize>>,
+}
+
+static LEAVES: LazyLock<Vec<Leaves>> = LazyLock::new(|| Table::EVENTS.into_iter().map(Leaves::new).collect());
+
+impl Leaves {
+    /// The leaves of an event table.
+    pub(crate) fn of(table: Table) -> &'static Leaves {
+        let index = Table::EVENTS.iter().position(|t| *t == table);
+        &LEAVES[index.expect("rules read event tables only")]
+    }
+
+    fn new(table: Table) -> Self {
+        let layout = table.layout();
+        let mut fields = Vec::new();
+        let mut paths = Vec::new();
+        for (i, (node, field)) in layout.nodes.iter().zip(layout.schema.fields()).enumerate() {
+            flatten(node, field, String::new(), vec![i], &mut fields, &mut paths);
+        }
+        Self { table, schema: Arc::new(Schema::new(fields)), paths }
+    }
+
+    /// The flat schema.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The column's index.
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.schema.index_of(name).ok()
+    }
+
+    /// Names of all columns.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.schema.fields().iter().map(|f| f.name().as_str())
+    }
+
+    /// Takes one column out of a batch of the table.
+    pub(crate) fn extract(&self, rows: &RecordBatch, index: usize) -> Result<ArrayRef> {
+        let path = &self.paths[index];
+        let missing = || AggregateError::Schema { table: self.table.name(), column: "of its layout" };
+        let mut array = rows.columns().get(path[0]).ok_or_else(missing)?.clone();
+        for &child in &path[1..] {
+            let parent = array.as_struct_opt().ok_or_else(missing)?;
+            array = parent.columns().get(child).ok_or_else(missing)?.clone();
+        }
+        let wanted = self.schema.field(index).data_type();
+        if array.data_type() == wanted { Ok(array) } else { Ok(cast(&array, wanted)?) }
+    }
+}
+
+fn flatten(
+    node: &Node,
+    field: &FieldRef,
+    prefix: String,
+    path: Vec<usize>,
+    fields: &mut Vec<FieldRef>,
+    paths: &mut Vec<Vec<usize>>,
+) {
+    let name = format!("{prefix}{}", field.name());
+    if let (Node::Struct(_, children), DataType::Struct(child_fields)) = (node, field.data_type()) {
+        for (i, (child, child_field)) in children.iter().zip(child_fields).enumerate() {
+            let path = path.iter().copied().chain([i]).collect();
+            flatten(child, child_field, format!("{name}."), path, fields, paths);
+        }
+        return;
+    }
+    let nullable = field.is_nullable() || path.len() > 1;
+    fields.push(Arc::new(Field::new(name, plain_type(field.data_type()), nullable)));
+    paths.push(path);
+}
+
+/// The type without dictionaries; lists of structs stay as they are.
+fn plain_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Dictionary(_, value) => value.as_ref().clone(),
+        DataType::List(element) if !element.data_type().is_nested() => {
+            let plain = element.as_ref().clone().with_data_type(plain_type(element.data_type()));
+            DataType::List(Arc::new(plain))
+        }
+        other => other.clone(),
+    }
+}
+
+/// Columns of one batch, each taken out once however many rules read it.
+#[derive(Debug)]
+pub(crate) struct LeafCache<'a> {
+    leaves: &'static Leaves,
+    rows: &'a RecordBatch,
+    taken: Vec<Option<ArrayRef>>,
+}
+
+impl<'a> LeafCache<'a> {
+    pub(crate) fn new(table: Table, rows: &'a RecordBatch) -> Self {
+        let leaves = Leaves::of(table);
+        Self { leaves, rows, taken: vec![None; leaves.paths.len()] }
+    }
+
+    /// Rows of the batch.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.num_rows()
+    }
+
+    /// The column at `index` of the flat schema.
+    pub(crate) fn column(&mut self, index: usize) -> Result<ArrayRef> {
+        if let Some(array) = &self.taken[index] {
+            return Ok(array.clone());
+        }
+        let array = self.leaves.extract(self.rows, index)?;
+        self.taken[index] = Some(array.clone());
+        Ok(array)
+    }
+
+    /// The column of that name, for columns that every event table has.
+    pub(crate) fn named(&mut self, name: &'static str) -> Result<ArrayRef> {
+        let index = self.leaves.index(name);
+        let missing = AggregateError::Schema { table: self.leaves.table.name(), column: name };
+        self.column(index.ok_or(missing)?)
+    }
+
+    /// True if the table has the column.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.leaves.index(name).is_some()
+    }
+}

@@ -1,0 +1,194 @@
+//! Deltas of all partitions in; alerts and late rows out; one chain of steps.
+//!
+//! `apply` adds a range's delta to the panes it belongs to. `step` raises the watermark, closes windows, evaluates what
+//! changed, and drops what is past its allowed lateness. State after a step is a pure function of the state before it and of
+//! the deltas applied in (partition, offset) order: batches are merged in the order they came, at sizes that depend on
+//! nothing else, and a snapshot keeps them as they are.
+
+mod evaluate;
+mod rule_state;
+mod snapshot;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataflow::json::push_string;
+use dataflow::{OffsetRange, PartitionId, Positions, TableBatch};
+
+use crate::alert::{AlertWriter, Provenance};
+use crate::delta::Delta;
+use crate::error::{AggregateError, Result};
+use crate::late::LateWriter;
+use crate::rule::RuleSet;
+use crate::source_stage::labels;
+
+pub(crate) use rule_state::{RuleState, Sink};
+
+/// When a step happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepStamp {
+    /// The step's number in its chain.
+    pub step: i64,
+    /// Its time, microseconds UTC: `_received_at` of its alerts.
+    pub at: i64,
+}
+
+/// What a step gives.
+#[derive(Debug, Clone, Default)]
+pub struct StepOutput {
+    /// Rows of `detection_finding`.
+    pub alerts: Option<TableBatch>,
+    /// Rows of `late_window`.
+    pub late: Option<TableBatch>,
+    /// Windows that ended in this step, over all rules; a window without rows is none.
+    pub windows_closed: u64,
+    /// Rows that came after the allowed lateness of at least one of their windows.
+    pub late_rows: u64,
+    /// Rows of keys beyond the limit on keys; no window sees them.
+    pub overflow_rows: u64,
+}
+
+/// Bounds on a rule's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Keys of one rule in one pane. Rows of further keys go to `late_window` with reason `key_limit`.
+    pub pane_keys_max: usize,
+    /// Keys of one rule over all panes.
+    pub rule_keys_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { pane_keys_max: 1_000_000, rule_keys_max: 4_000_000 }
+    }
+}
+
+/// See the module's front. One a merge group.
+#[derive(Debug)]
+pub struct MergeStage {
+    rules: Arc<RuleSet>,
+    group: u32,
+    limits: Limits,
+    watermark: Option<i64>,
+    /// One a rule; none for filter rules.
+    states: Vec<Option<RuleState>>,
+    late: LateWriter,
+    unsettled: bool,
+}
+
+impl MergeStage {
+    /// A stage without state.
+    pub fn new(rules: &Arc<RuleSet>, group: u32) -> Self {
+        let states = rules.rules().iter().map(|r| r.window().map(RuleState::new)).collect();
+        let late = LateWriter::new();
+        Self { rules: rules.clone(), group, limits: Limits::default(), watermark: None, states, late, unsettled: false }
+    }
+
+    /// Sets the bounds on state. They are part of what makes a rebuilt state the same: keep them for the chain's life.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// The combined watermark of the last step.
+    pub fn watermark(&self) -> Option<i64> {
+        self.watermark
+    }
+
+    /// Bytes held, for budgets.
+    pub fn bytes(&self) -> usize {
+        self.states.iter().flatten().map(RuleState::bytes).sum()
+    }
+
+    /// Adds a range's delta. States of rules that are not loaded, or in another version, are left out.
+    ///
+    /// # Errors
+    /// If the states cannot be merged.
+    pub fn apply(&mut self, partition: &PartitionId, range: OffsetRange, delta: &Delta) -> Result<()> {
+        let watermark = self.watermark.unwrap_or(i64::MIN);
+        self.late.begin(partition, range);
+        for part in delta.parts() {
+            let rules = self.rules.rules().iter().zip(&mut self.states);
+            let found = rules.into_iter().find(|(rule, _)| rule.fingerprint == part.fingerprint);
+            if let Some((rule, Some(state))) = found {
+                state.apply(rule, &part.state, watermark, self.limits, &mut self.late)?;
+                self.unsettled = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Raises the watermark to `watermark` (never lowers it), and evaluates what that and the deltas call for.
+    /// `vector` and `versions` are named in the alerts.
+    ///
+    /// # Errors
+    /// If a rule's expression fails on its results.
+    pub fn step(
+        &mut self,
+        stamp: StepStamp,
+        watermark: Option<i64>,
+        vector: &Positions,
+        versions: &BTreeMap<String, String>,
+    ) -> Result<StepOutput> {
+        let before = self.watermark.unwrap_or(i64::MIN);
+        self.watermark = self.watermark.max(watermark);
+        let after = self.watermark.unwrap_or(i64::MIN);
+        let provenance = Provenance { vector: vector_json(vector), versions: labels(versions) };
+        let mut alerts = AlertWriter::new();
+        let mut sink = Sink { alerts: &mut alerts, partition: merge_partition(self.group), stamp, provenance };
+        let mut windows_closed = 0;
+        for (rule, state) in self.rules.rules().iter().zip(&mut self.states) {
+            if let Some(state) = state {
+                windows_closed += state.step(rule, before, after, &mut sink)?;
+            }
+        }
+        self.unsettled = false;
+        let (late, late_rows, overflow_rows) = self.late.take();
+        Ok(StepOutput { alerts: alerts.take(), late, windows_closed, late_rows, overflow_rows })
+    }
+
+    /// The smallest watermark that closes every open window; none if none is open. For the end of a bounded input.
+    pub fn close_all_watermark(&self) -> Option<i64> {
+        let after = self.watermark.unwrap_or(i64::MIN);
+        self.states.iter().flatten().filter_map(RuleState::last_end).filter(|end| *end > after).max()
+    }
+
+    /// The state after the last step, as bytes.
+    ///
+    /// # Errors
+    /// [`AggregateError::Unsettled`] if deltas were applied since.
+    pub fn snapshot(&self) -> Result<Vec<u8>> {
+        if self.unsettled || !self.late.is_empty() {
+            return Err(AggregateError::Unsettled);
+        }
+        snapshot::write(self)
+    }
+
+    /// The stage that gave the snapshot. A rule that is new, or in another version than in the snapshot, starts fresh.
+    ///
+    /// # Errors
+    /// If the bytes are damaged, of another version or of another group.
+    pub fn restore(rules: &Arc<RuleSet>, group: u32, bytes: &[u8]) -> Result<MergeStage> {
+        snapshot::read(rules, group, bytes)
+    }
+}
+
+fn merge_partition(group: u32) -> PartitionId {
+    PartitionId::new("_merge", "0", i32::try_from(group).unwrap_or(i32::MAX))
+}
+
+fn vector_json(vector: &Positions) -> String {
+    let mut out = String::from("{");
+    for (i, (partition, next)) in vector.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        push_string(&mut out, &partition.path());
+        out.push(':');
+        out.push_str(&next.to_string());
+    }
+    out.push('}');
+    out
+}
+
+#[cfg(test)]
+mod tests;

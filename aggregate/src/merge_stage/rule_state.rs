@@ -1,0 +1,317 @@
+//! One rule's windows: panes of mergeable states, and the alerts already given.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::Int64Type;
+use dataflow::PartitionId;
+use uuid::Uuid;
+
+use super::evaluate::{Evaluated, Keys, evaluate, key_bytes};
+use super::{Limits, StepStamp};
+use crate::alert::{AlertWriter, Change, Finding, Identity, Provenance, alert_id};
+use crate::error::{AggregateError, Result};
+use crate::group_table::{GroupTable, StateLayout};
+use crate::late::{LateWriter, Missed, MissedGroups};
+use crate::rule::{Emit, NAMESPACE, Rule};
+use crate::sql::WindowPlan;
+use crate::window::WindowSpec;
+
+/// A pane's states, in the order they came.
+#[derive(Debug, Default)]
+pub(crate) struct Pane {
+    /// States of earlier steps.
+    pub(super) settled: Vec<RecordBatch>,
+    /// States applied since the last step.
+    pub(super) fresh: Vec<RecordBatch>,
+}
+
+impl Pane {
+    pub(super) fn batches(&self) -> impl Iterator<Item = &RecordBatch> {
+        self.settled.iter().chain(&self.fresh)
+    }
+
+    fn rows(&self) -> usize {
+        self.batches().map(RecordBatch::num_rows).sum()
+    }
+}
+
+/// What an alert said last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub(super) revision: i32,
+    /// A hash of its values and evidence.
+    pub(super) content: Uuid,
+    /// False if the last revision closed it.
+    pub(super) stands: bool,
+}
+
+/// Tenant and key, as JSON.
+pub(crate) type AlertKey = (String, String);
+
+/// Alerts given, by window start; kept while the window can still change.
+pub(crate) type GivenAlerts = BTreeMap<i64, BTreeMap<AlertKey, Given>>;
+
+/// See the module's front.
+#[derive(Debug)]
+pub(crate) struct RuleState {
+    plan: Arc<WindowPlan>,
+    pub(super) layout: StateLayout,
+    pub(super) panes: BTreeMap<i64, Pane>,
+    pub(super) given: GivenAlerts,
+}
+
+/// Where a step's alerts go.
+#[derive(Debug)]
+pub(crate) struct Sink<'a> {
+    pub(crate) alerts: &'a mut AlertWriter,
+    pub(crate) partition: PartitionId,
+    pub(crate) stamp: StepStamp,
+    pub(crate) provenance: Provenance,
+}
+
+/// Why a window is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// The watermark passed its end in this step: every key.
+    Close,
+    /// It is open, and the threshold may be met: the keys that changed.
+    Threshold,
+    /// It had closed, and late rows came: the keys that changed.
+    Revise,
+}
+
+impl RuleState {
+    pub(crate) fn new(plan: &Arc<WindowPlan>) -> Self {
+        let layout = StateLayout::new(plan, false);
+        Self { plan: plan.clone(), layout, panes: BTreeMap::new(), given: BTreeMap::new() }
+    }
+
+    fn spec(&self) -> WindowSpec {
+        self.plan.spec
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let states = self.panes.values().flat_map(Pane::batches).map(RecordBatch::get_array_memory_size);
+        states.sum::<usize>() + self.given.values().map(BTreeMap::len).sum::<usize>() * 160
+    }
+
+    /// End of the last window that holds rows.
+    pub(super) fn last_end(&self) -> Option<i64> {
+        self.panes.last_key_value().map(|(pane, _)| self.spec().last_end(*pane))
+    }
+
+    /// Adds a delta's states. Panes that lie in windows closed for good are noted as late.
+    pub(super) fn apply(
+        &mut self,
+        rule: &Rule,
+        state: &RecordBatch,
+        watermark: i64,
+        limits: Limits,
+        late: &mut LateWriter,
+    ) -> Result<()> {
+        let closed_until = watermark.saturating_sub(rule.allowed_lateness_us());
+        for (pane, state) in self.split(state)? {
+            let spec = self.spec();
+            if spec.first_end(pane) <= closed_until {
+                let pane = (pane, pane + spec.pane);
+                late.push(&MissedGroups { rule, state: &state, pane, closed_until, why: Missed::Late });
+            }
+            if spec.last_end(pane) > closed_until {
+                self.panes.entry(pane).or_default().fresh.push(state);
+                self.bound(rule, pane, limits, late)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A delta's states pane by pane, without the pane column.
+    fn split(&self, state: &RecordBatch) -> Result<BTreeMap<i64, RecordBatch>> {
+        let mut rows: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+        let panes = state.column(0).as_primitive_opt::<Int64Type>();
+        let panes = panes.ok_or_else(|| decode_error("its pane column is no integer"))?;
+        for (row, pane) in panes.values().iter().enumerate() {
+            rows.entry(*pane).or_default().push(row as u32);
+        }
+        let state = RecordBatch::try_new(self.layout.schema.clone(), state.columns()[1..].to_vec())?;
+        if rows.len() == 1 {
+            return Ok(rows.into_keys().map(|pane| (pane, state.clone())).collect());
+        }
+        let take = |(pane, rows): (i64, Vec<u32>)| Ok((pane, take_record_batch(&state, &UInt32Array::from(rows))?));
+        rows.into_iter().map(take).collect()
+    }
+
+    /// Holds the pane, and the rule, to their limits: the keys that came first stay, the rest is noted and left out.
+    /// Only what the last delta brought can be too much.
+    fn bound(&mut self, rule: &Rule, pane: i64, limits: Limits, late: &mut LateWriter) -> Result<()> {
+        let total: usize = self.panes.values().map(Pane::rows).sum();
+        let end = pane + self.spec().pane;
+        let closed_until = self.spec().last_end(pane);
+        let Some(state) = self.panes.get_mut(&pane) else { return Ok(()) };
+        let own = state.rows();
+        if own <= limits.pane_keys_max && total <= limits.rule_keys_max {
+            return Ok(());
+        }
+        let merged = merge(rule, &self.plan, &self.layout, state.batches())?;
+        let others = total - own;
+        let known = own - state.fresh.last().map_or(0, RecordBatch::num_rows);
+        let room = limits.pane_keys_max.min(limits.rule_keys_max.saturating_sub(others).max(known));
+        if merged.num_rows() <= room {
+            return Ok(());
+        }
+        let over = merged.slice(room, merged.num_rows() - room);
+        late.push(&MissedGroups { rule, state: &over, pane: (pane, end), closed_until, why: Missed::KeyLimit });
+        // The pane is one batch from here on; as fresh, so that this step evaluates what changed.
+        *state = Pane { settled: Vec::new(), fresh: vec![merged.slice(0, room)] };
+        Ok(())
+    }
+
+    /// Evaluates the windows that are due. Returns how many closed.
+    pub(super) fn step(&mut self, rule: &Rule, before: i64, after: i64, sink: &mut Sink<'_>) -> Result<u64> {
+        let due = self.due(rule, before, after);
+        let closed = due.values().filter(|d| **d == Due::Close).count() as u64;
+        for (start, due) in due {
+            let alerts = self.evaluate(rule, start, due)?;
+            self.give(rule, start, due, &alerts, sink);
+        }
+        self.settle(rule)?;
+        self.forget(after.saturating_sub(rule.allowed_lateness_us()));
+        Ok(closed)
+    }
+
+    fn due(&self, rule: &Rule, before: i64, after: i64) -> BTreeMap<i64, Due> {
+        let mut due = BTreeMap::new();
+        let spec = self.spec();
+        let closed_until = before.saturating_sub(rule.allowed_lateness_us());
+        for (pane, state) in &self.panes {
+            for start in spec.windows_of(*pane) {
+                let end = start + spec.size;
+                let changed = !state.fresh.is_empty();
+                if end > before && end <= after {
+                    due.insert(start, Due::Close);
+                } else if changed && end > after && rule.emit() == Emit::OnThreshold {
+                    due.insert(start, Due::Threshold);
+                } else if changed && end <= before && end > closed_until {
+                    due.insert(start, Due::Revise);
+                }
+            }
+        }
+        due
+    }
+
+    fn evaluate(&self, rule: &Rule, start: i64, due: Due) -> Result<Vec<Evaluated>> {
+        let panes = || self.panes.range(start..start + self.spec().size).map(|(_, pane)| pane);
+        let mut changed: Option<Keys> = None;
+        if due != Due::Close {
+            let mut keys = HashSet::new();
+            for state in panes().flat_map(|p| &p.fresh) {
+                keys.extend(key_bytes(&self.layout, state)?);
+            }
+            changed = Some(keys);
+        }
+        let given = self.given.get(&start);
+        let stands = |key: &AlertKey| given.is_some_and(|g| g.get(key).is_some_and(|g| g.stands));
+        let stands = given.is_some().then_some(&stands as &dyn Fn(&AlertKey) -> bool);
+        let states: Vec<&RecordBatch> = panes().flat_map(Pane::batches).collect();
+        evaluate(rule, &self.plan, &self.layout, start, &states, changed.as_ref(), stands)
+    }
+
+    fn give(&mut self, rule: &Rule, start: i64, due: Due, alerts: &[Evaluated], sink: &mut Sink<'_>) {
+        for alert in alerts {
+            let key = (alert.tenant.clone(), alert.key.clone());
+            let last = self.given.get(&start).and_then(|g| g.get(&key));
+            let content = content(alert);
+            let change = match last {
+                None if alert.passes => Change::Create,
+                Some(last) if alert.passes && !last.stands => Change::Update,
+                Some(last) if alert.passes && due != Due::Threshold && last.content != content => Change::Update,
+                Some(last) if !alert.passes && due != Due::Threshold && last.stands => Change::Close,
+                _ => continue,
+            };
+            let revision = last.map_or(0, |last| last.revision + 1);
+            let window = (start, start + self.spec().size);
+            push(rule, alert, revision, change, window, sink);
+            let given = Given { revision, content, stands: change != Change::Close };
+            self.given.entry(start).or_default().insert(key, given);
+        }
+    }
+
+    /// Fresh states become settled ones. Neighbors of like size are merged, so a pane holds few batches, and a state is
+    /// merged about as often as its pane doubled.
+    fn settle(&mut self, rule: &Rule) -> Result<()> {
+        let Self { plan, layout, panes, .. } = self;
+        for pane in panes.values_mut() {
+            for state in std::mem::take(&mut pane.fresh) {
+                pane.settled.push(state);
+                while let [.., a, b] = pane.settled.as_slice()
+                    && a.num_rows() < 2 * b.num_rows()
+                {
+                    let merged = merge(rule, plan, layout, [a, b].into_iter())?;
+                    pane.settled.truncate(pane.settled.len() - 2);
+                    pane.settled.push(merged);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops what no window can change any more.
+    fn forget(&mut self, closed_until: i64) {
+        let spec = self.spec();
+        self.panes.retain(|pane, _| spec.last_end(*pane) > closed_until);
+        self.given.retain(|start, _| start + spec.size > closed_until);
+    }
+}
+
+fn decode_error(why: &str) -> AggregateError {
+    AggregateError::Decode { what: "delta", why: why.to_owned() }
+}
+
+/// States as one, keys in the order of first sight.
+fn merge<'a>(
+    rule: &Rule,
+    plan: &Arc<WindowPlan>,
+    layout: &StateLayout,
+    states: impl Iterator<Item = &'a RecordBatch>,
+) -> Result<RecordBatch> {
+    let failed = AggregateError::evaluate(rule.uid());
+    let mut table = GroupTable::new(plan, layout.clone(), rule.evidence()).map_err(&failed)?;
+    for state in states {
+        table.merge(state).map_err(&failed)?;
+    }
+    table.take_state().map_err(&failed)
+}
+
+fn content(alert: &Evaluated) -> Uuid {
+    let mut text = alert.values.clone();
+    for row in &alert.evidence {
+        text.push('\n');
+        text.push_str(&row.uid());
+    }
+    Uuid::new_v5(&NAMESPACE, text.as_bytes())
+}
+
+fn push(rule: &Rule, alert: &Evaluated, revision: i32, change: Change, window: (i64, i64), sink: &mut Sink<'_>) {
+    let finding = Finding {
+        rule,
+        tenant: &alert.tenant,
+        alert_id: alert_id(&alert.tenant, rule, &alert.key, Some(window)),
+        revision,
+        change,
+        time: window.1,
+        window: Some(window),
+        created_at: sink.stamp.at,
+        values: &alert.values,
+        hot: &alert.hot,
+        evidence: &alert.evidence,
+    };
+    let identity = Identity {
+        partition: &sink.partition,
+        offset: sink.stamp.step,
+        record: i32::try_from(sink.alerts.len()).unwrap_or(i32::MAX),
+        received_at: sink.stamp.at,
+    };
+    sink.alerts.push(&finding, &identity, &sink.provenance);
+}

@@ -1,0 +1,290 @@
+//! Rules: files -> checked, planned, versioned detections.
+
+mod attack;
+mod file;
+pub(crate) mod scenario;
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dataflow::Table;
+use uuid::Uuid;
+
+pub(crate) use attack::Attack;
+pub use file::{Emit, Level};
+use file::{RawRule, RuleText};
+
+use crate::error::{RuleError, RuleErrors};
+use crate::sql::{Plan, WindowPlan, plan};
+
+/// Namespace of every name-based UUID of this crate. Never changes: alert ids hang on it.
+pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x8d3b_6c1e_52f0_4a57_9e0c_1f5a_7d24_b961);
+
+/// Most rows of evidence a rule may ask for.
+const EVIDENCE_MAX: usize = 100;
+
+/// A checked rule.
+#[derive(Debug)]
+pub struct Rule {
+    uid: String,
+    name: String,
+    title: String,
+    version: u32,
+    level: Level,
+    description: String,
+    false_positives: Vec<String>,
+    emit: Emit,
+    allowed_lateness_us: i64,
+    evidence: usize,
+    table: Table,
+    pub(crate) attack: Attack,
+    pub(crate) fingerprint: String,
+    pub(crate) plan: RulePlan,
+    pub(crate) tests: Vec<scenario::RawTest>,
+}
+
+/// [`Plan`], shared with the stages.
+#[derive(Debug)]
+pub(crate) enum RulePlan {
+    Filter(Arc<crate::sql::FilterPlan>),
+    Window(Arc<WindowPlan>),
+}
+
+impl Rule {
+    /// The rule's UUID.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// The stem of the file's name: `port_scan` of `rules/port_scan.yaml`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// One line for people.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The version its author gave it.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// How grave a match is.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// What it looks for, for people.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// What else may look alike, for people.
+    pub fn false_positives(&self) -> &[String] {
+        &self.false_positives
+    }
+
+    /// The table it reads.
+    pub fn table(&self) -> Table {
+        self.table
+    }
+
+    /// When it alerts.
+    pub fn emit(&self) -> Emit {
+        self.emit
+    }
+
+    /// True if it groups rows by window; false if each row may be an alert.
+    pub fn is_windowed(&self) -> bool {
+        self.window().is_some()
+    }
+
+    /// How long its window state lives in event time: size and allowed lateness; 0 for a filter rule.
+    pub fn max_window_us(&self) -> i64 {
+        self.window().map_or(0, |w| w.spec.size.saturating_add(self.allowed_lateness_us))
+    }
+
+    /// How long after its end a window still takes late rows.
+    pub fn allowed_lateness_us(&self) -> i64 {
+        self.allowed_lateness_us
+    }
+
+    /// Rows of evidence an alert carries at most.
+    pub fn evidence(&self) -> usize {
+        self.evidence
+    }
+
+    pub(crate) fn window(&self) -> Option<&Arc<WindowPlan>> {
+        match &self.plan {
+            RulePlan::Window(plan) => Some(plan),
+            RulePlan::Filter(_) => None,
+        }
+    }
+
+    fn build(file: RuleText<'_>) -> Result<Rule, RuleError> {
+        let raw = file.parse()?;
+        let uid = Uuid::parse_str(&raw.id)
+            .map_err(|e| file.at_key("id", format!("id is not a UUID: {e}"), Some("uuidgen makes one".to_owned())))?;
+        let attack = Attack::of(&raw.tags).map_err(|(tag, near)| {
+            file.at_key(
+                "tags",
+                format!("no ATT&CK tactic or technique {tag}"),
+                near.map(|n| format!("did you mean {n}?")),
+            )
+        })?;
+        let lateness = raw.allowed_lateness.as_deref().map_or(Some(0), scenario::duration_us);
+        let lateness = lateness.ok_or_else(|| {
+            file.at_key("allowed_lateness", "not a length of time", Some("write it as \"30s\" or \"5m\"".to_owned()))
+        })?;
+        if raw.evidence > EVIDENCE_MAX {
+            return Err(file.at_key("evidence", format!("at most {EVIDENCE_MAX} rows of evidence"), None));
+        }
+        let (table, plan) = plan(&raw.sql, raw.emit == Emit::OnThreshold).map_err(|e| {
+            let (line, column) = file.of_sql(e.line, e.column);
+            RuleError { file: file.name.to_owned(), line, column, what: e.what, suggestion: e.suggestion }
+        })?;
+        check_tests(&raw, &file)?;
+        let plan = match plan {
+            Plan::Filter(plan) => RulePlan::Filter(Arc::new(plan)),
+            Plan::Window(plan) => RulePlan::Window(Arc::new(plan)),
+        };
+        let uid = uid.to_string();
+        let fingerprint = fingerprint(&uid, &raw, lateness);
+        let stem = Path::new(file.name).file_stem().and_then(|s| s.to_str()).unwrap_or(file.name);
+        Ok(Rule {
+            uid,
+            name: stem.to_owned(),
+            title: raw.title,
+            version: raw.version,
+            level: raw.level,
+            description: raw.description,
+            false_positives: raw.falsepositives,
+            emit: raw.emit,
+            allowed_lateness_us: lateness,
+            evidence: raw.evidence,
+            table,
+            attack,
+            fingerprint,
+            plan,
+            tests: raw.tests,
+        })
+    }
+}
+
+fn check_tests(raw: &RawRule, file: &RuleText<'_>) -> Result<(), RuleError> {
+    for test in &raw.tests {
+        test.check().map_err(|why| file.at_key("tests", format!("test {:?}: {why}", test.name), None))?;
+    }
+    Ok(())
+}
+
+/// Everything that decides what a rule's states and alerts are. Not its tests or its prose.
+fn fingerprint(uid: &str, raw: &RawRule, lateness: i64) -> String {
+    let all = serde_json::json!([uid, raw.version, raw.sql, format!("{:?}", raw.emit), lateness, raw.evidence]);
+    Uuid::new_v5(&NAMESPACE, all.to_string().as_bytes()).to_string()
+}
+
+/// The loaded rules, in the order of their uid.
+#[derive(Debug)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    version: String,
+}
+
+impl RuleSet {
+    /// Loads rule files; a folder means its `*.yaml` files in the order of their names.
+    ///
+    /// # Errors
+    /// Every mistake in every file.
+    pub fn load(paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
+        RuleSet::load_beside(&[], paths)
+    }
+
+    /// As [`RuleSet::load`], beside rules that are given by name and text.
+    ///
+    /// # Errors
+    /// Every mistake in every file and text.
+    pub fn load_beside(given: &[(&str, &str)], paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
+        let mut texts: Vec<(String, String)> =
+            given.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let mut errors = Vec::new();
+        for path in paths {
+            match files(path) {
+                Ok(found) => texts.extend(found),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(RuleErrors(errors));
+        }
+        let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        RuleSet::from_texts(&texts)
+    }
+
+    /// Rules from their names and texts, e.g. embedded with `include_str!`.
+    ///
+    /// # Errors
+    /// Every mistake in every text.
+    pub fn from_texts(texts: &[(&str, &str)]) -> Result<Arc<RuleSet>, RuleErrors> {
+        let mut rules: Vec<Rule> = Vec::new();
+        let mut errors = Vec::new();
+        let mut seen = HashSet::new();
+        for (name, text) in texts {
+            let file = RuleText { name, text };
+            match Rule::build(file) {
+                Ok(rule) if seen.insert(rule.uid.clone()) => rules.push(rule),
+                Ok(rule) => {
+                    errors.push(file.at_key("id", format!("a rule with id {} is loaded already", rule.uid), None))
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(RuleErrors(errors));
+        }
+        rules.sort_by(|a, b| a.uid.cmp(&b.uid));
+        let all: Vec<&str> = rules.iter().map(|r| r.fingerprint.as_str()).collect();
+        let version = Uuid::new_v5(&NAMESPACE, all.join(",").as_bytes()).simple().to_string();
+        Ok(Arc::new(RuleSet { rules, version }))
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// A hash over everything that decides what the rules find; for ledger entries.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+fn files(path: &Path) -> Result<Vec<(String, String)>, RuleError> {
+    let error = |path: &Path, e: std::io::Error| RuleError {
+        file: path.display().to_string(),
+        line: 1,
+        column: 1,
+        what: format!("cannot read it: {e}"),
+        suggestion: None,
+    };
+    let mut paths = vec![path.to_owned()];
+    if path.is_dir() {
+        let entries = fs::read_dir(path).map_err(|e| error(path, e))?;
+        let entries: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
+        paths = entries.map_err(|e| error(path, e))?;
+        paths.retain(|p| p.extension().is_some_and(|e| e == "yaml"));
+        paths.sort();
+    }
+    let read = |path: PathBuf| match fs::read_to_string(&path) {
+        Ok(text) => Ok((path.display().to_string(), text)),
+        Err(e) => Err(error(&path, e)),
+    };
+    paths.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,428 @@
+//! A rule's own tests: events in, alerts out, through the very stages that run live.
+//!
+//! Each test runs in several splits: one partition and one delta; three partitions whose rows go round robin, in several
+//! deltas. All must give the alerts that the test expects, no more and no fewer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use dataflow::batch_builder::leaf_kind;
+use dataflow::schema::LeafKind;
+use dataflow::{OffsetRange, PartitionId, Positions, Record, Table, TableBatch, TableBuilder};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Rule, RuleSet};
+use crate::error::Result;
+use crate::json::text;
+use crate::leaves::Leaves;
+use crate::merge_stage::{MergeStage, StepStamp};
+use crate::source_stage::SourceStage;
+
+/// Time zero of a test: 2026-01-01T00:00:00Z, the start of every window up to a day.
+const BASE_US: i64 = 1_767_225_600_000_000;
+
+/// Most rows a test may make.
+const ROWS_MAX: usize = 1_000_000;
+
+/// One test of a rule file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawTest {
+    pub(crate) name: String,
+    events: Vec<RawEvents>,
+    #[serde(default)]
+    alerts: Vec<RawAlert>,
+    /// Rows that come too late for a window.
+    #[serde(default)]
+    late_rows: u64,
+}
+
+/// Rows made from one template, or a watermark that every partition reaches.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEvents {
+    /// Everything before is merged, and the watermark rises to this time.
+    watermark: Option<String>,
+    /// Time of the first row since the test's time zero.
+    at: Option<String>,
+    #[serde(default = "one")]
+    count: usize,
+    /// Time between rows.
+    every: Option<String>,
+    #[serde(default = "default_tenant")]
+    tenant: String,
+    /// Another table than the rule's.
+    table: Option<Table>,
+    #[serde(default)]
+    set: BTreeMap<String, RawValue>,
+}
+
+/// A column's value: the same in every row, in turn, or counting.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum RawValue {
+    /// `{from: 1, step: 2, prefix: "10.0.0."}`
+    Count {
+        from: i64,
+        #[serde(default = "step_one")]
+        step: i64,
+        prefix: Option<String>,
+    },
+    /// One after the other, again and again.
+    Cycle(Vec<Value>),
+    Same(Value),
+}
+
+/// An alert that is expected in its final revision.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAlert {
+    #[serde(default = "default_tenant")]
+    tenant: String,
+    /// Start of its window since the test's time zero.
+    window_start: Option<String>,
+    /// Selected columns, all or some.
+    #[serde(default)]
+    values: BTreeMap<String, Value>,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn step_one() -> i64 {
+    1
+}
+
+fn default_tenant() -> String {
+    "acme".to_owned()
+}
+
+/// `250ms`, `30s`, `5m`, `1h30m`, `2d` or `-10s`, in microseconds.
+pub(crate) fn duration_us(text: &str) -> Option<i64> {
+    let (sign, mut rest) = text.trim().strip_prefix('-').map_or((1, text.trim()), |t| (-1, t));
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total: i64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: i64 = rest[..digits].parse().ok()?;
+        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |n| digits + n);
+        let unit = match rest[digits..unit_end].trim() {
+            "us" => 1,
+            "ms" => 1_000,
+            "s" => 1_000_000,
+            "m" => 60_000_000,
+            "h" => 3_600_000_000,
+            "d" => 86_400_000_000,
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[unit_end..];
+    }
+    Some(sign * total)
+}
+
+impl RawTest {
+    /// What is wrong with the test itself.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let times = self.events.iter().flat_map(|e| [&e.watermark, &e.at, &e.every]);
+        for text in times.chain(self.alerts.iter().map(|a| &a.window_start)).flatten() {
+            duration_us(text).ok_or_else(|| format!("{text:?} is not a length of time"))?;
+        }
+        if self.events.iter().map(|e| e.count).sum::<usize>() > ROWS_MAX {
+            return Err(format!("more than {ROWS_MAX} rows"));
+        }
+        Ok(())
+    }
+}
+
+/// How one test of one rule ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestOutcome {
+    /// The rule's title.
+    pub rule: String,
+    /// The rule's uid.
+    pub uid: String,
+    /// The test's name.
+    pub test: String,
+    /// What was not as expected; none if the test passed.
+    pub failures: Vec<String>,
+}
+
+impl TestOutcome {
+    /// True if all was as expected.
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+/// Runs the tests that the rule files hold. Only the rule under test sees the events.
+pub fn run_tests(rules: &Arc<RuleSet>) -> Vec<TestOutcome> {
+    let tests = rules.rules().iter().flat_map(|rule| rule.tests.iter().map(move |test| (rule, test)));
+    tests.map(|(rule, test)| run_test(rules, rule, test)).collect()
+}
+
+const SPLITS: [Split; 3] =
+    [Split { partitions: 1, deltas: 1 }, Split { partitions: 3, deltas: 1 }, Split { partitions: 3, deltas: 7 }];
+
+/// How a test's rows are cut up.
+#[derive(Debug, Clone, Copy)]
+struct Split {
+    partitions: usize,
+    deltas: usize,
+}
+
+fn run_test(rules: &Arc<RuleSet>, rule: &Rule, test: &RawTest) -> TestOutcome {
+    let mut failures = Vec::new();
+    for split in SPLITS {
+        let found = Run::new(rules, rule, split).and_then(|run| run.finish(test));
+        let wrong = match found {
+            Ok(found) => compare(test, found),
+            Err(error) => vec![error],
+        };
+        let context = format!("in {} partitions and {} deltas", split.partitions, split.deltas);
+        failures.extend(wrong.into_iter().map(|w| format!("{w} ({context})")));
+    }
+    TestOutcome { rule: rule.title().to_owned(), uid: rule.uid().to_owned(), test: test.name.clone(), failures }
+}
+
+/// An alert that came out, in its final revision.
+#[derive(Debug, Clone)]
+struct Found {
+    tenant: String,
+    window_start: Option<i64>,
+    values: BTreeMap<String, Value>,
+}
+
+impl Found {
+    fn matches(&self, wanted: &RawAlert) -> bool {
+        let start = wanted.window_start.as_deref().and_then(duration_us).map(|us| BASE_US + us);
+        self.tenant == wanted.tenant
+            && (start.is_none() || start == self.window_start)
+            && wanted.values.iter().all(|(name, value)| self.values.get(name) == Some(value))
+    }
+}
+
+fn compare(test: &RawTest, found: (Vec<Found>, u64)) -> Vec<String> {
+    let (mut found, late_rows) = found;
+    let mut wrong = Vec::new();
+    for wanted in &test.alerts {
+        match found.iter().position(|f| f.matches(wanted)) {
+            Some(index) => drop(found.swap_remove(index)),
+            None => wrong.push(format!("no alert with tenant {} and {:?}", wanted.tenant, wanted.values)),
+        }
+    }
+    wrong.extend(found.iter().map(|f| format!("unexpected alert of tenant {}: {:?}", f.tenant, f.values)));
+    if late_rows != test.late_rows {
+        wrong.push(format!("{late_rows} late rows, not {}", test.late_rows));
+    }
+    wrong
+}
+
+/// One run of one test.
+struct Run<'a> {
+    rule: &'a Rule,
+    split: Split,
+    sources: Vec<Source>,
+    merge: MergeStage,
+    step: i64,
+    /// Final revisions by alert id; none where it was closed.
+    alerts: BTreeMap<String, Option<Found>>,
+    late_rows: u64,
+    next_source: usize,
+}
+
+struct Source {
+    partition: PartitionId,
+    stage: SourceStage,
+    /// Rows of the open segment.
+    rows: Vec<Row>,
+    next: i64,
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    table: Table,
+    tenant: String,
+    time: i64,
+    set: Vec<(String, Value)>,
+}
+
+impl<'a> Run<'a> {
+    fn new(rules: &Arc<RuleSet>, rule: &'a Rule, split: Split) -> Result<Self, String> {
+        let source = |i: usize| {
+            let partition = PartitionId::new("test", "0", i32::try_from(i).unwrap_or(i32::MAX));
+            let stage = SourceStage::new(rules, partition.clone(), 0, None);
+            Source { partition, stage, rows: Vec::new(), next: 0 }
+        };
+        let sources = (0..split.partitions).map(source).collect();
+        let merge = MergeStage::new(rules, 0);
+        Ok(Self { rule, split, sources, merge, step: 0, alerts: BTreeMap::new(), late_rows: 0, next_source: 0 })
+    }
+
+    fn finish(mut self, test: &RawTest) -> Result<(Vec<Found>, u64), String> {
+        for events in &test.events {
+            match events.watermark.as_deref().and_then(duration_us) {
+                Some(us) => self.segment(Some(BASE_US + us)).map_err(|e| e.to_string())?,
+                None => self.rows(events)?,
+            }
+        }
+        self.segment(None).map_err(|e| e.to_string())?;
+        let end = self.merge.close_all_watermark();
+        self.merge_step(end).map_err(|e| e.to_string())?;
+        Ok((self.alerts.into_values().flatten().collect(), self.late_rows))
+    }
+
+    fn rows(&mut self, events: &RawEvents) -> Result<(), String> {
+        let us = |text: &Option<String>| text.as_deref().and_then(duration_us).unwrap_or(0);
+        let table = events.table.unwrap_or(self.rule.table());
+        for i in 0..events.count {
+            let time = BASE_US + us(&events.at) + us(&events.every) * i as i64;
+            let set = events.set.iter().map(|(path, value)| (path.clone(), value.at(i))).collect();
+            let source = self.next_source % self.sources.len();
+            self.next_source += 1;
+            self.sources[source].rows.push(Row { table, tenant: events.tenant.clone(), time, set });
+        }
+        Ok(())
+    }
+
+    /// Merges the rows since the last segment, in the split's deltas, and raises the watermark.
+    fn segment(&mut self, watermark: Option<i64>) -> Result<(), String> {
+        for delta in 0..self.split.deltas {
+            for index in 0..self.sources.len() {
+                let source = &mut self.sources[index];
+                let (from, to) = (source.rows.len() * delta, source.rows.len() * (delta + 1));
+                let rows = source.rows[from / self.split.deltas..to / self.split.deltas].to_vec();
+                self.range(index, &rows)?;
+            }
+            self.merge_step(None).map_err(|e| e.to_string())?;
+        }
+        self.sources.iter_mut().for_each(|s| s.rows.clear());
+        self.merge_step(watermark).map_err(|e| e.to_string())
+    }
+
+    fn range(&mut self, index: usize, rows: &[Row]) -> Result<(), String> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let source = &mut self.sources[index];
+        let start = source.next;
+        source.next += rows.len() as i64;
+        let range = OffsetRange { start, next: source.next };
+        for batch in batches(&source.partition, start, rows)? {
+            source.stage.process(&batch).map_err(|e| e.to_string())?;
+        }
+        let delta = source.stage.take_delta().map_err(|e| e.to_string())?;
+        self.merge.apply(&source.partition, range, &delta.delta).map_err(|e| e.to_string())?;
+        delta.alerts.iter().for_each(|a| note(&mut self.alerts, self.rule, a));
+        Ok(())
+    }
+
+    fn merge_step(&mut self, watermark: Option<i64>) -> Result<()> {
+        self.step += 1;
+        let stamp = StepStamp { step: self.step, at: BASE_US };
+        let output = self.merge.step(stamp, watermark, &Positions::new(), &BTreeMap::new())?;
+        output.alerts.iter().for_each(|a| note(&mut self.alerts, self.rule, a));
+        if let Some(late) = &output.late {
+            let rows = late_rows_of(late).into_iter().filter(|(uid, _)| uid == self.rule.uid());
+            self.late_rows += rows.map(|(_, rows)| u64::try_from(rows).unwrap_or_default()).sum::<u64>();
+        }
+        Ok(())
+    }
+}
+
+/// Rule uid and row count of each row of `late_window`.
+fn late_rows_of(late: &TableBatch) -> Vec<(String, i64)> {
+    let (Some(uids), Some(rows)) = (late.rows.column_by_name("rule_uid"), late.rows.column_by_name("rows")) else {
+        return Vec::new();
+    };
+    (0..late.rows.num_rows()).map(|row| (text(uids, row), integer(rows, row).unwrap_or_default())).collect()
+}
+
+fn integer(column: &ArrayRef, row: usize) -> Option<i64> {
+    let column = cast(column, &DataType::Int64).ok()?;
+    column.is_valid(row).then(|| column.as_primitive::<Int64Type>().value(row))
+}
+
+/// Keeps the last revision of each alert of the rule.
+fn note(alerts: &mut BTreeMap<String, Option<Found>>, rule: &Rule, batch: &TableBatch) {
+    let column = |path: &str| finding_column(&batch.rows, path);
+    let (uids, ids, tenants) = (column("finding_info.analytic.uid"), column("finding_info.uid"), column("tenant_uid"));
+    let (activities, starts, values) = (column("activity_id"), column("_window_start"), column("unmapped"));
+    for row in (0..batch.rows.num_rows()).filter(|&row| text(&uids, row) == rule.uid()) {
+        let found = Found {
+            tenant: text(&tenants, row),
+            window_start: integer(&starts, row),
+            values: serde_json::from_str(&text(&values, row)).unwrap_or_default(),
+        };
+        let is_closed = integer(&activities, row) == Some(3);
+        alerts.insert(text(&ids, row), (!is_closed).then_some(found));
+    }
+}
+
+fn finding_column(rows: &RecordBatch, path: &str) -> ArrayRef {
+    let leaves = Leaves::of(Table::DetectionFinding);
+    let index = leaves.index(path).expect("the alert table has the columns that alerts fill");
+    leaves.extract(rows, index).expect("alerts are in their table's schema")
+}
+
+impl RawValue {
+    fn at(&self, i: usize) -> Value {
+        match self {
+            RawValue::Same(value) => value.clone(),
+            RawValue::Cycle(values) => values.get(i % values.len().max(1)).cloned().unwrap_or_default(),
+            RawValue::Count { from, step, prefix } => {
+                let number = from + step * i as i64;
+                match prefix {
+                    Some(prefix) => Value::String(format!("{prefix}{number}")),
+                    None => Value::from(number),
+                }
+            }
+        }
+    }
+}
+
+/// The rows as batches, one a table, offsets from `start`.
+fn batches(partition: &PartitionId, start: i64, rows: &[Row]) -> Result<Vec<TableBatch>, String> {
+    let mut builders: BTreeMap<Table, TableBuilder> = BTreeMap::new();
+    for (row, offset) in rows.iter().zip(start..) {
+        let builder = builders.entry(row.table).or_insert_with(|| TableBuilder::new(row.table));
+        for (path, value) in &row.set {
+            set(builder, path, value)?;
+        }
+        builder.set_i64(row.table.expect_leaf("time"), row.time);
+        let record = Record { payload: b"", offset, received_at: row.time, full_len: 0 };
+        builder.end_event(partition, &row.tenant, &record, 0);
+    }
+    Ok(builders.into_iter().map(|(table, mut b)| TableBatch { table, rows: b.finish() }).collect())
+}
+
+fn set(builder: &mut TableBuilder, path: &str, value: &Value) -> Result<(), String> {
+    let table = builder.table();
+    let leaf = table.leaf(path).ok_or_else(|| format!("table {table} has no column {path}"))?;
+    let wrong = || format!("{path} cannot hold {value}");
+    match leaf_kind(table, leaf) {
+        _ if value.is_null() => {}
+        LeafKind::Keyword | LeafKind::Text | LeafKind::Json => {
+            builder.set_str(leaf, value.as_str().ok_or_else(wrong)?);
+        }
+        LeafKind::I32 => {
+            let number = value.as_i64().and_then(|n| i32::try_from(n).ok());
+            builder.set_i32(leaf, number.ok_or_else(wrong)?);
+        }
+        LeafKind::I64 | LeafKind::Time => {
+            builder.set_i64(leaf, value.as_i64().ok_or_else(wrong)?);
+        }
+        LeafKind::Bool => {
+            builder.set_bool(leaf, value.as_bool().ok_or_else(wrong)?);
+        }
+        LeafKind::Binary => return Err(wrong()),
+    }
+    Ok(())
+}

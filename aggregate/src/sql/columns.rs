@@ -1,0 +1,152 @@
+//! Column names in a SELECT: each is checked against the table and becomes a leaf column.
+//!
+//! `src_endpoint.ip` becomes the one quoted name `"src_endpoint.ip"`; a table's name or alias in front is dropped. What is
+//! unknown is refused at its place, with the nearest name.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use dataflow::Table;
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, Select, SelectItem, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::tokenizer::Location;
+
+use super::from::From;
+use super::{SqlError, nearest};
+use crate::leaves::Leaves;
+
+/// The columns that a window function adds.
+pub(super) const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];
+
+/// Checks and rewrites every column of the SELECT.
+pub(super) fn resolve(select: &mut Select, from: &From) -> Result<(), SqlError> {
+    let aliases = select.projection.iter().filter_map(|item| match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(normal(alias)),
+        _ => None,
+    });
+    let mut resolver = Resolver {
+        from,
+        leaves: Leaves::of(from.table),
+        aliases: aliases.collect(),
+        fields: HashSet::new(),
+        error: None,
+    };
+    let Select { projection, selection, group_by, having, .. } = select;
+    let _ = selection.visit(&mut resolver);
+    let _ = projection.visit(&mut resolver);
+    let _ = group_by.visit(&mut resolver);
+    let _ = having.visit(&mut resolver);
+    resolver.error.map_or(Ok(()), Err)
+}
+
+/// An identifier as SQL compares it.
+fn normal(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+struct Resolver<'a> {
+    from: &'a From,
+    leaves: &'static Leaves,
+    aliases: HashSet<String>,
+    /// Places of field names behind a subscript (`resources[1].uid`), which are no columns.
+    fields: HashSet<Location>,
+    error: Option<SqlError>,
+}
+
+impl VisitorMut for Resolver<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let resolved = match expr {
+            Expr::Identifier(ident) => self.column(std::slice::from_ref(ident)),
+            Expr::CompoundIdentifier(parts) => self.column(parts),
+            Expr::CompoundFieldAccess { root, access_chain } => self.subscript(root, access_chain).map(|()| None),
+            _ => Ok(None),
+        };
+        match resolved {
+            Ok(Some(name)) => *expr = Expr::Identifier(name),
+            Ok(None) => {}
+            Err(error) => {
+                self.error = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Resolver<'_> {
+    /// The one identifier that stands for the column; none if the name is already one.
+    fn column(&self, parts: &[Ident]) -> Result<Option<Ident>, SqlError> {
+        let names: Vec<String> = parts.iter().map(normal).collect();
+        let whole = names.join(".");
+        if parts.len() == 1 && (self.fields.contains(&parts[0].span.start) || self.is_known(&whole)) {
+            return Ok(None);
+        }
+        let is_own = names[0] == self.from.table.name() || Some(&names[0]) == self.from.alias.as_ref();
+        let name = if is_own { names[1..].join(".") } else { whole.clone() };
+        if self.is_known(&name) {
+            let mut ident = Ident::with_quote('"', name);
+            ident.span = parts[0].span;
+            return Ok(Some(ident));
+        }
+        Err(self.unknown(&whole, parts[0].span.start))
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        let window = self.from.window.is_some() && WINDOW_COLUMNS.contains(&name);
+        window || self.leaves.index(name).is_some() || self.aliases.contains(name)
+    }
+
+    fn unknown(&self, name: &str, at: Location) -> SqlError {
+        let table = self.from.table;
+        if WINDOW_COLUMNS.contains(&name) {
+            let error = SqlError::new(at, format!("{name} needs a window"));
+            return error.suggest(format!("FROM TUMBLE({table}, DESCRIPTOR(time), INTERVAL '1' MINUTE)"));
+        }
+        let prefix = format!("{name}.");
+        if let Some(leaf) = self.leaves.names().find(|leaf| leaf.starts_with(&prefix)) {
+            let error = SqlError::new(at, format!("{name} is a struct of {table}, not a value"));
+            return error.suggest(format!("name one of its columns, e.g. {leaf}"));
+        }
+        let error = SqlError::new(at, format!("table {table} has no column {name}"));
+        match self.near(name) {
+            Some(near) => error.suggest(format!("did you mean {near}?")),
+            None => error,
+        }
+    }
+
+    /// The column nearest by its whole path, or by its last part.
+    fn near(&self, name: &str) -> Option<&str> {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let by_last = self.leaves.names().find(|leaf| leaf.rsplit('.').next() == Some(last));
+        let by_path = nearest(name, self.leaves.names());
+        by_path.filter(|near| strsim::jaro_winkler(name, near) > 0.85).or(by_last).or(by_path)
+    }
+
+    /// `metadata.profiles[1]` and `resources[1].uid`: what stands before the first subscript is a column.
+    fn subscript(&mut self, root: &mut Expr, chain: &mut Vec<AccessExpr>) -> Result<(), SqlError> {
+        let mut parts = match root {
+            Expr::Identifier(ident) => vec![ident.clone()],
+            Expr::CompoundIdentifier(parts) => parts.clone(),
+            _ => return Ok(()),
+        };
+        let dots = chain.iter().take_while(|a| matches!(a, AccessExpr::Dot(Expr::Identifier(_)))).count();
+        parts.extend(chain.drain(..dots).filter_map(|a| match a {
+            AccessExpr::Dot(Expr::Identifier(ident)) => Some(ident),
+            _ => None,
+        }));
+        if let Some(name) = self.column(&parts)? {
+            *root = Expr::Identifier(name);
+        }
+        self.fields.extend(chain.iter().filter_map(|a| match a {
+            AccessExpr::Dot(Expr::Identifier(ident)) => Some(ident.span.start),
+            _ => None,
+        }));
+        Ok(())
+    }
+}
+
+/// True if the name is one that the table itself has.
+pub(super) fn is_leaf(table: Table, name: &str) -> bool {
+    Leaves::of(table).index(name).is_some()
+}

@@ -1,0 +1,141 @@
+//! The FROM clause: a table, or TUMBLE / HOP over one.
+
+use dataflow::Table;
+use datafusion::sql::sqlparser::ast::{
+    DateTimeField, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, TableFactor, TableFunctionArgs, Value,
+};
+
+use super::{Place, SqlError, nearest, place};
+use crate::window::WindowSpec;
+
+/// Which rows the rule reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct From {
+    pub(super) table: Table,
+    pub(super) window: Option<WindowSpec>,
+    /// The alias of the table, which may qualify columns.
+    pub(super) alias: Option<String>,
+}
+
+const WINDOW_FUNCTIONS: [&str; 2] = ["tumble", "hop"];
+
+pub(super) fn is_window_function(name: &str) -> bool {
+    WINDOW_FUNCTIONS.iter().any(|f| name.eq_ignore_ascii_case(f))
+}
+
+/// Reads the FROM clause and puts the plain table in its place.
+pub(super) fn take_from(select: &mut Select) -> Result<From, SqlError> {
+    let at = place(select);
+    let [from] = select.from.as_mut_slice() else {
+        return Err(SqlError::new(at, "a rule reads one table").suggest("FROM network_activity, or FROM HOP(...)"));
+    };
+    if !from.joins.is_empty() {
+        return Err(SqlError::new(at, "JOIN is not supported in rules"));
+    }
+    let TableFactor::Table { name, alias, args, .. } = &mut from.relation else {
+        return Err(SqlError::new(at, "a rule reads a table, TUMBLE(...) or HOP(...)"));
+    };
+    let alias = alias.take().map(|a| a.name.value);
+    let (table, window) = match args.take() {
+        None => (table_named(name)?, None),
+        Some(args) => window_function(name, &args)?,
+    };
+    *name = ObjectName::from(vec![Ident::new(table.name())]);
+    Ok(From { table, window, alias })
+}
+
+fn table_named(name: &ObjectName) -> Result<Table, SqlError> {
+    let text = name.to_string().to_lowercase();
+    let known = Table::by_name(&text).filter(|t| Table::EVENTS.contains(t));
+    known.ok_or_else(|| unknown_table(&text, place(name)))
+}
+
+fn unknown_table(name: &str, at: Place) -> SqlError {
+    let error = SqlError::new(at, format!("no table {name}"));
+    match nearest(name, Table::EVENTS.map(Table::name)) {
+        Some(near) => error.suggest(format!("did you mean {near}?")),
+        None => error.suggest(format!("one of {}", Table::EVENTS.map(Table::name).join(", "))),
+    }
+}
+
+fn window_function(name: &ObjectName, args: &TableFunctionArgs) -> Result<(Table, Option<WindowSpec>), SqlError> {
+    let at = place(name);
+    let function = name.to_string().to_lowercase();
+    if !is_window_function(&function) {
+        let error = SqlError::new(at, format!("no window function {function}"));
+        return Err(error.suggest("TUMBLE(t, DESCRIPTOR(time), size) or HOP(t, DESCRIPTOR(time), slide, size)"));
+    }
+    let args: Vec<&Expr> = args.args.iter().map(plain).collect::<Option<_>>().unwrap_or_default();
+    let (table, time, slide, size) = match (function.as_str(), args.as_slice()) {
+        ("tumble", [table, time, size]) => (table, time, size, size),
+        ("hop", [table, time, slide, size]) => (table, time, slide, size),
+        ("tumble", _) => return Err(SqlError::new(at, "TUMBLE takes a table, DESCRIPTOR(time) and a size")),
+        _ => return Err(SqlError::new(at, "HOP takes a table, DESCRIPTOR(time), a slide and a size")),
+    };
+    let table = table_argument(table)?;
+    check_descriptor(time)?;
+    let spec = WindowSpec::new(interval_us(slide)?, interval_us(size)?).map_err(|why| SqlError::new(at, why))?;
+    Ok((table, Some(spec)))
+}
+
+fn plain(arg: &FunctionArg) -> Option<&Expr> {
+    match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    }
+}
+
+fn table_argument(expr: &Expr) -> Result<Table, SqlError> {
+    match expr {
+        Expr::Identifier(name) => table_named(&ObjectName::from(vec![name.clone()])),
+        other => Err(SqlError::new(place(other), "the first argument of a window function is a table")),
+    }
+}
+
+fn check_descriptor(expr: &Expr) -> Result<(), SqlError> {
+    if expr.to_string().eq_ignore_ascii_case("DESCRIPTOR(time)") {
+        return Ok(());
+    }
+    let error = SqlError::new(place(expr), format!("windows are over the event time, not {expr}"));
+    Err(error.suggest("DESCRIPTOR(time)"))
+}
+
+/// `INTERVAL '30' SECOND` or `INTERVAL '30 seconds'`, in microseconds.
+fn interval_us(expr: &Expr) -> Result<i64, SqlError> {
+    let bad = || {
+        let error = SqlError::new(place(expr), format!("{expr} is not a length of time"));
+        error.suggest("INTERVAL '30' SECOND; units MILLISECOND, SECOND, MINUTE, HOUR, DAY")
+    };
+    let Expr::Interval(interval) = expr else { return Err(bad()) };
+    let text = match interval.value.as_ref() {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::Number(text, _) => text.clone(),
+            _ => return Err(bad()),
+        },
+        _ => return Err(bad()),
+    };
+    let (number, unit) = match &interval.leading_field {
+        Some(field) => (text.trim().to_owned(), field_name(field).ok_or_else(bad)?),
+        None => {
+            let (number, unit) = text.trim().split_once(char::is_whitespace).ok_or_else(bad)?;
+            (number.to_owned(), unit.trim().to_lowercase())
+        }
+    };
+    let number: i64 = number.parse().map_err(|_| bad())?;
+    unit_us(&unit).and_then(|us| number.checked_mul(us)).ok_or_else(bad)
+}
+
+fn field_name(field: &DateTimeField) -> Option<String> {
+    Some(field.to_string().to_lowercase())
+}
+
+fn unit_us(unit: &str) -> Option<i64> {
+    Some(match unit.trim_end_matches('s') {
+        "millisecond" => 1_000,
+        "second" => 1_000_000,
+        "minute" => 60_000_000,
+        "hour" => 3_600_000_000,
+        "day" => 86_400_000_000,
+        _ => return None,
+    })
+}

@@ -1,0 +1,53 @@
+//! A rule's SQL text -> physical expressions over leaf columns, or a refusal with its place.
+//!
+//! DataFusion parses, types and simplifies; the operators are our own. A statement is one SELECT over one table, so its
+//! analyzed plan has one shape (projection, HAVING, aggregate, WHERE, scan) and is taken apart into expressions here.
+//! Struct columns are flattened first: `src_endpoint.ip` is a leaf column of that name, and a keyword is plain text.
+//!
+//! Absent: joins, subqueries, CTEs, ORDER BY, LIMIT, window functions. Each is refused with its reason.
+
+mod columns;
+mod from;
+mod monotone;
+mod parse;
+mod plan;
+
+pub(crate) use plan::{AggregateFunction, AggregatePlan, FilterPlan, Input, OutputKey, Plan, WindowPlan, plan};
+
+/// A refusal, with its place in the SQL text (line and column from 1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SqlError {
+    pub(crate) line: u64,
+    pub(crate) column: u64,
+    pub(crate) what: String,
+    pub(crate) suggestion: Option<String>,
+}
+
+impl SqlError {
+    pub(crate) fn new(at: Place, what: impl Into<String>) -> Self {
+        Self { line: at.line.max(1), column: at.column.max(1), what: what.into(), suggestion: None }
+    }
+
+    pub(crate) fn suggest(mut self, suggestion: impl Into<String>) -> Self {
+        self.suggestion = Some(suggestion.into());
+        self
+    }
+}
+
+/// A place in the SQL text.
+pub(crate) type Place = datafusion::sql::sqlparser::tokenizer::Location;
+
+/// The place of anything that carries a span.
+pub(crate) fn place(node: &impl datafusion::sql::sqlparser::ast::Spanned) -> Place {
+    node.span().start
+}
+
+/// The name nearest to `word`, if one is near.
+pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = names.into_iter().map(|name| (strsim::jaro_winkler(word, name), name));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))?;
+    (best.0 > 0.7).then_some(best.1)
+}
+
+#[cfg(test)]
+mod tests;

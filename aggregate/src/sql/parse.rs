@@ -1,0 +1,142 @@
+//! SQL text -> one SELECT, or the reason why not.
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Statement, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use std::ops::ControlFlow;
+
+use super::{Place, SqlError, place};
+
+/// The statement's SELECT, of a shape that the planner knows.
+pub(super) fn parse(sql: &str) -> Result<Box<Select>, SqlError> {
+    let dialect = GenericDialect {};
+    let tokens =
+        Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| SqlError::new(e.location, e.message))?;
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(without_table_keyword(tokens));
+    let statements = parser.parse_statements().map_err(|e| parser_error(&e))?;
+    let [Statement::Query(query)] = <[Statement; 1]>::try_from(statements)
+        .map_err(|all| SqlError::new(start(), format!("a rule is one SELECT, not {} statements", all.len())))?
+    else {
+        return Err(SqlError::new(start(), "a rule is a SELECT; nothing else is allowed"));
+    };
+    let select = only_select(*query)?;
+    check_select(&select)?;
+    check_expressions(&select)?;
+    Ok(select)
+}
+
+/// Flink writes `HOP(TABLE t, ...)`, which sqlparser does not take: drops TABLE after the parenthesis of a window function.
+fn without_table_keyword(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let is_table = matches!(&token.token, Token::Word(w) if w.keyword == Keyword::TABLE);
+        if !(is_table && opens_window_function(&kept)) {
+            kept.push(token);
+        }
+    }
+    kept
+}
+
+fn opens_window_function(kept: &[TokenWithSpan]) -> bool {
+    let mut back = kept.iter().rev().map(|t| &t.token).filter(|t| !matches!(t, Token::Whitespace(_)));
+    let paren = back.next() == Some(&Token::LParen);
+    paren && matches!(back.next(), Some(Token::Word(w)) if super::from::is_window_function(&w.value))
+}
+
+/// sqlparser gives the place only in its text: `... at Line: 2, Column: 7`.
+fn parser_error(error: &ParserError) -> SqlError {
+    let text = match error {
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.as_str(),
+        ParserError::RecursionLimitExceeded => "the SQL nests too deeply",
+    };
+    let Some((what, at)) = text.rsplit_once(" at Line: ") else { return SqlError::new(start(), text) };
+    let mut numbers = at.split(", Column: ").map(|n| n.trim().parse().unwrap_or(1));
+    let at = Location { line: numbers.next().unwrap_or(1), column: numbers.next().unwrap_or(1) };
+    SqlError::new(at, what)
+}
+
+pub(super) fn start() -> Place {
+    Location { line: 1, column: 1 }
+}
+
+fn only_select(query: Query) -> Result<Box<Select>, SqlError> {
+    let at = place(&query);
+    let refused = [
+        (query.with.is_some(), "WITH is not supported in rules"),
+        (query.order_by.is_some(), "ORDER BY has no meaning in a rule: alerts are a set"),
+        (query.limit_clause.is_some() || query.fetch.is_some(), "LIMIT would hide alerts"),
+        (!query.pipe_operators.is_empty(), "pipe operators are not supported in rules"),
+    ];
+    if let Some((_, why)) = refused.into_iter().find(|(is, _)| *is) {
+        return Err(SqlError::new(at, why));
+    }
+    match *query.body {
+        SetExpr::Select(select) => Ok(select),
+        SetExpr::SetOperation { op, .. } => {
+            Err(SqlError::new(at, format!("{op} is not supported")).suggest("write one rule for each SELECT"))
+        }
+        _ => Err(SqlError::new(at, "a rule is one SELECT")),
+    }
+}
+
+fn check_select(select: &Select) -> Result<(), SqlError> {
+    let at = place(select);
+    let modifiers = match &select.group_by {
+        GroupByExpr::All(_) => return Err(SqlError::new(at, "GROUP BY ALL hides the key").suggest("name the columns")),
+        GroupByExpr::Expressions(_, modifiers) => !modifiers.is_empty(),
+    };
+    let refused = [
+        (select.distinct.is_some(), "SELECT DISTINCT is not supported in rules"),
+        (select.top.is_some(), "TOP would hide alerts"),
+        (select.into.is_some(), "SELECT INTO is not supported in rules"),
+        (select.qualify.is_some(), "QUALIFY is not supported in rules"),
+        (modifiers, "ROLLUP, CUBE and TOTALS are not supported in rules"),
+        (!select.lateral_views.is_empty(), "LATERAL VIEW is not supported in rules"),
+        (select.prewhere.is_some(), "PREWHERE is not supported in rules"),
+        (
+            !select.cluster_by.is_empty() || !select.sort_by.is_empty(),
+            "CLUSTER BY and SORT BY have no meaning in a rule",
+        ),
+    ];
+    if let Some((_, why)) = refused.into_iter().find(|(is, _)| *is) {
+        return Err(SqlError::new(at, why));
+    }
+    let star = |item: &&SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    match select.projection.iter().find(star) {
+        Some(item) => {
+            Err(SqlError::new(place(item), "SELECT * is not supported").suggest("name the columns an analyst needs"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Finds what an expression of a rule may not hold.
+struct Refuse(Option<SqlError>);
+
+impl Visitor for Refuse {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let why = match expr {
+            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => "a subquery is not supported in rules",
+            Expr::Function(f) if f.over.is_some() => "OVER is not supported in rules",
+            Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => "grouping sets are not supported in rules",
+            _ => return ControlFlow::Continue(()),
+        };
+        self.0 = Some(SqlError::new(place(expr), why));
+        ControlFlow::Break(())
+    }
+}
+
+fn check_expressions(select: &Select) -> Result<(), SqlError> {
+    let mut refuse = Refuse(None);
+    let _ = select.projection.visit(&mut refuse);
+    let _ = select.selection.visit(&mut refuse);
+    let _ = select.group_by.visit(&mut refuse);
+    let _ = select.having.visit(&mut refuse);
+    refuse.0.map_or(Ok(()), Err)
+}

@@ -1,0 +1,3 @@
+//! Logs of Amazon Web Services.
+
+pub(crate) mod cloudtrail;

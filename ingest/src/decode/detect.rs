@@ -1,0 +1,123 @@
+//! What a record is, from its first bytes and its telling fields.
+
+use super::json::{At, Doc, Value};
+use super::syslog;
+
+/// A PAN-OS syslog line, found within its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PanosLine<'a> {
+    /// From the first column on.
+    pub(crate) message: &'a str,
+    pub(crate) log_type: &'a str,
+    /// The sender, as the header names it.
+    pub(crate) host: Option<&'a str>,
+}
+
+/// How far into a line its columns may begin.
+const HEADER_BYTES_MAX: usize = 512;
+
+/// Values of the fourth column, as devices write them.
+const LOG_TYPES: [&str; 20] = [
+    "TRAFFIC",
+    "THREAT",
+    "SYSTEM",
+    "CONFIG",
+    "GLOBALPROTECT",
+    "HIPMATCH",
+    "HIP-MATCH",
+    "USERID",
+    "IPTAG",
+    "AUTH",
+    "AUTHENTICATION",
+    "CORRELATION",
+    "DECRYPTION",
+    "START",
+    "END",
+    "TUNNEL",
+    "SCTP",
+    "GTP",
+    "AUDIT",
+    "DNS",
+];
+
+/// Finds `n,<receive time>,<serial>,<TYPE>,` behind any header, also one that is glued to the first column.
+pub(crate) fn panos_line(line: &str) -> Option<PanosLine<'_>> {
+    memchr::memchr_iter(b',', line.as_bytes()).take_while(|at| *at < HEADER_BYTES_MAX).find_map(|comma| {
+        let mut columns = line[comma + 1..].splitn(4, ',');
+        let (received, _serial, log_type) = (columns.next()?, columns.next()?, columns.next()?);
+        if !is_receive_time(received) || !LOG_TYPES.contains(&log_type) {
+            return None;
+        }
+        let head = &line[..comma];
+        let start = head.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |i| i + head[i..].chars().next().map_or(1, char::len_utf8));
+        Some(PanosLine { message: &line[start..], log_type, host: syslog::header(&head[..start]).host })
+    })
+}
+
+/// A time by its shape, or digits, to which some devices are set and some tools reduce it.
+fn is_receive_time(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'/' | b':' | b' '))
+}
+
+/// What a JSON document is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shape<'a> {
+    /// A Strata Logging Service record of that type and subtype.
+    Panos { log_type: &'a str, subtype: &'a str },
+    /// One CloudTrail record.
+    CloudTrail,
+    /// `{"Records": […]}` of which at least one is a CloudTrail record.
+    CloudTrailFile(At),
+    /// Anything else.
+    Other,
+}
+
+/// Looks at the names of an object once.
+pub(crate) fn shape(doc: Doc<'_>, object: At) -> Shape<'_> {
+    let (mut log_type, mut subtype, mut of_device) = ("", "", false);
+    let (mut source, mut name, mut of_cloud) = (false, false, false);
+    let mut records = None;
+    for member in doc.members(object) {
+        match member.key {
+            "LogType" => log_type = text(doc, member.at),
+            "Subtype" | "SubType" | "LogSubtype" => subtype = text(doc, member.at),
+            "DeviceSN" | "LogSourceID" | "TimeGenerated" | "TimeReceived" => of_device = true,
+            "eventSource" => source = !text(doc, member.at).is_empty(),
+            "eventName" => name = !text(doc, member.at).is_empty(),
+            "userIdentity" | "sourceIPAddress" | "eventID" => of_cloud = true,
+            "Records" => records = Some(member.at),
+            // An S3 event notification looks alike but is none.
+            "s3" => of_cloud = false,
+            _ => {}
+        }
+    }
+    if !log_type.is_empty() && of_device {
+        return Shape::Panos { log_type, subtype };
+    }
+    if source && name && of_cloud {
+        return Shape::CloudTrail;
+    }
+    let is_trail = |at: &At| doc.elements(*at).any(|e| matches!(shape_of_element(doc, e), Shape::CloudTrail));
+    records.filter(is_trail).map_or(Shape::Other, Shape::CloudTrailFile)
+}
+
+/// As [`shape`], for an element of `Records`: files do not nest.
+pub(crate) fn shape_of_element(doc: Doc<'_>, element: At) -> Shape<'_> {
+    let has = |key| doc.member(element, key).is_some_and(|at| !text(doc, at).is_empty());
+    let one_of = ["userIdentity", "sourceIPAddress", "eventID"];
+    let is_trail = has("eventSource")
+        && has("eventName")
+        && one_of.iter().any(|key| doc.member(element, key).is_some())
+        && doc.member(element, "s3").is_none();
+    if is_trail { Shape::CloudTrail } else { Shape::Other }
+}
+
+fn text(doc: Doc<'_>, at: At) -> &str {
+    match doc.value(at) {
+        Value::Text { text, .. } => text,
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,369 @@
+//! Field tables: which vendor field goes to which OCSF attribute, as data.
+//!
+//! A `.fields` file has one field a line: its syslog column (`-` if it has none), its JSON names (`-` if none, several
+//! with commas; a dotted name lies in nested objects), and where it goes: a path of the table with an optional
+//! conversion, `path+path` for a hot column beside it, `:slot` for what the vendor's code reads, `-` for `unmapped`.
+//! Files are parsed once, checked against the table's columns and resolved to leaf indices.
+
+use dataflow::schema::LeafKind;
+use dataflow::{Leaf, Table};
+
+/// How a value becomes what the column holds. A value that does not fit stays in `unmapped`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Convert {
+    /// As it stands.
+    Text,
+    /// An address in RFC 5952 form.
+    Ip,
+    /// As `Ip`; the address 0.0.0.0 or :: means that there is none.
+    NatIp,
+    /// 0 to 65,535.
+    Port,
+    /// As `Port`; 0 means that there is none.
+    NatPort,
+    /// A whole number.
+    Int,
+    /// A whole number of 32 bits.
+    Int32,
+    /// `true` or `false`.
+    Bool,
+    /// A time within what the tables can hold.
+    Time,
+    /// Any JSON value.
+    Json,
+    /// A MAC address.
+    Mac,
+    /// An ISO 3166-1 alpha-2 code.
+    Country,
+    /// A list of one.
+    One,
+    /// A list divided at commas.
+    List,
+    /// A list of addresses divided at commas.
+    IpList,
+}
+
+impl Convert {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "ip" => Self::Ip,
+            "nat_ip" => Self::NatIp,
+            "port" => Self::Port,
+            "nat_port" => Self::NatPort,
+            "json" => Self::Json,
+            "mac" => Self::Mac,
+            "country" => Self::Country,
+            "list" => Self::List,
+            "ip_list" => Self::IpList,
+            _ => return None,
+        })
+    }
+
+    /// What the kind of a column says.
+    fn of_kind(kind: LeafKind, is_list: bool) -> Self {
+        match kind {
+            _ if is_list => Self::One,
+            LeafKind::Keyword | LeafKind::Text | LeafKind::Binary => Self::Text,
+            LeafKind::Json => Self::Json,
+            LeafKind::I32 => Self::Int32,
+            LeafKind::I64 => Self::Int,
+            LeafKind::Bool => Self::Bool,
+            LeafKind::Time => Self::Time,
+        }
+    }
+
+    fn fits(self, kind: LeafKind, is_list: bool) -> bool {
+        match self {
+            Self::Text | Self::Ip | Self::NatIp | Self::Mac | Self::Country => {
+                !is_list && matches!(kind, LeafKind::Text | LeafKind::Keyword)
+            }
+            Self::Port | Self::NatPort | Self::Int32 => kind == LeafKind::I32,
+            Self::Int => kind == LeafKind::I64,
+            Self::Bool => kind == LeafKind::Bool,
+            Self::Time => kind == LeafKind::Time,
+            Self::Json => kind == LeafKind::Json,
+            Self::One | Self::List | Self::IpList => is_list,
+        }
+    }
+}
+
+/// OCSF objects that are valid only with one of some attributes, e.g. an endpoint needs more than its port. A field that
+/// would make such an object without them stays in `unmapped`.
+const NEEDS: &[(&str, &[&str])] = &[
+    ("src_endpoint", ENDPOINT),
+    ("dst_endpoint", ENDPOINT),
+    ("src_endpoint.proxy_endpoint", ENDPOINT),
+    ("dst_endpoint.proxy_endpoint", ENDPOINT),
+    ("src_endpoint.location", &["country"]),
+    ("dst_endpoint.location", &["country"]),
+    ("evidences[].src_endpoint", ENDPOINT),
+    ("evidences[].dst_endpoint", ENDPOINT),
+    ("device", &["uid", "hostname", "name"]),
+    ("firewall_rule", &["name", "uid"]),
+    ("http_request.url", &["url_string"]),
+    ("actor.user", &["name", "uid", "account.uid"]),
+    ("resources[]", &["uid"]),
+];
+
+const ENDPOINT: &[&str] = &["ip", "hostname", "uid", "domain", "svc_name", "interface_name"];
+
+/// A set of the objects of [`NEEDS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Objects(u32);
+
+impl Objects {
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(crate) fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The object of that name, one of [`NEEDS`].
+    ///
+    /// # Panics
+    /// If there is none: the code names them.
+    pub(crate) fn named(name: &str) -> Self {
+        let index = NEEDS.iter().position(|(n, _)| *n == name);
+        Self(1 << index.unwrap_or_else(|| panic!("{name} is not an object with needs")))
+    }
+}
+
+/// A column, and what setting it does to the objects it lies in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) leaf: Leaf,
+    pub(crate) also: Option<Leaf>,
+    pub(crate) convert: Convert,
+    /// Objects that exist once this is set.
+    pub(crate) touches: Objects,
+    /// Objects that are valid once this is set.
+    pub(crate) satisfies: Objects,
+}
+
+impl Target {
+    /// The column at `path` (or `path+path`), if the table has it and the conversion fits.
+    fn parse(table: Table, paths: &str, convert: Option<&str>) -> Option<Self> {
+        let (path, also) = paths.split_once('+').map_or((paths, None), |(path, also)| (path, Some(also)));
+        let leaf = table.leaf(path)?;
+        let spec = &table.layout().leaves[leaf.index()];
+        let convert = match convert {
+            Some(name) => Convert::parse(name)?,
+            None => Convert::of_kind(spec.kind, spec.is_list),
+        };
+        let also = match also {
+            Some(path) => Some(table.leaf(path).filter(|l| table.layout().leaves[l.index()].kind == spec.kind)?),
+            None => None,
+        };
+        let (touches, satisfies) = objects_of(path);
+        convert.fits(spec.kind, spec.is_list).then_some(Self { leaf, also, convert, touches, satisfies })
+    }
+
+    /// The column at `path`, which the code names.
+    ///
+    /// # Panics
+    /// If the table has no such column.
+    pub(crate) fn of(table: Table, path: &str) -> Self {
+        Self::parse(table, path, None).unwrap_or_else(|| panic!("table {table} has no column {path}"))
+    }
+}
+
+fn objects_of(path: &str) -> (Objects, Objects) {
+    let mut found = (Objects::default(), Objects::default());
+    for (i, (object, needs)) in NEEDS.iter().enumerate() {
+        if let Some(rest) = path.strip_prefix(object).and_then(|r| r.strip_prefix('.')) {
+            found.0.0 |= 1 << i;
+            found.1.0 |= u32::from(needs.contains(&rest)) << i;
+        }
+    }
+    found
+}
+
+/// Where a field goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum To {
+    Unmapped,
+    Column(Target),
+    Slot(u8),
+    /// Into the object: the index of its names in [`FieldTable::names`].
+    Object(u8),
+}
+
+/// Why a `.fields` file is wrong.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{file}:{line}: {what}")]
+pub(crate) struct FieldError {
+    file: &'static str,
+    line: usize,
+    what: String,
+}
+
+/// The fields of one log type, for one table.
+#[derive(Debug)]
+pub(crate) struct FieldTable {
+    pub(crate) table: Table,
+    /// Columns of the syslog form, in order.
+    columns: Vec<(&'static str, To)>,
+    /// JSON names: of the document, and of each object that a dotted name runs through.
+    names: Vec<Names>,
+    paths: Vec<String>,
+}
+
+impl FieldTable {
+    /// Reads a `.fields` file; `slots` names the slots by index.
+    pub(crate) fn parse(
+        file: &'static str,
+        text: &'static str,
+        table: Table,
+        slots: &[&str],
+    ) -> Result<Self, FieldError> {
+        let mut made = Self { table, columns: Vec::new(), names: vec![Names::default()], paths: vec![String::new()] };
+        for (line, words) in text.lines().enumerate().filter(|(_, l)| !l.starts_with('#') && !l.trim().is_empty()) {
+            made.add(words, slots).map_err(|what| FieldError { file, line: line + 1, what })?;
+        }
+        Ok(made)
+    }
+
+    fn add(&mut self, line: &'static str, slots: &[&str]) -> Result<(), String> {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(column), Some(names)) = (words.next(), words.next()) else {
+            return Err("a field has a column, a JSON name and where it goes".to_owned());
+        };
+        let to = match words.next() {
+            None | Some("-") => To::Unmapped,
+            Some(path) => match path.strip_prefix(':') {
+                Some(slot) => To::Slot(slot_index(slot, slots)?),
+                None => To::Column(
+                    Target::parse(self.table, path, words.next())
+                        .ok_or_else(|| format!("{path}: no such column of {}, or another kind", self.table))?,
+                ),
+            },
+        };
+        if column != "-" {
+            self.columns.push((column, to));
+        }
+        for name in names.split(',').filter(|n| *n != "-") {
+            self.add_name(name, to)?;
+        }
+        Ok(())
+    }
+
+    fn add_name(&mut self, name: &'static str, to: To) -> Result<(), String> {
+        let mut scope = 0;
+        let (parents, last) = name.rsplit_once('.').map_or((None, name), |(p, l)| (Some(p), l));
+        let mut end = 0;
+        for parent in parents.iter().flat_map(|p| p.split('.')) {
+            end += parent.len() + usize::from(end > 0);
+            scope = self.scope(&name[..end], parent, scope)?;
+        }
+        self.names[scope].add(last, to)
+    }
+
+    /// The index of the object `path`, named `name` within `scope`.
+    fn scope(&mut self, path: &str, name: &'static str, scope: usize) -> Result<usize, String> {
+        if let Some(known) = self.paths.iter().position(|p| p == path) {
+            return Ok(known);
+        }
+        let index = self.names.len();
+        self.names[scope].add(name, To::Object(u8::try_from(index).map_err(|_| "more than 255 objects".to_owned())?))?;
+        self.names.push(Names::default());
+        self.paths.push(path.to_owned());
+        Ok(index)
+    }
+
+    /// Exchanges two columns, for a log type whose order differs from the file's.
+    pub(crate) fn with_columns_exchanged(mut self, a: &str, b: &str) -> Self {
+        let at = |name| self.columns.iter().position(|(c, _)| *c == name);
+        if let (Some(a), Some(b)) = (at(a), at(b)) {
+            self.columns.swap(a, b);
+        }
+        self
+    }
+
+    /// Columns of the syslog form: name and where it goes.
+    pub(crate) fn columns(&self) -> &[(&'static str, To)] {
+        &self.columns
+    }
+
+    /// Where the member `key` of the document (scope 0) or of an object goes.
+    #[inline]
+    pub(crate) fn to(&self, scope: u8, key: &str) -> To {
+        self.names[scope as usize].get(key)
+    }
+
+    /// The dotted name of an object.
+    pub(crate) fn path(&self, scope: u8) -> &str {
+        &self.paths[scope as usize]
+    }
+}
+
+fn slot_index(name: &str, slots: &[&str]) -> Result<u8, String> {
+    let index = slots.iter().position(|s| *s == name);
+    index.and_then(|i| u8::try_from(i).ok()).ok_or_else(|| format!("no slot {name:?}"))
+}
+
+/// JSON names -> where they go: open addressing over a hash of the length and the outermost sixteen bytes, which tells
+/// the names of a vendor apart; the name itself decides.
+#[derive(Debug, Default)]
+struct Names {
+    entries: Vec<(&'static str, To)>,
+    /// Index into `entries` plus one; 0 is free. A power of two, at most a quarter full.
+    buckets: Vec<u16>,
+}
+
+impl Names {
+    fn add(&mut self, name: &'static str, to: To) -> Result<(), String> {
+        if self.entries.iter().any(|(n, _)| *n == name) {
+            return Err(format!("{name} stands twice"));
+        }
+        self.entries.push((name, to));
+        self.buckets = vec![0; (self.entries.len() * 4).next_power_of_two()];
+        for (i, (name, _)) in self.entries.iter().enumerate() {
+            let mut at = hash(name.as_bytes()) & (self.buckets.len() - 1);
+            while self.buckets[at] != 0 {
+                at = (at + 1) & (self.buckets.len() - 1);
+            }
+            self.buckets[at] = u16::try_from(i + 1).map_err(|_| "more than 65,534 names".to_owned())?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn get(&self, key: &str) -> To {
+        if self.buckets.is_empty() {
+            return To::Unmapped;
+        }
+        let mask = self.buckets.len() - 1;
+        let mut at = hash(key.as_bytes()) & mask;
+        while let Some(index) = usize::from(self.buckets[at]).checked_sub(1) {
+            let (name, to) = self.entries[index];
+            if name == key {
+                return to;
+            }
+            at = (at + 1) & mask;
+        }
+        To::Unmapped
+    }
+}
+
+#[inline]
+fn hash(key: &[u8]) -> usize {
+    let (first, last) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (key.iter().fold(0, |n, &b| n << 8 | u64::from(b)), 0),
+    };
+    let mixed = (first ^ last.rotate_left(25) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 40) as usize
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use super::*;
+
+fn parse(text: &'static str) -> Result<FieldTable, FieldError> {
+    FieldTable::parse("x.fields", text, Table::NetworkActivity, &["action", "user"])
+}
+
+#[test]
+fn a_table_answers_by_column_and_by_name() {
+    let table = parse(
+        "# comment\n\ncol_a  NameA,NameB  src_endpoint.ip ip\ncol_b  -  -\n-  Only.Inner.Port  src_endpoint.port port\nc X :user\n",
+    )
+    .expect("a right table");
+    assert_eq!(table.columns().iter().map(|(n, _)| *n).collect::<Vec<_>>(), ["col_a", "col_b", "c"]);
+    for name in ["NameA", "NameB"] {
+        assert!(matches!(table.to(0, name), To::Column(t) if t.convert == Convert::Ip), "{name}");
+    }
+    assert!(matches!(table.to(0, "X"), To::Slot(1)));
+    assert!(matches!(table.to(0, "col_a"), To::Unmapped));
+    let To::Object(only) = table.to(0, "Only") else { panic!("Only is an object") };
+    let To::Object(inner) = table.to(only, "Inner") else { panic!("Inner is an object") };
+    assert_eq!((table.path(only), table.path(inner)), ("Only", "Only.Inner"));
+    assert!(matches!(table.to(inner, "Port"), To::Column(t) if t.convert == Convert::Port));
+    assert!(matches!(table.to(inner, "Other"), To::Unmapped));
+}
+
+#[test]
+fn a_wrong_table_says_where() {
+    for (text, want) in [
+        ("a", "x.fields:1: a field has a column, a JSON name and where it goes"),
+        ("\n# b\na A :nowhere", "x.fields:3: no slot \"nowhere\""),
+        ("a A no.such.path", "x.fields:1: no.such.path: no such column of network_activity, or another kind"),
+        ("a A src_endpoint.port ip", "x.fields:1: src_endpoint.port: no such column of network_activity, or another kind"),
+        ("a A src_endpoint.ip magic", "x.fields:1: src_endpoint.ip: no such column of network_activity, or another kind"),
+        ("a A src_endpoint.ip+src_port", "x.fields:1: src_endpoint.ip+src_port: no such column of network_activity, or another kind"),
+        ("a A -\nb A -", "x.fields:2: A stands twice"),
+    ] {
+        assert_eq!(parse(text).map(|_| ()).map_err(|e| e.to_string()), Err(want.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn columns_change_places() {
+    let table = parse("a - -\nb - -\nc - -").expect("a right table").with_columns_exchanged("a", "c");
+    assert_eq!(table.columns().iter().map(|(n, _)| *n).collect::<Vec<_>>(), ["c", "b", "a"]);
+}
+
+#[test]
+fn a_column_knows_the_objects_it_makes() {
+    let src = Objects::named("src_endpoint");
+    let proxy = Objects::named("src_endpoint.proxy_endpoint");
+    let port = Target::of(Table::NetworkActivity, "src_endpoint.port");
+    assert!(port.touches == src && port.satisfies.is_empty());
+    let ip = Target::of(Table::NetworkActivity, "src_endpoint.ip");
+    assert!(ip.touches == src && ip.satisfies == src);
+    let nat = Target::of(Table::NetworkActivity, "src_endpoint.proxy_endpoint.ip");
+    assert!(nat.touches == src.with(proxy) && nat.satisfies == proxy);
+    assert!(Target::of(Table::NetworkActivity, "app_name").touches.is_empty());
+}
+
+#[test]
+fn names_that_hash_alike_are_told_apart() {
+    let mut names = Names::default();
+    // The hash sees the length and the outermost bytes only.
+    let alike = ["firstbyt-a-lastbyte", "firstbyt-b-lastbyte", "firstbyt-c-lastbyte"];
+    for (i, name) in alike.into_iter().enumerate() {
+        names.add(name, To::Slot(i as u8)).expect("each stands once");
+    }
+    for (i, name) in alike.into_iter().enumerate() {
+        assert!(matches!(names.get(name), To::Slot(s) if usize::from(s) == i), "{name}");
+    }
+    assert!(matches!(names.get("firstbyt-d-lastbyte"), To::Unmapped));
+    assert!(matches!(Names::default().get(""), To::Unmapped));
+}

@@ -1,0 +1,401 @@
+//! One row being decoded: values go to their columns, to slots for the vendor's code, or to `unmapped`.
+//!
+//! Dropped, and only these: empty strings and nulls; the addresses 0.0.0.0 and :: and the port 0 where a translation
+//! would stand (there was none); a field that says again what its slot's reader has found elsewhere (named there).
+
+use std::fmt::Write;
+
+use dataflow::json::push_string;
+use dataflow::time::RANGE_US;
+use dataflow::{Leaf, TableBuilder};
+
+use super::fields::{Convert, FieldTable, Objects, Target, To};
+use super::json::{At, Doc, Value, push_one_line};
+use super::values;
+
+/// Slots a vendor may use.
+pub(crate) const SLOTS: usize = 24;
+
+/// Declares a vendor's slots: an enum, and the names by which field tables call them.
+macro_rules! slots {
+    ($($name:ident $text:literal),+ $(,)?) => {
+        /// Fields that the code reads, by their names in the field tables.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum Slot { $($name),+ }
+
+        impl Slot {
+            pub(crate) const NAMES: &[&str] = &[$($text),+];
+        }
+
+        impl From<Slot> for u8 {
+            fn from(slot: Slot) -> u8 {
+                slot as u8
+            }
+        }
+
+        const _: () = assert!(Slot::NAMES.len() <= crate::decode::row::SLOTS);
+    };
+}
+pub(crate) use slots;
+
+/// A value kept for the vendor's code, with its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slotted<'a> {
+    /// The object it stood in; 0 for the document itself.
+    scope: u8,
+    name: &'a str,
+    pub(crate) value: Value<'a>,
+    at: Option<At>,
+}
+
+impl<'a> Slotted<'a> {
+    /// The text of a string or literal; empty for anything else.
+    pub(crate) fn text(&self) -> &'a str {
+        self.value.scalar().unwrap_or_default()
+    }
+
+    /// Where it stands in the document, if it came from one.
+    pub(crate) fn at(&self) -> Option<At> {
+        self.at
+    }
+}
+
+/// Text buffers that outlive the rows.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    unmapped: String,
+    text: String,
+}
+
+/// The row. See the module's front.
+#[derive(Debug)]
+pub(crate) struct Row<'r, 'v> {
+    pub(crate) builder: &'r mut TableBuilder,
+    fields: &'r FieldTable,
+    scratch: &'r mut Scratch,
+    slots: [Option<Slotted<'v>>; SLOTS],
+    touched: Objects,
+    satisfied: Objects,
+    /// Objects whose fields stay in `unmapped`.
+    barred: Objects,
+}
+
+impl<'r, 'v> Row<'r, 'v> {
+    pub(crate) fn new(
+        builder: &'r mut TableBuilder,
+        fields: &'r FieldTable,
+        scratch: &'r mut Scratch,
+        barred: Objects,
+    ) -> Self {
+        scratch.unmapped.clear();
+        scratch.unmapped.push('{');
+        let (touched, satisfied) = (Objects::default(), Objects::default());
+        Self { builder, fields, scratch, slots: [None; SLOTS], touched, satisfied, barred }
+    }
+
+    /// Takes a CSV line's columns; those beyond the table's are named `column_N` by their place from 1.
+    pub(crate) fn read_columns(&mut self, columns: impl Iterator<Item = &'v str>) {
+        let fields = self.fields;
+        for (i, text) in columns.enumerate().filter(|(_, t)| !t.is_empty()) {
+            let value = Value::text(text);
+            match fields.columns().get(i) {
+                Some(&(name, to)) => self.put(to, Slotted { scope: 0, name, value, at: None }, true),
+                None => {
+                    let _ = write!(open_member(&mut self.scratch.unmapped), "\"column_{}\":", i + 1);
+                    push_string(&mut self.scratch.unmapped, text);
+                }
+            }
+        }
+    }
+
+    /// Takes a JSON object's members.
+    pub(crate) fn read_members(&mut self, doc: Doc<'v>, object: At, scope: u8) {
+        let fields = self.fields;
+        for member in doc.members(object) {
+            match fields.to(scope, member.key) {
+                To::Object(inner) if doc.is_object(member.at) => self.read_object(doc, member.at, inner, member.key),
+                to => {
+                    let (value, at) = (doc.value(member.at), Some(member.at));
+                    self.put(to, Slotted { scope, name: member.key, value, at }, member.plain_key);
+                }
+            }
+        }
+    }
+
+    /// A nested object whose members have places of their own; what remains of it stays an object in `unmapped`.
+    fn read_object(&mut self, doc: Doc<'v>, object: At, scope: u8, key: &str) {
+        let before = self.scratch.unmapped.len();
+        push_string(open_member(&mut self.scratch.unmapped), key);
+        self.scratch.unmapped.push_str(":{");
+        let opened = self.scratch.unmapped.len();
+        self.read_members(doc, object, scope);
+        if self.scratch.unmapped.len() == opened {
+            self.scratch.unmapped.truncate(before);
+        } else {
+            self.scratch.unmapped.push('}');
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, to: To, field: Slotted<'v>, plain_name: bool) {
+        if matches!(field.value, Value::Null | Value::Text { text: "", .. }) {
+            return;
+        }
+        match to {
+            To::Column(target) if self.set(&target, field.value) => {}
+            To::Slot(slot) if self.slots[slot as usize].is_none() => self.slots[slot as usize] = Some(field),
+            _ => push_member(&mut self.scratch.unmapped, field.name, plain_name, field.value),
+        }
+    }
+
+    /// What a slot holds; it is then the caller's to place or to [`Row::keep`].
+    pub(crate) fn take(&mut self, slot: impl Into<u8>) -> Option<Slotted<'v>> {
+        self.slots[slot.into() as usize].take()
+    }
+
+    /// The text of what a slot holds; empty if it holds none.
+    pub(crate) fn peek_text(&self, slot: impl Into<u8>) -> &'v str {
+        self.peek(slot).map(|f| f.text()).unwrap_or_default()
+    }
+
+    /// What a slot holds; it stays there.
+    pub(crate) fn peek(&self, slot: impl Into<u8>) -> Option<Slotted<'v>> {
+        self.slots[slot.into() as usize]
+    }
+
+    /// Puts a taken value into `unmapped` under its own name.
+    pub(crate) fn keep(&mut self, field: Slotted<'v>) {
+        let unmapped = open_member(&mut self.scratch.unmapped);
+        self.scratch.text.clear();
+        if field.scope > 0 {
+            let _ = write!(self.scratch.text, "{}.", self.fields.path(field.scope));
+        }
+        self.scratch.text.push_str(field.name);
+        push_string(unmapped, &self.scratch.text);
+        unmapped.push(':');
+        push_value(unmapped, field.value);
+    }
+
+    /// Makes a whole object the row's `unmapped`.
+    pub(crate) fn keep_whole(&mut self, object: &str) {
+        self.scratch.unmapped.clear();
+        push_one_line(&mut self.scratch.unmapped, object);
+        self.scratch.unmapped.pop();
+    }
+
+    /// Sets the column from the slot's value, or keeps it in `unmapped`. True if the column is set.
+    pub(crate) fn place(&mut self, slot: impl Into<u8>, target: &Target) -> bool {
+        let Some(field) = self.take(slot) else { return false };
+        let set = self.set(target, field.value);
+        if !set {
+            self.keep(field);
+        }
+        set
+    }
+
+    /// Sets a column to a text.
+    pub(crate) fn set_text(&mut self, target: &Target, text: &str) -> bool {
+        self.set(target, Value::text(text))
+    }
+
+    /// Sets a column to what is formatted.
+    pub(crate) fn set_args(&mut self, target: &Target, args: std::fmt::Arguments<'_>) -> bool {
+        let mut text = std::mem::take(&mut self.scratch.text);
+        text.clear();
+        let _ = text.write_fmt(args);
+        let set = self.set_text(target, &text);
+        self.scratch.text = text;
+        set
+    }
+
+    /// Sets a column if the value fits it, the column is free and its object is not barred.
+    #[inline]
+    pub(crate) fn set(&mut self, target: &Target, value: Value<'_>) -> bool {
+        if target.touches.meets(self.barred) {
+            return false;
+        }
+        let set = match value {
+            Value::Text { text, .. } | Value::Literal(text) if target.convert != Convert::Json => {
+                self.convert(target, text)
+            }
+            _ if target.convert == Convert::Json => self.set_json(target.leaf, value),
+            _ => Set::No,
+        };
+        match set {
+            Set::Done => {
+                self.touched = self.touched.with(target.touches);
+                self.satisfied = self.satisfied.with(target.satisfies);
+                true
+            }
+            Set::MeansNothing => true,
+            Set::No => false,
+        }
+    }
+
+    fn convert(&mut self, target: &Target, text: &str) -> Set {
+        match target.convert {
+            Convert::Text => self.text(target, text),
+            Convert::Ip => self.ip(target, text),
+            Convert::NatIp if matches!(text, "0.0.0.0" | "::") => Set::MeansNothing,
+            Convert::NatIp => self.ip(target, text),
+            Convert::NatPort if text == "0" => Set::MeansNothing,
+            Convert::Port | Convert::NatPort => {
+                values::integer(text).and_then(|n| u16::try_from(n).ok()).map_or(Set::No, |n| self.i32(target, n.into()))
+            }
+            Convert::Int => values::integer(text).map_or(Set::No, |n| self.builder.set_i64(target.leaf, n).into()),
+            Convert::Int32 => {
+                values::integer(text).and_then(|n| i32::try_from(n).ok()).map_or(Set::No, |n| self.i32(target, n))
+            }
+            Convert::Bool => match text {
+                "true" => self.builder.set_bool(target.leaf, true).into(),
+                "false" => self.builder.set_bool(target.leaf, false).into(),
+                _ => Set::No,
+            },
+            Convert::Time => values::time(text)
+                .filter(|t| RANGE_US.contains(t))
+                .map_or(Set::No, |t| self.builder.set_i64(target.leaf, t).into()),
+            Convert::Mac => {
+                let mut mac = std::mem::take(&mut self.scratch.text);
+                let set = if values::mac(text, &mut mac) { self.text(target, &mac) } else { Set::No };
+                self.scratch.text = mac;
+                set
+            }
+            Convert::Country if text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()) => {
+                self.text(target, text)
+            }
+            Convert::Country | Convert::Json => Set::No,
+            Convert::One => self.list(target, std::iter::once(text)),
+            Convert::List => self.list(target, text.split(',').map(str::trim).filter(|t| !t.is_empty())),
+            Convert::IpList => self.ip_list(target, text),
+        }
+    }
+
+    fn text(&mut self, target: &Target, text: &str) -> Set {
+        let set = self.builder.set_str(target.leaf, text);
+        if let Some(also) = target.also.filter(|_| set) {
+            self.builder.set_str(also, text);
+        }
+        set.into()
+    }
+
+    fn i32(&mut self, target: &Target, value: i32) -> Set {
+        let set = self.builder.set_i32(target.leaf, value);
+        if let Some(also) = target.also.filter(|_| set) {
+            self.builder.set_i32(also, value);
+        }
+        set.into()
+    }
+
+    fn ip(&mut self, target: &Target, text: &str) -> Set {
+        match values::ip(text) {
+            None => Set::No,
+            // A v4 address parses in its one form only, so its text is right as it stands.
+            Some(std::net::IpAddr::V4(_)) if !text.contains(':') => self.text(target, text),
+            Some(ip) => {
+                let mut canonical = std::mem::take(&mut self.scratch.text);
+                canonical.clear();
+                let _ = write!(canonical, "{ip}");
+                let set = self.text(target, &canonical);
+                self.scratch.text = canonical;
+                set
+            }
+        }
+    }
+
+    fn list<'t>(&mut self, target: &Target, items: impl Iterator<Item = &'t str>) -> Set {
+        for item in items {
+            self.builder.push_str(target.leaf, item);
+        }
+        Set::Done
+    }
+
+    fn ip_list(&mut self, target: &Target, text: &str) -> Set {
+        let items = || text.split(',').map(str::trim);
+        if items().any(|t| values::ip(t).is_none()) {
+            return Set::No;
+        }
+        for ip in items().filter_map(values::ip) {
+            self.scratch.text.clear();
+            let _ = write!(self.scratch.text, "{ip}");
+            self.builder.push_str(target.leaf, &self.scratch.text);
+        }
+        Set::Done
+    }
+
+    fn set_json(&mut self, leaf: Leaf, value: Value<'_>) -> Set {
+        self.scratch.text.clear();
+        push_value(&mut self.scratch.text, value);
+        self.builder.set_str(leaf, &self.scratch.text).into()
+    }
+
+    /// Objects that were begun without what makes them valid: decode the row again with these barred.
+    pub(crate) fn invalid_objects(&self) -> Objects {
+        self.touched.without(self.satisfied)
+    }
+
+    /// True if the object has what makes it valid.
+    pub(crate) fn has(&self, object: Objects) -> bool {
+        self.satisfied.meets(object)
+    }
+
+    /// Keeps what no one took and sets the `unmapped` column, if anything is unmapped.
+    pub(crate) fn finish_unmapped(&mut self, leaf: Leaf) {
+        for slot in 0..SLOTS {
+            if let Some(field) = self.slots[slot].take() {
+                self.keep(field);
+            }
+        }
+        if self.scratch.unmapped.len() > 1 {
+            self.scratch.unmapped.push('}');
+            self.builder.set_str(leaf, &self.scratch.unmapped);
+        }
+    }
+}
+
+enum Set {
+    Done,
+    /// The value stands for nothing.
+    MeansNothing,
+    No,
+}
+
+impl From<bool> for Set {
+    fn from(done: bool) -> Self {
+        if done { Set::Done } else { Set::No }
+    }
+}
+
+/// Writes the comma before a further member.
+fn open_member(object: &mut String) -> &mut String {
+    if !object.ends_with('{') {
+        object.push(',');
+    }
+    object
+}
+
+fn push_member(object: &mut String, name: &str, plain_name: bool, value: Value<'_>) {
+    push_value_text(open_member(object), name, plain_name);
+    object.push(':');
+    push_value(object, value);
+}
+
+fn push_value(out: &mut String, value: Value<'_>) {
+    match value {
+        Value::Text { text, plain } => push_value_text(out, text, plain),
+        Value::Literal(text) => out.push_str(text),
+        Value::Nested(json) => push_one_line(out, json),
+        Value::Null => out.push_str("null"),
+    }
+}
+
+#[inline]
+fn push_value_text(out: &mut String, text: &str, plain: bool) {
+    if plain {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        push_string(out, text);
+    }
+}

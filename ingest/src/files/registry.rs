@@ -1,0 +1,227 @@
+//! The create-once registry: number -> an immutable range of bytes.
+//!
+//! One folder a topic. `source.json` fixes topic and partition count; `<20 digits>.json` is a registration;
+//! `<20 digits>.records` says how many records a registration turned out to hold, once it was read to its end.
+//! Numbers rise from 0 without gaps: whoever registers reads all entries first and then creates the next, if it does not
+//! exist. So among any number of processes each number is given once, and nobody registers what another has registered.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::FilesError;
+use super::fingerprint::Fingerprint;
+
+/// How a file's bytes become lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// A registered range of bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Registration {
+    /// From the entry's name.
+    #[serde(skip)]
+    pub(super) number: u32,
+    pub(super) path: String,
+    pub(super) start_byte: u64,
+    pub(super) end_byte: u64,
+    pub(super) compression: Compression,
+    /// Microseconds UTC.
+    pub(super) registered_at: i64,
+    pub(super) fingerprint: Fingerprint,
+}
+
+impl Registration {
+    /// The offset of its first record.
+    pub(super) fn offset(&self) -> i64 {
+        i64::from(self.number) << 32
+    }
+
+    pub(super) fn changed(&self, what: impl Into<String>) -> FilesError {
+        FilesError::Changed { path: self.path.clone(), number: self.number, what: what.into() }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owner {
+    format: u32,
+    topic: String,
+    partitions: u32,
+}
+
+/// The registry as far as it was read.
+#[derive(Debug)]
+pub(super) struct Registry {
+    folder: PathBuf,
+    next: u32,
+    /// The last registration of each path.
+    latest: HashMap<String, Arc<Registration>>,
+}
+
+/// Offsets are 63 bits: 31 for the number.
+const NUMBER_LIMIT: u32 = 1 << 31;
+
+impl Registry {
+    /// Opens or begins the registry of a topic. Entries are read by [`Registry::refresh`].
+    pub(super) fn open(folder: &Path, topic: &str, partitions: u32) -> Result<Self, FilesError> {
+        fs::create_dir_all(folder).map_err(|e| FilesError::io("create", folder, e))?;
+        let registry = Self { folder: folder.to_owned(), next: 0, latest: HashMap::new() };
+        let own = Owner { format: 1, topic: topic.to_owned(), partitions };
+        let path = folder.join("source.json");
+        if !registry.create_json(&path, &own)? {
+            let found: Owner = registry.read_json(&path)?.ok_or_else(|| registry.damaged("source.json is gone"))?;
+            if found != own {
+                return Err(registry.damaged(&format!(
+                    "it belongs to topic {:?} with {} partitions, not to {topic:?} with {partitions}; both are part of \
+                     every row's identity and stay as they are",
+                    found.topic, found.partitions
+                )));
+            }
+        }
+        Ok(registry)
+    }
+
+    /// Reads what was registered since the last call, by anybody, and adds it to `found`.
+    pub(super) fn refresh(&mut self, found: &mut Vec<Arc<Registration>>) -> Result<(), FilesError> {
+        let before = found.len();
+        while let Some(mut entry) = self.read_json::<Registration>(&self.entry(self.next, "json"))? {
+            entry.number = self.next;
+            found.push(self.note(entry));
+        }
+        if found.len() > before {
+            // What another process linked may not be durable yet, and rows will name these numbers.
+            sync_folder(&self.folder).map_err(|e| FilesError::io("sync", &self.folder, e))?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, entry: Registration) -> Arc<Registration> {
+        let entry = Arc::new(entry);
+        self.latest.insert(entry.path.clone(), entry.clone());
+        self.next += 1;
+        entry
+    }
+
+    /// Fails if an entry was removed from the middle: numbers after a gap would be given a second time.
+    pub(super) fn check_gaps(&self) -> Result<(), FilesError> {
+        let entries = fs::read_dir(&self.folder).map_err(|e| FilesError::io("list", &self.folder, e))?;
+        for entry in entries {
+            let name = entry.map_err(|e| FilesError::io("list", &self.folder, e))?.file_name();
+            let number = name.to_str().and_then(|n| n.strip_suffix(".json")).and_then(|n| n.parse::<u32>().ok());
+            let missing = self.entry(self.next, "json");
+            if number.is_some_and(|n| n > self.next) && !missing.exists() {
+                return Err(self.damaged(&format!("number {} is missing; restore the folder", self.next)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The last registration of a path.
+    pub(super) fn latest(&self, path: &str) -> Option<&Arc<Registration>> {
+        self.latest.get(path)
+    }
+
+    /// Registers under the next number; none if another process took it: refresh and look again.
+    pub(super) fn register(&mut self, mut entry: Registration) -> Result<Option<Arc<Registration>>, FilesError> {
+        if self.next == NUMBER_LIMIT {
+            return Err(self.damaged("all 2^31 numbers are used; read on under a new topic"));
+        }
+        entry.number = self.next;
+        let created = self.create_json(&self.entry(self.next, "json"), &entry)?;
+        Ok(created.then(|| self.note(entry)))
+    }
+
+    /// The number that the next registration will have.
+    pub(super) fn next_number(&self) -> u32 {
+        self.next
+    }
+
+    /// How many records a registration holds, if it was ever read to its end.
+    pub(super) fn records(&self, number: u32) -> Result<Option<u64>, FilesError> {
+        self.read_json(&self.entry(number, "records"))
+    }
+
+    /// Notes how many records a registration held; compares if that was noted before.
+    pub(super) fn note_records(&self, entry: &Registration, records: u64) -> Result<(), FilesError> {
+        let path = self.entry(entry.number, "records");
+        if self.create_json(&path, &records)? {
+            return Ok(());
+        }
+        match self.read_json::<u64>(&path)? {
+            Some(noted) if noted != records => {
+                Err(entry.changed(format!("has {records} records now and had {noted} when it was first read")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn entry(&self, number: u32, kind: &str) -> PathBuf {
+        self.folder.join(format!("{number:020}.{kind}"))
+    }
+
+    fn damaged(&self, what: &str) -> FilesError {
+        FilesError::Registry { folder: self.folder.clone(), what: what.to_owned() }
+    }
+
+    fn read_json<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, FilesError> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(FilesError::io("read", path, e)),
+        };
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map(Some).map_err(|e| self.damaged(&format!("{}: {e}", path.display())))
+    }
+
+    fn create_json<T: Serialize>(&self, path: &Path, value: &T) -> Result<bool, FilesError> {
+        let text = serde_json::to_string(value).map_err(|e| self.damaged(&e.to_string()))?;
+        create_once(&self.folder, path, text.as_bytes()).map_err(|e| FilesError::io("create", path, e))
+    }
+}
+
+/// Creates a file with this content, durably and whole; false if it exists. A name appears by a hard link to a file that
+/// is complete and synced, so no reader and no crash sees a part of it.
+fn create_once(folder: &Path, path: &Path, content: &[u8]) -> io::Result<bool> {
+    if path.exists() {
+        return Ok(false);
+    }
+    let (temporary, mut file) = create_temporary(folder)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    let linked = written.and_then(|()| fs::hard_link(&temporary, path));
+    fs::remove_file(&temporary)?;
+    match linked {
+        Ok(()) => sync_folder(folder).map(|()| true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// A new file that nobody else writes; names left by a process that died are passed over.
+fn create_temporary(folder: &Path) -> io::Result<(PathBuf, File)> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!(".{}-{count}.tmp", std::process::id()));
+        match File::options().write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(e) => return Err(e),
+        }
+    }
+}

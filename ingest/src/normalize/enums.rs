@@ -1,0 +1,61 @@
+//! Vendors' words -> OCSF enum values with their captions.
+
+/// `severity_id` and caption of a severity word; none for other words.
+pub(crate) fn severity(word: &str) -> Option<(i32, &'static str)> {
+    SEVERITIES.iter().find(|(w, ..)| w.eq_ignore_ascii_case(word)).map(|&(_, id, caption)| (id, caption))
+}
+
+/// The severity of an event that has none.
+pub(crate) const UNKNOWN: (i32, &str) = (0, "Unknown");
+
+/// The severity of an event that says what happens, not that something is wrong.
+pub(crate) const INFORMATIONAL: (i32, &str) = (1, "Informational");
+
+const SEVERITIES: [(&str, i32, &str); 5] = [
+    ("informational", 1, "Informational"),
+    ("low", 2, "Low"),
+    ("medium", 3, "Medium"),
+    ("high", 4, "High"),
+    ("critical", 5, "Critical"),
+];
+
+/// The IANA number of an IP protocol by its name.
+pub(crate) fn protocol(name: &str) -> Option<i32> {
+    PROTOCOLS.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|&(_, number)| number)
+}
+
+const PROTOCOLS: [(&str, i32); 16] = [
+    ("tcp", 6),
+    ("udp", 17),
+    ("icmp", 1),
+    ("ipv6-icmp", 58),
+    ("icmp6", 58),
+    ("gre", 47),
+    ("esp", 50),
+    ("ah", 51),
+    ("sctp", 132),
+    ("igmp", 2),
+    ("ipip", 4),
+    ("ipv6", 41),
+    ("ospf", 89),
+    ("pim", 103),
+    ("vrrp", 112),
+    ("l2tp", 115),
+];
+
+/// `activity_id` of HTTP Activity for a method, and the method as OCSF spells it.
+pub(crate) fn http_method(word: &str) -> Option<(i32, &'static str)> {
+    METHODS.iter().find(|(m, _)| m.eq_ignore_ascii_case(word)).map(|&(method, id)| (id, method))
+}
+
+const METHODS: [(&str, i32); 9] = [
+    ("GET", 3),
+    ("POST", 6),
+    ("CONNECT", 1),
+    ("PUT", 7),
+    ("HEAD", 4),
+    ("DELETE", 2),
+    ("OPTIONS", 5),
+    ("PATCH", 9),
+    ("TRACE", 8),
+];

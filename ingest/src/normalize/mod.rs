@@ -1,0 +1,258 @@
+//! What is common to an OCSF class, whichever vendor wrote the event: activity and type, severity, action, times,
+//! metadata. Captions are OCSF 1.8's own.
+//!
+//! Data in: a [`Row`] whose fields were read. Data out: a complete row. Absent: any vendor's names.
+
+pub(crate) mod action;
+pub(crate) mod base_event;
+pub(crate) mod enums;
+
+use std::fmt::Write;
+
+use dataflow::time::RANGE_US;
+use dataflow::watermark::is_time_suspect;
+use dataflow::{Chunk, Leaf, Reason, Record, Table, TableBuilder};
+
+use crate::decode::Rejected;
+use crate::decode::fields::{FieldTable, Objects};
+use crate::decode::row::{Row, Scratch, Slotted};
+use crate::decode::values;
+
+/// The event being decoded: its record, and its index within it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Event<'a> {
+    pub(crate) chunk: &'a Chunk,
+    pub(crate) record: &'a Record<'a>,
+    pub(crate) index: i32,
+    /// The event's own text, where it is kept.
+    pub(crate) raw: Option<&'a str>,
+}
+
+/// The product that writes the events.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Product {
+    pub(crate) name: &'static str,
+    pub(crate) vendor: &'static str,
+}
+
+/// A class as one product fills it.
+#[derive(Debug)]
+pub(crate) struct Class {
+    product: Product,
+    profiles: &'static [&'static str],
+    activities: Vec<Activity>,
+    leaves: Leaves,
+    /// `action_id`, `action`, `disposition_id`, `disposition`, where the class has them.
+    action: Option<[Leaf; 4]>,
+    /// `device.type_id`, `device.type`, where the class has a device.
+    device: Option<[Leaf; 2]>,
+}
+
+#[derive(Debug)]
+struct Activity {
+    id: i32,
+    name: &'static str,
+    type_uid: i64,
+    type_name: String,
+}
+
+#[derive(Debug)]
+struct Leaves {
+    time: Leaf,
+    activity_id: Leaf,
+    activity_name: Leaf,
+    type_uid: Leaf,
+    type_name: Leaf,
+    severity_id: Leaf,
+    severity: Leaf,
+    product: Leaf,
+    vendor: Leaf,
+    profiles: Leaf,
+    labels: Leaf,
+    original_time: Leaf,
+    unmapped: Leaf,
+    raw_data: Leaf,
+}
+
+/// The firewall among OCSF's device types.
+const FIREWALL: (i32, &str) = (9, "Firewall");
+
+const fn activities(table: Table) -> &'static [(i32, &'static str)] {
+    match table {
+        Table::NetworkActivity => &[
+            (0, "Unknown"),
+            (1, "Open"),
+            (2, "Close"),
+            (3, "Reset"),
+            (4, "Fail"),
+            (5, "Refuse"),
+            (6, "Traffic"),
+            (99, "Other"),
+        ],
+        Table::HttpActivity => &[
+            (0, "Unknown"),
+            (1, "Connect"),
+            (2, "Delete"),
+            (3, "Get"),
+            (4, "Head"),
+            (5, "Options"),
+            (6, "Post"),
+            (7, "Put"),
+            (8, "Trace"),
+            (9, "Patch"),
+            (99, "Other"),
+        ],
+        Table::ApiActivity => {
+            &[(0, "Unknown"), (1, "Create"), (2, "Read"), (3, "Update"), (4, "Delete"), (99, "Other")]
+        }
+        Table::DetectionFinding => &[(0, "Unknown"), (1, "Create"), (2, "Update"), (3, "Close"), (99, "Other")],
+        Table::BaseEvent | Table::DeadLetter | Table::LateWindow => &[(0, "Unknown"), (99, "Other")],
+    }
+}
+
+impl Class {
+    /// The class of an event table, as `product` fills it.
+    pub(crate) fn new(table: Table, product: Product, profiles: &'static [&'static str]) -> Self {
+        let leaf = |path| table.expect_leaf(path);
+        let (uid, name, ..) = table.ocsf_class().expect("an event table has a class");
+        let activity = |&(id, caption): &(i32, &'static str)| Activity {
+            id,
+            name: caption,
+            type_uid: i64::from(uid) * 100 + i64::from(id),
+            type_name: format!("{name}: {caption}"),
+        };
+        let action = ["action_id", "action", "disposition_id", "disposition"];
+        let device = ["device.type_id", "device.type"];
+        Self {
+            product,
+            profiles,
+            activities: activities(table).iter().map(activity).collect(),
+            leaves: Leaves {
+                time: leaf("time"),
+                activity_id: leaf("activity_id"),
+                activity_name: leaf("activity_name"),
+                type_uid: leaf("type_uid"),
+                type_name: leaf("type_name"),
+                severity_id: leaf("severity_id"),
+                severity: leaf("severity"),
+                product: leaf("metadata.product.name"),
+                vendor: leaf("metadata.product.vendor_name"),
+                profiles: leaf("metadata.profiles[]"),
+                labels: leaf("metadata.labels[]"),
+                original_time: leaf("metadata.original_time"),
+                unmapped: leaf("unmapped"),
+                raw_data: leaf("raw_data"),
+            },
+            action: table.leaf("disposition_id").map(|_| action.map(leaf)),
+            device: table.leaf("device.type_id").map(|_| device.map(leaf)),
+        }
+    }
+
+    /// Sets the activity, by its id in this class, and with it the type. An id that the class lacks is 99, Other.
+    pub(crate) fn set_activity(&self, row: &mut Row<'_, '_>, id: i32) {
+        let found = self.activities.iter().find(|a| a.id == id).or(self.activities.last());
+        let Some(activity) = found else { return };
+        row.builder.set_i32(self.leaves.activity_id, activity.id);
+        row.builder.set_str(self.leaves.activity_name, activity.name);
+        row.builder.set_i64(self.leaves.type_uid, activity.type_uid);
+        row.builder.set_str(self.leaves.type_name, &activity.type_name);
+    }
+
+    /// Sets the severity.
+    pub(crate) fn set_severity(&self, row: &mut Row<'_, '_>, (id, caption): (i32, &str)) {
+        row.builder.set_i32(self.leaves.severity_id, id);
+        row.builder.set_str(self.leaves.severity, caption);
+    }
+
+    /// Sets action and disposition.
+    pub(crate) fn set_action(&self, row: &mut Row<'_, '_>, found: &action::Found<'_>) {
+        let Some([action_id, action, disposition_id, disposition]) = self.action else { return };
+        row.builder.set_i32(action_id, found.action.0);
+        row.builder.set_str(action, found.action.1);
+        row.builder.set_i32(disposition_id, found.disposition.0);
+        row.builder.set_str(disposition, found.disposition.1);
+    }
+
+    /// Sets the event time, and how it stood in the event.
+    pub(crate) fn set_time(&self, row: &mut Row<'_, '_>, event: &Event<'_>, time: i64, original: &str) {
+        row.builder.set_i64(self.leaves.time, time);
+        if !original.is_empty() {
+            row.builder.set_str(self.leaves.original_time, original);
+        }
+        if is_time_suspect(time, event.record.received_at) {
+            row.builder.push_str(self.leaves.labels, "time_suspect");
+        }
+    }
+
+    /// Adds a label.
+    pub(crate) fn add_label(&self, row: &mut Row<'_, '_>, label: &str) {
+        row.builder.push_str(self.leaves.labels, label);
+    }
+
+    /// Writes one row: `fill` reads the fields and sets what the class asks for. If that begins an object that OCSF would
+    /// not take as it is (a port without an address), the row is written again with that object's fields in `unmapped`.
+    ///
+    /// # Errors
+    /// Those of `fill`; the builder then holds nothing of the row.
+    pub(crate) fn write<'v>(
+        &self,
+        (builder, fields, scratch): (&mut TableBuilder, &FieldTable, &mut Scratch),
+        event: &Event<'_>,
+        mut fill: impl FnMut(&mut Row<'_, 'v>) -> Result<(), Rejected>,
+    ) -> Result<(), Rejected> {
+        let mut barred = Objects::default();
+        loop {
+            let mut row = Row::new(builder, fields, scratch, barred);
+            let filled = fill(&mut row);
+            let invalid = row.invalid_objects();
+            if filled.is_ok() && invalid.is_empty() {
+                self.finish(&mut row, event);
+                return Ok(());
+            }
+            builder.abort_row();
+            // A row that was refused for what an invalid object held is refused again without it, or not at all.
+            if invalid.is_empty() {
+                return filled;
+            }
+            barred = barred.with(invalid);
+        }
+    }
+
+    fn finish(&self, row: &mut Row<'_, '_>, event: &Event<'_>) {
+        row.builder.set_str(self.leaves.product, self.product.name);
+        row.builder.set_str(self.leaves.vendor, self.product.vendor);
+        for profile in self.profiles {
+            row.builder.push_str(self.leaves.profiles, profile);
+        }
+        if let Some([type_id, type_name]) = self.device.filter(|_| row.has(Objects::named("device"))) {
+            row.builder.set_i32(type_id, FIREWALL.0);
+            row.builder.set_str(type_name, FIREWALL.1);
+        }
+        if let Some(raw) = event.raw {
+            row.builder.set_str(self.leaves.raw_data, raw);
+        }
+        row.finish_unmapped(self.leaves.unmapped);
+        row.builder.end_event(&event.chunk.partition, &event.chunk.tenant, event.record, event.index);
+    }
+}
+
+/// The first of the candidates that is a time, and which one it is.
+///
+/// # Errors
+/// `invalid_time` if none is one, `time_out_of_range` if the first that is one is not within what the tables can hold.
+pub(crate) fn first_time<'v, const N: usize>(
+    candidates: [Option<Slotted<'v>>; N],
+) -> Result<(i64, usize, Slotted<'v>), Rejected> {
+    let times = candidates.iter().enumerate().filter_map(|(i, c)| c.map(|c| (values::time(c.text()), i, c)));
+    match times.clone().find_map(|(time, i, c)| time.map(|t| (t, i, c))) {
+        Some(found) if RANGE_US.contains(&found.0) => Ok(found),
+        Some((_, _, field)) => Err(Rejected::new(Reason::TimeOutOfRange, field.text().to_owned())),
+        None => {
+            let mut detail = "no time".to_owned();
+            for (_, _, field) in times {
+                let _ = write!(detail, "; {:?} is none", field.text());
+            }
+            Err(Rejected::new(Reason::InvalidTime, detail))
+        }
+    }
+}

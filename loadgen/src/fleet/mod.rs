@@ -1,0 +1,260 @@
+//! The fleet: tenants, firewalls, partitions, and which record stands at which offset.
+//!
+//! A partition is its background, evenly spread over the span, merged by time with what is planted in it. The planted
+//! records are few and known from the start, so that the record at any offset is found by one binary search.
+
+pub(crate) mod apps;
+pub(crate) mod device;
+pub(crate) mod hosts;
+
+use std::sync::Arc;
+
+use dataflow::PartitionId;
+use uuid::Uuid;
+
+use crate::config::FleetConfig;
+use crate::cursor::PartitionCursor;
+use crate::draw::Draw;
+use crate::error::Error;
+use crate::label::{Label, RecordRange};
+use crate::plan::{self, Ground, Planted};
+use crate::record::cloud;
+use crate::render::cloud::CloudForms;
+use crate::render::session::SessionForms;
+use device::Device;
+use hosts::Hosts;
+
+/// Streams of draws that belong to no partition.
+const DEVICE_STREAM: u64 = 1 << 32;
+
+/// Names UUIDs of topics; a random namespace of our own.
+const NAMESPACE: Uuid = Uuid::from_u128(0x5b0c_3a54_9d0e_4f7e_8a61_7e2f_90c4_1d33);
+
+/// A customer.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub(crate) name: Arc<str>,
+    /// Windows domain of its people.
+    pub(crate) domain: String,
+    /// Its account in the cloud.
+    pub(crate) account: String,
+    pub(crate) bucket: String,
+}
+
+impl Tenant {
+    fn new(index: u32) -> Self {
+        let name = match index {
+            0 => "acme".to_owned(),
+            1 => "globex".to_owned(),
+            2 => "initech".to_owned(),
+            _ => format!("tenant-{}", index + 1),
+        };
+        Self {
+            domain: name.to_uppercase(),
+            account: format!("{:012}", 100_200_300_400 + u64::from(index) * 7_000_003),
+            bucket: format!("{name}-data-lake"),
+            name: name.into(),
+        }
+    }
+}
+
+/// One partition: what is planted in it and how much background surrounds that.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) id: PartitionId,
+    pub(crate) tenant: usize,
+    pub(crate) devices: Vec<usize>,
+    /// In the order of their offsets.
+    pub(crate) planted: Vec<Planted>,
+    /// Their offsets.
+    pub(crate) offsets: Vec<i64>,
+    /// Background records.
+    pub(crate) background: i64,
+}
+
+impl Partition {
+    /// Records of the partition.
+    pub(crate) fn records(&self) -> i64 {
+        self.background + self.planted.len() as i64
+    }
+
+    /// When background record `index` is sent.
+    pub(crate) fn background_us(&self, index: i64, span_us: i64) -> i64 {
+        (i128::from(2 * index + 1) * i128::from(span_us) / i128::from(2 * self.background)) as i64
+    }
+
+    /// How many background records are sent before `schedule_us`.
+    fn background_before(&self, schedule_us: i64, span_us: i64) -> i64 {
+        let doubled = i128::from(2 * self.background) * i128::from(schedule_us.max(0));
+        let half_steps = (doubled + i128::from(span_us) - 1) / i128::from(span_us);
+        ((half_steps / 2) as i64).min(self.background)
+    }
+
+    /// Gives each planted record its offset.
+    fn merge(&mut self, span_us: i64) {
+        self.planted.sort_by_key(|p| (p.schedule_us, p.label, p.salt));
+        let before = |(rank, p): (usize, &Planted)| rank as i64 + self.background_before(p.schedule_us, span_us);
+        self.offsets = self.planted.iter().enumerate().map(before).collect();
+    }
+}
+
+/// A fleet of firewalls and cloud accounts with labelled attacks. Made once; reading it changes nothing.
+#[derive(Debug)]
+pub struct Fleet {
+    pub(crate) config: FleetConfig,
+    pub(crate) key: u64,
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) hosts: Hosts,
+    /// Indexes of applications, each as often as its weight.
+    pub(crate) weighted_apps: Vec<u8>,
+    /// Indexes of the cloud's operations, each as often as its weight.
+    pub(crate) weighted_operations: Vec<u8>,
+    pub(crate) session_forms: SessionForms,
+    pub(crate) cloud_forms: CloudForms,
+    labels: Vec<Label>,
+}
+
+impl Fleet {
+    /// Makes the fleet and plans its attacks.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] and [`Error::TooFewEvents`]: the configuration describes no fleet.
+    pub fn new(config: FleetConfig) -> Result<Self, Error> {
+        config.check()?;
+        let key = Draw::at(config.seed, 0, 0).bits();
+        let tenants: Vec<Tenant> = (0..config.tenants).map(Tenant::new).collect();
+        let device = |i| Device::new(i, &config, &mut Draw::at(key, DEVICE_STREAM, u64::from(i)));
+        let devices: Vec<Device> = (0..config.devices).map(device).collect();
+        let mut partitions = partitions(&config, &tenants, &devices);
+        let plan = plan::plan(&Ground { config: &config, key, tenants: &tenants, devices: &devices });
+        let planted = plan.planted.len() as u64;
+        if planted * 2 > config.events {
+            return Err(Error::TooFewEvents { events: config.events, planted });
+        }
+        for planted in plan.planted {
+            partitions[devices[planted.device].partition].planted.push(planted);
+        }
+        spread(&mut partitions, config.events - planted, config.span_us);
+        let mut fleet = Self {
+            config,
+            key,
+            tenants,
+            devices,
+            partitions,
+            hosts: Hosts::new(),
+            weighted_apps: apps::weighted(),
+            weighted_operations: cloud::weighted(),
+            session_forms: SessionForms::new(),
+            cloud_forms: CloudForms::new(),
+            labels: plan.labels,
+        };
+        fleet.complete_labels();
+        Ok(fleet)
+    }
+
+    /// What the fleet was made from.
+    pub fn config(&self) -> &FleetConfig {
+        &self.config
+    }
+
+    /// Every partition, by tenant and number.
+    pub fn partitions(&self) -> Vec<PartitionId> {
+        self.partitions.iter().map(|p| p.id.clone()).collect()
+    }
+
+    /// Whose records a partition holds; none if the partition is not the fleet's.
+    pub fn tenant(&self, partition: &PartitionId) -> Option<Arc<str>> {
+        let at = self.index_of(partition)?;
+        Some(self.tenants[self.partitions[at].tenant].name.clone())
+    }
+
+    /// Names of the tenants.
+    pub fn tenants(&self) -> Vec<Arc<str>> {
+        self.tenants.iter().map(|t| t.name.clone()).collect()
+    }
+
+    /// Records of a partition: the offset after its last; none if the partition is not the fleet's.
+    pub fn records(&self, partition: &PartitionId) -> Option<i64> {
+        Some(self.partitions[self.index_of(partition)?].records())
+    }
+
+    /// The attacks and near misses, in the order they were planned.
+    pub fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// Reads a partition from an offset on; none if the partition is not the fleet's.
+    pub fn cursor(&self, partition: &PartitionId, offset: i64) -> Option<PartitionCursor<'_>> {
+        Some(PartitionCursor::new(self, self.index_of(partition)?, offset))
+    }
+
+    pub(crate) fn index_of(&self, partition: &PartitionId) -> Option<usize> {
+        self.partitions.iter().position(|p| p.id == *partition)
+    }
+
+    /// Fills in what is known only when every record has its offset.
+    fn complete_labels(&mut self) {
+        let mut labels = std::mem::take(&mut self.labels);
+        for partition in &self.partitions {
+            for (planted, offset) in partition.planted.iter().zip(&partition.offsets) {
+                let label = &mut labels[planted.label];
+                label.start_us = label.start_us.min(planted.time_us);
+                label.end_us = label.end_us.max(planted.time_us);
+                RecordRange::note(&mut label.records, &partition.id, *offset);
+            }
+        }
+        for label in labels.iter_mut().filter(|l| l.rule == plan::LOGGING_STOPPED) {
+            self.name_row(label);
+        }
+        self.labels = labels;
+    }
+
+    /// A filter rule's alert is keyed by the row: adds the row's identity to the label's key.
+    fn name_row(&self, label: &mut Label) {
+        let Some(range) = label.records.first() else { return };
+        let Some(mut cursor) = self.cursor(&range.partition, range.first_offset) else { return };
+        let mut rows = Vec::new();
+        cursor.next_truth(&mut rows);
+        let Some(row) = rows.iter().find(|r| r.attack.is_some()) else { return };
+        for (name, value) in [
+            ("_topic", row.partition.topic.to_string()),
+            ("_incarnation", row.partition.incarnation.to_string()),
+            ("_partition", row.partition.partition.to_string()),
+            ("_offset", row.offset.to_string()),
+            ("_record", row.record.to_string()),
+        ] {
+            label.key.insert(name.to_owned(), value);
+        }
+    }
+}
+
+fn partitions(config: &FleetConfig, tenants: &[Tenant], devices: &[Device]) -> Vec<Partition> {
+    let incarnation: Arc<str> = Uuid::new_v5(&NAMESPACE, config.canonical().as_bytes()).to_string().into();
+    let partition = |index: u32| {
+        let tenant = (index / config.partitions_per_tenant) as usize;
+        let number = (index % config.partitions_per_tenant) as i32;
+        Partition {
+            id: PartitionId::new(format!("firewall.{}", tenants[tenant].name), incarnation.clone(), number),
+            tenant,
+            devices: (0..devices.len()).filter(|d| devices[*d].partition == index as usize).collect(),
+            planted: Vec::new(),
+            offsets: Vec::new(),
+            background: 0,
+        }
+    };
+    (0..config.partitions()).map(partition).collect()
+}
+
+/// Divides the background evenly and gives every planted record its offset.
+fn spread(partitions: &mut [Partition], background: u64, span_us: i64) {
+    let count = partitions.len() as u64;
+    for (index, partition) in (0u64..).zip(partitions) {
+        partition.background = (background / count + u64::from(index < background % count)) as i64;
+        partition.merge(span_us);
+    }
+}
+
+#[cfg(test)]
+mod tests;

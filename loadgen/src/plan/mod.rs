@@ -1,0 +1,186 @@
+//! Attacks and near misses: what is planted where, decided before the first record is made.
+//!
+//! Everything here is in event time as the lines will tell it, so that a label's claim can be recomputed from the truth.
+
+mod logging_stopped;
+mod port_scan;
+mod rare_upload;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::config::FleetConfig;
+use crate::draw::Draw;
+use crate::fleet::Tenant;
+use crate::fleet::device::Device;
+use crate::label::Label;
+use crate::record::cloud::PlannedCall;
+use crate::record::{Wire, line_time};
+
+/// File stems of the starter rules.
+pub(crate) const PORT_SCAN: &str = "port_scan";
+pub(crate) const RARE_UPLOAD: &str = "rare_upload";
+pub(crate) const LOGGING_STOPPED: &str = "cloudtrail_logging_stopped";
+
+/// Streams of draws, one a rule.
+const PLAN_STREAM: u64 = 1 << 33;
+
+/// Attacks are this many times the threshold.
+const ATTACK_INTENSITY: (f64, f64) = (1.05, 20.0);
+/// Near misses are this many times the threshold.
+const NEAR_INTENSITY: (f64, f64) = (0.5, 0.95);
+
+/// A record that the plan puts somewhere.
+#[derive(Debug, Clone)]
+pub(crate) struct Planted {
+    /// When it is sent, since the start of the run.
+    pub(crate) schedule_us: i64,
+    /// The time in its line.
+    pub(crate) time_us: i64,
+    /// The device that logs it; of a call, one that logs to the same partition.
+    pub(crate) device: usize,
+    pub(crate) wire: Wire,
+    pub(crate) what: What,
+    /// Index of its label.
+    pub(crate) label: usize,
+    /// Its number within the label.
+    pub(crate) salt: u64,
+}
+
+/// What a planted record tells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum What {
+    /// A refused connection to one port.
+    Probe { src: IpAddr, dst: IpAddr, port: u16 },
+    /// A session that sent that much.
+    Upload { src: IpAddr, dst: IpAddr, bytes: u64 },
+    /// A call of the cloud's API.
+    Call(PlannedCall),
+}
+
+/// What a plan is made on.
+#[derive(Debug)]
+pub(crate) struct Ground<'a> {
+    pub(crate) config: &'a FleetConfig,
+    pub(crate) key: u64,
+    pub(crate) tenants: &'a [Tenant],
+    pub(crate) devices: &'a [Device],
+}
+
+/// Everything planted.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) planted: Vec<Planted>,
+    pub(crate) labels: Vec<Label>,
+}
+
+/// One attack or near miss being planned.
+struct Scene<'a> {
+    ground: &'a Ground<'a>,
+    draw: Draw,
+    tenant: usize,
+    devices: Vec<usize>,
+    /// Its number among the rule's attacks and near misses: what makes its addresses its own.
+    number: u32,
+    /// Its number among the near misses, if it is one.
+    near: Option<u32>,
+    label: usize,
+    planted: Vec<Planted>,
+}
+
+/// What a rule's planner says of a scene.
+struct Claim {
+    key: Vec<(&'static str, String)>,
+    intensity: f64,
+    variant: &'static str,
+}
+
+/// Plans all attacks and near misses.
+pub(crate) fn plan(ground: &Ground<'_>) -> Plan {
+    let rules: [(&str, fn(&mut Scene<'_>) -> Claim); 3] =
+        [(PORT_SCAN, port_scan::plan), (RARE_UPLOAD, rare_upload::plan), (LOGGING_STOPPED, logging_stopped::plan)];
+    let mut plan = Plan::default();
+    let count = ground.config.attacks + ground.config.near_misses;
+    for (index, (rule, planner)) in rules.into_iter().enumerate() {
+        for number in 0..count {
+            let mut scene = Scene::new(ground, index, number, plan.labels.len());
+            let claim = planner(&mut scene);
+            plan.labels.push(scene.label(rule, claim));
+            plan.planted.append(&mut scene.planted);
+        }
+    }
+    plan
+}
+
+impl<'a> Scene<'a> {
+    fn new(ground: &'a Ground<'a>, rule: usize, number: u32, label: usize) -> Self {
+        let draw = Draw::at(ground.key, PLAN_STREAM + rule as u64, u64::from(number));
+        let tenant = (number as usize + rule) % ground.tenants.len();
+        let devices = (0..ground.devices.len()).filter(|d| ground.devices[*d].tenant == tenant).collect();
+        let near = number.checked_sub(ground.config.attacks);
+        Self { ground, draw, tenant, devices, number, near, label, planted: Vec::new() }
+    }
+
+    /// Times the threshold.
+    fn intensity(&mut self) -> f64 {
+        let (low, high) = if self.near.is_some() { NEAR_INTENSITY } else { ATTACK_INTENSITY };
+        self.draw.log_uniform(low, high)
+    }
+
+    /// A stretch of at most `longest_us` that lies whole in the run, anywhere: its start and length.
+    fn stretch(&mut self, longest_us: i64) -> (i64, i64) {
+        let config = self.ground.config;
+        let longest = longest_us.min(config.span_us / 4);
+        let length = self.draw.between(longest * 2 / 5, longest);
+        let margin = (config.skew_max_us() + config.delay_max_us() + 1_000_000).min(config.span_us / 8);
+        let latest = config.start_us + config.span_us - margin - length;
+        (self.draw.between(config.start_us + margin, latest), length)
+    }
+
+    /// A format of the firewalls, in the shares of the background.
+    fn firewall_wire(&mut self) -> Wire {
+        let mix = self.ground.config.mix;
+        let both = u64::from(mix.strata_json) + u64::from(mix.panos_csv);
+        if both == 0 || self.draw.below(both) < u64::from(mix.strata_json) { Wire::Strata } else { Wire::Csv }
+    }
+
+    /// Plants a firewall's log of `us` on any device of the tenant.
+    fn log(&mut self, us: i64, what: What) {
+        let device = *self.draw.pick(&self.devices);
+        let wire = self.firewall_wire();
+        self.plant(us, self.ground.devices[device].skew_us, device, wire, what);
+    }
+
+    /// Plants a record whose line tells `us`, as well as the format can.
+    fn plant(&mut self, us: i64, skew_us: i64, device: usize, wire: Wire, what: What) {
+        let config = self.ground.config;
+        let sent_us = us - skew_us + self.draw.between(0, config.delay_max_us());
+        let time_us = line_time(wire, &self.ground.devices[device], us);
+        let schedule_us = (sent_us - config.start_us).clamp(0, config.span_us);
+        let (label, salt) = (self.label, self.planted.len() as u64);
+        self.planted.push(Planted { schedule_us, time_us, device, wire, what, label, salt });
+    }
+
+    fn label(&self, rule: &str, claim: Claim) -> Label {
+        let attack_id = match self.near {
+            Some(near) => format!("{rule}-near-{}", near + 1),
+            None => format!("{rule}-{}", self.number + 1),
+        };
+        let key: BTreeMap<String, String> = claim.key.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        Label {
+            attack_id,
+            rule: rule.to_owned(),
+            tenant: self.ground.tenants[self.tenant].name.to_string(),
+            key,
+            start_us: i64::MAX,
+            end_us: i64::MIN,
+            intensity: claim.intensity,
+            near_miss: self.near.is_some(),
+            variant: claim.variant.to_owned(),
+            records: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

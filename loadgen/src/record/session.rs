@@ -1,0 +1,209 @@
+//! What a firewall saw: sessions, what was found in them, and its own notices.
+
+use std::net::IpAddr;
+
+use super::Wire;
+use crate::draw::Draw;
+use crate::fleet::apps::{AGENTS, APPS, App, SIGNATURES, Signature, URLS};
+use crate::fleet::device::Device;
+use crate::fleet::{Fleet, Tenant, hosts};
+
+/// What kind of log it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// TRAFFIC, with the subtype.
+    Traffic(&'static str),
+    /// THREAT, subtype url.
+    Url(&'static (&'static str, &'static str, &'static str)),
+    /// THREAT, of the signature's subtype.
+    Threat(&'static Signature),
+    /// SYSTEM: no session at all.
+    System,
+}
+
+/// A firewall log's values.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    pub(crate) device: &'a Device,
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) kind: Kind,
+    /// The time in the line.
+    pub(crate) time_us: i64,
+    /// When the log collector had it.
+    pub(crate) received_us: i64,
+    pub(crate) src: IpAddr,
+    pub(crate) dst: IpAddr,
+    /// The address that replaces `src` outside.
+    pub(crate) nat_src: Option<IpAddr>,
+    pub(crate) src_port: u16,
+    pub(crate) dst_port: u16,
+    pub(crate) nat_port: u16,
+    pub(crate) zones: (&'static str, &'static str),
+    pub(crate) app: &'static App,
+    pub(crate) user: Option<&'static str>,
+    pub(crate) rule: &'static (&'static str, &'static str),
+    pub(crate) action: &'static str,
+    pub(crate) end_reason: &'static str,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) elapsed_s: u32,
+    pub(crate) session: u32,
+    pub(crate) sequence: u64,
+    pub(crate) agent: &'static str,
+}
+
+/// Rule names and UUIDs. Two names hold what CSV must quote and JSON must escape.
+const RULES: [(&str, &str); 6] = [
+    ("allow-web", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e01"),
+    ("allow-internal", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e02"),
+    ("Allow SaaS, office", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e03"),
+    ("Guests \"limited\", no upload", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e04"),
+    ("dns-ntp", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e05"),
+    ("deny-all", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e06"),
+];
+
+/// Doublings of 256 bytes that a background upload may reach: below 4 MiB, so that no two hosts come near the threshold.
+const UPLOAD_DOUBLINGS: u32 = 13;
+
+/// Where and when a session was logged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) device: usize,
+    pub(crate) time_us: i64,
+    pub(crate) received_us: i64,
+    pub(crate) sequence: u64,
+}
+
+impl<'a> Session<'a> {
+    /// A session that was allowed and has ended: the base of every other.
+    pub(crate) fn draw(fleet: &'a Fleet, place: Place, draw: &mut Draw) -> Self {
+        let device = &fleet.devices[place.device];
+        let app = &APPS[usize::from(*draw.pick(&fleet.weighted_apps))];
+        let ends = Ends::draw(fleet, device.tenant, app, draw);
+        let bits = draw.bits();
+        Self {
+            device,
+            tenant: &fleet.tenants[device.tenant],
+            kind: Kind::Traffic("end"),
+            time_us: place.time_us,
+            received_us: place.received_us,
+            src: ends.src,
+            dst: ends.dst,
+            nat_src: (ends.zones.1 == "untrust" && ends.src.is_ipv4()).then(|| hosts::nat(place.device)),
+            src_port: 32_768 + (bits & 0x7fff) as u16 % 28_000,
+            dst_port: app.port,
+            nat_port: 1_024 + (bits >> 16 & 0xffff) as u16 % 60_000,
+            zones: ends.zones,
+            app,
+            user: ends.user,
+            rule: &RULES[(bits >> 32 & 0xff) as usize % (RULES.len() - 1)],
+            action: "allow",
+            end_reason: ["tcp-fin", "aged-out", "tcp-fin", "tcp-rst-from-client"][(bits >> 40 & 3) as usize],
+            sent: draw.heavy(256, UPLOAD_DOUBLINGS),
+            received: draw.heavy(1_024, 15),
+            elapsed_s: draw.heavy(1, 10) as u32,
+            session: (bits >> 42) as u32,
+            sequence: 7_000_000_000_000 + place.sequence,
+            agent: AGENTS[(bits >> 62) as usize],
+        }
+    }
+
+    /// Turns it into one of the other logs, in the shares of a busy firewall.
+    pub(crate) fn vary(&mut self, wire: Wire, draw: &mut Draw) {
+        match draw.below(1000) {
+            0..=9 if wire == Wire::Csv => self.kind = Kind::System,
+            0..=29 => self.find(draw.pick(&SIGNATURES)),
+            30..=169 => self.browse(draw),
+            170..=239 => self.refuse(draw),
+            240..=339 => self.start(),
+            _ => {}
+        }
+    }
+
+    fn find(&mut self, signature: &'static Signature) {
+        self.kind = Kind::Threat(signature);
+        self.action = signature.action;
+    }
+
+    fn browse(&mut self, draw: &mut Draw) {
+        self.kind = Kind::Url(draw.pick(&URLS));
+        (self.app, self.dst_port) = if draw.one_in(3) { (&APPS[1], 80) } else { (&APPS[0], 443) };
+        self.action = if draw.one_in(20) { "block-url" } else { "alert" };
+    }
+
+    /// A session that a rule denied, dropped or reset.
+    pub(crate) fn refuse(&mut self, draw: &mut Draw) {
+        (self.kind, self.action) = match draw.below(4) {
+            0 => (Kind::Traffic("deny"), "deny"),
+            1 => (Kind::Traffic("deny"), "reset-both"),
+            2 => (Kind::Traffic("drop"), "drop"),
+            _ => (Kind::Traffic("drop"), "drop-icmp"),
+        };
+        self.rule = &RULES[RULES.len() - 1];
+        self.end_reason = "policy-deny";
+        (self.sent, self.received, self.elapsed_s) = (60 + draw.below(20), 0, 0);
+    }
+
+    fn start(&mut self) {
+        self.kind = Kind::Traffic("start");
+        self.end_reason = "n/a";
+        (self.sent, self.received, self.elapsed_s) = (74, 0, 0);
+    }
+
+    /// Gives it the ends that an attack planned: inside to inside is a lateral move, everything else leaves.
+    pub(crate) fn aim(&mut self, src: IpAddr, dst: IpAddr, port: u16) {
+        let is_inside = matches!(dst, IpAddr::V4(v4) if v4.octets()[0] == 10);
+        (self.src, self.dst, self.dst_port) = (src, dst, port);
+        self.zones = ("trust", if is_inside { "dmz" } else { "untrust" });
+        self.nat_src = (!is_inside).then(|| self.nat_src.unwrap_or(hosts::nat(usize::from(port))));
+        self.app = &APPS[0];
+    }
+
+    /// Packets for a number of bytes.
+    pub(crate) fn packets(bytes: u64) -> u64 {
+        bytes.div_ceil(1_400)
+    }
+
+    /// The country or network, as PAN-OS names it.
+    pub(crate) fn place_name(address: IpAddr) -> &'static str {
+        const COUNTRIES: [&str; 8] =
+            ["United States", "Germany", "Japan", "United Kingdom", "Brazil", "Singapore", "France", "Netherlands"];
+        match address {
+            IpAddr::V4(v4) if v4.octets()[0] == 10 => "10.0.0.0-10.255.255.255",
+            IpAddr::V4(v4) => COUNTRIES[usize::from(v4.octets()[3] % 8)],
+            IpAddr::V6(_) => "Unknown",
+        }
+    }
+}
+
+/// The two ends of a session.
+struct Ends {
+    src: IpAddr,
+    dst: IpAddr,
+    zones: (&'static str, &'static str),
+    user: Option<&'static str>,
+}
+
+impl Ends {
+    fn draw(fleet: &Fleet, tenant: usize, app: &App, draw: &mut Draw) -> Self {
+        let host = fleet.hosts.internal(draw);
+        let chance = draw.below(100);
+        let server = draw.below(u64::from(hosts::SERVERS)) as u16;
+        let (src, user) = (hosts::internal(tenant, host), hosts::user(host));
+        if app.is_internal {
+            return Self { src, dst: hosts::server(tenant, server), zones: ("trust", "dmz"), user };
+        }
+        let far = fleet.hosts.external(draw);
+        match chance {
+            0..=3 => {
+                let (src, dst) = (hosts::internal_v6(tenant, host), hosts::external_v6(far));
+                Self { src, dst, zones: ("trust", "untrust"), user }
+            }
+            4..=6 => {
+                let (src, dst) = (hosts::external(far), hosts::server(tenant, server));
+                Self { src, dst, zones: ("untrust", "dmz"), user: None }
+            }
+            _ => Self { src, dst: hosts::external(far), zones: ("trust", "untrust"), user },
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The truth: what must stand in which table for every record, whatever the pipeline does.
+
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use dataflow::{PartitionId, Reason, Table};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::error::Error;
+use crate::fleet::Fleet;
+use crate::record::Record;
+use crate::record::session::{Kind, Session};
+
+/// What must come of one event, or of one malformed record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TruthRow {
+    /// Where the record stands.
+    pub partition: PartitionId,
+    /// Its offset.
+    pub offset: i64,
+    /// The event's index within the record, from 0.
+    pub record: i32,
+    /// Whose it is.
+    pub tenant: Arc<str>,
+    /// The table it must stand in.
+    pub table: Table,
+    /// Event time exactly as the line tells it, microseconds UTC; none in a dead letter.
+    pub time_us: Option<i64>,
+    /// Source address; none if the event has none (a service's call, a system log).
+    pub src_ip: Option<IpAddr>,
+    /// Destination address.
+    pub dst_ip: Option<IpAddr>,
+    /// Destination port; 0 in ICMP, as the line says.
+    pub dst_port: Option<i32>,
+    /// Bytes from source to destination; only TRAFFIC tells them.
+    pub bytes_out: Option<i64>,
+    /// Why a dead letter is one.
+    pub reason: Option<Reason>,
+    /// Index of the label in [`Fleet::labels`] that the event belongs to.
+    pub attack: Option<usize>,
+}
+
+/// Appends the rows of one record.
+pub(crate) fn truth_rows(
+    record: &Record<'_>,
+    (partition, tenant, offset): (&PartitionId, &Arc<str>, i64),
+    label: Option<usize>,
+    rows: &mut Vec<TruthRow>,
+) {
+    let blank = |record: i32, table: Table| TruthRow {
+        partition: partition.clone(),
+        offset,
+        record,
+        tenant: tenant.clone(),
+        table,
+        time_us: None,
+        src_ip: None,
+        dst_ip: None,
+        dst_port: None,
+        bytes_out: None,
+        reason: None,
+        attack: None,
+    };
+    match record {
+        Record::Malformed(fault, _) => {
+            rows.push(TruthRow { reason: Some(fault.reason()), ..blank(0, Table::DeadLetter) });
+        }
+        Record::Session(_, session) => rows.push(TruthRow { attack: label, ..session_row(session, blank) }),
+        Record::Cloud(cloud) => rows.extend((0..cloud.events()).map(|index| {
+            let event = cloud.event(index);
+            let is_planned = cloud.planned.is_some_and(|(at, _)| at == index);
+            TruthRow {
+                time_us: Some(event.time_us),
+                src_ip: event.source,
+                attack: label.filter(|_| is_planned),
+                ..blank(i32::from(index), Table::ApiActivity)
+            }
+        })),
+    }
+}
+
+fn session_row(session: &Session<'_>, blank: impl Fn(i32, Table) -> TruthRow) -> TruthRow {
+    let table = match session.kind {
+        Kind::Traffic(_) => Table::NetworkActivity,
+        Kind::Url(_) => Table::HttpActivity,
+        Kind::Threat(_) => Table::DetectionFinding,
+        Kind::System => Table::BaseEvent,
+    };
+    let row = TruthRow { time_us: Some(session.time_us), ..blank(0, table) };
+    if table == Table::BaseEvent {
+        return row;
+    }
+    TruthRow {
+        src_ip: Some(session.src),
+        dst_ip: Some(session.dst),
+        dst_port: Some(i32::from(session.dst_port)),
+        bytes_out: (table == Table::NetworkActivity).then_some(session.sent as i64),
+        ..row
+    }
+}
+
+/// Rows a batch of the truth log.
+const BATCH_ROWS: usize = 65_536;
+
+impl Fleet {
+    /// Writes `truth.parquet`, a row an event in partition and offset order, and `labels.json` into `dir`.
+    ///
+    /// Columns: `topic, incarnation, partition, offset, record, tenant_uid, table, time_us, src_ip, dst_ip, dst_port,
+    /// bytes_out, reason, attack_id`; the fields of [`TruthRow`], `time_us` as a timestamp with zone UTC.
+    ///
+    /// # Errors
+    /// [`Error::Write`] and [`Error::Parquet`] with the path.
+    pub fn write_truth(&self, dir: &Path) -> Result<(), Error> {
+        write_file(dir.join("labels.json"), |file| Ok(serde_json::to_writer_pretty(file, self.labels())?))?;
+        let path = dir.join("truth.parquet");
+        let file = File::create(&path).map_err(|cause| Error::Write { path: path.clone(), cause })?;
+        self.write_rows(file).map_err(|cause| Error::Parquet { path, cause })
+    }
+
+    fn write_rows(&self, file: File) -> Result<(), parquet::errors::ParquetError> {
+        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
+        let mut writer = ArrowWriter::try_new(file, schema(), Some(properties))?;
+        let mut rows = Vec::new();
+        for id in self.partitions() {
+            let Some(mut cursor) = self.cursor(&id, 0) else { continue };
+            while cursor.next_truth(&mut rows).is_some() {
+                if rows.len() >= BATCH_ROWS {
+                    writer.write(&self.batch(&rows))?;
+                    rows.clear();
+                }
+            }
+        }
+        writer.write(&self.batch(&rows))?;
+        writer.close().map(|_| ())
+    }
+
+    fn batch(&self, rows: &[TruthRow]) -> RecordBatch {
+        let columns = vec![
+            text(rows, |r, out| out.append_value(&r.partition.topic)),
+            text(rows, |r, out| out.append_value(&r.partition.incarnation)),
+            int32(rows, |r| Some(r.partition.partition)),
+            int64(rows, |r| Some(r.offset)),
+            int32(rows, |r| Some(r.record)),
+            text(rows, |r, out| out.append_value(&r.tenant)),
+            text(rows, |r, out| out.append_value(r.table.name())),
+            times(rows),
+            text(rows, |r, out| out.append_option(r.src_ip.map(|ip| ip.to_string()))),
+            text(rows, |r, out| out.append_option(r.dst_ip.map(|ip| ip.to_string()))),
+            int32(rows, |r| r.dst_port),
+            int64(rows, |r| r.bytes_out),
+            text(rows, |r, out| out.append_option(r.reason.map(Reason::name))),
+            text(rows, |r, out| out.append_option(r.attack.map(|at| self.labels()[at].attack_id.as_str()))),
+        ];
+        RecordBatch::try_new(schema(), columns).expect("the columns follow the schema")
+    }
+}
+
+fn schema() -> SchemaRef {
+    let field = |name: &str, kind: DataType, nullable: bool| Field::new(name, kind, nullable);
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some(dataflow::schema::UTC.into()));
+    Arc::new(Schema::new(vec![
+        field("topic", DataType::Utf8, false),
+        field("incarnation", DataType::Utf8, false),
+        field("partition", DataType::Int32, false),
+        field("offset", DataType::Int64, false),
+        field("record", DataType::Int32, false),
+        field("tenant_uid", DataType::Utf8, false),
+        field("table", DataType::Utf8, false),
+        field("time_us", time, true),
+        field("src_ip", DataType::Utf8, true),
+        field("dst_ip", DataType::Utf8, true),
+        field("dst_port", DataType::Int32, true),
+        field("bytes_out", DataType::Int64, true),
+        field("reason", DataType::Utf8, true),
+        field("attack_id", DataType::Utf8, true),
+    ]))
+}
+
+fn text(rows: &[TruthRow], append: impl Fn(&TruthRow, &mut StringBuilder)) -> ArrayRef {
+    let mut out = StringBuilder::with_capacity(rows.len(), rows.len() * 12);
+    rows.iter().for_each(|r| append(r, &mut out));
+    Arc::new(out.finish())
+}
+
+fn int32(rows: &[TruthRow], value: impl Fn(&TruthRow) -> Option<i32>) -> ArrayRef {
+    let mut out = Int32Builder::with_capacity(rows.len());
+    rows.iter().for_each(|r| out.append_option(value(r)));
+    Arc::new(out.finish())
+}
+
+fn int64(rows: &[TruthRow], value: impl Fn(&TruthRow) -> Option<i64>) -> ArrayRef {
+    let mut out = Int64Builder::with_capacity(rows.len());
+    rows.iter().for_each(|r| out.append_option(value(r)));
+    Arc::new(out.finish())
+}
+
+fn times(rows: &[TruthRow]) -> ArrayRef {
+    let mut out = TimestampMicrosecondBuilder::with_capacity(rows.len());
+    rows.iter().for_each(|r| out.append_option(r.time_us));
+    Arc::new(out.finish().with_timezone(dataflow::schema::UTC))
+}
+
+fn write_file(path: PathBuf, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Error> {
+    File::create(&path).and_then(|mut file| write(&mut file)).map_err(|cause| Error::Write { path, cause })
+}
+
+#[cfg(test)]
+mod tests;

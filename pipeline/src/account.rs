@@ -1,0 +1,207 @@
+//! Accounting by reading back: the generator's own log joined with the tables, row by row and value by value.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use aggregate::RuleSet;
+use anyhow::Context;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use dataflow::Table;
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use loadgen::AlertSeen;
+
+use crate::warehouse_sql::query;
+
+/// How a row is found in the generator's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// The generator was the source: identities are the same.
+    Generator,
+    /// The rows were read from the generator's files, one file a partition: topic and partition are the same, and the
+    /// record's number is the low half of the offset.
+    Files,
+}
+
+impl Identity {
+    /// Incarnation and offset of a row, as the log has them.
+    fn columns(self) -> &'static str {
+        match self {
+            Identity::Generator => "_incarnation AS incarnation, _offset AS offset",
+            Identity::Files => "(SELECT min(incarnation) FROM truth) AS incarnation, _offset & 4294967295 AS offset",
+        }
+    }
+}
+
+/// What the join of truth and tables says. All but `rows` and `dead_letters` are 0 if nothing went wrong.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// Events in the generator's log.
+    pub(crate) generated: u64,
+    /// Event rows that stand in the tables, alerts not counted.
+    pub(crate) rows: u64,
+    /// Dead letters that stand in their table.
+    pub(crate) dead_letters: u64,
+    /// In the truth, not in the table where it belongs.
+    pub(crate) missing: u64,
+    /// In a table, not in the truth.
+    pub(crate) extra: u64,
+    /// In the tables more than once.
+    pub(crate) doubled: u64,
+    /// There once, with another tenant, time, address, port or byte count than was sent.
+    pub(crate) altered: u64,
+}
+
+impl Account {
+    /// Events whose whereabouts are not as they should be.
+    pub(crate) fn unaccounted(&self) -> u64 {
+        self.missing + self.extra + self.doubled + self.altered
+    }
+}
+
+/// Columns that the truth knows; null where the table has no such thing.
+fn seen_sql(identity: Identity) -> String {
+    let identity = format!("_topic AS topic, {}, _partition AS partition, _record AS record", identity.columns());
+    let hot = "tenant_uid, time, src_ip, dst_ip, dst_port";
+    let events = Table::EVENTS.map(|table| {
+        let bytes = match table {
+            Table::NetworkActivity | Table::HttpActivity => "traffic.bytes_out",
+            _ => "CAST(NULL AS BIGINT)",
+        };
+        format!(
+            "SELECT '{table}' AS tbl, {identity}, {hot}, {bytes} AS bytes_out, CAST(NULL AS VARCHAR) AS reason FROM {table} \
+             WHERE _topic NOT LIKE '\\_%' ESCAPE '\\'"
+        )
+    });
+    let dead = format!(
+        "SELECT 'dead_letter' AS tbl, {identity}, tenant_uid, CAST(NULL AS TIMESTAMP) AS time, NULL AS src_ip, NULL AS dst_ip, \
+         NULL AS dst_port, NULL AS bytes_out, reason FROM dead_letter"
+    );
+    format!("{} UNION ALL {dead}", events.join(" UNION ALL "))
+}
+
+/// Joins the generator's log with the tables.
+///
+/// # Errors
+/// If either cannot be read.
+pub(crate) async fn account(session: &SessionContext, truth: &Path, identity: Identity) -> anyhow::Result<Account> {
+    let path = truth.to_str().context("the truth's path is not UTF-8")?;
+    session.register_parquet("truth", path, ParquetReadOptions::default()).await?;
+    let sql = format!(
+        "WITH seen AS ({seen}),
+         once AS (SELECT topic, incarnation, partition, offset, record, count(*) AS n, min(tbl) AS tbl, min(tenant_uid) AS tenant_uid,
+                    min(time) AS time, min(src_ip) AS src_ip, min(dst_ip) AS dst_ip, min(dst_port) AS dst_port,
+                    min(bytes_out) AS bytes_out, min(reason) AS reason
+                  FROM seen GROUP BY topic, incarnation, partition, offset, record)
+         SELECT
+           count(t.topic) AS generated,
+           coalesce(sum(CASE WHEN s.tbl <> 'dead_letter' THEN s.n END), 0) AS rows,
+           coalesce(sum(CASE WHEN s.tbl = 'dead_letter' THEN s.n END), 0) AS dead_letters,
+           count(*) FILTER (WHERE s.topic IS NULL) AS missing,
+           count(*) FILTER (WHERE t.topic IS NULL) AS extra,
+           coalesce(sum(CASE WHEN s.n > 1 THEN s.n - 1 END), 0) AS doubled,
+           count(*) FILTER (WHERE s.topic IS NOT NULL AND t.topic IS NOT NULL AND s.n = 1 AND (
+               s.tbl <> t.\"table\" OR s.tenant_uid <> t.tenant_uid
+               OR (s.tbl = 'dead_letter' AND s.reason IS DISTINCT FROM t.reason)
+               OR (s.tbl <> 'dead_letter' AND CAST(s.time AS BIGINT) <> t.time_us)
+               OR (t.src_ip IS NOT NULL AND s.src_ip IS DISTINCT FROM t.src_ip)
+               OR (t.dst_ip IS NOT NULL AND s.dst_ip IS DISTINCT FROM t.dst_ip)
+               OR (t.dst_port IS NOT NULL AND s.dst_port IS DISTINCT FROM t.dst_port)
+               OR (t.bytes_out IS NOT NULL AND s.bytes_out IS NOT NULL AND s.bytes_out <> t.bytes_out))) AS altered
+         FROM once s FULL OUTER JOIN truth t
+           ON s.topic = t.topic AND s.incarnation = t.incarnation AND s.partition = t.partition
+          AND s.offset = t.offset AND s.record = t.record",
+        seen = seen_sql(identity)
+    );
+    let batches = query(session, &sql).await.context("the join of truth and tables")?;
+    let row = batches.iter().find(|b| b.num_rows() == 1).context("the join gave no row")?;
+    let n = |name: &str| i64_at(row, name, 0).and_then(|v| u64::try_from(v).ok()).unwrap_or(u64::MAX);
+    Ok(Account {
+        generated: n("generated"),
+        rows: n("rows"),
+        dead_letters: n("dead_letters"),
+        missing: n("missing"),
+        extra: n("extra"),
+        doubled: n("doubled"),
+        altered: n("altered"),
+    })
+}
+
+fn i64_at(batch: &RecordBatch, name: &str, row: usize) -> Option<i64> {
+    let column = batch.column_by_name(name)?;
+    column.as_primitive_opt::<Int64Type>().map(|c| c.value(row))
+}
+
+/// Rows of every table, and dead letters by reason.
+///
+/// # Errors
+/// If a table cannot be read.
+pub(crate) async fn counts(session: &SessionContext) -> anyhow::Result<(BTreeMap<String, u64>, BTreeMap<String, u64>)> {
+    let per_table: Vec<String> = Table::EVENTS
+        .iter()
+        .map(|t| format!("SELECT '{t}' AS name, count(*) AS n FROM {t} WHERE _topic NOT LIKE '\\_%' ESCAPE '\\'"))
+        .chain(["SELECT 'alerts' AS name, count(DISTINCT finding_info.uid) AS n FROM detection_finding WHERE _topic LIKE '\\_%' ESCAPE '\\'".to_owned()])
+        .collect();
+    let tables = named_counts(session, &per_table.join(" UNION ALL ")).await?;
+    let reasons = named_counts(session, "SELECT reason AS name, count(*) AS n FROM dead_letter GROUP BY reason").await?;
+    Ok((tables, reasons))
+}
+
+async fn named_counts(session: &SessionContext, sql: &str) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut counts = BTreeMap::new();
+    for batch in query(session, sql).await? {
+        let names = texts(&batch, "name")?;
+        for (row, name) in names.into_iter().enumerate() {
+            let n = i64_at(&batch, "n", row).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+            counts.insert(name.unwrap_or_default(), n);
+        }
+    }
+    Ok(counts)
+}
+
+/// A string column's values, whatever its encoding.
+fn texts(batch: &RecordBatch, name: &str) -> anyhow::Result<Vec<Option<String>>> {
+    let column = batch.column_by_name(name).with_context(|| format!("no column {name}"))?;
+    let plain = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8)?;
+    Ok(plain.as_string::<i32>().iter().map(|v| v.map(str::to_owned)).collect())
+}
+
+/// The alerts that the warehouse holds, one a (alert, window), the last revision.
+///
+/// # Errors
+/// If the table cannot be read.
+pub(crate) async fn alerts(session: &SessionContext, rules: &RuleSet) -> anyhow::Result<Vec<AlertSeen>> {
+    let sql = "SELECT finding_info.analytic.uid AS rule, tenant_uid, min(src_ip) AS src_ip, min(dst_ip) AS dst_ip, \
+                 min(user_name) AS user_name, min(coalesce(start_time, time)) AS window_start, max(coalesce(end_time, time)) AS window_end \
+               FROM detection_finding WHERE _topic LIKE '\\_%' ESCAPE '\\' \
+               GROUP BY finding_info.uid, finding_info.analytic.uid, tenant_uid";
+    let mut seen = Vec::new();
+    for batch in query(session, sql).await? {
+        let column = |name| texts(&batch, name);
+        let (uids, tenants) = (column("rule")?, column("tenant_uid")?);
+        let keys = ["src_ip", "dst_ip", "user_name"].map(|name| column(name).map(|values| (name, values)));
+        let keys: Vec<_> = keys.into_iter().collect::<anyhow::Result<_>>()?;
+        for row in 0..batch.num_rows() {
+            let key = keys.iter().filter_map(|(name, v)| Some(((*name).to_owned(), v[row].clone()?))).collect();
+            seen.push(AlertSeen {
+                rule: uids[row].as_deref().map(|uid| rule_name(rules, uid)).unwrap_or_default(),
+                tenant: tenants[row].clone().unwrap_or_default(),
+                key,
+                window_start: time_at(&batch, "window_start", row),
+                window_end: time_at(&batch, "window_end", row),
+            });
+        }
+    }
+    Ok(seen)
+}
+
+/// The stem of the rule's file, which is what the fleet's labels call it; the uid of a rule that is not loaded.
+fn rule_name(rules: &RuleSet, uid: &str) -> String {
+    let rule = rules.rules().iter().find(|r| r.uid() == uid);
+    rule.map_or(uid, |r| r.name()).to_owned()
+}
+
+fn time_at(batch: &RecordBatch, name: &str, row: usize) -> i64 {
+    let column = batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>().cloned());
+    column.filter(|c| c.is_valid(row)).map_or(0, |c| c.value(row))
+}

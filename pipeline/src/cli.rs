@@ -1,0 +1,177 @@
+//! The command line. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 dead letters under `--strict`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Firewall, VPN and cloud logs to open tables and real-time detections.
+#[derive(Debug, Parser)]
+#[command(name = "palisade", version, about, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// How much to log: error, warn, info, debug, or a filter such as `sinks=debug`. Logs go to stderr.
+    #[arg(long, global = true, default_value = "warn", env = "PALISADE_LOG", value_name = "LEVEL")]
+    pub(crate) log: String,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the whole system on this machine: a fleet with attacks, the pipeline, a warehouse; ends with a score.
+    Demo(DemoArgs),
+    /// Runs a worker by its configuration.
+    Run(RunArgs),
+    /// Turns log lines on stdin into OCSF JSON lines on stdout; dead letters go to stderr.
+    Decode(DecodeArgs),
+    /// Queries the warehouse in SQL; without a query, interactively.
+    Sql(SqlArgs),
+    /// Writes a synthetic fleet's logs with labelled attacks, and the truth about them.
+    Loadgen(LoadgenArgs),
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people: tables and colour.
+    Text,
+    /// For machines: JSON.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Decides everything that the fleet does.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How long the fleet sends.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// How many events it sends in that time.
+    #[arg(long, default_value_t = 1_200_000)]
+    pub(crate) events: u64,
+    /// How the summary is printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    /// Where the warehouse goes; it must not exist yet.
+    #[arg(long, value_name = "DIR", default_value = "palisade-demo")]
+    pub(crate) warehouse: PathBuf,
+    /// Where /metrics and /health listen.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
+    pub(crate) listen: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Stops when every source is read to its end, and prints the summary.
+    #[arg(long)]
+    pub(crate) until_end: bool,
+    /// How the summary is printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArgs {
+    /// What the lines are: auto, panos-csv, panos-json or cloudtrail.
+    #[arg(long, default_value = "auto")]
+    pub(crate) format: ingest::decode::Format,
+    /// Reads {"id", "raw"} a line and writes {"id", "events"} or {"id", "error"} a line, in order.
+    #[arg(long)]
+    pub(crate) wrapped: bool,
+    /// Exits with 3 if any line was a dead letter.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Whose events they are (tenant_uid).
+    #[arg(long, default_value = "default")]
+    pub(crate) tenant: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SqlArgs {
+    /// The query; interactive without one.
+    pub(crate) query: Option<String>,
+    /// The warehouse's folder.
+    #[arg(long, value_name = "DIR", default_value = "palisade-demo")]
+    pub(crate) warehouse: PathBuf,
+    /// How rows are printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct LoadgenArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<LoadgenAction>,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LoadgenAction {
+    /// Compares a warehouse that read the files with what the fleet knows: lost, doubled, altered, caught, missed.
+    Score(ScoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// The folder that `palisade loadgen --out` wrote, with one file a partition.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) truth: PathBuf,
+    /// The warehouse's folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) warehouse: PathBuf,
+    /// How the score is printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WriteArgs {
+    /// Decides everything that the fleet does.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many events.
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) events: u64,
+    /// The event time that they span.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    pub(crate) span: Duration,
+    /// Writes files, the truth and the labels into this folder; without it, lines go to stdout.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// How files are compressed: none, gzip or zstd.
+    #[arg(long, value_enum, default_value_t = Compression::None, requires = "out")]
+    pub(crate) compression: Compression,
+    /// Files a partition.
+    #[arg(long, default_value_t = 1, requires = "out")]
+    pub(crate) files: u32,
+}
+
+/// How files are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl From<Compression> for loadgen::Compression {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => loadgen::Compression::None,
+            Compression::Gzip => loadgen::Compression::Gzip,
+            Compression::Zstd => loadgen::Compression::Zstd,
+        }
+    }
+}
+
+/// `90s`, `5m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let signed: jiff::SignedDuration = text.parse().map_err(|e: jiff::Error| e.to_string())?;
+    Duration::try_from(signed).map_err(|_| "a duration cannot be negative".to_owned())
+}

@@ -1,0 +1,272 @@
+//! `palisade decode`: lines on stdin -> OCSF JSON lines on stdout, in order; dead letters on stderr with line and reason.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type};
+use dataflow::json::{JsonRows, push_string};
+use dataflow::{BatchBuilder, Chunk, ChunkBuilder, DeadLetters, Decoder, PartitionId, TableBatch};
+use ingest::decode::{AutoDecoder, DecodeConfig};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::cli::DecodeArgs;
+use crate::clock;
+
+/// Lines decoded at a time: bounded, and enough that a batch costs little.
+const LINES: usize = 1024;
+const LINE_LIMIT: usize = 1 << 20;
+
+/// One line of `--wrapped` input.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wrapped<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    raw: String,
+}
+
+/// Lines of one turn: what goes through the decoder, and for `--wrapped` what each line's answer is.
+struct Turn {
+    lines: ChunkBuilder,
+    answers: Vec<Answer>,
+}
+
+/// What a wrapped line gets.
+enum Answer {
+    /// The events, or the dead letter, of the line at this offset.
+    Decoded { id: String, offset: i64 },
+    /// The wrapper itself is broken.
+    Broken(String),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If stdin cannot be read or stdout cannot be written.
+pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
+    let mut decoder = AutoDecoder::new(DecodeConfig { format: args.format, ..DecodeConfig::default() });
+    let mut input = BufReader::with_capacity(1 << 18, std::io::stdin().lock());
+    let mut out = std::io::BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
+    let mut line = Vec::new();
+    let (mut next, mut dead_total) = (0_i64, 0_u64);
+    loop {
+        let partition = PartitionId::new("stdin", "0", 0);
+        let lines = ChunkBuilder::new(partition, args.tenant.as_str().into(), next);
+        let mut turn = Turn { lines, answers: Vec::new() };
+        let mut read = 0;
+        while read < LINES && turn.lines.bytes() < LINE_LIMIT {
+            let Some(full_len) = read_line(&mut input, &mut line).context("stdin")? else { break };
+            turn.add(args.wrapped, &line, full_len, next);
+            next += 1;
+            read += 1;
+        }
+        if read == 0 {
+            break;
+        }
+        dead_total += turn.finish(args.wrapped, &mut decoder, &mut out)?;
+    }
+    out.flush()?;
+    if dead_total > 0 && !args.wrapped {
+        eprintln!("{dead_total} of {next} lines could not be decoded");
+    }
+    Ok(if args.strict && dead_total > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
+}
+
+/// Reads a line without its end into `line`, at most `LINE_LIMIT` bytes of it; returns its whole length, or None at the end.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Option<u64>> {
+    line.clear();
+    let mut full_len = input.by_ref().take(LINE_LIMIT as u64 + 1).read_until(b'\n', line)? as u64;
+    if full_len == 0 {
+        return Ok(None);
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        return Ok(Some(line.len() as u64));
+    }
+    if line.len() <= LINE_LIMIT {
+        return Ok(Some(full_len));
+    }
+    line.truncate(LINE_LIMIT);
+    loop {
+        let buffer = input.fill_buf()?;
+        let end = buffer.iter().position(|b| *b == b'\n');
+        let used = end.map_or(buffer.len(), |at| at + 1);
+        full_len += end.unwrap_or(used) as u64;
+        input.consume(used);
+        if end.is_some() || used == 0 {
+            return Ok(Some(full_len));
+        }
+    }
+}
+
+impl Turn {
+    fn add(&mut self, wrapped: bool, line: &[u8], full_len: u64, offset: i64) {
+        let received_at = clock::now_us();
+        if !wrapped {
+            return self.lines.push_cut(line, full_len, offset, received_at);
+        }
+        let parsed = std::str::from_utf8(line).map_err(|e| e.to_string()).and_then(|text| {
+            serde_json::from_str::<Wrapped<'_>>(text).map_err(|e| format!("not {{\"id\", \"raw\"}}: {e}"))
+        });
+        self.answers.push(match parsed {
+            Ok(Wrapped { id, raw }) => {
+                self.lines.push(raw.as_bytes(), offset, received_at);
+                Answer::Decoded { id: id.get().to_owned(), offset }
+            }
+            Err(what) => Answer::Broken(what),
+        });
+    }
+
+    /// Decodes and prints; returns how many lines were dead letters.
+    fn finish(self, wrapped: bool, decoder: &mut AutoDecoder, out: &mut impl Write) -> anyhow::Result<u64> {
+        let chunk = self.lines.finish();
+        let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
+        decoder.decode(&chunk, &mut rows, &mut dead);
+        let events = Events::new(rows.finish());
+        let letters = dead.finish().map(|b| b.rows);
+        let dead_count = letters.as_ref().map_or(0, |l| l.num_rows()) as u64;
+        if wrapped {
+            let broken = self.answers.iter().filter(|a| matches!(a, Answer::Broken(_))).count() as u64;
+            write_answers(&self.answers, &events, letters.as_ref(), out)?;
+            return Ok(dead_count + broken);
+        }
+        write_events(&chunk, &events, out)?;
+        out.flush()?;
+        letters.iter().for_each(report);
+        Ok(dead_count)
+    }
+}
+
+/// Decoded rows, found by the offset of their line.
+struct Events {
+    batches: Vec<TableBatch>,
+    /// (offset, index within the record, batch, row), sorted.
+    order: Vec<(i64, i32, usize, usize)>,
+}
+
+impl Events {
+    fn new(batches: Vec<TableBatch>) -> Self {
+        let mut order = Vec::new();
+        for (b, batch) in batches.iter().enumerate() {
+            let (offsets, records) = (i64_column(&batch.rows, "_offset"), i32_column(&batch.rows, "_record"));
+            order.extend((0..batch.rows.num_rows()).map(|row| (offsets[row], records[row], b, row)));
+        }
+        order.sort_unstable();
+        Self { batches, order }
+    }
+
+    fn writers(&self) -> Vec<JsonRows<'_>> {
+        self.batches.iter().map(|b| JsonRows::new(b.table, &b.rows)).collect()
+    }
+
+    fn of(&self, offset: i64) -> &[(i64, i32, usize, usize)] {
+        let from = self.order.partition_point(|e| e.0 < offset);
+        let len = self.order[from..].partition_point(|e| e.0 == offset);
+        &self.order[from..from + len]
+    }
+}
+
+fn i64_column<'a>(rows: &'a RecordBatch, name: &str) -> &'a [i64] {
+    rows.column_by_name(name).expect("an identity column").as_primitive::<Int64Type>().values()
+}
+
+fn i32_column<'a>(rows: &'a RecordBatch, name: &str) -> &'a [i32] {
+    rows.column_by_name(name).expect("an identity column").as_primitive::<Int32Type>().values()
+}
+
+fn write_events(chunk: &Chunk, events: &Events, out: &mut impl Write) -> std::io::Result<()> {
+    let writers = events.writers();
+    let mut text = String::new();
+    for record in chunk.records() {
+        for (_, _, batch, row) in events.of(record.offset) {
+            writers[*batch].write(*row, &mut text);
+            text.push('\n');
+        }
+    }
+    out.write_all(text.as_bytes())
+}
+
+fn write_answers(
+    answers: &[Answer],
+    events: &Events,
+    letters: Option<&RecordBatch>,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    let writers = events.writers();
+    let mut text = String::new();
+    for answer in answers {
+        match answer {
+            Answer::Broken(what) => push_error(&mut text, "null", "invalid_wrapper", what),
+            Answer::Decoded { id, offset } => match letters.and_then(|l| letter_of(l, *offset)) {
+                Some((reason, detail)) => push_error(&mut text, id, reason, detail),
+                None => {
+                    text.push_str(&format!("{{\"id\":{id},\"events\":["));
+                    for (i, (_, _, batch, row)) in events.of(*offset).iter().enumerate() {
+                        text.push_str(if i > 0 { "," } else { "" });
+                        writers[*batch].write(*row, &mut text);
+                    }
+                    text.push_str("]}");
+                }
+            },
+        }
+        text.push('\n');
+    }
+    out.write_all(text.as_bytes())
+}
+
+fn push_error(text: &mut String, id: &str, reason: &str, detail: &str) {
+    text.push_str(&format!("{{\"id\":{id},\"error\":{{\"reason\":\"{reason}\",\"detail\":"));
+    push_string(text, detail);
+    text.push_str("}}");
+}
+
+/// Reason and detail of the dead letter at an offset.
+fn letter_of(letters: &RecordBatch, offset: i64) -> Option<(&str, &str)> {
+    let row = i64_column(letters, "_offset").binary_search(&offset).ok()?;
+    Some((keyword(letters, "reason", row), text(letters, "detail", row)))
+}
+
+fn keyword<'a>(rows: &'a RecordBatch, name: &str, row: usize) -> &'a str {
+    let column = rows.column_by_name(name).expect("a dead letter's column").as_dictionary::<Int32Type>();
+    column.values().as_string::<i32>().value(column.keys().value(row) as usize)
+}
+
+fn text<'a>(rows: &'a RecordBatch, name: &str, row: usize) -> &'a str {
+    let column = rows.column_by_name(name).expect("a dead letter's column").as_string::<i32>();
+    if column.is_null(row) { "" } else { column.value(row) }
+}
+
+/// One line a dead letter: `line 7: invalid_json: …`.
+fn report(letters: &RecordBatch) {
+    for (row, offset) in i64_column(letters, "_offset").iter().enumerate() {
+        eprintln!("line {}: {}: {}", offset + 1, keyword(letters, "reason", row), text(letters, "detail", row));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_at_the_limit_and_keep_their_length() {
+        let long = vec![b'x'; LINE_LIMIT + 5];
+        let mut input = b"a\r\n\nlast".to_vec();
+        input.splice(0..0, long.iter().copied().chain([b'\n']));
+        let exact = [vec![b'y'; LINE_LIMIT], b"\n".to_vec()].concat();
+        let all = [exact, input].concat();
+        let mut reader = BufReader::with_capacity(7, all.as_slice());
+        let mut line = Vec::new();
+        let mut seen = Vec::new();
+        while let Some(len) = read_line(&mut reader, &mut line).expect("memory") {
+            seen.push((line.len(), len));
+        }
+        let limit = LINE_LIMIT as u64;
+        assert_eq!(seen, [(LINE_LIMIT, limit), (LINE_LIMIT, limit + 5), (1, 1), (0, 0), (4, 4)]);
+    }
+}

@@ -1,0 +1,139 @@
+//! `palisade demo`: the whole system on this machine, scored against what the fleet knows.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use loadgen::{Fleet, FleetConfig};
+use sinks::Warehouse;
+
+use crate::account::{self, Identity};
+use crate::cli::{DemoArgs, Output};
+use crate::clock;
+use crate::commands::run::stop_signal;
+use crate::config::{Config, GeneratorSource, RulesConfig, SourceConfig, WorkerConfig};
+use crate::flight::Flight;
+use crate::live;
+use crate::setup;
+use crate::summary::{DemoSummary, Latencies, RuleScore, shown};
+use crate::telemetry::{self, Health, Telemetry};
+use crate::topology::{self, Worker};
+use crate::warehouse_sql;
+
+/// Runs the command.
+///
+/// # Errors
+/// If the folder is taken, or any stage fails. A bad score is an exit code, not an error.
+pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    if args.warehouse.exists() {
+        bail!("{}: exists already; remove it, or name another folder with --warehouse", args.warehouse.display());
+    }
+    let config = Arc::new(config(args));
+    let fleet = Arc::new(Fleet::new(fleet_config(args))?);
+    let telemetry = Telemetry::new();
+    let flight = Flight::new(telemetry.clone());
+    let health = Health::default();
+    announce(args, &telemetry, &health).await;
+
+    let live = live::start(telemetry.clone(), flight.clone(), Some(args.events));
+    let started = clock::instant();
+    let worker = Worker {
+        config: config.clone(),
+        telemetry: telemetry.clone(),
+        health,
+        flight: flight.clone(),
+        until_end: true,
+        stop: stop_signal()?,
+    };
+    let warehouse = topology::run(worker).await?;
+    let (seconds, cpu_seconds) = (started.elapsed().as_secs_f64(), telemetry::cpu_seconds());
+    drop(live);
+
+    let summary = score(args, &config, &fleet, &warehouse, &flight, seconds, cpu_seconds).await?;
+    let mut out = std::io::stdout().lock();
+    match args.output {
+        Output::Json => writeln!(out, "{}", serde_json::to_string(&summary)?)?,
+        Output::Text => summary.write_text(&mut out)?,
+    }
+    let perfect = summary.unaccounted == 0 && summary.attacks_detected == summary.attacks_planted && summary.false_alerts == 0;
+    Ok(if perfect { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn fleet_config(args: &DemoArgs) -> FleetConfig {
+    FleetConfig { seed: args.seed, events: args.events, ..FleetConfig::default() }
+}
+
+fn config(args: &DemoArgs) -> Config {
+    Config {
+        warehouse: args.warehouse.clone(),
+        region: "local".to_owned(),
+        sources: vec![SourceConfig::Generator(GeneratorSource { fleet: fleet_config(args), duration: args.duration })],
+        decode: ingest::decode::DecodeConfig::default(),
+        enrich: enrich::EnrichConfig::demo(),
+        rules: RulesConfig { builtin: true, paths: Vec::new() },
+        worker: WorkerConfig {
+            flush_interval: Duration::from_secs(2),
+            commit_interval: Duration::from_secs(3),
+            step_interval: Duration::from_millis(500),
+            ..WorkerConfig::default()
+        },
+        listen: None,
+        follow: false,
+    }
+}
+
+/// Says where the metrics are; the demo runs without them if the address is taken.
+async fn announce(args: &DemoArgs, telemetry: &Telemetry, health: &Health) {
+    let listen: Result<SocketAddr, _> = args.listen.parse();
+    match listen {
+        Ok(listen) => match telemetry::serve(listen, telemetry.clone(), health.clone()).await {
+            Ok(address) => eprintln!("metrics: http://{address}/metrics"),
+            Err(error) => eprintln!("no metrics: {error:#}"),
+        },
+        Err(error) => eprintln!("no metrics: --listen {}: {error}", args.listen),
+    }
+}
+
+/// Reads the warehouse back and compares it with what the fleet knows.
+async fn score(
+    args: &DemoArgs,
+    config: &Config,
+    fleet: &Fleet,
+    warehouse: &Warehouse,
+    flight: &Flight,
+    seconds: f64,
+    cpu_seconds: f64,
+) -> anyhow::Result<DemoSummary> {
+    let truth = args.warehouse.join("truth");
+    fleet.write_truth(&truth).context("the fleet's own log")?;
+    let session = warehouse_sql::session(warehouse).await?;
+    let account = account::account(&session, &truth.join("truth.parquet"), Identity::Generator).await?;
+    let alerts = account::alerts(&session, &*setup::rules(config)?).await?;
+    if account.unaccounted() > 0 {
+        eprintln!("unaccounted: {account:?}");
+    }
+    let alerts = account::alerts(&session, &*setup::rules(config)?).await?;
+    let score = loadgen::score(fleet.labels(), &alerts);
+    let (queryable, alert) = flight.latencies();
+    Ok(DemoSummary {
+        seed: args.seed,
+        events_generated: account.generated,
+        events_committed: account.rows,
+        dead_letters: account.dead_letters,
+        unaccounted: account.unaccounted(),
+        attacks_planted: score.planted as u64,
+        attacks_detected: score.detected as u64,
+        near_misses_planted: score.near_misses as u64,
+        false_alerts: score.false_alerts.len() as u64,
+        rules: score.rules.iter().map(RuleScore::from).collect(),
+        seconds,
+        events_per_second: account.generated as f64 / seconds,
+        cpu_seconds,
+        latency_ms: Latencies { queryable: (&queryable).into(), alert: (&alert).into() },
+        warehouse: shown(Path::new(&args.warehouse)),
+    })
+}

@@ -1,0 +1,7 @@
+//! One module a command of the command line.
+
+pub(crate) mod decode;
+pub(crate) mod demo;
+pub(crate) mod loadgen;
+pub(crate) mod run;
+pub(crate) mod sql;

@@ -1,0 +1,95 @@
+//! `palisade run`: a worker by its configuration.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::account;
+use crate::cli::{Output, RunArgs};
+use crate::clock;
+use crate::config::Config;
+use crate::flight::Flight;
+use crate::live;
+use crate::summary::{Latencies, RunSummary, shown};
+use crate::telemetry::{self, Health, Telemetry};
+use crate::topology::{self, Worker};
+use crate::warehouse_sql;
+
+/// Runs the command.
+///
+/// # Errors
+/// What the configuration, the rules or any stage says.
+pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let mut config = Config::load(&args.config)?;
+    config.follow = !args.until_end;
+    let (telemetry, health) = (Telemetry::new(), Health::default());
+    if let Some(listen) = config.listen {
+        let address = telemetry::serve(listen, telemetry.clone(), health.clone()).await?;
+        eprintln!("metrics: http://{address}/metrics");
+    }
+    let flight = Flight::new(telemetry.clone());
+    let live = live::start(telemetry.clone(), flight.clone(), None);
+    let started = clock::instant();
+    let worker = Worker {
+        config: Arc::new(config),
+        telemetry: telemetry.clone(),
+        health,
+        flight: flight.clone(),
+        until_end: args.until_end,
+        stop: stop_signal()?,
+    };
+    let warehouse = topology::run(worker).await?;
+    let (seconds, cpu_seconds) = (started.elapsed().as_secs_f64(), telemetry::cpu_seconds());
+    drop(live);
+    let session = warehouse_sql::session(&warehouse).await?;
+    let (mut rows, dead_letter_reasons) = account::counts(&session).await?;
+    let alerts = rows.remove("alerts").unwrap_or(0);
+    let (queryable, alert) = flight.latencies();
+    let events = telemetry.received_total();
+    let summary = RunSummary {
+        records_read: telemetry.records_total(),
+        events_received: events,
+        alerts,
+        dead_letters: dead_letter_reasons.values().sum(),
+        rows,
+        dead_letter_reasons,
+        seconds,
+        events_per_second: events as f64 / seconds,
+        cpu_seconds,
+        latency_ms: Latencies { queryable: (&queryable).into(), alert: (&alert).into() },
+        warehouse: shown(&warehouse.config().root),
+    };
+    print(&summary, args.output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(summary: &RunSummary, output: Output) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match output {
+        Output::Json => writeln!(out, "{}", serde_json::to_string(summary)?)?,
+        Output::Text => summary.write_text(&mut out)?,
+    }
+    Ok(())
+}
+
+/// Turns true at SIGTERM or SIGINT: what was received is then finished, and the process ends with 0.
+///
+/// # Errors
+/// If the system will not tell of signals.
+pub(crate) fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (tx, rx) = watch::channel(false);
+    #[expect(clippy::disallowed_methods, reason = "waits for a signal until the process ends")]
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tx.send_replace(true);
+        tx.closed().await;
+    });
+    Ok(rx)
+}

@@ -1,0 +1,112 @@
+//! The one configuration file: `raw` is what YAML may say, [`Config`] is what cannot be wrong.
+
+mod raw;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(crate) use raw::ConfigError;
+
+/// A worker's configuration, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) warehouse: PathBuf,
+    pub(crate) region: String,
+    pub(crate) sources: Vec<SourceConfig>,
+    pub(crate) decode: ingest::decode::DecodeConfig,
+    pub(crate) enrich: enrich::EnrichConfig,
+    pub(crate) rules: RulesConfig,
+    pub(crate) worker: WorkerConfig,
+    pub(crate) listen: Option<SocketAddr>,
+    /// Keep looking for more when every source is read; otherwise a source ends.
+    pub(crate) follow: bool,
+}
+
+/// Where records come from.
+#[derive(Debug, Clone)]
+pub(crate) enum SourceConfig {
+    Files(FilesSource),
+    Generator(GeneratorSource),
+}
+
+/// Files that match globs.
+#[derive(Debug, Clone)]
+pub(crate) struct FilesSource {
+    pub(crate) topic: String,
+    pub(crate) tenant: String,
+    pub(crate) globs: Vec<String>,
+    pub(crate) partitions: u32,
+    pub(crate) line_limit: usize,
+}
+
+/// A synthetic fleet that sends for a while.
+#[derive(Debug, Clone)]
+pub(crate) struct GeneratorSource {
+    pub(crate) fleet: loadgen::FleetConfig,
+    pub(crate) duration: Duration,
+}
+
+/// Which rules run.
+#[derive(Debug, Clone)]
+pub(crate) struct RulesConfig {
+    /// The rules that ship with Palisade.
+    pub(crate) builtin: bool,
+    /// Files and folders of more.
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerConfig {
+    pub(crate) shards: usize,
+    /// A partition's open range is flushed after this long, or at this many rows or bytes.
+    pub(crate) flush_interval: Duration,
+    pub(crate) flush_rows: usize,
+    pub(crate) flush_bytes: usize,
+    /// Waiting entries are committed to the tables this often.
+    pub(crate) commit_interval: Duration,
+    /// The merge stage steps this often when there is something to merge.
+    pub(crate) step_interval: Duration,
+    /// Merge state is written at most this often.
+    pub(crate) state_interval: Duration,
+    /// The largest disorder of event times expected within a partition.
+    pub(crate) disorder: Duration,
+    /// A partition that is caught up and silent for this long holds no window back.
+    pub(crate) idle_after: Duration,
+    /// What may wait between intake and a shard.
+    pub(crate) queue_rows: usize,
+    pub(crate) queue_bytes: usize,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            shards: std::thread::available_parallelism().map_or(1, |n| n.get()),
+            flush_interval: Duration::from_secs(5),
+            flush_rows: 262_144,
+            flush_bytes: 256 << 20,
+            commit_interval: Duration::from_secs(15),
+            step_interval: Duration::from_secs(1),
+            state_interval: Duration::from_secs(60),
+            disorder: Duration::from_secs(10),
+            idle_after: Duration::from_secs(30),
+            queue_rows: 65_536,
+            queue_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file. Relative paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// Names the file with line and column, and the nearest key where a key is unknown.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::read(path, &e))?;
+        raw::parse(path, &text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

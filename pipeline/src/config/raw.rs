@@ -1,0 +1,287 @@
+//! What the YAML may say, and how it becomes a [`Config`].
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use enrich::TableSource;
+use serde::{Deserialize, Deserializer, de};
+
+use super::{Config, FilesSource, GeneratorSource, RulesConfig, SourceConfig, WorkerConfig};
+
+/// A configuration that cannot be used: where, what, and what to try.
+#[derive(Debug, thiserror::Error)]
+pub(crate) struct ConfigError {
+    file: PathBuf,
+    place: Option<(u64, u64)>,
+    what: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let Some((line, column)) = self.place {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " {}", self.what)
+    }
+}
+
+impl ConfigError {
+    pub(super) fn read(file: &Path, error: &std::io::Error) -> Self {
+        Self { file: file.to_owned(), place: None, what: format!("cannot be read: {error}") }
+    }
+
+    fn invalid(file: &Path, what: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), place: None, what: what.into() }
+    }
+
+    fn yaml(file: &Path, error: &serde_saphyr::Error) -> Self {
+        let place = error.location().map(|l| (l.line(), l.column()));
+        let what = match error.without_snippet() {
+            serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
+            other => first_line(&other.to_string()),
+        };
+        Self { file: file.to_owned(), place, what }
+    }
+}
+
+fn unknown_key(field: &str, expected: &[&str]) -> String {
+    let near = expected.iter().max_by(|a, b| strsim::jaro_winkler(field, a).total_cmp(&strsim::jaro_winkler(field, b)));
+    match near {
+        Some(near) if strsim::jaro_winkler(field, near) > 0.7 => {
+            format!("unknown key `{field}`; did you mean `{near}`?")
+        }
+        _ => format!("unknown key `{field}`; the keys here are {}", expected.join(", ")),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    warehouse: RawWarehouse,
+    sources: Vec<RawSource>,
+    #[serde(default)]
+    decode: ingest::decode::DecodeConfig,
+    #[serde(default)]
+    enrich: enrich::EnrichConfig,
+    #[serde(default)]
+    rules: RawRules,
+    #[serde(default)]
+    worker: RawWorker,
+    #[serde(default)]
+    telemetry: RawTelemetry,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWarehouse {
+    path: PathBuf,
+    #[serde(default = "local")]
+    region: String,
+}
+
+fn local() -> String {
+    "local".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSource {
+    name: Option<String>,
+    tenant: Option<String>,
+    files: Option<RawFiles>,
+    generator: Option<RawGenerator>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFiles {
+    paths: Vec<String>,
+    partitions: Option<u32>,
+    line_limit: Option<ByteSize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGenerator {
+    seed: u64,
+    events: u64,
+    #[serde(deserialize_with = "duration")]
+    duration: Duration,
+    tenants: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRules {
+    #[serde(default = "yes")]
+    builtin: bool,
+    #[serde(default)]
+    paths: Vec<PathBuf>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for RawRules {
+    fn default() -> Self {
+        Self { builtin: true, paths: Vec::new() }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawWorker {
+    shards: Option<usize>,
+    #[serde(deserialize_with = "maybe_duration")]
+    flush_interval: Option<Duration>,
+    flush_rows: Option<usize>,
+    flush_size: Option<ByteSize>,
+    #[serde(deserialize_with = "maybe_duration")]
+    commit_interval: Option<Duration>,
+    #[serde(deserialize_with = "maybe_duration")]
+    step_interval: Option<Duration>,
+    #[serde(deserialize_with = "maybe_duration")]
+    state_interval: Option<Duration>,
+    #[serde(deserialize_with = "maybe_duration")]
+    disorder: Option<Duration>,
+    #[serde(deserialize_with = "maybe_duration")]
+    idle_after: Option<Duration>,
+    queue_rows: Option<usize>,
+    queue_size: Option<ByteSize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawTelemetry {
+    listen: Option<SocketAddr>,
+}
+
+fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(d)?;
+    let signed: jiff::SignedDuration =
+        text.parse().map_err(|_| de::Error::custom(format!("`{text}` is not a duration such as 10s, 5m or 1h")))?;
+    Duration::try_from(signed).map_err(|_| de::Error::custom(format!("`{text}`: a duration cannot be negative")))
+}
+
+fn maybe_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+    duration(d).map(Some)
+}
+
+/// Reads the text of `file`.
+pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
+    let raw: RawConfig = serde_saphyr::from_str(text).map_err(|e| ConfigError::yaml(file, &e))?;
+    build(file, raw).map_err(|what| ConfigError::invalid(file, what))
+}
+
+fn build(file: &Path, raw: RawConfig) -> Result<Config, String> {
+    let base = file.parent().unwrap_or(Path::new("")).to_owned();
+    if raw.sources.is_empty() {
+        return Err("sources: at least one is needed".to_owned());
+    }
+    let sources: Result<Vec<_>, _> = raw.sources.into_iter().enumerate().map(|(i, s)| source(&base, i, s)).collect();
+    let sources = sources?;
+    let mut topics: Vec<&str> = sources.iter().filter_map(SourceConfig::topic).collect();
+    topics.sort_unstable();
+    if let Some(twice) = topics.windows(2).find(|w| w[0] == w[1]) {
+        return Err(format!("sources: two sources are named `{}`; give each its own `name`", twice[0]));
+    }
+    confined("warehouse.region", &raw.warehouse.region)?;
+    let mut enrich = raw.enrich;
+    for table in enrich.country.iter_mut().chain(&mut enrich.intel) {
+        if let TableSource::File(path) = table {
+            *path = base.join(&*path);
+        }
+    }
+    Ok(Config {
+        warehouse: base.join(raw.warehouse.path),
+        region: raw.warehouse.region,
+        sources,
+        decode: raw.decode,
+        enrich,
+        rules: RulesConfig {
+            builtin: raw.rules.builtin,
+            paths: raw.rules.paths.iter().map(|p| base.join(p)).collect(),
+        },
+        worker: worker(&raw.worker)?,
+        listen: raw.telemetry.listen,
+        follow: true,
+    })
+}
+
+impl SourceConfig {
+    fn topic(&self) -> Option<&str> {
+        match self {
+            SourceConfig::Files(files) => Some(&files.topic),
+            SourceConfig::Generator(_) => None,
+        }
+    }
+}
+
+fn source(base: &Path, index: usize, raw: RawSource) -> Result<SourceConfig, String> {
+    match (raw.files, raw.generator) {
+        (Some(files), None) => {
+            let topic = raw.name.unwrap_or_else(|| format!("files-{index}"));
+            confined(&format!("sources[{index}].name"), &topic)?;
+            let tenant = raw.tenant.unwrap_or_else(|| "default".to_owned());
+            confined(&format!("sources[{index}].tenant"), &tenant)?;
+            if files.paths.is_empty() {
+                return Err(format!("sources[{index}].files.paths: at least one path or glob is needed"));
+            }
+            let partitions = files.partitions.unwrap_or(1);
+            if !(1..=1024).contains(&partitions) {
+                return Err(format!("sources[{index}].files.partitions: {partitions} is not in 1..=1024"));
+            }
+            let globs = files.paths.iter().map(|p| base.join(p).to_string_lossy().into_owned()).collect();
+            let line_limit = files.line_limit.map_or(1 << 20, |s| s.as_u64() as usize);
+            Ok(SourceConfig::Files(FilesSource { topic, tenant, globs, partitions, line_limit }))
+        }
+        (None, Some(g)) => {
+            let mut fleet = loadgen::FleetConfig { seed: g.seed, events: g.events, ..Default::default() };
+            fleet.tenants = g.tenants.unwrap_or(fleet.tenants);
+            Ok(SourceConfig::Generator(GeneratorSource { fleet, duration: g.duration }))
+        }
+        _ => Err(format!("sources[{index}]: exactly one of `files` and `generator` is needed")),
+    }
+}
+
+/// Names become parts of object paths and table properties.
+fn confined(place: &str, name: &str) -> Result<(), String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.is_empty() && name.len() <= 128 && !name.starts_with(['.', '_']) && name.chars().all(fine) {
+        return Ok(());
+    }
+    Err(format!("{place}: `{name}` may hold only letters, digits, `-`, `_` and `.`, and begins with a letter or digit"))
+}
+
+fn worker(raw: &RawWorker) -> Result<WorkerConfig, String> {
+    let d = WorkerConfig::default();
+    let size = |s: Option<ByteSize>, default| s.map_or(default, |s| s.as_u64() as usize);
+    let config = WorkerConfig {
+        shards: raw.shards.unwrap_or(d.shards),
+        flush_interval: raw.flush_interval.unwrap_or(d.flush_interval),
+        flush_rows: raw.flush_rows.unwrap_or(d.flush_rows),
+        flush_bytes: size(raw.flush_size, d.flush_bytes),
+        commit_interval: raw.commit_interval.unwrap_or(d.commit_interval),
+        step_interval: raw.step_interval.unwrap_or(d.step_interval),
+        state_interval: raw.state_interval.unwrap_or(d.state_interval),
+        disorder: raw.disorder.unwrap_or(d.disorder),
+        idle_after: raw.idle_after.unwrap_or(d.idle_after),
+        queue_rows: raw.queue_rows.unwrap_or(d.queue_rows),
+        queue_bytes: size(raw.queue_size, d.queue_bytes),
+    };
+    for (name, value) in [("shards", config.shards), ("flush_rows", config.flush_rows), ("queue_rows", config.queue_rows)] {
+        if value == 0 {
+            return Err(format!("worker.{name}: 0 would never move; leave it out for the default"));
+        }
+    }
+    Ok(config)
+}

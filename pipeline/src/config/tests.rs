@@ -1,0 +1,54 @@
+use super::*;
+
+fn parse(yaml: &str) -> Result<Config, ConfigError> {
+    raw::parse(Path::new("/etc/palisade/palisade.yaml"), yaml)
+}
+
+const SMALLEST: &str = "warehouse: {path: w}\nsources: [{files: {paths: ['logs/*.log']}}]\n";
+
+#[test]
+fn the_smallest_configuration_has_defaults_and_paths_relative_to_it() {
+    let config = parse(SMALLEST).expect("valid");
+    assert_eq!(config.warehouse, Path::new("/etc/palisade/w"));
+    let [SourceConfig::Files(files)] = &config.sources[..] else { panic!("{:?}", config.sources) };
+    assert_eq!((files.topic.as_str(), files.tenant.as_str(), files.partitions), ("files-0", "default", 1));
+    assert_eq!(files.globs, ["/etc/palisade/logs/*.log"]);
+    assert!(config.rules.builtin && config.listen.is_none() && config.enrich.country.is_none());
+    assert_eq!(config.worker.flush_interval, Duration::from_secs(5));
+}
+
+#[test]
+fn values_have_units() {
+    let yaml = format!(
+        "{SMALLEST}worker: {{flush_interval: 250ms, commit_interval: 1m 30s, flush_size: 64MiB, queue_size: 1GiB, shards: 3}}\n\
+         enrich: {{country: geo.mmdb, intel: [builtin, /srv/ioc.csv]}}\ntelemetry: {{listen: '127.0.0.1:9464'}}\n"
+    );
+    let config = parse(&yaml).expect("valid");
+    assert_eq!(config.worker.flush_interval, Duration::from_millis(250));
+    assert_eq!(config.worker.commit_interval, Duration::from_secs(90));
+    assert_eq!((config.worker.flush_bytes, config.worker.queue_bytes, config.worker.shards), (64 << 20, 1 << 30, 3));
+    assert_eq!(config.enrich.country, Some(enrich::TableSource::File("/etc/palisade/geo.mmdb".into())));
+    assert_eq!(config.enrich.intel[0], enrich::TableSource::Builtin);
+    assert_eq!(config.listen, "127.0.0.1:9464".parse().ok());
+}
+
+#[test]
+fn a_mistake_is_told_with_its_place_and_the_way_out() {
+    for (yaml, want) in [
+        ("warehouse: {paht: w}\nsources: []\n", "palisade.yaml:1:13: unknown key `paht`; did you mean `path`?"),
+        ("warehouse: {path: w}\nsuorces: []\n", "palisade.yaml:2:1: unknown key `suorces`; did you mean `sources`?"),
+        ("warehouse: {path: w}\nsources: []\n", "palisade.yaml: sources: at least one is needed"),
+        ("warehouse: {path: w}\nsources: [{}]\n", "sources[0]: exactly one of `files` and `generator` is needed"),
+        (&format!("{SMALLEST}worker: {{shards: 0}}\n"), "worker.shards: 0 would never move"),
+        (&format!("{SMALLEST}worker: {{disorder: soon}}\n"), "palisade.yaml:3:"),
+        (&format!("{SMALLEST}worker: {{flush_size: 1 acre}}\n"), "palisade.yaml:3:"),
+        ("warehouse: {path: w, region: a/b}\nsources: [{files: {paths: [x]}}]\n", "warehouse.region: `a/b`"),
+        (
+            "warehouse: {path: w}\nsources: [{name: a, files: {paths: [x]}}, {name: a, files: {paths: [y]}}]\n",
+            "two sources are named `a`",
+        ),
+    ] {
+        let error = parse(yaml).expect_err(yaml).to_string();
+        assert!(error.starts_with("/etc/palisade/palisade.yaml") && error.contains(want), "{yaml}\n{error}");
+    }
+}

@@ -1,0 +1,100 @@
+//! From a configuration to the parts that the path is made of.
+
+use std::sync::Arc;
+
+use aggregate::RuleSet;
+use anyhow::Context;
+use dataflow::Source;
+use enrich::Chain;
+use ingest::files::{FileSource, FilesConfig};
+use loadgen::{Fleet, GeneratorSource, Pace};
+use serde::{Deserialize, Serialize};
+use sinks::{Warehouse, WarehouseConfig};
+
+use crate::clock;
+use crate::config::{Config, FilesSource, GeneratorSource as GeneratorConfig, SourceConfig};
+
+/// The rules that ship with Palisade.
+const BUILTIN_RULES: [(&str, &str); 3] = [
+    ("rules/port_scan.yaml", include_str!("../../rules/port_scan.yaml")),
+    ("rules/rare_upload.yaml", include_str!("../../rules/rare_upload.yaml")),
+    ("rules/cloudtrail_logging_stopped.yaml", include_str!("../../rules/cloudtrail_logging_stopped.yaml")),
+];
+
+/// Bytes of a chunk: a few thousand lines.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Opens the warehouse, or makes it.
+pub(crate) async fn warehouse(config: &Config) -> anyhow::Result<Warehouse> {
+    let at = config.warehouse.clone();
+    let config = WarehouseConfig { region: config.region.clone(), ..WarehouseConfig::at(&at) };
+    Warehouse::open(config).await.with_context(|| format!("warehouse {}", at.display()))
+}
+
+/// Loads and proves the rules.
+pub(crate) fn rules(config: &Config) -> anyhow::Result<Arc<RuleSet>> {
+    let builtin: &[(&str, &str)] = if config.rules.builtin { &BUILTIN_RULES } else { &[] };
+    Ok(RuleSet::load_beside(builtin, &config.rules.paths)?)
+}
+
+/// The rules that ship, whatever a configuration says.
+pub(crate) fn builtin_rules() -> anyhow::Result<Arc<RuleSet>> {
+    Ok(RuleSet::from_texts(&BUILTIN_RULES)?)
+}
+
+/// Loads the enrichment tables.
+pub(crate) fn enrich(config: &Config) -> anyhow::Result<Chain> {
+    Ok(Chain::build(&config.enrich)?)
+}
+
+/// This process in ledger entries: host and process id.
+pub(crate) fn writer_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}", host.trim(), std::process::id())
+}
+
+/// Opens every source.
+pub(crate) async fn sources(config: &Config, warehouse: &Warehouse) -> anyhow::Result<Vec<Box<dyn Source>>> {
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    for source in &config.sources {
+        sources.push(match source {
+            SourceConfig::Files(files) => Box::new(file_source(files, config.follow, warehouse)?),
+            SourceConfig::Generator(generator) => Box::new(generator_source(generator, warehouse).await?),
+        });
+    }
+    for partition in sources.iter().flat_map(|s| s.partitions()) {
+        warehouse.register_topic(&partition.topic, &partition.incarnation, false).await?;
+    }
+    Ok(sources)
+}
+
+fn file_source(files: &FilesSource, follow: bool, warehouse: &Warehouse) -> anyhow::Result<FileSource> {
+    let at = warehouse.config();
+    let config = FilesConfig {
+        topic: files.topic.clone(),
+        tenant: files.tenant.as_str().into(),
+        globs: files.globs.clone(),
+        partitions: files.partitions,
+        follow,
+        line_limit: files.line_limit,
+        chunk_bytes: CHUNK_BYTES,
+        registry: at.root.join(&at.region).join("meta/files").join(&files.topic),
+    };
+    Ok(FileSource::open(config, clock::now_us)?)
+}
+
+/// When a fleet began to send. Recorded once, so that a restart goes on with the same schedule and receive times.
+#[derive(Serialize, Deserialize)]
+struct Began {
+    at_us: i64,
+}
+
+async fn generator_source(generator: &GeneratorConfig, warehouse: &Warehouse) -> anyhow::Result<GeneratorSource> {
+    let fleet = Fleet::new(generator.fleet.clone())?;
+    let name = fleet.partitions().first().map(|p| format!("generator-{}", p.incarnation)).unwrap_or_default();
+    let began = serde_json::to_vec(&Began { at_us: clock::now_us() })?;
+    let began: Began = serde_json::from_slice(&warehouse.remember(&name, began.into()).await?)?;
+    let wall_span_us = i64::try_from(generator.duration.as_micros())?;
+    let pace = Pace::Open { start_wall_us: began.at_us, wall_span_us };
+    Ok(GeneratorSource::new(Arc::new(fleet), pace, clock::now_us))
+}

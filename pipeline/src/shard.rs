@@ -1,0 +1,375 @@
+//! A shard: one thread with the partitions it owns. Decode, enrich, detect, buffer; at a flush, the range's files, its
+//! deltas and then its ledger entry, which is the commit point (PROTOCOL.md, one worker, 5 and 6).
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aggregate::{RuleSet, SourceStage};
+use anyhow::{Context, bail};
+use arrow::array::RecordBatch;
+use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Positions, Reason, Table, TableBatch};
+use enrich::Chain;
+use ingest::decode::AutoDecoder;
+use sinks::{Created, Origin, SourceEntry, TableFiles, Warehouse};
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::config::Config;
+use crate::flight::{Flight, Received};
+use crate::merge::{MergeGone, ToMerge};
+use crate::queue::{self, Receiver, Sender, Weigh};
+use crate::telemetry::Telemetry;
+
+/// Rows a batch: enough to spread the cost of a batch, few enough to stay in cache.
+const BATCH_ROWS: usize = 8192;
+
+/// What intake hands to a shard.
+pub(crate) enum ToShard {
+    /// Records of a partition that the shard owns.
+    Chunk(Chunk),
+    /// The partition is read to its present end.
+    CaughtUp(PartitionId),
+}
+
+impl Weigh for ToShard {
+    fn rows(&self) -> usize {
+        match self {
+            ToShard::Chunk(chunk) => chunk.len(),
+            ToShard::CaughtUp(_) => 0,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            ToShard::Chunk(chunk) => chunk.bytes(),
+            ToShard::CaughtUp(_) => 0,
+        }
+    }
+}
+
+/// What every shard works with.
+#[derive(Clone)]
+pub(crate) struct ShardContext {
+    pub(crate) config: Arc<Config>,
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) enrich: Chain,
+    pub(crate) warehouse: Warehouse,
+    pub(crate) writer: Arc<str>,
+    pub(crate) to_merge: Sender<ToMerge>,
+    pub(crate) flight: Flight,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) runtime: Handle,
+}
+
+impl ShardContext {
+    /// The same context without a way into the merge stage, for the merge stage itself.
+    pub(crate) fn detached(&self) -> Self {
+        Self { to_merge: queue::closed(), ..self.clone() }
+    }
+}
+
+/// The shard's thread.
+pub(crate) struct Shard {
+    context: ShardContext,
+    decoder: AutoDecoder,
+    input: Receiver<ToShard>,
+    partitions: HashMap<PartitionId, OpenPartition>,
+    resume: Resume,
+}
+
+/// Where partitions continue: their position, and their watermark there.
+#[derive(Clone, Default)]
+pub(crate) struct Resume {
+    pub(crate) positions: Positions,
+    pub(crate) watermarks: BTreeMap<PartitionId, i64>,
+}
+
+/// A partition and its open range `[start, next)`: all that is not in the ledger yet.
+struct OpenPartition {
+    id: PartitionId,
+    start: i64,
+    next: i64,
+    opened_at: Instant,
+    last_chunk_at: Instant,
+    caught_up: bool,
+    idle_sent: bool,
+    rows: BatchBuilder,
+    dead: DeadLetters,
+    stage: SourceStage,
+    tables: BTreeMap<Table, Vec<RecordBatch>>,
+    buffered_rows: usize,
+    buffered_bytes: usize,
+    records: u64,
+    dead_counts: BTreeMap<Reason, u64>,
+    received: Received,
+}
+
+impl Shard {
+    /// A shard that continues each partition where `resume` says (at 0 where it says nothing).
+    pub(crate) fn new(context: ShardContext, input: Receiver<ToShard>, resume: Resume) -> Self {
+        let decoder = AutoDecoder::new(context.config.decode.clone());
+        Self { context, decoder, input, partitions: HashMap::new(), resume }
+    }
+
+    /// Works until every sender is gone, then flushes what is open.
+    ///
+    /// # Errors
+    /// What cannot be written, and a partition that another worker has taken over.
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        let tick = (self.context.config.worker.flush_interval / 4).max(Duration::from_millis(5));
+        loop {
+            let input = &mut self.input;
+            let runtime = self.context.runtime.clone();
+            match runtime.block_on(async { tokio::time::timeout(tick, input.recv()).await }) {
+                Ok(Some(ToShard::Chunk(chunk))) => self.take_chunk(chunk)?,
+                Ok(Some(ToShard::CaughtUp(partition))) => self.caught_up(&partition)?,
+                Ok(None) => break,
+                Err(_) => {}
+            }
+            self.flush_due()?;
+        }
+        for partition in self.partitions.values_mut() {
+            partition.flush(&mut self.context)?;
+        }
+        Ok(())
+    }
+
+    fn take_chunk(&mut self, chunk: Chunk) -> anyhow::Result<()> {
+        let partition = open(&mut self.partitions, &self.context, &self.resume, &chunk.partition)?;
+        partition.take(chunk, &mut self.decoder, &mut self.context)
+    }
+
+    fn caught_up(&mut self, id: &PartitionId) -> anyhow::Result<()> {
+        let partition = open(&mut self.partitions, &self.context, &self.resume, id)?;
+        partition.flush(&mut self.context)?;
+        partition.caught_up = true;
+        Ok(())
+    }
+
+    /// Flushes what is old or large enough; tells the merge stage of partitions that fell silent.
+    fn flush_due(&mut self) -> anyhow::Result<()> {
+        let worker = self.context.config.worker.clone();
+        let now = clock::instant();
+        for p in self.partitions.values_mut() {
+            let full = p.buffered_rows + p.rows.rows() >= worker.flush_rows || p.buffered_bytes >= worker.flush_bytes;
+            if full || (p.next > p.start && now - p.opened_at >= worker.flush_interval) {
+                p.flush(&mut self.context)?;
+            }
+            if p.caught_up && !p.idle_sent && now - p.last_chunk_at >= worker.idle_after {
+                p.idle_sent = true;
+                let idle = ToMerge::Idle(p.id.clone());
+                self.context.runtime.block_on(self.context.to_merge.send(idle)).map_err(|_| MergeGone)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The partition, opened where it continues if this is its first mention.
+fn open<'a>(
+    partitions: &'a mut HashMap<PartitionId, OpenPartition>,
+    context: &ShardContext,
+    resume: &Resume,
+    id: &PartitionId,
+) -> anyhow::Result<&'a mut OpenPartition> {
+    match partitions.entry(id.clone()) {
+        Entry::Occupied(known) => Ok(known.into_mut()),
+        Entry::Vacant(new) => Ok(new.insert(OpenPartition::new(context, id, resume)?)),
+    }
+}
+
+impl OpenPartition {
+    fn new(context: &ShardContext, id: &PartitionId, resume: &Resume) -> anyhow::Result<Self> {
+        let now = clock::instant();
+        let disorder = i64::try_from(context.config.worker.disorder.as_micros())?;
+        let mut stage = SourceStage::new(&context.rules, id.clone(), disorder, resume.watermarks.get(id).copied());
+        stage.set_versions(&versions(&context.rules, &context.enrich));
+        let start = resume.positions.get(id).copied().unwrap_or(0);
+        Ok(Self {
+            stage,
+            id: id.clone(),
+            start,
+            next: start,
+            opened_at: now,
+            last_chunk_at: now,
+            caught_up: false,
+            idle_sent: false,
+            rows: BatchBuilder::new(),
+            dead: DeadLetters::new(),
+            tables: BTreeMap::new(),
+            buffered_rows: 0,
+            buffered_bytes: 0,
+            records: 0,
+            dead_counts: BTreeMap::new(),
+            received: Received::default(),
+        })
+    }
+
+    fn take(&mut self, chunk: Chunk, decoder: &mut AutoDecoder, context: &mut ShardContext) -> anyhow::Result<()> {
+        let chunk = chunk.skip_below(self.next);
+        if self.next == self.start {
+            self.opened_at = clock::instant();
+        }
+        self.last_chunk_at = clock::instant();
+        self.caught_up = false;
+        self.idle_sent = false;
+        let before = (self.rows.rows() + self.dead.len()) as u64;
+        decoder.decode(&chunk, &mut self.rows, &mut self.dead);
+        let events = (self.rows.rows() + self.dead.len()) as u64 - before;
+        self.note(&chunk, events, context);
+        self.next = chunk.offsets.next;
+        if self.rows.rows() >= BATCH_ROWS {
+            self.seal(context)?;
+        }
+        Ok(())
+    }
+
+    /// Counts the chunk. Events of a record share its receipt; the chunk's surplus of events goes to its last record.
+    fn note(&mut self, chunk: &Chunk, events: u64, context: &ShardContext) {
+        let records = chunk.len() as u64;
+        self.records += records;
+        for record in chunk.records() {
+            self.received.note(record.received_at, 1);
+        }
+        if let (Some(last), true) = (chunk.records().last(), events > records) {
+            self.received.note(last.received_at, events - records);
+        }
+        context.telemetry.records.with_label_values(&[&*self.id.topic]).inc_by(records);
+        context.telemetry.received.with_label_values(&[&*self.id.topic]).inc_by(events);
+        context.telemetry.in_flight.add(i64::try_from(events).unwrap_or(i64::MAX));
+        for (reason, count) in self.dead.take_counts() {
+            context.telemetry.dead_letters.with_label_values(&[reason.name()]).inc_by(count);
+            *self.dead_counts.entry(reason).or_default() += count;
+        }
+    }
+
+    /// Turns decoded rows into enriched batches that the rules have seen.
+    fn seal(&mut self, context: &mut ShardContext) -> anyhow::Result<()> {
+        self.buffered_bytes += self.rows.bytes();
+        for batch in self.rows.finish() {
+            let batch = context.enrich.apply(batch);
+            self.stage.process(&batch).with_context(|| format!("rules over {} of {}", batch.table, self.id))?;
+            self.buffer(batch);
+        }
+        Ok(())
+    }
+
+    fn buffer(&mut self, batch: TableBatch) {
+        self.buffered_rows += batch.rows.num_rows();
+        self.tables.entry(batch.table).or_default().push(batch.rows);
+    }
+
+    /// Writes the open range and its entry; afterwards the range is the ledger's and a new one is open.
+    fn flush(&mut self, context: &mut ShardContext) -> anyhow::Result<()> {
+        self.seal(context)?;
+        if self.next == self.start {
+            return Ok(());
+        }
+        let range = OffsetRange { start: self.start, next: self.next };
+        self.write(range, context).with_context(|| format!("flush of {} [{}, {})", self.id, range.start, range.next))
+    }
+
+    fn write(&mut self, range: OffsetRange, context: &ShardContext) -> anyhow::Result<()> {
+        let source = self.stage.take_delta()?;
+        let late_batches = [source.alerts.clone(), self.dead.finish()];
+        late_batches.into_iter().flatten().for_each(|batch| self.buffer(batch));
+        let mut entry = SourceEntry::empty(self.id.clone(), range.start, range.next, &context.writer, Uuid::new_v4());
+        entry.tables = self.stage_files(range, entry.attempt, context)?;
+        if !source.delta.is_empty() {
+            let bytes = source.delta.encode()?;
+            let put = context.warehouse.ledger().put_exchange(&self.id, range.start, entry.attempt, bytes.into());
+            entry.exchange = Some(context.runtime.block_on(put)?);
+        }
+        entry.records = self.records;
+        entry.dead_letters = std::mem::take(&mut self.dead_counts);
+        entry.watermark = self.stage.watermark();
+        (entry.received_min, entry.received_max) = (self.received.min_us, self.received.max_us);
+        entry.versions = versions(&context.rules, &context.enrich);
+        // Before the entry exists: the committer may take it in at once.
+        let tables = entry.tables.len();
+        context.flight.depart(&self.id, range.start, std::mem::take(&mut self.received), tables);
+        self.create_entry(&entry, context)?;
+        self.hand_over(range, source, &entry, context)
+    }
+
+    fn stage_files(
+        &mut self,
+        range: OffsetRange,
+        attempt: Uuid,
+        context: &ShardContext,
+    ) -> anyhow::Result<BTreeMap<Table, TableFiles>> {
+        let origin = Origin::Range { partition: &self.id, start: range.start, next: range.next };
+        let mut staged = BTreeMap::new();
+        for (table, batches) in std::mem::take(&mut self.tables) {
+            staged.insert(table, stage_files(context, origin, attempt, table, &batches)?);
+        }
+        Ok(staged)
+    }
+
+    fn create_entry(&self, entry: &SourceEntry, context: &ShardContext) -> anyhow::Result<()> {
+        #[cfg(feature = "mutants")]
+        if sinks::mutant::commit_before_entry() {
+            context.runtime.block_on(context.warehouse.committer(&context.writer).commit_unrecorded(entry))?;
+        }
+        match context.runtime.block_on(context.warehouse.ledger().create_source(entry))? {
+            Created::New | Created::Ours => {}
+            Created::Taken(other) => bail!("another worker ({}) owns the partition now; stop one of the two", other.writer),
+        }
+        context.telemetry.ledger_entries.with_label_values(&["source"]).inc();
+        Ok(())
+    }
+
+    /// The entry exists: alerts may leave, the merge stage gets the deltas, a new range opens.
+    fn hand_over(
+        &mut self,
+        range: OffsetRange,
+        source: aggregate::SourceDelta,
+        entry: &SourceEntry,
+        context: &ShardContext,
+    ) -> anyhow::Result<()> {
+        let now = clock::now_us();
+        if let Some(alerts) = &source.alerts {
+            crate::alerts::announce(alerts, now, None, context);
+        }
+        let merged = ToMerge::Range {
+            partition: self.id.clone(),
+            range,
+            delta: source.delta,
+            watermark: entry.watermark,
+            received_min: entry.received_min,
+        };
+        context.runtime.block_on(context.to_merge.send(merged)).map_err(|_| MergeGone)?;
+        (self.start, self.records) = (self.next, 0);
+        (self.buffered_rows, self.buffered_bytes) = (0, 0);
+        Ok(())
+    }
+}
+
+/// Encodes a table's batches and makes their files durable, invisible until an entry names them.
+pub(crate) fn stage_files(
+    context: &ShardContext,
+    origin: Origin<'_>,
+    attempt: Uuid,
+    table: Table,
+    batches: &[RecordBatch],
+) -> anyhow::Result<TableFiles> {
+    let encoded = context.warehouse.encoder().encode(table, batches).with_context(|| format!("Parquet of {table}"))?;
+    let stage = async {
+        let mut files = Vec::with_capacity(encoded.len());
+        for file in encoded {
+            files.push(context.warehouse.stage(origin, attempt, file).await?);
+        }
+        Ok(files.into_iter().collect())
+    };
+    context.runtime.block_on(stage)
+}
+
+/// What decided the rows and alerts of an entry.
+pub(crate) fn versions(rules: &RuleSet, enrich: &Chain) -> BTreeMap<String, String> {
+    let mut versions = enrich.versions();
+    versions.insert("rules".to_owned(), rules.version().to_owned());
+    versions
+}

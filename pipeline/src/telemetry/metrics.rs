@@ -1,0 +1,191 @@
+//! Every metric of the binary, in one list. Labels are closed sets: no address, user or rule text.
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// Bounds hold the objectives: 30 s to queryable, 10 s to an alert.
+const LATENCY_BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
+const COMMIT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// The worker's metrics.
+#[derive(Clone)]
+pub(crate) struct Telemetry {
+    registry: Registry,
+    pub(crate) records: IntCounterVec,
+    pub(crate) received: IntCounterVec,
+    pub(crate) committed: IntCounterVec,
+    pub(crate) dead_letters: IntCounterVec,
+    pub(crate) in_flight: IntGauge,
+    pub(crate) unaccounted: IntGauge,
+    pub(crate) alerts: IntCounterVec,
+    pub(crate) late_rows: IntCounter,
+    pub(crate) queryable_latency: Histogram,
+    pub(crate) alert_latency: Histogram,
+    pub(crate) watermark: IntGaugeVec,
+    pub(crate) lag: IntGaugeVec,
+    pub(crate) ledger_entries: IntCounterVec,
+    pub(crate) table_commits: IntCounterVec,
+    pub(crate) commit_duration: Histogram,
+    pub(crate) windows_open: IntGauge,
+    pub(crate) windows_closed: IntCounter,
+    queue_rows: IntGaugeVec,
+    queue_bytes: IntGaugeVec,
+    cpu: prometheus::Counter,
+    resident: IntGauge,
+}
+
+/// The gauges of one queue.
+#[derive(Clone)]
+pub(crate) struct QueueGauges {
+    rows: IntGauge,
+    bytes: IntGauge,
+}
+
+impl QueueGauges {
+    /// Gauges of no registry.
+    pub(crate) fn detached() -> Self {
+        let gauge = || IntGauge::new("detached", "detached").expect("a valid name");
+        Self { rows: gauge(), bytes: gauge() }
+    }
+
+    pub(crate) fn add(&self, rows: usize, bytes: usize) {
+        self.rows.add(rows as i64);
+        self.bytes.add(bytes as i64);
+    }
+
+    pub(crate) fn remove(&self, rows: usize, bytes: usize) {
+        self.rows.sub(rows as i64);
+        self.bytes.sub(bytes as i64);
+    }
+}
+
+/// Registers metrics; names and labels are ours and valid, so a failure is a bug.
+struct Make(Registry);
+
+impl Make {
+    fn add<M: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<M>) -> M {
+        let metric = made.expect("metric names are valid");
+        self.0.register(Box::new(metric.clone())).expect("a metric is registered once");
+        metric
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    pub(crate) fn new() -> Self {
+        let make = Make(Registry::new());
+        let build = make.gauges("palisade_build_info", "The version that runs; always 1.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            records: make.counters("palisade_records_read_total", "Records read from the source.", &["source"]),
+            received: make.counters("palisade_events_received_total", "Events decoded, and records that became dead letters.", &["source"]),
+            committed: make.counters("palisade_events_committed_total", "Rows that are queryable.", &["table"]),
+            dead_letters: make.counters("palisade_dead_letters_total", "Records that could not be decoded.", &["reason"]),
+            in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
+            unaccounted: make.gauge("palisade_unaccounted_events", "Received less committed less in flight; 0 unless events were lost or doubled."),
+            alerts: make.counters("palisade_alerts_total", "Alerts, new and revised.", &["rule", "kind"]),
+            late_rows: make.counter("palisade_late_rows_total", "Rows that came after their window had closed for good."),
+            queryable_latency: make.histogram("palisade_queryable_latency_seconds", "From receipt to queryable, per event.", LATENCY_BUCKETS),
+            alert_latency: make.histogram("palisade_alert_latency_seconds", "From receipt of the oldest event that the deciding step merged to the alert being durable, per alert.", LATENCY_BUCKETS),
+            watermark: make.gauges("palisade_watermark_timestamp_seconds", "Lowest watermark over the topic's active partitions, event time.", &["topic"]),
+            lag: make.gauges("palisade_source_lag_records", "Records of the source that are not read yet, where it knows.", &["topic"]),
+            ledger_entries: make.counters("palisade_ledger_entries_total", "Ledger entries created.", &["chain"]),
+            table_commits: make.counters("palisade_table_commits_total", "Iceberg commits.", &["table", "outcome"]),
+            commit_duration: make.histogram(
+                "palisade_commit_duration_seconds",
+                "One turn of the committer over all tables.",
+                COMMIT_BUCKETS,
+            ),
+            windows_open: make.gauge("palisade_windows_open", "Windows that hold state."),
+            windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
+            queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
+            queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
+            cpu: make.add(prometheus::Counter::new("process_cpu_seconds_total", "CPU time of the process, user and system.")),
+            resident: make.gauge("process_resident_memory_bytes", "Resident memory of the process."),
+            registry: make.0,
+        }
+    }
+
+    /// The gauges of a queue.
+    pub(crate) fn queue(&self, name: &str) -> QueueGauges {
+        QueueGauges {
+            rows: self.queue_rows.with_label_values(&[name]),
+            bytes: self.queue_bytes.with_label_values(&[name]),
+        }
+    }
+
+    /// Records read, over all sources.
+    pub(crate) fn records_total(&self) -> u64 {
+        total(&self.records)
+    }
+
+    /// Events received, over all sources.
+    pub(crate) fn received_total(&self) -> u64 {
+        total(&self.received)
+    }
+
+    /// Alerts, new and revised, over all rules.
+    pub(crate) fn alerts_total(&self) -> u64 {
+        total(&self.alerts)
+    }
+
+    /// Dead letters, over all reasons.
+    pub(crate) fn dead_letters_total(&self) -> u64 {
+        total(&self.dead_letters)
+    }
+
+    /// The Prometheus text format.
+    pub(crate) fn render(&self) -> String {
+        self.cpu.inc_by((super::cpu_seconds() - self.cpu.get()).max(0.0));
+        self.resident.set(i64::try_from(super::resident_bytes()).unwrap_or(i64::MAX));
+        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+/// The sum over all labels.
+fn total(counters: &IntCounterVec) -> u64 {
+    use prometheus::core::Collector;
+    let families = counters.collect();
+    families.iter().flat_map(|f| f.get_metric()).map(|m| m.get_counter().value() as u64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_that_a_dashboard_may_name_is_exported() {
+        let telemetry = Telemetry::new();
+        telemetry.received.with_label_values(&["s"]).inc();
+        let names: Vec<String> = telemetry.registry.gather().iter().map(|f| f.name().to_owned()).collect();
+        let text = telemetry.render();
+        assert!(text.contains("palisade_events_received_total{source=\"s\"} 1"), "{text}");
+        assert!(names.iter().all(|n| n.starts_with("palisade_") || n.starts_with("process_")), "{names:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! What a worker says about itself: metrics, health, and the counters that its summary is made of.
+
+mod http;
+mod metrics;
+mod process;
+
+pub(crate) use http::{Health, serve};
+pub(crate) use metrics::{QueueGauges, Telemetry};
+pub(crate) use process::{cpu_seconds, resident_bytes};

@@ -1,0 +1,100 @@
+//! The whole path, top down: source -> shards (decode, enrich, detect, files, ledger entry) -> merge stage (windows,
+//! alerts, ledger entry) and committer (Iceberg). Every arrow is a bounded queue or the ledger.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dataflow::{PartitionId, Source};
+use sinks::Warehouse;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::committer::Committer;
+use crate::config::Config;
+use crate::flight::Flight;
+use crate::intake::{self, Routes};
+use crate::merge::Merger;
+use crate::queue;
+use crate::setup;
+use crate::shard::{Resume, Shard, ShardContext};
+use crate::stages::Stages;
+use crate::telemetry::{Health, Telemetry};
+
+/// What a worker is started with.
+pub(crate) struct Worker {
+    pub(crate) config: Arc<Config>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) health: Health,
+    pub(crate) flight: Flight,
+    /// Stop when every source is read to its end; otherwise wait for `stop`.
+    pub(crate) until_end: bool,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// Runs the worker to its end. All that was received is in the ledger and in the tables when it returns `Ok`.
+///
+/// # Errors
+/// The first failure of any stage, with its place.
+pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
+    let Worker { config, telemetry, health, flight, until_end, stop } = worker;
+
+    // What is already true: the ledger decides where everything continues.
+    let warehouse = setup::warehouse(&config).await?;
+    let writer = setup::writer_name();
+    warehouse.committer(&writer).roll_forward().await?;
+    let positions = warehouse.start_positions().await?;
+    let rules = setup::rules(&config)?;
+    let enrich = setup::enrich(&config)?;
+    let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse).await?;
+    let partitions: Vec<PartitionId> = sources.iter().flat_map(|s| s.partitions()).collect();
+
+    // The stages, from the last to the first.
+    let (w, ended) = (&config.worker, Arc::new(AtomicBool::new(false)));
+    let (to_merge, merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
+    let context = ShardContext {
+        rules,
+        enrich,
+        to_merge,
+        warehouse: warehouse.clone(),
+        writer: writer.as_str().into(),
+        flight: flight.clone(),
+        telemetry: telemetry.clone(),
+        runtime: Handle::current(),
+        config: config.clone(),
+    };
+    let merger = Merger::recover(context.detached(), merge_input, &partitions, ended.clone()).await?;
+    let resume = Resume { positions: positions.clone(), watermarks: merger.watermarks() };
+    let mut stages = Stages::start("merge", move || merger.run())?;
+    let mut routes = HashMap::new();
+    for shard in 0..w.shards.min(partitions.len()).max(1) {
+        let (to_shard, input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("shard"));
+        let owned = partitions.iter().enumerate().filter(|(i, _)| i % w.shards == shard);
+        routes.extend(owned.map(|(_, p)| (p.clone(), to_shard.clone())));
+        let work = Shard::new(context.clone(), input, resume.clone());
+        stages.spawn(&format!("shard-{shard}"), move || work.run())?;
+    }
+    drop(context);
+    let (stop_commits, commits_stopped) = watch::channel(false);
+    let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
+    let committer = stages.task(committer.run(commits_stopped));
+
+    // Intake runs until the end of its sources or the signal; then each stage drains into the next.
+    let routes: Routes = Arc::new(routes);
+    let mut intakes = JoinSet::new();
+    for source in sources {
+        intakes.spawn(intake::run(source, positions.clone(), routes.clone(), stop.clone()));
+    }
+    health.set_ready(true);
+    tracing::info!(partitions = partitions.len(), "the worker is ready");
+    let result = intake::join(intakes, until_end, stop, stages.failed()).await;
+    ended.store(matches!(result, Ok(true)), Ordering::Release);
+    drop(routes);
+    let drained = stages.join().await;
+    stop_commits.send_replace(true);
+    let committed = committer.await?;
+    health.set_ready(false);
+    drained.and(result.map(drop)).and(committed)?;
+    Ok(warehouse)
+}

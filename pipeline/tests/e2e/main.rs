@@ -1,0 +1,12 @@
+//! End-to-end tests: they start the binary as a user would and assert on the tables, alerts and messages that came out.
+
+mod bad_input;
+mod corpus;
+mod crash;
+mod demo;
+mod house;
+mod interop;
+mod kit;
+mod mutants;
+mod rules;
+mod service;

@@ -1,0 +1,75 @@
+//! Builds with a known mistake must fail the crash test's checks: otherwise the checks check nothing.
+//! A zombie (a worker that is stopped, overtaken, and goes on) must harm nothing in the true build.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+use crate::crash::{Calm, run};
+use crate::house::root;
+use crate::kit::{binary, stdout};
+
+/// The binary with the feature `mutants`. Cargo builds it where the plain one stands, so the plain one is put back.
+fn mutant_binary() -> PathBuf {
+    let plain = binary();
+    let kept = plain.with_extension("mutants");
+    let build = |features: &[&str]| {
+        let mut build = Command::new(env!("CARGO"));
+        build.current_dir(root()).args(["build", "--workspace", "--message-format", "json"]).args(features);
+        stdout(build.stderr(Stdio::null()))
+    };
+    let text = build(&["--features", "pipeline/mutants"]);
+    let messages = text.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
+    let built = messages.filter_map(|m| m["executable"].as_str().filter(|e| e.ends_with("palisade")).map(PathBuf::from));
+    std::fs::copy(built.last().expect("cargo names the binary"), &kept).expect("a copy");
+    build(&[]);
+    kept
+}
+
+/// `run` with another binary, as a mutant.
+fn mutant(binary: &Path, config: &Path, name: &str) -> Command {
+    let mut command = Command::new(binary);
+    command.args(run(config).get_args()).env("PALISADE_MUTANT", name).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Lets a worker come to a commit and stop there; runs another to the end; lets the first go on.
+fn overtake(mut zombie: Command, mut other: Command, stop_at: &str) {
+    let child = zombie.env("PALISADE_STOP_AT", stop_at).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = child.expect("the binary starts");
+    let pid = Pid::from_child(&child);
+    let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).expect("our child").expect("waitpid waits").1;
+    assert!(stopped.stopped(), "the worker ended before it reached {stop_at}");
+    other.status().expect("the binary starts");
+    kill_process(pid, Signal::CONT).expect("our child");
+    let _ = waitpid(Some(pid), WaitOptions::empty()).expect("our child");
+}
+
+#[test]
+fn a_zombie_harms_nothing_and_mutants_are_caught() {
+    let calm = Calm::new(9);
+
+    let (warehouse, config) = calm.warehouse("zombie");
+    overtake(run(&config), run(&config), "table_commit_before:9");
+    stdout(&mut run(&config));
+    calm.verify(&warehouse).expect("the guard fences the zombie");
+
+    let binary = mutant_binary();
+    let (warehouse, config) = calm.warehouse("no-guard");
+    overtake(mutant(&binary, &config, "no-guard"), mutant(&binary, &config, ""), "table_commit_before:9");
+    let caught = calm.verify(&warehouse).expect_err("a build without the guard is caught");
+    println!("no-guard: {caught}");
+
+    let (warehouse, config) = calm.warehouse("commit-before-entry");
+    let mut killed = mutant(&binary, &config, "commit-before-entry");
+    killed.env("PALISADE_KILL_AT", "source_entry_before:5").status().expect("the binary starts");
+    mutant(&binary, &config, "commit-before-entry").status().expect("the binary starts");
+    let caught = calm.verify(&warehouse).expect_err("a build that commits before the entry is caught");
+    println!("commit-before-entry: {caught}");
+
+    let (warehouse, config) = calm.warehouse("random-alert-id");
+    mutant(&binary, &config, "random-alert-id").status().expect("the binary starts");
+    let caught = calm.verify(&warehouse).expect_err("a build with random alert ids is caught");
+    println!("random-alert-id: {caught}");
+}

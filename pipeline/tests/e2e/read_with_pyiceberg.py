@@ -1,0 +1,26 @@
+"""Reads a Palisade warehouse with PyIceberg and prints a JSON object of figures a table.
+
+usage: read_with_pyiceberg.py WAREHOUSE
+"""
+import json
+import os
+import sys
+
+import pyarrow.compute as pc
+from pyiceberg.catalog.sql import SqlCatalog
+
+root = os.path.abspath(sys.argv[1])
+catalog = SqlCatalog("palisade", uri=f"sqlite:///{root}/catalog.db", warehouse=f"file://{root}")
+figures = {}
+for name in catalog.list_tables("palisade"):
+    rows = catalog.load_table(name).scan().to_arrow()
+    of = {"rows": rows.num_rows}
+    if "_offset" in rows.column_names:
+        offsets = rows["_offset"].to_pylist()
+        of["offsets"] = sum(o % 1000003 for o in offsets)
+    if "src_endpoint" in rows.column_names:
+        of["distinct_src_ip"] = pc.count_distinct(pc.struct_field(rows["src_endpoint"], "ip")).as_py()
+    if "traffic" in rows.column_names:
+        of["bytes_out"] = pc.sum(pc.struct_field(rows["traffic"], "bytes_out")).as_py() or 0
+    figures[name[-1]] = of
+print(json.dumps(figures))

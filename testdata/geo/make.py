@@ -1,0 +1,60 @@
+"""Writes the demo's country databases and its indicator list, byte for byte the same each time.
+
+    pip install mmdb_writer && python3 make.py
+
+The addresses are reserved ones only: the benchmark network of RFC 2544 (the generator's "internet") and the
+documentation networks of RFC 5737 and RFC 3849. The countries are invented; no public database was read.
+"""
+import ipaddress
+import pathlib
+
+import mmdb_writer
+from netaddr import IPSet
+
+HERE = pathlib.Path(__file__).parent
+COUNTRIES = "US DE JP BR GB IN FR AU CA NL SG ZA KR SE PL MX".split()
+DOCUMENTATION = {"203.0.113.0/24": "CN", "192.0.2.0/24": "RU", "2001:db8::/32": "CH"}
+BUILD_EPOCH = 1_760_000_000
+
+
+def demo_networks():
+    """Each country's networks: the /24s of both benchmark /16s in turn, and the documentation networks."""
+    networks = {}
+    for half in ("198.18.0.0/16", "198.19.0.0/16"):
+        for i, net in enumerate(ipaddress.ip_network(half).subnets(new_prefix=24)):
+            networks.setdefault(COUNTRIES[i % len(COUNTRIES)], []).append(str(net))
+    for net, code in DOCUMENTATION.items():
+        networks.setdefault(code, []).append(net)
+    return networks
+
+
+def write_mmdb(name, kind, networks, record, ip_version=6):
+    writer = mmdb_writer.MMDBWriter(
+        ip_version, kind, languages=["en"], description="Invented countries on reserved networks", ipv4_compatible=ip_version == 6
+    )
+    for code, nets in networks.items():
+        writer.insert_network(IPSet(nets), record(code))
+    path = HERE / name
+    mmdb_writer.time.time = lambda: BUILD_EPOCH
+    writer.to_db_file(str(path))
+    print(path.name, path.stat().st_size, "bytes")
+
+
+def write_intel():
+    """200 indicators: 12 networks of 16 addresses, then single addresses spread over 198.19.0.0/16."""
+    categories = ["c2", "phishing", "malware", "scanner", "tor-exit"]
+    lines = ["ip,category,confidence"]
+    for i in range(12):
+        lines.append(f"198.19.{20 * i + 7}.{16 * i}/28,{categories[i % 5]},{50 + 4 * i}")
+    for i in range(188):
+        address = f"198.19.{(i * 37 + 3) % 256}.{(i * 91 + 200) % 254 + 1}"
+        lines.append(f"{address},{categories[(i * 3 + 1) % 5]},{50 + (i * 7) % 50}")
+    path = HERE.parent / "intel" / "demo.csv"
+    path.write_text("\n".join(lines) + "\n")
+    assert len(lines) == 201 and len({line.split(",")[0] for line in lines}) == 201
+    print(path.name, len(lines) - 1, "indicators")
+
+
+write_mmdb("demo-country.mmdb", "Palisade-Demo-Country", demo_networks(), lambda code: {"country": {"iso_code": code}})
+write_mmdb("flat-country.mmdb", "Palisade-Flat-Country", {"CN": ["203.0.113.0/24"]}, lambda code: {"country_code": code}, 4)
+write_intel()
