@@ -61,7 +61,7 @@ impl Account {
 
 /// Columns that the truth knows; null where the table has no such thing.
 fn seen_sql(identity: Identity) -> String {
-    let identity = format!("_topic AS topic, {}, _partition AS partition, _record AS record", identity.columns());
+    let identity = format!("_topic AS topic, {}, _partition_id AS partition, _record AS record", identity.columns());
     let hot = "tenant_uid, time, src_ip, dst_ip, dst_port";
     let events = Table::EVENTS.map(|table| {
         let bytes = match table {
