@@ -225,7 +225,7 @@ fn an_alert_of_the_merge_chain_says_where_it_stands_and_what_decided_it() {
     let alerts = output.alerts.expect("one alert");
     let one = |path| texts(&alerts, path).remove(0);
     assert_eq!(
-        [one("_topic"), one("_incarnation"), one("_partition"), one("_offset"), one("_record")],
+        [one("_topic"), one("_incarnation"), one("_partition_id"), one("_offset"), one("_record")],
         ["_merge", "0", "3", "5", "0"]
     );
     assert_eq!(one("_offset_vector"), r#"{"fw@i/0":8,"fw@i/1":42}"#);
@@ -434,7 +434,7 @@ fn late_rows_are_rows_of_their_table() {
     assert_eq!(late.table, Table::LateWindow);
     assert_eq!(late.rows.schema(), Table::LateWindow.schema());
     let one = |path| texts(&late, path).remove(0);
-    assert_eq!([one("_partition"), one("tenant_uid"), one("rule_version")], ["2", "acme", "1"]);
+    assert_eq!([one("_partition_id"), one("tenant_uid"), one("rule_version")], ["2", "acme", "1"]);
     assert_eq!(
         [one("pane_start"), one("pane_end"), one("closed_until")].map(|t| t[14..19].to_owned()),
         ["01:00", "02:00", "02:00"]

@@ -28,7 +28,7 @@ fn a_filter_rule_alerts_once_a_row_with_the_row_as_evidence() {
     let uid = "00000000-0000-4000-8000-000000000000";
     assert_eq!(first("_topic"), format!("_rule/{uid}/fw"));
     assert_eq!(
-        [first("_incarnation"), first("_partition"), first("_offset"), first("_record")],
+        [first("_incarnation"), first("_partition_id"), first("_offset"), first("_record")],
         ["i", "4", "101", "0"]
     );
     assert_eq!([first("src_ip"), first("dst_port"), first("_revision")], ["10.0.0.2", "22", "0"]);

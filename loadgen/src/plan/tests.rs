@@ -176,7 +176,7 @@ fn stopped_logging_is_one_row_that_the_label_names() {
         let key = |name: &str| label.key[name].as_str();
         let is_named = |r: &&TruthRow| {
             *r.partition.topic == *key("_topic")
-                && r.partition.partition.to_string() == key("_partition")
+                && r.partition.partition.to_string() == key("_partition_id")
                 && r.offset.to_string() == key("_offset")
                 && r.record.to_string() == key("_record")
         };

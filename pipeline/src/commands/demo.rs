@@ -109,6 +109,7 @@ async fn score(
     cpu_seconds: f64,
 ) -> anyhow::Result<DemoSummary> {
     let truth = args.warehouse.join("truth");
+    std::fs::create_dir_all(&truth)?;
     fleet.write_truth(&truth).context("the fleet's own log")?;
     let session = warehouse_sql::session(warehouse).await?;
     let account = account::account(&session, &truth.join("truth.parquet"), Identity::Generator).await?;
