@@ -63,7 +63,7 @@ impl LateWriter {
         for (row, &count) in rows_of(missed.state).iter().enumerate() {
             self.text("_topic", &partition.topic);
             self.text("_incarnation", &partition.incarnation);
-            self.rows.set_i32(Table::LateWindow.expect_leaf("_partition"), partition.partition);
+            self.rows.set_i32(Table::LateWindow.expect_leaf("_partition_id"), partition.partition);
             self.long("offset_start", range.start);
             self.long("offset_next", range.next);
             self.text("tenant_uid", tenants.value(row));

@@ -34,6 +34,8 @@ mod merge_stage;
 mod rule;
 mod source_stage;
 mod sql;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use delta::Delta;

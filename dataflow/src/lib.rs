@@ -4,7 +4,7 @@
 //! **Data out:** Arrow batches in the OCSF schema, one [`Table`] each, every row with the identity columns of [`identity`].
 //!
 //! Invariants:
-//! - A row's identity (`_topic, _incarnation, _partition, _offset, _record`) is decided by the source and never changes.
+//! - A row's identity (`_topic, _incarnation, _partition_id, _offset, _record`) is decided by the source and never changes.
 //! - A batch's schema is [`Table::schema`] exactly; there is one schema a table.
 //! - A bad record is a value ([`DeadLetters`]), never an error; one record never fails a batch.
 //! - `tenant_uid` comes from the chunk, never from the payload.

@@ -27,8 +27,8 @@ impl Identity {
     /// Incarnation and offset of a row, as the log has them.
     fn columns(self) -> &'static str {
         match self {
-            Identity::Generator => "_incarnation AS incarnation, _offset AS offset",
-            Identity::Files => "(SELECT min(incarnation) FROM truth) AS incarnation, _offset & 4294967295 AS offset",
+            Identity::Generator => "_incarnation AS incarnation, _offset AS off",
+            Identity::Files => "(SELECT min(incarnation) FROM truth) AS incarnation, _offset & 4294967295 AS off",
         }
     }
 }
@@ -61,7 +61,7 @@ impl Account {
 
 /// Columns that the truth knows; null where the table has no such thing.
 fn seen_sql(identity: Identity) -> String {
-    let identity = format!("_topic AS topic, {}, _partition AS partition, _record AS record", identity.columns());
+    let identity = format!("_topic AS topic, {}, _partition_id AS part, _record AS rec", identity.columns());
     let hot = "tenant_uid, time, src_ip, dst_ip, dst_port";
     let events = Table::EVENTS.map(|table| {
         let bytes = match table {
@@ -74,7 +74,7 @@ fn seen_sql(identity: Identity) -> String {
         )
     });
     let dead = format!(
-        "SELECT 'dead_letter' AS tbl, {identity}, tenant_uid, CAST(NULL AS TIMESTAMP) AS time, NULL AS src_ip, NULL AS dst_ip, \
+        "SELECT 'dead_letter' AS tbl, {identity}, tenant_uid, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS time, NULL AS src_ip, NULL AS dst_ip, \
          NULL AS dst_port, NULL AS bytes_out, reason FROM dead_letter"
     );
     format!("{} UNION ALL {dead}", events.join(" UNION ALL "))
@@ -89,10 +89,10 @@ pub(crate) async fn account(session: &SessionContext, truth: &Path, identity: Id
     session.register_parquet("truth", path, ParquetReadOptions::default()).await?;
     let sql = format!(
         "WITH seen AS ({seen}),
-         once AS (SELECT topic, incarnation, partition, offset, record, count(*) AS n, min(tbl) AS tbl, min(tenant_uid) AS tenant_uid,
+         once AS (SELECT topic, incarnation, part, off, rec, count(*) AS n, min(tbl) AS tbl, min(tenant_uid) AS tenant_uid,
                     min(time) AS time, min(src_ip) AS src_ip, min(dst_ip) AS dst_ip, min(dst_port) AS dst_port,
                     min(bytes_out) AS bytes_out, min(reason) AS reason
-                  FROM seen GROUP BY topic, incarnation, partition, offset, record)
+                  FROM seen GROUP BY topic, incarnation, part, off, rec)
          SELECT
            count(t.topic) AS generated,
            coalesce(sum(CASE WHEN s.tbl <> 'dead_letter' THEN s.n END), 0) AS rows,
@@ -103,14 +103,14 @@ pub(crate) async fn account(session: &SessionContext, truth: &Path, identity: Id
            count(*) FILTER (WHERE s.topic IS NOT NULL AND t.topic IS NOT NULL AND s.n = 1 AND (
                s.tbl <> t.\"table\" OR s.tenant_uid <> t.tenant_uid
                OR (s.tbl = 'dead_letter' AND s.reason IS DISTINCT FROM t.reason)
-               OR (s.tbl <> 'dead_letter' AND CAST(s.time AS BIGINT) <> t.time_us)
+               OR (s.tbl <> 'dead_letter' AND s.time <> t.time_us)
                OR (t.src_ip IS NOT NULL AND s.src_ip IS DISTINCT FROM t.src_ip)
                OR (t.dst_ip IS NOT NULL AND s.dst_ip IS DISTINCT FROM t.dst_ip)
                OR (t.dst_port IS NOT NULL AND s.dst_port IS DISTINCT FROM t.dst_port)
                OR (t.bytes_out IS NOT NULL AND s.bytes_out IS NOT NULL AND s.bytes_out <> t.bytes_out))) AS altered
          FROM once s FULL OUTER JOIN truth t
-           ON s.topic = t.topic AND s.incarnation = t.incarnation AND s.partition = t.partition
-          AND s.offset = t.offset AND s.record = t.record",
+           ON s.topic = t.topic AND s.incarnation = t.incarnation AND s.part = t.\"partition\"
+          AND s.off = t.\"offset\" AND s.rec = t.\"record\"",
         seen = seen_sql(identity)
     );
     let batches = query(session, &sql).await.context("the join of truth and tables")?;
@@ -172,14 +172,17 @@ fn texts(batch: &RecordBatch, name: &str) -> anyhow::Result<Vec<Option<String>>>
 /// If the table cannot be read.
 pub(crate) async fn alerts(session: &SessionContext, rules: &RuleSet) -> anyhow::Result<Vec<AlertSeen>> {
     let sql = "SELECT finding_info.analytic.uid AS rule, tenant_uid, min(src_ip) AS src_ip, min(dst_ip) AS dst_ip, \
-                 min(user_name) AS user_name, min(coalesce(start_time, time)) AS window_start, max(coalesce(end_time, time)) AS window_end \
+                 min(user_name) AS user_name, \
+                 min(CASE WHEN start_time IS NULL THEN CAST(_partition_id AS VARCHAR) END) AS _partition_id, \
+                 min(CASE WHEN start_time IS NULL THEN CAST(_offset & 4294967295 AS VARCHAR) END) AS _offset, \
+                 min(CASE WHEN start_time IS NULL THEN CAST(_record AS VARCHAR) END) AS _record, min(coalesce(start_time, time)) AS window_start, max(coalesce(end_time, time)) AS window_end \
                FROM detection_finding WHERE _topic LIKE '\\_%' ESCAPE '\\' \
                GROUP BY finding_info.uid, finding_info.analytic.uid, tenant_uid";
     let mut seen = Vec::new();
     for batch in query(session, sql).await? {
         let column = |name| texts(&batch, name);
         let (uids, tenants) = (column("rule")?, column("tenant_uid")?);
-        let keys = ["src_ip", "dst_ip", "user_name"].map(|name| column(name).map(|values| (name, values)));
+        let keys = ["src_ip", "dst_ip", "user_name", "_partition_id", "_offset", "_record"].map(|name| column(name).map(|values| (name, values)));
         let keys: Vec<_> = keys.into_iter().collect::<anyhow::Result<_>>()?;
         for row in 0..batch.num_rows() {
             let key = keys.iter().filter_map(|(name, v)| Some(((*name).to_owned(), v[row].clone()?))).collect();

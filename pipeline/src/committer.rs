@@ -31,8 +31,7 @@ impl Committer {
                     Err(e) if e.class() == Class::Transient => tracing::warn!("commit: {e}; trying again at the next turn"),
                     other => other?,
                 },
-                stopped = stop.wait_for(|s| *s) => {
-                    drop(stopped);
+                () = stopped(&mut stop) => {
                             let report = self.tables.settle().await?;
                     self.note(&report);
                     return Ok(());
@@ -66,4 +65,9 @@ impl Committer {
             }
         }
     }
+}
+
+/// Ends when `stop` turns true, or when nobody can turn it any more.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|s| *s).await;
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use aggregate::{Delta, MergeStage, StepOutput, StepStamp};
 use anyhow::{Context, bail};
-use dataflow::{OffsetRange, PartitionId, Positions, TableBatch, Watermark};
+use dataflow::{OffsetRange, PartitionId, Positions, Watermark};
 use sinks::{Created, Ledger, MergeEntry, Origin, SourceEntry};
 use uuid::Uuid;
 
@@ -305,7 +305,7 @@ impl Merger {
         telemetry.ledger_entries.with_label_values(&["merge"]).inc();
         telemetry.windows_closed.inc_by(output.windows_closed);
         telemetry.late_rows.inc_by(output.late_rows);
-        telemetry.windows_open.set(i64::try_from(self.stage.windows_open()).unwrap_or(i64::MAX));
+        telemetry.state_bytes.set(i64::try_from(self.stage.bytes()).unwrap_or(i64::MAX));
         if let Some(watermark) = watermark {
             telemetry.watermark.with_label_values(&["all"]).set(watermark / 1_000_000);
         }

@@ -143,9 +143,8 @@ impl Shard {
     }
 
     fn caught_up(&mut self, id: &PartitionId) -> anyhow::Result<()> {
-        let partition = open(&mut self.partitions, &self.context, &self.resume, id)?;
-        partition.flush(&mut self.context)?;
-        partition.caught_up = true;
+        // Not a reason to flush: a source that keeps up says so after every chunk.
+        open(&mut self.partitions, &self.context, &self.resume, id)?.caught_up = true;
         Ok(())
     }
 
@@ -158,7 +157,8 @@ impl Shard {
             if full || (p.next > p.start && now - p.opened_at >= worker.flush_interval) {
                 p.flush(&mut self.context)?;
             }
-            if p.caught_up && !p.idle_sent && now - p.last_chunk_at >= worker.idle_after {
+            let silent = p.caught_up && p.next == p.start && now - p.last_chunk_at >= worker.idle_after;
+            if silent && !p.idle_sent {
                 p.idle_sent = true;
                 let idle = ToMerge::Idle(p.id.clone());
                 self.context.runtime.block_on(self.context.to_merge.send(idle)).map_err(|_| MergeGone)?;

@@ -161,7 +161,7 @@ pub(crate) fn grouped(n: u64) -> String {
 /// A table of names and right-aligned values.
 fn pairs(out: &mut impl Write, rows: &[(&str, String)]) -> std::io::Result<()> {
     let mut table = TextTable::new();
-    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    table.load_style(presets::UTF8_BORDERS_ONLY);
     for (name, value) in rows {
         table.add_row([Cell::new(name), Cell::new(value).set_alignment(CellAlignment::Right)]);
     }
@@ -170,7 +170,7 @@ fn pairs(out: &mut impl Write, rows: &[(&str, String)]) -> std::io::Result<()> {
 
 fn rules_table(out: &mut impl Write, rules: &[RuleScore]) -> std::io::Result<()> {
     let mut table = TextTable::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["rule", "planted", "detected", "near misses", "false alerts"]);
     for r in rules {
         let n = |v: u64| Cell::new(v).set_alignment(CellAlignment::Right);

@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use dataflow::batch_builder::leaf_kind;
-use dataflow::schema::LeafKind;
+use dataflow::schema::{LeafKind, Place};
 use dataflow::{OffsetRange, PartitionId, Positions, Record, Table, TableBatch, TableBuilder};
 use serde::Deserialize;
 use serde_json::Value;
@@ -406,6 +406,10 @@ fn batches(partition: &PartitionId, start: i64, rows: &[Row]) -> Result<Vec<Tabl
 fn set(builder: &mut TableBuilder, path: &str, value: &Value) -> Result<(), String> {
     let table = builder.table();
     let leaf = table.leaf(path).ok_or_else(|| format!("table {table} has no column {path}"))?;
+    let leaf = match table.layout().leaves[leaf.index()].place {
+        Place::SameAs(original) => original,
+        Place::Own => leaf,
+    };
     let wrong = || format!("{path} cannot hold {value}");
     match leaf_kind(table, leaf) {
         _ if value.is_null() => {}

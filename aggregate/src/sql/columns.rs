@@ -7,7 +7,9 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use dataflow::Table;
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, Select, SelectItem, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Expr, FunctionArguments, Ident, Select, SelectItem, Value, VisitMut, VisitorMut,
+};
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::from::From;
@@ -23,13 +25,7 @@ pub(super) fn resolve(select: &mut Select, from: &From) -> Result<(), SqlError> 
         SelectItem::ExprWithAlias { alias, .. } => Some(normal(alias)),
         _ => None,
     });
-    let mut resolver = Resolver {
-        from,
-        leaves: Leaves::of(from.table),
-        aliases: aliases.collect(),
-        fields: HashSet::new(),
-        error: None,
-    };
+    let mut resolver = Resolver { from, leaves: Leaves::of(from.table), aliases: aliases.collect(), error: None };
     let Select { projection, selection, group_by, having, .. } = select;
     let _ = selection.visit(&mut resolver);
     let _ = projection.visit(&mut resolver);
@@ -47,8 +43,6 @@ struct Resolver<'a> {
     from: &'a From,
     leaves: &'static Leaves,
     aliases: HashSet<String>,
-    /// Places of field names behind a subscript (`resources[1].uid`), which are no columns.
-    fields: HashSet<Location>,
     error: Option<SqlError>,
 }
 
@@ -79,7 +73,7 @@ impl Resolver<'_> {
     fn column(&self, parts: &[Ident]) -> Result<Option<Ident>, SqlError> {
         let names: Vec<String> = parts.iter().map(normal).collect();
         let whole = names.join(".");
-        if parts.len() == 1 && (self.fields.contains(&parts[0].span.start) || self.is_known(&whole)) {
+        if parts.len() == 1 && self.is_known(&whole) {
             return Ok(None);
         }
         let is_own = names[0] == self.from.table.name() || Some(&names[0]) == self.from.alias.as_ref();
@@ -123,26 +117,40 @@ impl Resolver<'_> {
         by_path.filter(|near| strsim::jaro_winkler(name, near) > 0.85).or(by_last).or(by_path)
     }
 
-    /// `metadata.profiles[1]` and `resources[1].uid`: what stands before the first subscript is a column.
+    /// `metadata.profiles[1]` and `resources[1].uid`: what stands before the first subscript is a column, what follows are
+    /// field names, which DataFusion takes as text.
     fn subscript(&mut self, root: &mut Expr, chain: &mut Vec<AccessExpr>) -> Result<(), SqlError> {
         let mut parts = match root {
             Expr::Identifier(ident) => vec![ident.clone()],
             Expr::CompoundIdentifier(parts) => parts.clone(),
             _ => return Ok(()),
         };
-        let dots = chain.iter().take_while(|a| matches!(a, AccessExpr::Dot(Expr::Identifier(_)))).count();
-        parts.extend(chain.drain(..dots).filter_map(|a| match a {
-            AccessExpr::Dot(Expr::Identifier(ident)) => Some(ident),
-            _ => None,
-        }));
+        let dots = chain.iter().map_while(dot_names).flatten();
+        parts.extend(dots);
+        chain.drain(..chain.iter().take_while(|a| dot_names(a).is_some()).count());
         if let Some(name) = self.column(&parts)? {
             *root = Expr::Identifier(name);
         }
-        self.fields.extend(chain.iter().filter_map(|a| match a {
-            AccessExpr::Dot(Expr::Identifier(ident)) => Some(ident.span.start),
-            _ => None,
-        }));
+        for access in chain {
+            if let AccessExpr::Dot(field) = access {
+                let name = field.to_string();
+                *field = Expr::value(Value::SingleQuotedString(name.trim_matches('"').to_owned()));
+            }
+        }
         Ok(())
+    }
+}
+
+/// The names behind a dot. `user` alone is a function in SQL, and so it is parsed.
+fn dot_names(access: &AccessExpr) -> Option<Vec<Ident>> {
+    let AccessExpr::Dot(expr) = access else { return None };
+    match expr {
+        Expr::Identifier(ident) => Some(vec![ident.clone()]),
+        Expr::CompoundIdentifier(parts) => Some(parts.clone()),
+        Expr::Function(f) if matches!(f.args, FunctionArguments::None) => {
+            f.name.0.iter().map(|part| part.as_ident().cloned()).collect()
+        }
+        _ => None,
     }
 }
 

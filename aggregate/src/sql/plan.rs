@@ -120,8 +120,10 @@ pub(crate) fn plan(sql: &str, on_threshold: bool) -> Result<(Table, Plan), SqlEr
     resolve(&mut select, &from)?;
     check_grouping(&select, &from)?;
     let places = Places { sql, select: place(&*select), having: select.having.as_ref().map(place) };
-    let logical = logical_plan(*select, &from).map_err(|e| places.locate(&e))?;
-    check_expressions(&logical, &places)?;
+    let typed = typed_plan(*select, &from).map_err(|e| places.locate(&e))?;
+    // Before simplifying: it would fold now() into the time of loading.
+    check_expressions(&typed, &places)?;
+    let logical = simplified(typed).map_err(|e| places.locate(&e))?;
     let plan =
         match from.window {
             None if on_threshold => Err(SqlError::new(start(), "emit: on_threshold needs a window")
@@ -144,6 +146,12 @@ impl Places<'_> {
     fn locate(&self, error: &DataFusionError) -> SqlError {
         let text = error.strip_backtrace();
         let text = text.trim_start_matches("Error during planning: ").trim_start_matches("Schema error: ");
+        if let Some(column) = text.split("column \"").nth(1).filter(|_| text.contains("must appear in the GROUP BY")) {
+            let column = column.split('"').next().unwrap_or_default();
+            let column = column.split_once('.').map_or(column, |(_, name)| name);
+            let at = self.find(column).unwrap_or(self.select);
+            return SqlError::new(at, format!("{column} is neither in GROUP BY nor in an aggregate"));
+        }
         let at = text.split('\'').skip(1).step_by(2).find_map(|word| self.find(word)).unwrap_or(self.select);
         let mut lines = text.lines();
         let error = SqlError::new(at, lines.next().unwrap_or_default().trim_end_matches('.'));
@@ -257,8 +265,7 @@ fn scan_schema(from: &From) -> SchemaRef {
     Arc::new(Schema::new(leaves.chain(window).collect::<Vec<_>>()))
 }
 
-/// Typed and simplified, but not rearranged: no rule moves a filter or splits an aggregate.
-fn logical_plan(select: Select, from: &From) -> DfResult<LogicalPlan> {
+fn typed_plan(select: Select, from: &From) -> DfResult<LogicalPlan> {
     let catalog = Catalog { state: &SESSION, schema: scan_schema(from) };
     let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
     let statement = Statement::Query(Box::new(Query {
@@ -274,7 +281,11 @@ fn logical_plan(select: Select, from: &From) -> DfResult<LogicalPlan> {
         pipe_operators: Vec::new(),
     }));
     let plan = SqlToRel::new_with_options(&catalog, options).sql_statement_to_plan(statement)?;
-    let plan = SESSION.analyzer().execute_and_check(plan, SESSION.config_options(), |_, _| {})?;
+    SESSION.analyzer().execute_and_check(plan, SESSION.config_options(), |_, _| {})
+}
+
+/// Expressions are simplified, nothing is rearranged: no rule moves a filter or splits an aggregate.
+fn simplified(plan: LogicalPlan) -> DfResult<LogicalPlan> {
     Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]).optimize(
         plan,
         &OptimizerContext::new(),

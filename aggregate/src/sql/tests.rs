@@ -1,1 +1,206 @@
+use dataflow::Table;
 
+use super::*;
+
+const WINDOW: &str = "FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)";
+
+fn window_plan(sql: &str) -> WindowPlan {
+    match plan(sql, false) {
+        Ok((_, Plan::Window(plan))) => plan,
+        other => panic!("{sql}: {other:?}"),
+    }
+}
+
+fn refusal(sql: &str, on_threshold: bool) -> String {
+    let e = plan(sql, on_threshold).expect_err(sql);
+    let suggestion = e.suggestion.map(|s| format!("; {s}")).unwrap_or_default();
+    format!("{}:{}: {}{suggestion}", e.line, e.column, e.what)
+}
+
+#[test]
+fn the_example_of_the_design_is_a_window_over_one_key() {
+    let plan = window_plan(
+        "SELECT window_start, window_end, src_endpoint.ip AS source, count(DISTINCT dst_endpoint.port) AS ports
+         FROM HOP(TABLE network_activity, DESCRIPTOR(time), INTERVAL '30' SECOND, INTERVAL '1' MINUTE)
+         GROUP BY window_start, window_end, src_endpoint.ip
+         HAVING count(DISTINCT dst_endpoint.port) > 500",
+    );
+    assert_eq!((plan.spec.slide, plan.spec.size, plan.spec.pane), (30_000_000, 60_000_000, 30_000_000));
+    assert_eq!(plan.keys.len(), 1);
+    assert_eq!(plan.aggregates.len(), 1, "HAVING and SELECT share the aggregate");
+    assert!(matches!(plan.aggregates[0].function, AggregateFunction::Distinct(_)));
+    let names: Vec<&str> = plan.output.projection.iter().map(|(n, _)| n.as_str()).collect();
+    assert_eq!(names, ["window_start", "window_end", "source", "ports"]);
+    let read: Vec<&str> = plan.input.schema.fields().iter().map(|f| f.name().as_str()).collect();
+    assert_eq!(read, ["src_endpoint.ip", "dst_endpoint.port"], "only what the expressions read is taken out");
+}
+
+#[test]
+fn what_a_windowed_rule_may_say() {
+    for sql in [
+        format!("SELECT window_start, window_end, count(*) {WINDOW} GROUP BY window_start, window_end"),
+        format!("select window_end, avg(traffic.bytes) as b {WINDOW} as t where t.src_ip is not null group by window_start, window_end, t.dst_port having avg(traffic.bytes) > 5"),
+        format!("SELECT window_time, sum(CASE WHEN action = 'Denied' THEN 1 ELSE 0 END) AS n {WINDOW} GROUP BY window_start, window_end, window_time HAVING n > 3"),
+        format!("SELECT upper(app_name) AS app, count(*) FILTER (WHERE dst_port < 1024) {WINDOW} GROUP BY window_start, window_end, upper(app_name)"),
+        format!("SELECT metadata.profiles[1] AS p, bool_or(is_alert), stddev(dst_port) {WINDOW} GROUP BY window_start, window_end, metadata.profiles[1]"),
+        "SELECT count(*) FROM HOP(api_activity, DESCRIPTOR(time), INTERVAL '1 minute', INTERVAL '1' HOUR) GROUP BY window_start, window_end, resources[1].uid".to_owned(),
+    ] {
+        window_plan(&sql);
+    }
+}
+
+#[test]
+fn what_a_filter_rule_may_say() {
+    let sql = "SELECT time, user_name, upper(api.operation) AS op FROM api_activity AS a
+               WHERE a.api.service.name LIKE '%.amazonaws.com' AND resources[1].type = 'AWS::S3::Bucket'";
+    let (table, plan) = plan(sql, false).expect("a filter rule");
+    assert_eq!(table, Table::ApiActivity);
+    assert!(matches!(plan, Plan::Filter(f) if f.projection.len() == 3));
+}
+
+#[test]
+fn refusals_name_the_place_the_reason_and_a_way_out() {
+    let group = "GROUP BY window_start, window_end";
+    let cases: Vec<(String, &str)> = vec![
+        ("SELECT a FORM b".into(), "1:15: Expected: end of statement, found: b"),
+        ("SELECT 'a".into(), "1:8: Unterminated string literal"),
+        ("DROP TABLE t".into(), "1:1: a rule is a SELECT; nothing else is allowed"),
+        ("SELECT 1; SELECT 2".into(), "1:1: a rule is one SELECT, not 2 statements"),
+        (
+            "SELECT time FROM netwrk_activity WHERE true".into(),
+            "1:18: no table netwrk_activity; did you mean network_activity?",
+        ),
+        (
+            "SELECT time FROM dead_letter WHERE true".into(),
+            "1:18: no table dead_letter; one of network_activity, http_activity, api_activity, detection_finding, base_event",
+        ),
+        (
+            "SELECT time\nFROM network_activity\nWHERE src_endpont.ip = 'x'".into(),
+            "3:7: table network_activity has no column src_endpont.ip; did you mean src_endpoint.ip?",
+        ),
+        (
+            "SELECT time FROM network_activity WHERE bytes_out > 1".into(),
+            "1:41: table network_activity has no column bytes_out; did you mean traffic.bytes_out?",
+        ),
+        (
+            "SELECT src_endpoint FROM network_activity WHERE true".into(),
+            "1:8: src_endpoint is a struct of network_activity, not a value; name one of its columns, e.g. src_endpoint.ip",
+        ),
+        (
+            "SELECT window_start FROM network_activity WHERE true".into(),
+            "1:8: window_start needs a window; FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)",
+        ),
+        (
+            "SELECT * FROM network_activity WHERE true".into(),
+            "1:8: SELECT * is not supported; name the columns an analyst needs",
+        ),
+        ("SELECT time FROM network_activity".into(), "1:1: without WHERE every event would alert; add a condition"),
+        (
+            "SELECT count(*) FROM network_activity WHERE true".into(),
+            "1:1: an aggregate needs a window; FROM TUMBLE(...) or HOP(...)",
+        ),
+        (
+            "SELECT time FROM network_activity WHERE 1 > 2".into(),
+            "1:1: the condition can never be true: the rule would never fire",
+        ),
+        (
+            "SELECT time FROM network_activity WHERE time > now()".into(),
+            "1:48: now() gives another value each time it is evaluated; use time or window_end",
+        ),
+        (
+            "SELECT time FROM network_activity WHERE src_ip IN (SELECT ip FROM t)".into(),
+            "1:41: a subquery is not supported in rules",
+        ),
+        (
+            "SELECT time FROM network_activity WHERE uper(src_ip) = 'X'".into(),
+            "1:41: Invalid function 'uper'; did you mean 'upper'?",
+        ),
+        ("SELECT time FROM a JOIN b ON true".into(), "1:1: JOIN is not supported in rules"),
+        ("SELECT time FROM network_activity WHERE true LIMIT 5".into(), "1:1: LIMIT would hide alerts"),
+        (
+            format!("SELECT count(*) {WINDOW}"),
+            "1:1: GROUP BY lacks window_start; GROUP BY window_start, window_end, <key columns>",
+        ),
+        (
+            format!("SELECT count(*) {WINDOW} GROUP BY window_start"),
+            "1:1: GROUP BY lacks window_end; GROUP BY window_start, window_end, <key columns>",
+        ),
+        (
+            format!("SELECT count(*) {WINDOW} WHERE window_end > time {group}"),
+            "1:92: window_end is known only when the window closes: it may stand alone in GROUP BY, and in SELECT and HAVING; use time",
+        ),
+        (
+            format!("SELECT max(window_time) {WINDOW} {group}"),
+            "1:12: window_time is known only when the window closes: it may stand alone in GROUP BY, and in SELECT and HAVING; use time",
+        ),
+        (
+            format!("SELECT array_agg(src_ip) {WINDOW} {group}"),
+            "1:8: array_agg does not merge exactly over partitions; use count, sum, avg, min or max",
+        ),
+        (
+            format!("SELECT approx_distinct(src_ip) {WINDOW} {group}"),
+            "1:8: approx_distinct does not merge exactly over partitions; use count(DISTINCT ...)",
+        ),
+        (
+            format!("SELECT count(*) {WINDOW} {group} HAVING count(*) > 1 AND false"),
+            "1:1: the condition can never be true: the rule would never fire",
+        ),
+        (format!("SELECT src_ip {WINDOW} {group}"), "1:8: src_ip is neither in GROUP BY nor in an aggregate"),
+        (
+            "SELECT 1 FROM HOP(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)".into(),
+            "1:15: HOP takes a table, DESCRIPTOR(time), a slide and a size",
+        ),
+        (
+            "SELECT 1 FROM TUMBLE(network_activity, DESCRIPTOR(start_time), INTERVAL '1' MINUTE)".into(),
+            "1:40: windows are over the event time, not DESCRIPTOR(start_time); DESCRIPTOR(time)",
+        ),
+        (
+            "SELECT 1 FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MONTH)".into(),
+            "1:67: INTERVAL '1' MONTH is not a length of time; INTERVAL '30' SECOND; units MILLISECOND, SECOND, MINUTE, HOUR, DAY",
+        ),
+        (
+            "SELECT 1 FROM SESSION(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)".into(),
+            "1:15: no window function session; TUMBLE(t, DESCRIPTOR(time), size) or HOP(t, DESCRIPTOR(time), slide, size)",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (sql, want) in &cases {
+        let found = refusal(sql, false);
+        if !found.starts_with(want) {
+            wrong.push(format!("{sql}\n  want {want}\n  have {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_threshold_that_may_fall_back_cannot_alert_early() {
+    let rule =
+        |having: &str| format!("SELECT count(*) {WINDOW} GROUP BY window_start, window_end, src_ip HAVING {having}");
+    for monotone in [
+        "count(*) > 5",
+        "5 <= count(DISTINCT dst_port)",
+        "sum(traffic.bytes_out) >= 1000 AND src_ip IS NOT NULL",
+        "max(dst_port) > 1024 OR min(dst_port) < 10",
+        "count(*) > 2 AND src_ip = '10.0.0.1'",
+    ] {
+        assert!(plan(&rule(monotone), true).is_ok(), "{monotone}");
+    }
+    for other in [
+        "count(*) < 5",
+        "count(*) = 5",
+        "avg(dst_port) > 5",
+        "sum(dst_port) > 5",
+        "count(*) > 5 AND count(DISTINCT dst_ip) <= 2",
+        "min(dst_port) > 3",
+        "count(*) * -1 > 3",
+        "NOT (count(*) > 5)",
+    ] {
+        let found = refusal(&rule(other), true);
+        assert!(found.contains("emit: on_threshold"), "{other}: {found}");
+        assert!(plan(&rule(other), false).is_ok(), "{other} is fine when the window closes");
+    }
+    let none = format!("SELECT count(*) {WINDOW} GROUP BY window_start, window_end");
+    assert!(refusal(&none, true).contains("needs HAVING"));
+    assert!(refusal("SELECT time FROM network_activity WHERE dst_port = 1", true).contains("needs a window"));
+}

@@ -63,7 +63,7 @@ impl TableBuilder {
     pub fn new(table: Table) -> Self {
         let layout = table.layout();
         let leaf = |path| table.leaf(path);
-        let identity = ["_topic", "_incarnation", "_partition", "_offset", "_record", "_received_at"].map(leaf);
+        let identity = ["_topic", "_incarnation", "_partition_id", "_offset", "_record", "_received_at"].map(leaf);
         let class = table.ocsf_class().map(|_| ClassLeaves {
             class_uid: table.expect_leaf("class_uid"),
             class_name: table.expect_leaf("class_name"),

@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn event_tables_carry_identity_tenant_time_hot_and_enrichment_columns() {
         let always =
-            ["_topic", "_incarnation", "_partition", "_offset", "_record", "_received_at", "tenant_uid", "time"];
+            ["_topic", "_incarnation", "_partition_id", "_offset", "_record", "_received_at", "tenant_uid", "time"];
         let hot = ["src_ip", "dst_ip", "src_port", "dst_port", "user_name"];
         for table in Table::EVENTS {
             let schema = table.schema();
@@ -242,6 +242,17 @@ mod tests {
             for name in always {
                 assert!(!schema.field_with_name(name).expect("checked above").is_nullable(), "{table}.{name}");
             }
+        }
+    }
+
+    #[test]
+    fn no_column_has_a_name_that_iceberg_reserves() {
+        let reserved =
+            ["_file", "_pos", "_deleted", "_spec_id", "_partition", "file_path", "pos", "row", "_change_type"]
+                .into_iter()
+                .chain(["_change_ordinal", "_commit_snapshot_id", "_row_id", "_last_updated_sequence_number"]);
+        for (table, name) in Table::ALL.into_iter().flat_map(|t| reserved.clone().map(move |r| (t, r))) {
+            assert!(table.schema().field_with_name(name).is_err(), "{table}.{name}: engines would read something else");
         }
     }
 

@@ -6,7 +6,7 @@
 //! A file becomes readable when it is *registered*: a create-once entry in the registry folder gives it the next number
 //! and fixes path, byte range and receive time ([`registry`]). So a registration is an immutable sequence of records:
 //!
-//! - `_offset` = number << 32 | index of the record; `_partition` = number modulo the fixed count of partitions;
+//! - `_offset` = number << 32 | index of the record; `_partition_id` = number modulo the fixed count of partitions;
 //!   `_received_at` = the time of registration; `_incarnation` = [`incarnation`] of the topic.
 //! - Reading again, from any position, by any process, yields the same records under the same identity. If the bytes are
 //!   no longer there, or are others, that is an error that says so, never a silent difference.

@@ -69,6 +69,7 @@ pub(crate) struct PaloAlto {
     traffic: traffic::Traffic,
     url: url::Url,
     threat: threat::Threat,
+    system: Other,
     other: Other,
 }
 
@@ -78,6 +79,8 @@ struct Other {
     class: Class,
     fields: FieldTable,
     common: Common,
+    /// The field table knows all columns of the line, not only those that every log type begins with.
+    is_whole: bool,
 }
 
 /// A PAN-OS event in either form.
@@ -93,11 +96,8 @@ impl PaloAlto {
             traffic: traffic::Traffic::new(),
             url: url::Url::new(),
             threat: threat::Threat::new(),
-            other: Other {
-                class: Class::new(Table::BaseEvent, PRODUCT, HOST),
-                fields: table("other.fields", include_str!("other.fields"), Table::BaseEvent),
-                common: Common::new(Table::BaseEvent),
-            },
+            system: Other::new("system.fields", include_str!("system.fields"), true),
+            other: Other::new("other.fields", include_str!("other.fields"), false),
         }
     }
 
@@ -149,6 +149,8 @@ impl PaloAlto {
             self.url.decode(input, rows.table(Table::HttpActivity), scratch, event)
         } else if is("THREAT") {
             self.threat.decode(subtype, input, rows.table(Table::DetectionFinding), scratch, event)
+        } else if is("SYSTEM") {
+            self.system.decode(input, rows, scratch, event)
         } else {
             self.other.decode(input, rows, scratch, event)
         }
@@ -159,6 +161,15 @@ impl PaloAlto {
 const OTHER_COLUMNS: usize = 7;
 
 impl Other {
+    fn new(file: &'static str, text: &'static str, is_whole: bool) -> Self {
+        Self {
+            class: Class::new(Table::BaseEvent, PRODUCT, HOST),
+            fields: table(file, text, Table::BaseEvent),
+            common: Common::new(Table::BaseEvent),
+            is_whole,
+        }
+    }
+
     fn decode(
         &self,
         input: Input<'_>,
@@ -170,7 +181,7 @@ impl Other {
         self.class.write(out, event, |row| {
             match input {
                 // The order of further columns differs by log type. Without the line in raw_data they are kept here.
-                Input::Csv { columns, line, .. } if event.raw.is_some() => {
+                Input::Csv { columns, line, .. } if event.raw.is_some() && !self.is_whole => {
                     row.read_columns((0..OTHER_COLUMNS).map(|i| columns.get(line, i)));
                 }
                 _ => input.read(row),

@@ -221,7 +221,7 @@ impl Fleet {
         for (name, value) in [
             ("_topic", row.partition.topic.to_string()),
             ("_incarnation", row.partition.incarnation.to_string()),
-            ("_partition", row.partition.partition.to_string()),
+            ("_partition_id", row.partition.partition.to_string()),
             ("_offset", row.offset.to_string()),
             ("_record", row.record.to_string()),
         ] {
@@ -257,4 +257,4 @@ fn spread(partitions: &mut [Partition], background: u64, span_us: i64) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

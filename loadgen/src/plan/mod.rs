@@ -95,9 +95,12 @@ struct Claim {
     variant: &'static str,
 }
 
+/// Plants what a scene needs and says what for.
+type Planner = fn(&mut Scene<'_>) -> Claim;
+
 /// Plans all attacks and near misses.
 pub(crate) fn plan(ground: &Ground<'_>) -> Plan {
-    let rules: [(&str, fn(&mut Scene<'_>) -> Claim); 3] =
+    let rules: [(&str, Planner); 3] =
         [(PORT_SCAN, port_scan::plan), (RARE_UPLOAD, rare_upload::plan), (LOGGING_STOPPED, logging_stopped::plan)];
     let mut plan = Plan::default();
     let count = ground.config.attacks + ground.config.near_misses;
@@ -174,7 +177,8 @@ impl<'a> Scene<'a> {
             key,
             start_us: i64::MAX,
             end_us: i64::MIN,
-            intensity: claim.intensity,
+            // Few digits, so that every JSON reader gets the same number.
+            intensity: (claim.intensity * 1e4).round() / 1e4,
             near_miss: self.near.is_some(),
             variant: claim.variant.to_owned(),
             records: Vec::new(),

@@ -65,3 +65,6 @@ fn ports(scene: &mut Scene<'_>, count: usize) -> Vec<u16> {
     }
     ports
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,3 +62,6 @@ fn split(scene: &mut Scene<'_>, total: u64, parts: usize) -> Vec<u64> {
     sizes[0] += total - sizes.iter().sum::<u64>();
     sizes
 }
+
+#[cfg(test)]
+mod tests;

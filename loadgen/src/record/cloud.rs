@@ -166,3 +166,6 @@ impl<'a> CloudRecord<'a> {
 fn office(draw: &mut Draw) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1 + draw.below(60) as u8))
 }
+
+#[cfg(test)]
+mod tests;

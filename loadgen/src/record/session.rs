@@ -207,3 +207,6 @@ impl Ends {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,7 +135,7 @@ const FIELDS: &[(&str, Put)] = &[
     ("bucket", |e, o| text(o, &e.tenant.bucket)),
     ("user", |e, o| text(o, e.user)),
     ("role", |e, o| text(o, e.role)),
-    ("principal", |e, o| letters(o, e.user.len() as u64 * 0x9e37_79b9_7f4a_7c15 ^ e.identity as u64, 17)),
+    ("principal", |e, o| letters(o, (e.user.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ e.identity as u64, 17)),
     ("key", |e, o| letters(o, e.salts[0], 16)),
     ("hex16", |e, o| hex(o, e.salts[1], 16)),
     ("mfa", |e, o| text(o, if e.salts[1] & 1 == 0 { "true" } else { "false" })),

@@ -1,1 +1,210 @@
+//! What is written, read back with a reader of the test's own and compared with the truth.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use dataflow::{Reason, Table};
+use serde_json::Value;
+
+use crate::cursor::RecordKind;
+use crate::fleet::tests::SMALL;
+use crate::truth::TruthRow;
+
+/// The records of those kinds in half of the partitions, with their truth.
+fn records(is_wanted: impl Fn(RecordKind) -> bool) -> Vec<(Vec<u8>, Vec<TruthRow>)> {
+    let mut found = Vec::new();
+    for id in SMALL.partitions().into_iter().step_by(2) {
+        let mut bytes = SMALL.cursor(&id, 0).expect("own partition");
+        let mut truth = bytes.clone();
+        let mut line = Vec::new();
+        while let Some(meta) = bytes.next(&mut line) {
+            let mut rows = Vec::new();
+            truth.next_truth(&mut rows);
+            if is_wanted(meta.kind) {
+                found.push((line.clone(), rows));
+            }
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// The columns of a CSV line, unquoted, without the syslog header.
+fn columns(line: &str) -> Vec<String> {
+    let start = line.find("1,20").expect("a first column and a receive time");
+    let (mut columns, mut current, mut in_quotes) = (Vec::new(), String::new(), false);
+    let mut chars = line[start..].chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if in_quotes && chars.peek() == Some(&'"') => current.push(chars.next().expect("peeked")),
+            '"' => in_quotes = !in_quotes,
+            ',' if !in_quotes => columns.push(std::mem::take(&mut current)),
+            c => current.push(c),
+        }
+    }
+    assert!(!in_quotes, "quotes are closed: {line}");
+    columns.push(current);
+    columns
+}
+
+fn micros(date_and_time: &str) -> i64 {
+    let digits = |range: std::ops::Range<usize>| date_and_time[range].parse::<i64>().expect("digits");
+    let days = dataflow::time::days_from_civil(digits(0..4), digits(5..7), digits(8..10));
+    let seconds = digits(11..13) * 3600 + digits(14..16) * 60 + digits(17..19);
+    let fraction: String = date_and_time[19..].chars().skip(1).take_while(char::is_ascii_digit).collect();
+    let micros: i64 = if fraction.is_empty() { 0 } else { format!("{fraction:0<6}").parse().expect("digits") };
+    days * dataflow::time::DAY_US + seconds * 1_000_000 + micros
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok()
+}
+
+#[test]
+fn csv_lines_have_the_columns_of_their_release() {
+    let mut seen = BTreeMap::new();
+    for (line, _) in records(|kind| kind == RecordKind::PanosCsv) {
+        let columns = columns(std::str::from_utf8(&line).expect("UTF-8"));
+        seen.entry((columns[5].clone(), columns[3].clone())).or_insert_with(BTreeSet::new).insert(columns.len());
+    }
+    let want = [
+        ("2305", [23, 79, 75]),
+        ("2561", [26, 121, 115]),
+        ("2562", [26, 121, 115]),
+        ("2816", [26, 123, 117]),
+        ("2817", [26, 123, 117]),
+    ];
+    let want = want.into_iter().flat_map(|(release, counts)| {
+        let types = ["SYSTEM", "THREAT", "TRAFFIC"].into_iter().zip(counts);
+        types.map(move |(kind, n)| ((release.to_owned(), kind.to_owned()), BTreeSet::from([n])))
+    });
+    assert_eq!(seen, want.collect());
+}
+
+#[test]
+fn csv_lines_tell_the_truth() {
+    let mut subtypes = BTreeSet::new();
+    for (line, rows) in records(|kind| kind == RecordKind::PanosCsv) {
+        let columns = columns(std::str::from_utf8(&line).expect("UTF-8"));
+        let row = &rows[0];
+        let (kind, high_resolution) = match columns[3].as_str() {
+            "TRAFFIC" => (Table::NetworkActivity, columns.get(102)),
+            "SYSTEM" => (Table::BaseEvent, columns.get(25)),
+            _ if columns[4] == "url" => (Table::HttpActivity, columns.get(107)),
+            _ => (Table::DetectionFinding, columns.get(107)),
+        };
+        assert_eq!(row.table, kind);
+        assert_eq!(row.time_us, Some(micros(high_resolution.unwrap_or(&columns[6]))));
+        assert_eq!(micros(&columns[6]), row.time_us.expect("a time") / 1_000_000 * 1_000_000);
+        subtypes.insert(columns[4].clone());
+        if kind == Table::BaseEvent {
+            assert!(row.src_ip.is_none() && row.dst_port.is_none());
+            continue;
+        }
+        assert_eq!((row.src_ip, row.dst_ip), (address(&columns[7]), address(&columns[8])));
+        assert_eq!(row.dst_port, columns[25].parse().ok());
+        assert_eq!(row.bytes_out, if kind == Table::NetworkActivity { columns[32].parse().ok() } else { None });
+        if kind == Table::NetworkActivity {
+            let number = |at: usize| columns[at].parse::<u64>().expect("a number");
+            assert_eq!(number(31), number(32) + number(33));
+            assert_eq!(number(34), number(44) + number(45));
+        }
+    }
+    let want = ["deny", "drop", "end", "general", "spyware", "start", "url", "virus", "vulnerability"];
+    assert!(subtypes.iter().map(String::as_str).eq(want), "{subtypes:?}");
+}
+
+#[test]
+fn csv_lines_come_with_every_header_and_with_quoted_values() {
+    let lines = records(|kind| kind == RecordKind::PanosCsv);
+    let text = |line: &[u8]| String::from_utf8(line.to_vec()).expect("UTF-8");
+    for start in ["<14>Jan  5 0", "<14>1 2026-01-05T0", "1,2026/01/05 0"] {
+        assert!(lines.iter().any(|(l, _)| text(l).starts_with(start)), "{start}");
+    }
+    for value in ["\"Allow SaaS, office\"", "\"Guests \"\"limited\"\", no upload\"", "ACME\\", "2001:db8:"] {
+        assert!(lines.iter().any(|(l, _)| text(l).contains(value)), "{value}");
+    }
+}
+
+#[test]
+fn strata_json_tells_the_truth() {
+    let mut keys = BTreeSet::new();
+    let lines = records(|kind| kind == RecordKind::StrataJson);
+    for (line, rows) in &lines {
+        let value: Value = serde_json::from_slice(line).expect("JSON");
+        let (text, row) = (|key: &str| value[key].as_str().expect("text"), &rows[0]);
+        let table = match (text("LogType"), text("Subtype")) {
+            ("TRAFFIC", _) => Table::NetworkActivity,
+            ("THREAT", "url") => Table::HttpActivity,
+            _ => Table::DetectionFinding,
+        };
+        assert_eq!(row.table, table);
+        assert_eq!(row.time_us, Some(micros(text("TimeGeneratedHighResolution"))));
+        assert_eq!(micros(text("TimeGenerated")), row.time_us.expect("a time") / 1_000_000 * 1_000_000);
+        assert_eq!((row.src_ip, row.dst_ip), (address(text("SourceAddress")), address(text("DestinationAddress"))));
+        assert_eq!(row.dst_port.map(i64::from), value["DestinationPort"].as_i64());
+        assert_eq!(row.bytes_out, value["BytesSent"].as_i64());
+        keys.insert(value.as_object().expect("an object").len());
+    }
+    assert_eq!(keys, BTreeSet::from([80, 83]));
+    let mean = lines.iter().map(|(l, _)| l.len()).sum::<usize>() / lines.len();
+    assert!((1_800..2_600).contains(&mean), "{mean} bytes a record");
+}
+
+#[test]
+fn cloudtrail_tells_the_truth() {
+    let (mut types, mut denied) = (BTreeSet::new(), 0);
+    let (mut bytes, mut events) = (0, 0);
+    for (line, rows) in records(|kind| matches!(kind, RecordKind::CloudTrail | RecordKind::CloudTrailRecords)) {
+        let value: Value = serde_json::from_slice(&line).expect("JSON");
+        let list = value["Records"].as_array().cloned().unwrap_or_else(|| vec![value]);
+        assert_eq!(list.len(), rows.len());
+        bytes += line.len();
+        events += rows.len();
+        for (index, (event, row)) in list.iter().zip(&rows).enumerate() {
+            let text = |key: &str| event[key].as_str().expect("text");
+            assert_eq!((row.table, row.record), (Table::ApiActivity, index as i32));
+            assert_eq!(row.time_us, Some(micros(text("eventTime"))));
+            assert_eq!(row.src_ip, address(text("sourceIPAddress")));
+            assert_eq!((row.dst_ip, row.dst_port, row.bytes_out), (None, None, None));
+            assert_eq!(row.src_ip.is_none(), event["userIdentity"]["type"] == "AWSService");
+            types.insert(event["userIdentity"]["type"].as_str().expect("a type").to_owned());
+            denied += usize::from(event["errorCode"] == "AccessDenied");
+        }
+    }
+    assert!(types.iter().map(String::as_str).eq(["AWSService", "AssumedRole", "IAMUser", "Root"]));
+    assert!(denied > events / 50 && denied < events / 10, "{denied} of {events}");
+    assert!((900..1_500).contains(&(bytes / events)), "{} bytes an event", bytes / events);
+}
+
+#[test]
+fn malformed_records_are_broken_in_the_way_they_say() {
+    let mut reasons = BTreeSet::new();
+    for (line, rows) in records(|kind| matches!(kind, RecordKind::Malformed(_))) {
+        let reason = rows[0].reason.expect("a reason");
+        assert_eq!((rows.len(), rows[0].table, rows[0].time_us), (1, Table::DeadLetter, None));
+        assert!(is_broken(&line, reason), "{reason}: {}", String::from_utf8_lossy(&line));
+        reasons.insert(reason);
+    }
+    assert_eq!(reasons.len(), 7, "{reasons:?}");
+}
+
+/// True if a careful reader would find that fault and no earlier one.
+fn is_broken(line: &[u8], reason: Reason) -> bool {
+    let text = std::str::from_utf8(line);
+    let is_json = || serde_json::from_slice::<Value>(line).is_ok();
+    match reason {
+        Reason::Empty => line.is_empty(),
+        Reason::InvalidUtf8 => text.is_err(),
+        Reason::InvalidJson => line.starts_with(b"{") && !is_json(),
+        Reason::TooDeep => is_json() && line.iter().filter(|b| **b == b'{').count() == 100,
+        Reason::TimeOutOfRange => is_json() && text.is_ok_and(|t| t.contains("\"TimeGenerated\":\"2300-")),
+        Reason::MissingField => text.is_ok_and(|t| columns(t).len() == 6 && t.contains(",TRAFFIC,")),
+        Reason::InvalidTime => text.is_ok_and(|t| {
+            let zeros = t.matches("0000/00/00 00:00:00").count();
+            let high_resolution = t.matches("0000-00-00T00:00:00.000+00:00").count();
+            zeros == 2 && (high_resolution == 1 || t.contains(",2305,"))
+        }),
+        _ => false,
+    }
+}

@@ -109,14 +109,15 @@ async fn score(
     cpu_seconds: f64,
 ) -> anyhow::Result<DemoSummary> {
     let truth = args.warehouse.join("truth");
+    std::fs::create_dir_all(&truth)?;
     fleet.write_truth(&truth).context("the fleet's own log")?;
     let session = warehouse_sql::session(warehouse).await?;
     let account = account::account(&session, &truth.join("truth.parquet"), Identity::Generator).await?;
-    let alerts = account::alerts(&session, &*setup::rules(config)?).await?;
+    let alerts = account::alerts(&session, setup::rules(config)?.as_ref()).await?;
     if account.unaccounted() > 0 {
         eprintln!("unaccounted: {account:?}");
     }
-    let alerts = account::alerts(&session, &*setup::rules(config)?).await?;
+    let alerts = account::alerts(&session, setup::rules(config)?.as_ref()).await?;
     let score = loadgen::score(fleet.labels(), &alerts);
     let (queryable, alert) = flight.latencies();
     Ok(DemoSummary {

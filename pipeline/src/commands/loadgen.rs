@@ -51,7 +51,7 @@ async fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     let warehouse = Warehouse::open(WarehouseConfig::at(&args.warehouse)).await?;
     let session = warehouse_sql::session(&warehouse).await?;
     let account = account::account(&session, &args.truth.join("truth.parquet"), Identity::Files).await?;
-    let alerts = account::alerts(&session, &setup::builtin_rules()?).await?;
+    let alerts = account::alerts(&session, setup::builtin_rules()?.as_ref()).await?;
     let summary = ScoreSummary::new(&account, &loadgen::score(&labels, &alerts));
     let mut out = std::io::stdout().lock();
     match args.output {

@@ -120,7 +120,7 @@ fn print_json(batches: &[RecordBatch], out: &mut impl Write) -> anyhow::Result<(
 fn print_table(batches: &[RecordBatch], most: usize, out: &mut impl Write) -> anyhow::Result<()> {
     let Some(first) = batches.first() else { return Ok(writeln!(out, "no rows")?) };
     let mut table = TextTable::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(first.schema().fields().iter().map(|f| f.name().clone()));
     let options = FormatOptions::default().with_null("");
     let mut left = most;

@@ -27,7 +27,7 @@ pub(crate) struct Telemetry {
     pub(crate) ledger_entries: IntCounterVec,
     pub(crate) table_commits: IntCounterVec,
     pub(crate) commit_duration: Histogram,
-    pub(crate) windows_open: IntGauge,
+    pub(crate) state_bytes: IntGauge,
     pub(crate) windows_closed: IntCounter,
     queue_rows: IntGaugeVec,
     queue_bytes: IntGaugeVec,
@@ -122,7 +122,7 @@ impl Telemetry {
                 "One turn of the committer over all tables.",
                 COMMIT_BUCKETS,
             ),
-            windows_open: make.gauge("palisade_windows_open", "Windows that hold state."),
+            state_bytes: make.gauge("palisade_window_state_bytes", "Memory that open windows hold."),
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
             queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
@@ -172,7 +172,7 @@ impl Telemetry {
 fn total(counters: &IntCounterVec) -> u64 {
     use prometheus::core::Collector;
     let families = counters.collect();
-    families.iter().flat_map(|f| f.get_metric()).map(|m| m.get_counter().value() as u64).sum()
+    families.iter().flat_map(|f| f.get_metric()).map(|m| m.get_counter().get_value() as u64).sum()
 }
 
 #[cfg(test)]

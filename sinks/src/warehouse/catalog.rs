@@ -37,7 +37,7 @@ pub(crate) async fn timed<T>(
 }
 
 /// Opens the SQLite catalog under `root`, made if missing.
-pub(super) async fn open_sqlite(config: &WarehouseConfig, root: &Path) -> Result<SqlCatalog> {
+pub(crate) async fn open_sqlite(config: &WarehouseConfig, root: &Path) -> Result<SqlCatalog> {
     let file = root.join(CATALOG_FILE);
     prepare_sqlite(&file).await?;
     let builder = SqlCatalogBuilder::default()
@@ -71,8 +71,7 @@ pub(super) async fn open_tables(
     catalog: &dyn Catalog,
 ) -> Result<BTreeMap<Table, IcebergTable>> {
     let namespace = NamespaceIdent::new(config.namespace.clone());
-    let create = timed(config, "create the namespace", catalog.create_namespace(&namespace, HashMap::new())).await;
-    tolerate(create.map(drop), ErrorKind::NamespaceAlreadyExists)?;
+    open_namespace(config, catalog, &namespace).await?;
     let mut tables = BTreeMap::new();
     for table in Table::ALL {
         let ident = TableIdent::new(namespace.clone(), table.name().to_owned());
@@ -82,11 +81,16 @@ pub(super) async fn open_tables(
     Ok(tables)
 }
 
-/// Another process may be creating the same at this moment: then it exists, which is all that is wanted.
-fn tolerate(result: Result<()>, kind: ErrorKind) -> Result<()> {
-    match result {
-        Err(Error::Catalog { source, .. }) if source.kind() == kind => Ok(()),
-        other => other,
+/// Another process may be making the same at this moment: then it exists, which is all that is wanted.
+async fn open_namespace(config: &WarehouseConfig, catalog: &dyn Catalog, namespace: &NamespaceIdent) -> Result<()> {
+    let exists = || timed(config, "look for the namespace", catalog.namespace_exists(namespace));
+    if exists().await? {
+        return Ok(());
+    }
+    let created = timed(config, "create the namespace", catalog.create_namespace(namespace, HashMap::new())).await;
+    match created {
+        Err(_) if exists().await? => Ok(()),
+        other => other.map(drop),
     }
 }
 

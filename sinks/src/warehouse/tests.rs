@@ -50,7 +50,7 @@ pub(crate) fn rows(table: Table, partition: &PartitionId, offsets: Range<i64>) -
 }
 
 fn set_leaves(builder: &mut TableBuilder, table: Table, space: Space, offset: i64) {
-    let identity = ["_topic", "_incarnation", "_partition", "_offset", "_record", "_received_at", "tenant_uid"];
+    let identity = ["_topic", "_incarnation", "_partition_id", "_offset", "_record", "_received_at", "tenant_uid"];
     for spec in table.layout().leaves.iter().filter(|l| l.space == space && l.place == Place::Own) {
         let leaf = table.expect_leaf(&spec.path);
         let given = table != Table::LateWindow && identity.contains(&spec.path.as_str());
@@ -160,7 +160,7 @@ pub(crate) fn text(batches: &[RecordBatch]) -> Vec<String> {
 /// The offsets of a partition in a table, sorted, each as often as it stands there.
 pub(crate) async fn offsets(warehouse: &Warehouse, table: Table, partition: &PartitionId) -> Vec<i64> {
     let query = format!(
-        "SELECT _offset FROM w.{table} WHERE _topic = '{}' AND _partition = {}",
+        "SELECT _offset FROM w.{table} WHERE _topic = '{}' AND _partition_id = {}",
         partition.topic, partition.partition
     );
     let mut all: Vec<i64> = text(&sql(warehouse, &query).await).iter().map(|l| l.parse().expect("a number")).collect();
