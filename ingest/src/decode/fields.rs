@@ -331,14 +331,24 @@ impl Names {
         }
         self.names.push(name);
         self.entries.push(Entry { print: Print::of(name.as_bytes()), to });
-        self.buckets = vec![0; (self.entries.len() * 4).next_power_of_two()];
-        for (i, entry) in self.entries.iter().enumerate() {
-            let mut at = entry.print.hash() & (self.buckets.len() - 1);
-            while self.buckets[at] != 0 {
-                at = (at + 1) & (self.buckets.len() - 1);
-            }
-            self.buckets[at] = u16::try_from(i + 1).map_err(|_| "more than 65,534 names".to_owned())?;
+        let least = self.entries.len() * 4;
+        let first = if self.buckets.len() < least {
+            self.buckets = vec![0; (least * 2).next_power_of_two()];
+            0
+        } else {
+            self.entries.len() - 1
+        };
+        (first..self.entries.len()).try_for_each(|index| self.index(index))
+    }
+
+    /// Puts an entry into the first free bucket from its own on.
+    fn index(&mut self, index: usize) -> Result<(), String> {
+        let mask = self.buckets.len() - 1;
+        let mut at = self.entries[index].print.hash() & mask;
+        while self.buckets[at] != 0 {
+            at = (at + 1) & mask;
         }
+        self.buckets[at] = u16::try_from(index + 1).map_err(|_| "more than 65,534 names".to_owned())?;
         Ok(())
     }
 

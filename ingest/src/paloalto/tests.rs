@@ -403,14 +403,14 @@ fn severities_that_are_none_are_kept() {
 
 #[test]
 fn other_log_types_are_base_events() {
-    let line = "<14>Nov 20 10:00:01 fw-1 1,2026/11/20 10:00:01,0011,SYSTEM,vpn,2817,2026/11/20 10:00:00,,x,\"a, b\"";
+    let line = "<14>Nov 20 10:00:01 fw-1 1,2026/11/20 10:00:01,0011,CONFIG,vpn,2817,2026/11/20 10:00:00,,x,\"a, b\"";
     let row = row_of(line);
     check(
         &row,
         &[
             ("class_uid", "0"),
             ("time_dt", "\"2026-11-20T10:00:00.000000Z\""),
-            ("metadata.log_name", "\"SYSTEM\""),
+            ("metadata.log_name", "\"CONFIG\""),
             ("metadata.event_code", "\"vpn\""),
             ("device", r#"{"uid":"0011","hostname":"fw-1","type_id":9,"type":"Firewall"}"#),
             ("unmapped", r#"{"future_use":"1"}"#),
@@ -422,6 +422,27 @@ fn other_log_types_are_base_events() {
     assert!(bare.rows[0].3.contains(r#""unmapped":{"future_use":"1","column_9":"x","column_10":"a, b"}"#), "{bare:?}");
     let row = row_of(&strata("GLOBALPROTECT", r#""Stage":"tunnel","LoginDuration":0,"AuthMethod":null"#));
     check(&row, &[("class_uid", "0"), ("unmapped", r#"{"Stage":"tunnel","LoginDuration":0}"#), ("raw_data", "null")]);
+}
+
+#[test]
+fn system_logs_are_base_events_with_all_their_columns() {
+    let line = "1,2026/11/20 10:00:01,0011,SYSTEM,vpn,2817,2026/11/20 10:00:00,,ike-start,peer,0,0,general,high,\"IKE, phase 1\",\
+        9,0x0,0,0,0,0,,fw-1,0,0,2026-11-20T10:00:00.25+00:00";
+    let row = row_of(line);
+    check(
+        &row,
+        &[
+            ("class_uid", "0"),
+            ("time_dt", "\"2026-11-20T10:00:00.250000Z\""),
+            ("severity", "\"High\""),
+            ("message", "\"IKE, phase 1\""),
+            ("metadata.sequence", "9"),
+            ("metadata.event_code", "\"vpn\""),
+            ("unmapped.event_id", "\"ike-start\""),
+            ("device", r#"{"uid":"0011","name":"fw-1","type_id":9,"type":"Firewall"}"#),
+        ],
+    );
+    assert_eq!(row["raw_data"], line);
 }
 
 #[test]
