@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, SchemaRef};
 use datafusion::common::internal_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
-use datafusion::physical_expr::GroupsAccumulatorAdapter;
+use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
@@ -85,14 +85,13 @@ impl GroupTable {
         self.values.size() + aggregates + self.evidence.bytes()
     }
 
-    /// Adds rows: `input` holds what the aggregates read, `keys` the group columns, row by row.
+    /// Adds rows: `input` holds what the aggregates read, `keys` the group columns, row by row. If an expression fails on
+    /// a row, nothing is added.
     pub(crate) fn update(&mut self, keys: &[ArrayRef], input: &RecordBatch, rows: &Candidates<'_>) -> Result<()> {
+        let calls = self.plan.aggregates.iter().map(|call| arguments(call, input)).collect::<Result<Vec<_>>>()?;
         self.values.intern(keys, &mut self.groups)?;
         let total = self.values.len();
-        for (aggregate, call) in self.aggregates.iter_mut().zip(&self.plan.aggregates) {
-            let args = call.args.iter().map(|e| e.evaluate(input)?.into_array(input.num_rows()));
-            let args = args.collect::<Result<Vec<ArrayRef>>>()?;
-            let filter = call.filter.as_ref().map(|e| e.evaluate(input)?.into_array(input.num_rows())).transpose()?;
+        for (aggregate, (args, filter)) in self.aggregates.iter_mut().zip(calls) {
             aggregate.update_batch(&args, &self.groups, filter.as_ref().map(|f| f.as_boolean()), total)?;
         }
         self.evidence.update(rows, &self.groups, total);
@@ -134,6 +133,12 @@ impl GroupTable {
         let results = self.aggregates.iter_mut().map(|a| a.evaluate(EmitTo::All)).collect::<Result<_>>()?;
         Ok((groups, results))
     }
+}
+
+/// The arguments of a call, and its FILTER.
+fn arguments(call: &AggregatePlan, input: &RecordBatch) -> Result<(Vec<ArrayRef>, Option<ArrayRef>)> {
+    let evaluate = |e: &Arc<dyn PhysicalExpr>| e.evaluate(input)?.into_array(input.num_rows());
+    Ok((call.args.iter().map(evaluate).collect::<Result<_>>()?, call.filter.as_ref().map(evaluate).transpose()?))
 }
 
 fn accumulator(call: &AggregatePlan) -> Result<Box<dyn GroupsAccumulator>> {

@@ -49,7 +49,9 @@ pub(crate) fn panos_line(line: &str) -> Option<PanosLine<'_>> {
             return None;
         }
         let head = &line[..comma];
-        let start = head.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |i| i + head[i..].chars().next().map_or(1, char::len_utf8));
+        let start = head
+            .rfind(|c: char| !c.is_ascii_digit())
+            .map_or(0, |i| i + head[i..].chars().next().map_or(1, char::len_utf8));
         Some(PanosLine { message: &line[start..], log_type, host: syslog::header(&head[..start]).host })
     })
 }

@@ -274,7 +274,8 @@ impl FieldTable {
             return Ok(known);
         }
         let index = self.names.len();
-        self.names[scope].add(name, To::Object(u8::try_from(index).map_err(|_| "more than 255 objects".to_owned())?))?;
+        self.names[scope]
+            .add(name, To::Object(u8::try_from(index).map_err(|_| "more than 255 objects".to_owned())?))?;
         self.names.push(Names::default());
         self.paths.push(path.to_owned());
         Ok(index)

@@ -215,7 +215,8 @@ impl<'a> Doc<'a> {
             }
         }
         if self.source.len() > limits.string_bytes_max {
-            let long = self.nodes.iter().filter_map(|n| if let Node::String(s) = n { Some(s.len()) } else { None }).max();
+            let long =
+                self.nodes.iter().filter_map(|n| if let Node::String(s) = n { Some(s.len()) } else { None }).max();
             if let Some(bytes) = long.filter(|b| *b > limits.string_bytes_max) {
                 let detail = format!("a string of {bytes} bytes; {} allowed", limits.string_bytes_max);
                 return Err(Rejected::new(Reason::TooLarge, detail));

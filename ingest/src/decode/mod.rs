@@ -24,8 +24,8 @@ use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, Reason, Record, Table}
 use serde::Deserialize;
 
 use crate::aws::cloudtrail::CloudTrail;
-use crate::normalize::base_event::BaseEvent;
 use crate::normalize::Event;
+use crate::normalize::base_event::BaseEvent;
 use crate::paloalto::PaloAlto;
 
 use csv::Columns;

@@ -240,9 +240,9 @@ impl<'r, 'v> Row<'r, 'v> {
             Convert::NatIp if matches!(text, "0.0.0.0" | "::") => Set::MeansNothing,
             Convert::NatIp => self.ip(target, text),
             Convert::NatPort if text == "0" => Set::MeansNothing,
-            Convert::Port | Convert::NatPort => {
-                values::integer(text).and_then(|n| u16::try_from(n).ok()).map_or(Set::No, |n| self.i32(target, n.into()))
-            }
+            Convert::Port | Convert::NatPort => values::integer(text)
+                .and_then(|n| u16::try_from(n).ok())
+                .map_or(Set::No, |n| self.i32(target, n.into())),
             Convert::Int => values::integer(text).map_or(Set::No, |n| self.builder.set_i64(target.leaf, n).into()),
             Convert::Int32 => {
                 values::integer(text).and_then(|n| i32::try_from(n).ok()).map_or(Set::No, |n| self.i32(target, n))

@@ -215,13 +215,7 @@ impl Common {
     }
 
     /// Sets times, metadata and device. Gives the event time.
-    fn fill(
-        &self,
-        row: &mut Row<'_, '_>,
-        class: &Class,
-        input: Input<'_>,
-        event: &Event<'_>,
-    ) -> Result<i64, Rejected> {
+    fn fill(&self, row: &mut Row<'_, '_>, class: &Class, input: Input<'_>, event: &Event<'_>) -> Result<i64, Rejected> {
         let time = set_time(row, class, event)?;
         row.place(Slot::Received, &self.logged_time);
         row.place(Slot::LogType, &self.log_name);
@@ -256,7 +250,8 @@ fn set_time(row: &mut Row<'_, '_>, class: &Class, event: &Event<'_>) -> Result<i
     let (time, best, original) = first_time(candidates)?;
     class.set_time(row, event, time, original.text());
     for field in candidates[..2].iter().enumerate().filter(|(i, _)| *i != best).filter_map(|(_, c)| *c) {
-        let same_second = values::time(field.text()).is_some_and(|t| t.div_euclid(1_000_000) == time.div_euclid(1_000_000));
+        let same_second =
+            values::time(field.text()).is_some_and(|t| t.div_euclid(1_000_000) == time.div_euclid(1_000_000));
         if !same_second {
             row.keep(field);
         }

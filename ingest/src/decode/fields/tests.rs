@@ -29,9 +29,18 @@ fn a_wrong_table_says_where() {
         ("a", "x.fields:1: a field has a column, a JSON name and where it goes"),
         ("\n# b\na A :nowhere", "x.fields:3: no slot \"nowhere\""),
         ("a A no.such.path", "x.fields:1: no.such.path: no such column of network_activity, or another kind"),
-        ("a A src_endpoint.port ip", "x.fields:1: src_endpoint.port: no such column of network_activity, or another kind"),
-        ("a A src_endpoint.ip magic", "x.fields:1: src_endpoint.ip: no such column of network_activity, or another kind"),
-        ("a A src_endpoint.ip+src_port", "x.fields:1: src_endpoint.ip+src_port: no such column of network_activity, or another kind"),
+        (
+            "a A src_endpoint.port ip",
+            "x.fields:1: src_endpoint.port: no such column of network_activity, or another kind",
+        ),
+        (
+            "a A src_endpoint.ip magic",
+            "x.fields:1: src_endpoint.ip: no such column of network_activity, or another kind",
+        ),
+        (
+            "a A src_endpoint.ip+src_port",
+            "x.fields:1: src_endpoint.ip+src_port: no such column of network_activity, or another kind",
+        ),
         ("a A -\nb A -", "x.fields:2: A stands twice"),
     ] {
         assert_eq!(parse(text).map(|_| ()).map_err(|e| e.to_string()), Err(want.to_owned()), "{text}");

@@ -134,7 +134,8 @@ fn json_text_on_one_line() {
 fn a_parser_forgets_the_last_document() {
     let mut parser = JsonParser::new(Limits::default());
     for json in [r#"{"a":[1,2,3],"b":"long text"}"#, r#"{"c":1e999}"#, r#"{"bad"#, r#"{"a":2}"#] {
-        let first = parser.with_doc(json.as_bytes(), |doc| Ok(doc.members(doc.root()).next().map(|m| m.key.to_owned())));
+        let first =
+            parser.with_doc(json.as_bytes(), |doc| Ok(doc.members(doc.root()).next().map(|m| m.key.to_owned())));
         assert_eq!(first.is_ok(), json.ends_with('}'), "{json}");
     }
 }
