@@ -14,7 +14,7 @@ use datafusion::error::Result as DfResult;
 use super::rule_state::{AlertKey, Given};
 use crate::alert::{Hot, selected};
 use crate::error::{AggregateError, Result};
-use crate::evidence::EvidenceRow;
+use crate::evidence::{Evidence, EvidenceRow, StateColumns};
 use crate::failures::Failures;
 use crate::group_table::{GroupTable, StateLayout, truth};
 use crate::late::list_json;
@@ -57,7 +57,7 @@ pub(super) struct Question<'a> {
 pub(super) fn evaluate(question: &Question<'_>, failures: &mut Failures) -> Result<Vec<Evaluated>> {
     let (rule, plan) = (question.rule, question.plan);
     let failed = AggregateError::evaluate(rule.uid());
-    let mut table = merged(question)?;
+    let (mut table, states) = merged(question)?;
     if table.len() == 0 {
         return Ok(Vec::new());
     }
@@ -68,28 +68,49 @@ pub(super) fn evaluate(question: &Question<'_>, failures: &mut Failures) -> Resu
     judge(question, &output, &mut passes, failures);
     let rows = question.wanted(&groups, &passes);
     let (rows, columns) = project(question, &output, rows, failures)?;
+    let evidence = evidence(question, &states, &rows, passes.len());
     let mut all: Vec<Evaluated> = Vec::with_capacity(rows.len());
     for (i, &row) in rows.iter().enumerate() {
         let row = row as usize;
         let (tenant, key) = alert_key(&groups, row);
         let (values, hot) = selected(&columns, i);
-        all.push(Evaluated { tenant, key, passes: passes[row], values, hot, evidence: table.evidence.of(row) });
+        all.push(Evaluated { tenant, key, passes: passes[row], values, hot, evidence: evidence.of(i) });
     }
     all.sort_by(|a, b| (&a.tenant, &a.key).cmp(&(&b.tenant, &b.key)));
     Ok(all)
 }
 
-fn merged(question: &Question<'_>) -> Result<GroupTable> {
+/// A state batch and the group of each of its rows.
+type Grouped = (RecordBatch, Vec<usize>);
+
+fn merged(question: &Question<'_>) -> Result<(GroupTable, Vec<Grouped>)> {
     let failed = AggregateError::evaluate(question.rule.uid());
-    let (layout, keep) = (question.layout, question.rule.evidence());
-    let mut table = GroupTable::new(question.plan, layout.clone(), keep).map_err(&failed)?;
-    for state in &question.states {
-        match &question.changed {
-            None => table.merge(state).map_err(&failed)?,
-            Some(keys) => table.merge(&among(layout, state, keys)?).map_err(&failed)?,
-        }
+    let layout = question.layout;
+    let mut table = GroupTable::new(question.plan, layout.clone(), 0).map_err(&failed)?;
+    let mut states = Vec::with_capacity(question.states.len());
+    for &state in &question.states {
+        let state = match &question.changed {
+            None => state.clone(),
+            Some(keys) => among(layout, state, keys)?,
+        };
+        let groups = table.merge_aggregates(&state).map_err(&failed)?.to_vec();
+        states.push((state, groups));
     }
-    Ok(table)
+    Ok((table, states))
+}
+
+/// Evidence of the groups in `rows`, in their order: of all others it is not even merged.
+fn evidence(question: &Question<'_>, states: &[Grouped], rows: &[u32], groups: usize) -> Evidence {
+    let mut place: Vec<Option<usize>> = vec![None; groups];
+    for (i, &row) in rows.iter().enumerate() {
+        place[row as usize] = Some(i);
+    }
+    let mut evidence = Evidence::new(question.rule.evidence());
+    for (state, groups) in states.iter().filter(|_| !rows.is_empty()) {
+        let pairs = groups.iter().enumerate().filter_map(|(row, &group)| Some((row, place[group]?)));
+        evidence.merge(&StateColumns::of(state), pairs, rows.len());
+    }
+    evidence
 }
 
 /// The keys of a state batch.

@@ -47,7 +47,7 @@ fn a_filter_rule_alerts_once_a_row_with_the_row_as_evidence() {
         r#""first_seen_time_dt":"1970-01-01T00:00:06.000000Z","analytic":{"uid":"00000000-0000-4000-8000-000000000000","#,
         r#""name":"Rule 0","type_id":1,"type":"Rule","version":"1"},"attacks":[{"technique":{"uid":"T1021.004"},"#,
         r#""tactic":{"uid":"TA0008","name":"Lateral Movement"}}]},"evidences":[{"uid":"fw@i/4/101/0","#,
-        r#""src_endpoint":{"ip":"10.0.0.2"},"dst_endpoint":{"port":22},"#,
+        r#""src_endpoint":{"ip":"10.0.0.2"},"#,
         r#""data":{"table":"network_activity","time":"1970-01-01T00:00:06.000000Z"}}],"is_alert":true}"#,
     ];
     assert_eq!(ocsf(&alerts)[0], want.concat().replace("ID", &id));
