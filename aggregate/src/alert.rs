@@ -294,8 +294,14 @@ impl AlertWriter {
         for (path, value) in texts {
             value.iter().for_each(|v| self.text(path, v));
         }
-        hot.src_port.iter().for_each(|&p| self.int("evidences[].src_endpoint.port", p));
-        hot.dst_port.iter().for_each(|&p| self.int("evidences[].dst_endpoint.port", p));
+        let ends = [
+            ("evidences[].src_endpoint.port", &hot.src_ip, hot.src_port),
+            ("evidences[].dst_endpoint.port", &hot.dst_ip, hot.dst_port),
+        ];
+        // OCSF takes no endpoint that is a port alone.
+        for (path, ip, port) in ends {
+            port.filter(|_| ip.is_some()).iter().for_each(|&p| self.int(path, p));
+        }
     }
 
     fn hot(&mut self, hot: &Hot) {
@@ -331,4 +337,125 @@ impl AlertWriter {
 pub(crate) fn filter_partition(rule: &Rule, source: &PartitionId) -> PartitionId {
     let topic: Arc<str> = format!("_rule/{}/{}", rule.uid(), source.topic).into();
     PartitionId::new(topic, source.incarnation.clone(), source.partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray, UInt16Array};
+
+    use super::*;
+    use crate::RuleSet;
+    use crate::tests::{ocsf, rule, texts};
+
+    const SQL: &str = "SELECT src_ip FROM network_activity WHERE dst_port = 22";
+
+    fn write(head: &str, change: Change, hot: &Hot, evidence: &[EvidenceRow]) -> TableBatch {
+        let rules: Arc<RuleSet> = rule(head, SQL);
+        let rule = &rules.rules()[0];
+        let finding = Finding {
+            rule,
+            tenant: "acme",
+            alert_id: "id".to_owned(),
+            revision: 3,
+            change,
+            time: 60,
+            window: Some((0, 60)),
+            created_at: 70,
+            values: r#"{"n":1}"#,
+            hot,
+            evidence,
+        };
+        let partition = PartitionId::new("_merge", "0", 0);
+        let identity = Identity { partition: &partition, offset: 1, record: 0, received_at: 70 };
+        let mut writer = AlertWriter::new();
+        writer.push(&finding, &identity, &Provenance { vector: "{}".to_owned(), versions: Vec::new() });
+        assert!(writer.bytes() > 0);
+        let batch = writer.take().expect("one alert");
+        assert!(writer.take().is_none());
+        batch
+    }
+
+    fn json(head: &str) -> String {
+        ocsf(&write(head, Change::Create, &Hot::default(), &[])).remove(0)
+    }
+
+    #[test]
+    fn a_revision_says_what_changed() {
+        for (change, id, activity, status) in [
+            (Change::Create, "1", "Create", "New"),
+            (Change::Update, "2", "Update", "New"),
+            (Change::Close, "3", "Close", "Resolved"),
+        ] {
+            let batch = write("", change, &Hot::default(), &[]);
+            let one = |path| texts(&batch, path).remove(0);
+            assert_eq!([one("activity_id"), one("activity_name"), one("status")], [id, activity, status]);
+            assert_eq!([one("type_uid"), one("_revision"), one("metadata.uid")], [&format!("20040{id}"), "3", "id/3"]);
+            assert_eq!(one("status_detail").is_empty(), change != Change::Close);
+        }
+    }
+
+    #[test]
+    fn techniques_and_tactics_stand_together() {
+        let attacks = |tags: &str| {
+            let json = json(&format!("tags: [{tags}]"));
+            json.split(r#""attacks":"#).nth(1).map(|t| t.split("]}").next().unwrap_or_default().to_owned())
+        };
+        let discovery = r#""tactic":{"uid":"TA0007","name":"Discovery"}"#;
+        assert_eq!(attacks("cve.2024-1"), None);
+        assert_eq!(attacks("attack.t1046"), Some(r#"[{"technique":{"uid":"T1046"}}"#.to_owned()));
+        assert_eq!(attacks("attack.discovery"), Some(format!("[{{{discovery}}}")));
+        let both = attacks("attack.t1046, attack.discovery, attack.impact");
+        let impact = r#"{"tactic":{"uid":"TA0040","name":"Impact"}}"#;
+        assert_eq!(both, Some(format!(r#"[{{"technique":{{"uid":"T1046"}},{discovery}}},{impact}"#)));
+    }
+
+    #[test]
+    fn severities_are_ocsf_severities() {
+        for (level, id) in [("informational", "1"), ("low", "2"), ("medium", "3"), ("high", "4"), ("critical", "5")] {
+            let text =
+                format!("title: t\nid: 00000000-0000-4000-8000-000000000000\nversion: 1\nlevel: {level}\nsql: {SQL}\n");
+            let rules = RuleSet::from_texts(&[("r", &text)]).expect("a rule");
+            assert_eq!(rules.rules()[0].level().severity().0.to_string(), id);
+        }
+    }
+
+    #[test]
+    fn hot_columns_take_what_fits() {
+        let ports: ArrayRef = Arc::new(UInt16Array::from(vec![443]));
+        let large: ArrayRef = Arc::new(Int64Array::from(vec![1 << 40]));
+        let ip: ArrayRef = Arc::new(StringArray::from(vec!["10.0.0.1"]));
+        let null: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>]));
+        let columns = [
+            ("dst_port", ports),
+            ("src_port", large),
+            ("src_ip", ip),
+            ("user_name", null),
+            ("other", Arc::new(Int64Array::from(vec![1])) as ArrayRef),
+        ];
+        let (values, hot) = selected(&columns, 0);
+        assert_eq!(
+            values,
+            r#"{"dst_port":443,"src_port":1099511627776,"src_ip":"10.0.0.1","user_name":null,"other":1}"#
+        );
+        let want = Hot { src_ip: Some("10.0.0.1".to_owned()), dst_port: Some(443), ..Hot::default() };
+        assert_eq!(hot, want);
+        let batch = write("", Change::Create, &hot, &[]);
+        assert_eq!([texts(&batch, "src_ip").remove(0), texts(&batch, "dst_port").remove(0)], ["10.0.0.1", "443"]);
+    }
+
+    #[test]
+    fn an_id_depends_on_all_that_names_the_detection_and_on_nothing_else() {
+        let rules = rule("", SQL);
+        let one = &rules.rules()[0];
+        let id = alert_id("acme", one, r#"["a"]"#, Some((0, 60)));
+        assert_eq!(id, "e3e2fe83-98e2-5ead-9823-5c2c2007ed9d", "an id never changes between releases");
+        let others = [
+            alert_id("acm", one, r#"["a"]"#, Some((0, 60))),
+            alert_id("acme", one, r#"["b"]"#, Some((0, 60))),
+            alert_id("acme", one, r#"["a"]"#, Some((30, 60))),
+            alert_id("acme", one, r#"["a"]"#, Some((0, 90))),
+            alert_id("acme", one, r#"["a"]"#, None),
+        ];
+        assert!(others.iter().all(|other| *other != id));
+    }
 }

@@ -98,3 +98,60 @@ impl Kind {
         Ok(rest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array};
+
+    use super::*;
+
+    const KIND: Kind = Kind { name: "thing", magic: *b"TEST", version: 3 };
+
+    fn batch(values: &[i64]) -> RecordBatch {
+        let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
+        RecordBatch::try_from_iter([("n", column)]).expect("a batch")
+    }
+
+    fn refusal(kind: Kind, bytes: &[u8]) -> String {
+        decode::<String>(kind, bytes).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn groups_of_batches_come_back_as_they_were() {
+        let groups = vec![vec![batch(&[1, 2]), batch(&[])], vec![], vec![batch(&[3])]];
+        let bytes = encode(KIND, &"head", &groups).expect("encoded");
+        let (head, found) = decode::<String>(KIND, &bytes).expect("decoded");
+        assert_eq!((head.as_str(), found), ("head", groups));
+    }
+
+    #[test]
+    fn other_and_damaged_bytes_are_refused_with_the_reason() {
+        let bytes = encode(KIND, &"head", &[vec![batch(&[1])]]).expect("encoded");
+        for (kind, why) in [
+            (Kind { magic: *b"ELSE", ..KIND }, "cannot read thing: it begins otherwise"),
+            (Kind { version: 4, ..KIND }, "cannot read thing: version 3, not 4"),
+        ] {
+            assert_eq!(refusal(kind, &bytes), why);
+        }
+        for len in 0..10 {
+            assert!(refusal(KIND, &bytes[..len]).starts_with("cannot read thing: "), "{len} bytes");
+        }
+        let mut damaged = bytes.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 0xff;
+        assert_eq!(refusal(KIND, &damaged), "cannot read thing: its CRC is wrong");
+        assert!(decode::<u64>(KIND, &bytes).is_err(), "another head");
+    }
+
+    #[test]
+    fn a_block_longer_than_the_rest_is_refused() {
+        let mut body = b"TEST\x03\0".to_vec();
+        push_block(&mut body, b"\"head\"");
+        body.extend_from_slice(&u64::MAX.to_le_bytes());
+        let crc = crc32fast::hash(&body);
+        body.extend_from_slice(&crc.to_le_bytes());
+        assert_eq!(refusal(KIND, &body), "cannot read thing: a block is cut off");
+    }
+}

@@ -223,3 +223,81 @@ impl GroupsAccumulator for CountDistinct {
         self.seen.capacity() * 17 + self.pairs.capacity() * 16 + self.counts.capacity() * 8 + texts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int32Array, TimestampMicrosecondArray};
+
+    use super::*;
+
+    fn counts(accumulator: &mut Box<dyn GroupsAccumulator>) -> Vec<i64> {
+        let counts = accumulator.evaluate(EmitTo::All).expect("counts");
+        counts.as_primitive::<Int64Type>().values().to_vec()
+    }
+
+    fn text(values: &[Option<&str>]) -> Vec<ArrayRef> {
+        vec![Arc::new(StringArray::from(values.to_vec()))]
+    }
+
+    #[test]
+    fn each_group_counts_its_own_values_once_and_no_nulls() {
+        let mut ports = DistinctKind::Integer.accumulator();
+        let values: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), Some(1), None, Some(2), Some(1)]));
+        ports.update_batch(&[values], &[0, 0, 0, 0, 2], None, 3).expect("updated");
+        assert_eq!(counts(&mut ports), [2, 0, 1]);
+        assert!(counts(&mut ports).is_empty(), "nothing is left");
+    }
+
+    #[test]
+    fn a_filter_lets_only_true_rows_in() {
+        let mut ips = DistinctKind::Text.accumulator();
+        let filter = BooleanArray::from(vec![Some(true), Some(false), None, Some(true)]);
+        let values = text(&[Some("a"), Some("b"), Some("c"), Some("d")]);
+        ips.update_batch(&values, &[0, 0, 0, 1], Some(&filter), 2).expect("updated");
+        assert_eq!(counts(&mut ips), [1, 1]);
+    }
+
+    #[test]
+    fn states_merge_to_the_same_count_in_any_order_and_from_slices() {
+        let state = |values: &[Option<&str>], groups: &[usize]| {
+            let mut one = DistinctKind::Text.accumulator();
+            one.update_batch(&text(values), groups, None, 2).expect("updated");
+            one.state(EmitTo::All).expect("a state").remove(0)
+        };
+        let a = state(&[Some("x"), Some("y"), Some("")], &[0, 1, 1]);
+        let b = state(&[Some("y"), Some("x"), Some("z")], &[1, 0, 1]);
+        for order in [[&a, &b], [&b, &a]] {
+            let mut all = DistinctKind::Text.accumulator();
+            for state in order {
+                all.merge_batch(std::slice::from_ref(state), &[0, 1], None, 2).expect("merged");
+            }
+            assert_eq!(counts(&mut all), [1, 3]);
+        }
+        let mut second = DistinctKind::Text.accumulator();
+        second.merge_batch(&[a.slice(1, 1)], &[0], None, 1).expect("merged");
+        assert_eq!(counts(&mut second), [2], "a slice carries its own values only");
+    }
+
+    #[test]
+    fn states_keep_the_order_in_which_values_came() {
+        let mut one = DistinctKind::Text.accumulator();
+        one.update_batch(&text(&[Some("z"), Some("b"), Some("a"), Some("b")]), &[1, 0, 1, 1], None, 2)
+            .expect("updated");
+        let state = one.state(EmitTo::All).expect("a state").remove(0);
+        let lists = state.as_list::<i32>();
+        let of = |row| lists.value(row).as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!((of(0), of(1)), (vec!["b".to_owned()], vec!["z".to_owned(), "a".to_owned(), "b".to_owned()]));
+    }
+
+    #[test]
+    fn times_are_counted_and_floats_are_left_to_datafusion() {
+        let time = TimestampMicrosecondArray::from(vec![1, 1, 2]);
+        let kind = DistinctKind::of(time.data_type()).expect("times count as integers");
+        let mut times = kind.accumulator();
+        times.update_batch(&[Arc::new(time)], &[0, 0, 0], None, 1).expect("updated");
+        assert!(times.size() > 0);
+        assert_eq!(counts(&mut times), [2]);
+        assert_eq!(DistinctKind::of(&DataType::Float64), None);
+        assert!(DistinctKind::Text.accumulator().evaluate(EmitTo::First(1)).is_err());
+    }
+}

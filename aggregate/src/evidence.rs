@@ -73,7 +73,21 @@ pub(crate) fn state_fields() -> [FieldRef; 2] {
     ]
 }
 
-/// The number of rows of each group, from a state batch (its last column).
+/// The evidence columns of a state batch: its last two.
+#[derive(Debug)]
+pub(crate) struct StateColumns<'a> {
+    lists: &'a ListArray,
+    rows: &'a [i64],
+}
+
+impl<'a> StateColumns<'a> {
+    pub(crate) fn of(state: &'a RecordBatch) -> Self {
+        let last = state.num_columns() - 1;
+        Self { lists: state.column(last - 1).as_list(), rows: rows_of(state) }
+    }
+}
+
+/// The number of rows of each group of a state batch.
 pub(crate) fn rows_of(state: &RecordBatch) -> &[i64] {
     state.column(state.num_columns() - 1).as_primitive::<Int64Type>().values()
 }
@@ -100,20 +114,25 @@ impl Evidence {
         }
     }
 
-    /// Adds the groups of a state.
-    pub(crate) fn merge(&mut self, lists: &ListArray, rows: &[i64], groups: &[usize], total: usize) {
+    /// Adds rows of a state to groups: pairs of a row and its group.
+    pub(crate) fn merge(
+        &mut self,
+        state: &StateColumns<'_>,
+        pairs: impl Iterator<Item = (usize, usize)>,
+        total: usize,
+    ) {
         self.grow(total);
-        let entries = lists.values().as_struct();
+        let entries = state.lists.values().as_struct();
         let times = entries.column(0).as_primitive::<Int64Type>().values();
         let keys = entries.column(1).as_dictionary::<Int32Type>();
         let names = keys.values().as_string::<i32>();
         let sources: Vec<u32> = names.iter().map(|n| self.source(&Arc::from(n.unwrap_or_default()))).collect();
         let offsets = entries.column(2).as_primitive::<Int64Type>().values();
         let records = entries.column(3).as_primitive::<Int32Type>().values();
-        for (row, &group) in groups.iter().enumerate() {
-            self.rows[group] += rows[row];
-            let (from, to) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
-            for i in from..to {
+        let ends = state.lists.value_offsets();
+        for (row, group) in pairs {
+            self.rows[group] += state.rows[row];
+            for i in ends[row] as usize..ends[row + 1] as usize {
                 let source = sources[keys.keys().value(i) as usize];
                 self.offer(group, Entry { time: times[i], offset: offsets[i], record: records[i], source });
             }
@@ -218,7 +237,8 @@ mod tests {
             let mut merged = Evidence::new(3);
             for i in order {
                 let [lists, rows] = &states[i];
-                merged.merge(lists.as_list(), rows.as_primitive::<Int64Type>().values(), &[0], 1);
+                let state = StateColumns { lists: lists.as_list(), rows: rows.as_primitive::<Int64Type>().values() };
+                merged.merge(&state, [(0, 0)].into_iter(), 1);
             }
             assert_eq!(uids(&merged), want);
             assert_eq!(merged.rows, [6]);
@@ -231,5 +251,20 @@ mod tests {
         update(&mut none, "t@i/0", &[(1, 1), (2, 2)]);
         assert!(none.of(0).is_empty());
         assert_eq!(none.rows, [2], "rows are counted all the same");
+    }
+
+    #[test]
+    fn only_the_groups_that_are_asked_for_are_merged() {
+        let mut one = Evidence::new(2);
+        let source = Arc::from("t@i/0");
+        let candidates = Candidates { source: &source, times: &[5, 6, 7], offsets: &[0, 1, 2], records: &[0, 0, 1] };
+        one.update(&candidates, &[0, 1, 1], 2);
+        let [lists, rows] = one.take_state();
+        let state = StateColumns { lists: lists.as_list(), rows: rows.as_primitive::<Int64Type>().values() };
+        let mut wanted = Evidence::new(2);
+        wanted.merge(&state, [(1, 0)].into_iter(), 1);
+        assert_eq!(uids(&wanted), ["6:t@i/0/1/0", "7:t@i/0/2/1"]);
+        assert_eq!(wanted.rows, [2]);
+        assert!(wanted.bytes() > 0);
     }
 }

@@ -143,3 +143,57 @@ impl<'a> LeafCache<'a> {
         self.leaves.index(name).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{Int32Type, TimeUnit};
+
+    use super::*;
+    use crate::tests::{batch, event, partition};
+
+    #[test]
+    fn leaves_are_the_paths_of_the_column_lists() {
+        for table in Table::EVENTS {
+            let leaves = Leaves::of(table);
+            for spec in &table.layout().leaves {
+                // A list of structs is one leaf; a list of values is named without brackets.
+                let path = spec.path.split("[].").next().unwrap_or_default().trim_end_matches("[]");
+                assert!(leaves.index(path).is_some(), "{table} {}", spec.path);
+            }
+            let has_dictionary = |f: &FieldRef| matches!(f.data_type(), DataType::Dictionary(..));
+            assert!(!leaves.schema().fields().iter().any(has_dictionary), "{table}: keywords are text");
+        }
+    }
+
+    #[test]
+    fn types_are_plain() {
+        let leaves = Leaves::of(Table::NetworkActivity);
+        let of = |name: &str| leaves.schema().field_with_name(name).expect(name).data_type().clone();
+        assert_eq!(of("app_name"), DataType::Utf8);
+        assert_eq!(of("traffic.bytes_out"), DataType::Int64);
+        assert_eq!(of("time"), DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())));
+        assert!(matches!(of("metadata.profiles"), DataType::List(f) if f.data_type() == &DataType::Utf8));
+    }
+
+    #[test]
+    fn columns_are_taken_out_once_and_nested_ones_too() {
+        let rows = batch(&partition(0), 0, &[event(1, "a", 80), event(2, "b", 443)]);
+        let mut cache = LeafCache::new(rows.table, &rows.rows);
+        let index = Leaves::of(rows.table).index("dst_endpoint.port").expect("a leaf");
+        let ports = cache.column(index).expect("ports");
+        assert_eq!(ports.as_primitive::<Int32Type>().values(), &[80, 443]);
+        assert!(Arc::ptr_eq(&ports, &cache.column(index).expect("ports")), "the same array");
+        let tenants = cache.named("tenant_uid").expect("tenants");
+        assert_eq!(tenants.as_string::<i32>().value(1), "acme");
+        assert!(cache.has("src_ip") && !cache.has("api.operation"));
+        assert!(cache.named("api.operation").is_err());
+    }
+
+    #[test]
+    fn a_batch_of_another_schema_is_an_error() {
+        let rows = batch(&partition(0), 0, &[event(1, "a", 80)]);
+        let other = rows.rows.project(&[0, 1]).expect("fewer columns");
+        let error = LeafCache::new(rows.table, &other).named("tenant_uid").expect_err("no such column");
+        assert!(error.to_string().contains("network_activity"), "{error}");
+    }
+}

@@ -15,6 +15,7 @@
 //! - `tenant_uid` is part of every group, whatever the rule says: no rule merges two tenants' rows.
 //! - State after a step is a pure function of the state before it and of the deltas applied, in their order.
 //! - A rule that could never fire, or not as written, is refused when it is loaded.
+//! - A row or group on which a rule's expression fails does not match and is told ([`RuleFailure`]); the rest goes on.
 //! - Nothing here reads a clock or draws a number; nothing waits.
 //!
 //! Absent on purpose: I/O but for loading rule files, threads, DataFusion's operators (it types, plans and evaluates
@@ -26,6 +27,7 @@ mod delta;
 mod distinct;
 mod error;
 mod evidence;
+mod failures;
 mod group_table;
 mod json;
 mod late;
@@ -40,6 +42,7 @@ mod window;
 
 pub use delta::Delta;
 pub use error::{AggregateError, Result, RuleError, RuleErrors};
+pub use failures::RuleFailure;
 pub use merge_stage::{Limits, MergeStage, StepOutput, StepStamp};
 pub use rule::scenario::{TestOutcome, run_tests};
 pub use rule::{Emit, Level, Rule, RuleSet};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::{FilterBuilder, FilterPredicate};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use dataflow::json::push_string;
 use dataflow::watermark::window_time;
 use dataflow::{PartitionClock, PartitionId, Table, TableBatch};
 use datafusion::error::Result as DfResult;
@@ -17,10 +18,11 @@ use crate::alert::{AlertWriter, Change, Finding, Hot, Identity, Provenance, aler
 use crate::delta::Delta;
 use crate::error::{AggregateError, Result};
 use crate::evidence::{Candidates, EvidenceRow};
+use crate::failures::{Failures, RuleFailure};
 use crate::group_table::{GroupTable, StateLayout, truth};
 use crate::leaves::LeafCache;
 use crate::rule::{Rule, RulePlan, RuleSet};
-use crate::sql::{FilterPlan, Input, WindowPlan};
+use crate::sql::{FilterPlan, Input, PhysicalRef, WindowPlan};
 
 /// What a range adds: to the windowed rules, and as alerts of the filter rules.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,8 @@ pub struct SourceDelta {
     pub delta: Delta,
     /// Rows of `detection_finding`.
     pub alerts: Option<TableBatch>,
+    /// Rows on which a rule failed.
+    pub failures: Vec<RuleFailure>,
 }
 
 /// See the module's front. One a partition.
@@ -41,6 +45,7 @@ pub struct SourceStage {
     /// For each rule, the groups of the open range; none before its first row.
     tables: Vec<Option<GroupTable>>,
     alerts: AlertWriter,
+    failures: Failures,
     versions: Vec<String>,
 }
 
@@ -51,6 +56,16 @@ struct Common {
     received: ArrayRef,
     offsets: ArrayRef,
     records: ArrayRef,
+}
+
+/// One row of them.
+struct Row<'a> {
+    index: usize,
+    tenant: &'a str,
+    time: i64,
+    received_at: i64,
+    offset: i64,
+    record: i32,
 }
 
 impl Common {
@@ -72,6 +87,17 @@ impl Common {
             offsets: predicate.filter(&self.offsets)?,
             records: predicate.filter(&self.records)?,
         })
+    }
+
+    fn row(&self, index: usize) -> Row<'_> {
+        Row {
+            index,
+            tenant: self.tenants.as_string::<i32>().value(index),
+            time: self.times()[index],
+            received_at: self.received()[index],
+            offset: self.offsets()[index],
+            record: self.records()[index],
+        }
     }
 
     fn times(&self) -> &[i64] {
@@ -101,6 +127,7 @@ impl SourceStage {
             clock: PartitionClock::resume(lateness_bound_us, resume),
             tables: rules.rules().iter().map(|_| None).collect(),
             alerts: AlertWriter::new(),
+            failures: Failures::default(),
             versions: Vec::new(),
         }
     }
@@ -113,7 +140,7 @@ impl SourceStage {
     /// Takes in rows of any table, in offset order.
     ///
     /// # Errors
-    /// If the batch is not in its table's schema, or a rule's expression fails on it.
+    /// If the batch is not in its table's schema. Rows on which a rule fails are no error: [`SourceDelta::failures`].
     pub fn process(&mut self, batch: &TableBatch) -> Result<()> {
         if !Table::EVENTS.contains(&batch.table) || batch.rows.num_rows() == 0 {
             return Ok(());
@@ -125,10 +152,36 @@ impl SourceStage {
         }
         let rules = self.rules.clone();
         for (index, rule) in rules.rules().iter().enumerate().filter(|(_, r)| r.table() == batch.table) {
-            match &rule.plan {
-                RulePlan::Window(plan) => self.window_rule(index, rule, plan, &mut cache, &common)?,
-                RulePlan::Filter(plan) => self.filter_rule(rule, plan, &mut cache, &common)?,
-            }
+            self.rule(index, rule, batch, &mut cache, &common)?;
+        }
+        Ok(())
+    }
+
+    /// One rule over one batch. If an expression fails, the halves go their own ways, down to the row that fails: which
+    /// rows match does not depend on how they were batched.
+    fn rule(
+        &mut self,
+        index: usize,
+        rule: &Rule,
+        batch: &TableBatch,
+        cache: &mut LeafCache<'_>,
+        common: &Common,
+    ) -> Result<()> {
+        let result = match &rule.plan {
+            RulePlan::Window(plan) => self.window_rule(index, rule, plan, cache, common),
+            RulePlan::Filter(plan) => self.filter_rule(rule, plan, cache, common),
+        };
+        let Err(AggregateError::Evaluate { cause, .. }) = result else { return result };
+        let rows = batch.rows.num_rows();
+        if rows == 1 {
+            self.failures.note(rule, &cause);
+            return Ok(());
+        }
+        for (from, len) in [(0, rows / 2), (rows / 2, rows - rows / 2)] {
+            let half = TableBatch { table: batch.table, rows: batch.rows.slice(from, len) };
+            let mut cache = LeafCache::new(half.table, &half.rows);
+            let common = Common::new(&mut cache)?;
+            self.rule(index, rule, &half, &mut cache, &common)?;
         }
         Ok(())
     }
@@ -155,7 +208,7 @@ impl SourceStage {
                 delta.push(&rule.fingerprint, state);
             }
         }
-        Ok(SourceDelta { delta, alerts: self.alerts.take() })
+        Ok(SourceDelta { delta, alerts: self.alerts.take(), failures: self.failures.take() })
     }
 
     fn window_rule(
@@ -206,10 +259,8 @@ impl SourceStage {
         }
         let predicate = FilterBuilder::new(&mask).optimize().build();
         let (input, common) = (predicate.filter_record_batch(&input)?, common.filter(&predicate)?);
-        let evaluate = |(name, e): &(String, _)| -> DfResult<(String, ArrayRef)> {
-            let e: &Arc<dyn datafusion::physical_expr::PhysicalExpr> = e;
-            Ok((name.clone(), e.evaluate(&input)?.into_array(input.num_rows())?))
-        };
+        let evaluate =
+            |(name, e): &(String, PhysicalRef)| Ok((name.clone(), e.evaluate(&input)?.into_array(input.num_rows())?));
         let columns = plan.projection.iter().map(evaluate).collect::<DfResult<Vec<_>>>().map_err(&failed)?;
         let hot = hot_columns(cache, &predicate)?;
         self.filter_alerts(rule, &columns, &hot, &common);
@@ -226,32 +277,42 @@ impl SourceStage {
         let partition = filter_partition(rule, &self.partition);
         let columns: Vec<(&str, ArrayRef)> = columns.iter().map(|(n, a)| (n.as_str(), a.clone())).collect();
         for row in 0..common.times.len() {
-            let (time, received_at) = (common.times()[row], common.received()[row]);
-            let (offset, record) = (common.offsets()[row], common.records()[row]);
-            let tenant = common.tenants.as_string::<i32>().value(row);
-            let evidence = [EvidenceRow { time, source: self.source.clone(), offset, record }];
-            let mut key = String::new();
-            dataflow::json::push_string(&mut key, &evidence[0].uid());
-            let mut own = Hot::default();
-            hot.iter().for_each(|(name, array)| own.set(name, array, row));
-            let (values, _) = selected(&columns, row);
-            let finding = Finding {
-                rule,
-                tenant,
-                alert_id: alert_id(tenant, rule, &key, None),
-                revision: 0,
-                change: Change::Create,
-                time,
-                window: None,
-                created_at: received_at,
-                values: &values,
-                hot: &own,
-                evidence: &evidence,
-            };
-            let identity = Identity { partition: &partition, offset, record, received_at };
-            let vector = format!("{{{:?}:{}}}", self.source, offset + 1);
-            self.alerts.push(&finding, &identity, &Provenance { vector, versions: self.versions.clone() });
+            self.filter_alert(rule, &partition, &columns, hot, &common.row(row));
         }
+    }
+
+    fn filter_alert(
+        &mut self,
+        rule: &Rule,
+        partition: &PartitionId,
+        columns: &[(&str, ArrayRef)],
+        hot: &[(&str, ArrayRef)],
+        row: &Row<'_>,
+    ) {
+        let (time, offset, record) = (row.time, row.offset, row.record);
+        let evidence = [EvidenceRow { time, source: self.source.clone(), offset, record }];
+        let mut key = String::new();
+        push_string(&mut key, &evidence[0].uid());
+        let mut own = Hot::default();
+        hot.iter().for_each(|(name, array)| own.set(name, array, row.index));
+        let finding = Finding {
+            rule,
+            tenant: row.tenant,
+            alert_id: alert_id(row.tenant, rule, &key, None),
+            revision: 0,
+            change: Change::Create,
+            time,
+            window: None,
+            created_at: row.received_at,
+            values: &selected(columns, row.index).0,
+            hot: &own,
+            evidence: &evidence,
+        };
+        let identity = Identity { partition, offset, record, received_at: row.received_at };
+        let mut vector = String::from("{");
+        push_string(&mut vector, &self.source);
+        vector.push_str(&format!(":{}}}", offset + 1));
+        self.alerts.push(&finding, &identity, &Provenance { vector, versions: self.versions.clone() });
     }
 }
 

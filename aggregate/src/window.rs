@@ -50,6 +50,14 @@ impl WindowSpec {
         (first..=last).map(move |n| n * self.slide)
     }
 
+    /// Starts of the windows that hold the pane and end after `after`, at `until` at the latest; rising.
+    pub(crate) fn windows_ending(&self, pane: i64, after: i64, until: i64) -> impl Iterator<Item = i64> {
+        let first = pane.div_euclid(self.slide) - (self.last_end(pane) - self.first_end(pane)) / self.slide;
+        let first = first.max(after.saturating_sub(self.size).div_euclid(self.slide) + 1);
+        let last = pane.div_euclid(self.slide).min(until.saturating_sub(self.size).div_euclid(self.slide));
+        (first..=last).map(|n| n * self.slide)
+    }
+
     /// End of the first window that holds the pane.
     pub(crate) fn first_end(&self, pane: i64) -> i64 {
         self.windows_of(pane).next().unwrap_or(pane) + self.size
@@ -100,6 +108,21 @@ mod tests {
             for time in -40..40 {
                 let want: Vec<i64> = (-100..100).map(|n| n * slide).filter(|&s| s <= time && time < s + size).collect();
                 assert_eq!(spec.windows_of(spec.pane_of(time)).collect::<Vec<_>>(), want, "{slide}/{size} at {time}");
+            }
+        }
+    }
+
+    #[test]
+    fn windows_of_a_pane_by_their_end() {
+        for (slide, size) in [(1, 1), (3, 7), (4, 10), (5, 5), (6, 9)] {
+            let spec = spec(slide, size);
+            for pane in (-20..20).map(|t| spec.pane_of(t)) {
+                for (after, until) in [(i64::MIN, i64::MAX), (0, 12), (-5, -5), (7, i64::MAX), (i64::MIN, 3)] {
+                    let want: Vec<i64> =
+                        spec.windows_of(pane).filter(|s| s + size > after && s + size <= until).collect();
+                    let found: Vec<i64> = spec.windows_ending(pane, after, until).collect();
+                    assert_eq!(found, want, "{slide}/{size}, pane {pane}, ends in ({after}, {until}]");
+                }
             }
         }
     }

@@ -143,7 +143,8 @@ pub(crate) async fn counts(session: &SessionContext) -> anyhow::Result<(BTreeMap
         .chain(["SELECT 'alerts' AS name, count(DISTINCT finding_info.uid) AS n FROM detection_finding WHERE _topic LIKE '\\_%' ESCAPE '\\'".to_owned()])
         .collect();
     let tables = named_counts(session, &per_table.join(" UNION ALL ")).await?;
-    let reasons = named_counts(session, "SELECT reason AS name, count(*) AS n FROM dead_letter GROUP BY reason").await?;
+    let reasons =
+        named_counts(session, "SELECT reason AS name, count(*) AS n FROM dead_letter GROUP BY reason").await?;
     Ok((tables, reasons))
 }
 

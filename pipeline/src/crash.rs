@@ -20,9 +20,8 @@ struct Watch {
 
 /// Installs what the environment asks for; nothing otherwise.
 pub(crate) fn install() {
-    let trace = std::env::var_os("PALISADE_STEP_TRACE").and_then(|path| {
-        OpenOptions::new().create(true).append(true).open(path).ok().map(Mutex::new)
-    });
+    let trace = std::env::var_os("PALISADE_STEP_TRACE")
+        .and_then(|path| OpenOptions::new().create(true).append(true).open(path).ok().map(Mutex::new));
     let at = |name: &str| std::env::var(name).ok().and_then(|text| parse(&text));
     let kill = at("PALISADE_KILL_AT").map(|(step, count)| (Signal::KILL, step, count));
     let signal_at = kill.or_else(|| at("PALISADE_STOP_AT").map(|(step, count)| (Signal::STOP, step, count)));

@@ -284,7 +284,8 @@ impl Merger {
         entry.versions = versions;
         entry.windows_closed = output.windows_closed;
         for batch in output.alerts.iter().chain(&output.late) {
-            let files = stage_files(&self.context, origin, entry.attempt, batch.table, std::slice::from_ref(&batch.rows))?;
+            let files =
+                stage_files(&self.context, origin, entry.attempt, batch.table, std::slice::from_ref(&batch.rows))?;
             entry.tables.insert(batch.table, files);
         }
         if due || last {

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use aggregate::{RuleSet, SourceStage};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
-use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Positions, Reason, Table, TableBatch};
+use dataflow::{
+    BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Positions, Reason, Table, TableBatch,
+};
 use enrich::Chain;
 use ingest::decode::AutoDecoder;
 use sinks::{Created, Origin, SourceEntry, TableFiles, Warehouse};
@@ -316,7 +318,9 @@ impl OpenPartition {
         }
         match context.runtime.block_on(context.warehouse.ledger().create_source(entry))? {
             Created::New | Created::Ours => {}
-            Created::Taken(other) => bail!("another worker ({}) owns the partition now; stop one of the two", other.writer),
+            Created::Taken(other) => {
+                bail!("another worker ({}) owns the partition now; stop one of the two", other.writer)
+            }
         }
         context.telemetry.ledger_entries.with_label_values(&["source"]).inc();
         Ok(())

@@ -18,7 +18,10 @@ impl Stages {
     ///
     /// # Errors
     /// If the system has no thread to give.
-    pub(crate) fn start(name: &str, work: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        name: &str,
+        work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let mut stages = Self { threads: Vec::new(), failed: watch::Sender::new(false) };
         stages.spawn(name, work)?;
         Ok(stages)

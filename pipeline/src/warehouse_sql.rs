@@ -14,7 +14,8 @@ use sinks::Warehouse;
 /// # Errors
 /// If the catalog or a table's metadata cannot be read.
 pub(crate) async fn session(warehouse: &Warehouse) -> anyhow::Result<SessionContext> {
-    let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema("warehouse", "palisade");
+    let config =
+        SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema("warehouse", "palisade");
     let session = SessionContext::new_with_config(config);
     for table in Table::ALL {
         register(&session, warehouse, table).await.with_context(|| format!("table {table}"))?;

@@ -1,6 +1,6 @@
 //! A window's groups: panes merged, HAVING and SELECT applied.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -11,14 +11,15 @@ use arrow::row::{RowConverter, SortField};
 use dataflow::schema::UTC;
 use datafusion::error::Result as DfResult;
 
-use super::rule_state::AlertKey;
+use super::rule_state::{AlertKey, Given};
 use crate::alert::{Hot, selected};
 use crate::error::{AggregateError, Result};
-use crate::evidence::EvidenceRow;
+use crate::evidence::{Evidence, EvidenceRow, StateColumns};
+use crate::failures::Failures;
 use crate::group_table::{GroupTable, StateLayout, truth};
 use crate::late::list_json;
 use crate::rule::Rule;
-use crate::sql::{OutputKey, WindowPlan};
+use crate::sql::{OutputKey, PhysicalRef, WindowPlan};
 
 /// Keys as bytes that are equal where the keys are.
 pub(super) type Keys = HashSet<Box<[u8]>>;
@@ -37,44 +38,79 @@ pub(crate) struct Evaluated {
     pub(super) evidence: Vec<EvidenceRow>,
 }
 
-/// The groups for which HAVING holds, and those whose alert `stands` though it does not; in the order of tenant and key.
-/// Only groups among `changed`, if given.
-pub(super) fn evaluate(
-    rule: &Rule,
-    plan: &Arc<WindowPlan>,
-    layout: &StateLayout,
-    start: i64,
-    states: &[&RecordBatch],
-    changed: Option<&Keys>,
-    stands: Option<&dyn Fn(&AlertKey) -> bool>,
-) -> Result<Vec<Evaluated>> {
+/// One evaluation of one window.
+pub(super) struct Question<'a> {
+    pub(super) rule: &'a Rule,
+    pub(super) plan: &'a Arc<WindowPlan>,
+    pub(super) layout: &'a StateLayout,
+    /// The window's start.
+    pub(super) start: i64,
+    /// States of its panes.
+    pub(super) states: Vec<&'a RecordBatch>,
+    /// Only these keys, if given.
+    pub(super) changed: Option<Keys>,
+    /// The window's alerts that stand.
+    pub(super) given: Option<&'a BTreeMap<AlertKey, Given>>,
+}
+
+/// The groups for which HAVING holds, and those whose alert stands though it does not; in the order of tenant and key.
+pub(super) fn evaluate(question: &Question<'_>, failures: &mut Failures) -> Result<Vec<Evaluated>> {
+    let (rule, plan) = (question.rule, question.plan);
     let failed = AggregateError::evaluate(rule.uid());
-    let mut table = GroupTable::new(plan, layout.clone(), rule.evidence()).map_err(&failed)?;
-    for state in states {
-        match changed {
-            None => table.merge(state).map_err(&failed)?,
-            Some(keys) => table.merge(&among(layout, state, keys)?).map_err(&failed)?,
-        }
-    }
+    let (mut table, states) = merged(question)?;
     if table.len() == 0 {
         return Ok(Vec::new());
     }
     let (groups, results) = table.take_results().map_err(&failed)?;
-    let window = (start, start + plan.spec.size);
+    let window = (question.start, question.start + plan.spec.size);
     let output = output_batch(plan, &groups, results, window)?;
-    let passes = having(plan, &output).map_err(&failed)?;
-    let rows = wanted(&groups, &passes, stands);
-    let columns = project(plan, &output, &rows).map_err(&failed)?;
-    let columns: Vec<(&str, ArrayRef)> = columns.iter().map(|(n, a)| (*n, a.clone())).collect();
+    let mut passes = Vec::with_capacity(output.num_rows());
+    judge(question, &output, &mut passes, failures);
+    let rows = question.wanted(&groups, &passes);
+    let (rows, columns) = project(question, &output, rows, failures)?;
+    let evidence = evidence(question, &states, &rows, passes.len());
     let mut all: Vec<Evaluated> = Vec::with_capacity(rows.len());
     for (i, &row) in rows.iter().enumerate() {
-        let (tenant, key) = alert_key(&groups, row as usize);
+        let row = row as usize;
+        let (tenant, key) = alert_key(&groups, row);
         let (values, hot) = selected(&columns, i);
-        let (passes, evidence) = (passes.value(row as usize), table.evidence.of(row as usize));
-        all.push(Evaluated { tenant, key, passes, values, hot, evidence });
+        all.push(Evaluated { tenant, key, passes: passes[row], values, hot, evidence: evidence.of(i) });
     }
     all.sort_by(|a, b| (&a.tenant, &a.key).cmp(&(&b.tenant, &b.key)));
     Ok(all)
+}
+
+/// A state batch and the group of each of its rows.
+type Grouped = (RecordBatch, Vec<usize>);
+
+fn merged(question: &Question<'_>) -> Result<(GroupTable, Vec<Grouped>)> {
+    let failed = AggregateError::evaluate(question.rule.uid());
+    let layout = question.layout;
+    let mut table = GroupTable::new(question.plan, layout.clone(), 0).map_err(&failed)?;
+    let mut states = Vec::with_capacity(question.states.len());
+    for &state in &question.states {
+        let state = match &question.changed {
+            None => state.clone(),
+            Some(keys) => among(layout, state, keys)?,
+        };
+        let groups = table.merge_aggregates(&state).map_err(&failed)?.to_vec();
+        states.push((state, groups));
+    }
+    Ok((table, states))
+}
+
+/// Evidence of the groups in `rows`, in their order: of all others it is not even merged.
+fn evidence(question: &Question<'_>, states: &[Grouped], rows: &[u32], groups: usize) -> Evidence {
+    let mut place: Vec<Option<usize>> = vec![None; groups];
+    for (i, &row) in rows.iter().enumerate() {
+        place[row as usize] = Some(i);
+    }
+    let mut evidence = Evidence::new(question.rule.evidence());
+    for (state, groups) in states.iter().filter(|_| !rows.is_empty()) {
+        let pairs = groups.iter().enumerate().filter_map(|(row, &group)| Some((row, place[group]?)));
+        evidence.merge(&StateColumns::of(state), pairs, rows.len());
+    }
+    evidence
 }
 
 /// The keys of a state batch.
@@ -114,6 +150,22 @@ fn output_batch(
     Ok(RecordBatch::try_new_with_options(plan.output.schema.clone(), columns, &options)?)
 }
 
+/// Appends for each group whether HAVING holds. Where it fails, it does not hold, and that is told.
+fn judge(question: &Question<'_>, output: &RecordBatch, passes: &mut Vec<bool>, failures: &mut Failures) {
+    let rows = output.num_rows();
+    match having(question.plan, output) {
+        Ok(mask) => passes.extend(mask.values()),
+        Err(error) if rows == 1 => {
+            failures.note(question.rule, &error);
+            passes.push(false);
+        }
+        Err(_) => {
+            judge(question, &output.slice(0, rows / 2), passes, failures);
+            judge(question, &output.slice(rows / 2, rows - rows / 2), passes, failures);
+        }
+    }
+}
+
 fn having(plan: &WindowPlan, output: &RecordBatch) -> DfResult<BooleanArray> {
     match &plan.output.having {
         None => Ok(BooleanArray::from(vec![true; output.num_rows()])),
@@ -121,9 +173,11 @@ fn having(plan: &WindowPlan, output: &RecordBatch) -> DfResult<BooleanArray> {
     }
 }
 
-fn wanted(groups: &[ArrayRef], passes: &BooleanArray, stands: Option<&dyn Fn(&AlertKey) -> bool>) -> Vec<u32> {
-    let had = |row: usize| stands.is_some_and(|stands| stands(&alert_key(groups, row)));
-    (0..passes.len()).filter(|&row| passes.value(row) || had(row)).map(|row| row as u32).collect()
+impl Question<'_> {
+    fn wanted(&self, groups: &[ArrayRef], passes: &[bool]) -> Vec<u32> {
+        let stands = |row| self.given.is_some_and(|given| given.get(&alert_key(groups, row)).is_some_and(|g| g.stands));
+        (0..passes.len()).filter(|&row| passes[row] || stands(row)).map(|row| row as u32).collect()
+    }
 }
 
 fn alert_key(groups: &[ArrayRef], row: usize) -> AlertKey {
@@ -131,10 +185,34 @@ fn alert_key(groups: &[ArrayRef], row: usize) -> AlertKey {
     (groups[0].as_string::<i32>().value(row).to_owned(), list_json(&keys, row))
 }
 
-fn project<'a>(plan: &'a WindowPlan, output: &RecordBatch, rows: &[u32]) -> DfResult<Vec<(&'a str, ArrayRef)>> {
+/// Columns by name.
+type Columns<'a> = Vec<(&'a str, ArrayRef)>;
+
+/// The selected columns of some groups. Groups on which SELECT fails are told and left out.
+fn project<'a>(
+    question: &Question<'a>,
+    output: &RecordBatch,
+    mut rows: Vec<u32>,
+    failures: &mut Failures,
+) -> Result<(Vec<u32>, Columns<'a>)> {
+    let plan = question.plan;
+    if let Ok(columns) = columns(plan, output, &rows) {
+        return Ok((rows, columns));
+    }
+    rows.retain(|&row| match columns(plan, output, &[row]) {
+        Ok(_) => true,
+        Err(error) => {
+            failures.note(question.rule, &error);
+            false
+        }
+    });
+    let columns = columns(plan, output, &rows).map_err(AggregateError::evaluate(question.rule.uid()))?;
+    Ok((rows, columns))
+}
+
+fn columns<'a>(plan: &'a WindowPlan, output: &RecordBatch, rows: &[u32]) -> DfResult<Columns<'a>> {
     let output = take_record_batch(output, &UInt32Array::from(rows.to_vec()))?;
-    let evaluate = |(name, e): &'a (String, Arc<dyn datafusion::physical_expr::PhysicalExpr>)| {
-        Ok((name.as_str(), e.evaluate(&output)?.into_array(output.num_rows())?))
-    };
+    let evaluate =
+        |(name, e): &'a (String, PhysicalRef)| Ok((name.as_str(), e.evaluate(&output)?.into_array(output.num_rows())?));
     plan.output.projection.iter().map(evaluate).collect()
 }

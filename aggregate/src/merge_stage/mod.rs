@@ -18,6 +18,7 @@ use dataflow::{OffsetRange, PartitionId, Positions, TableBatch};
 use crate::alert::{AlertWriter, Provenance};
 use crate::delta::Delta;
 use crate::error::{AggregateError, Result};
+use crate::failures::{Failures, RuleFailure};
 use crate::late::LateWriter;
 use crate::rule::RuleSet;
 use crate::source_stage::labels;
@@ -46,6 +47,8 @@ pub struct StepOutput {
     pub late_rows: u64,
     /// Rows of keys beyond the limit on keys; no window sees them.
     pub overflow_rows: u64,
+    /// Groups on which HAVING or SELECT failed.
+    pub failures: Vec<RuleFailure>,
 }
 
 /// Bounds on a rule's state.
@@ -53,13 +56,13 @@ pub struct StepOutput {
 pub struct Limits {
     /// Keys of one rule in one pane. Rows of further keys go to `late_window` with reason `key_limit`.
     pub pane_keys_max: usize,
-    /// Keys of one rule over all panes.
-    pub rule_keys_max: usize,
+    /// State rows of one rule over all panes. A key counts once a pane, and again in states that are not yet merged.
+    pub rule_states_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pane_keys_max: 1_000_000, rule_keys_max: 4_000_000 }
+        Self { pane_keys_max: 1_000_000, rule_states_max: 4_000_000 }
     }
 }
 
@@ -121,7 +124,7 @@ impl MergeStage {
     /// `vector` and `versions` are named in the alerts.
     ///
     /// # Errors
-    /// If a rule's expression fails on its results.
+    /// If states cannot be merged. Groups on which a rule fails are no error: [`StepOutput::failures`].
     pub fn step(
         &mut self,
         stamp: StepStamp,
@@ -133,8 +136,9 @@ impl MergeStage {
         self.watermark = self.watermark.max(watermark);
         let after = self.watermark.unwrap_or(i64::MIN);
         let provenance = Provenance { vector: vector_json(vector), versions: labels(versions) };
-        let mut alerts = AlertWriter::new();
-        let mut sink = Sink { alerts: &mut alerts, partition: merge_partition(self.group), stamp, provenance };
+        let (mut alerts, mut failures) = (AlertWriter::new(), Failures::default());
+        let partition = merge_partition(self.group);
+        let mut sink = Sink { alerts: &mut alerts, failures: &mut failures, partition, stamp, provenance };
         let mut windows_closed = 0;
         for (rule, state) in self.rules.rules().iter().zip(&mut self.states) {
             if let Some(state) = state {
@@ -143,13 +147,20 @@ impl MergeStage {
         }
         self.unsettled = false;
         let (late, late_rows, overflow_rows) = self.late.take();
-        Ok(StepOutput { alerts: alerts.take(), late, windows_closed, late_rows, overflow_rows })
+        let (alerts, failures) = (alerts.take(), failures.take());
+        Ok(StepOutput { alerts, late, windows_closed, late_rows, overflow_rows, failures })
     }
 
     /// The smallest watermark that closes every open window; none if none is open. For the end of a bounded input.
     pub fn close_all_watermark(&self) -> Option<i64> {
         let after = self.watermark.unwrap_or(i64::MIN);
         self.states.iter().flatten().filter_map(RuleState::last_end).filter(|end| *end > after).max()
+    }
+
+    /// Windows that hold rows and have not ended, over all rules.
+    pub fn windows_open(&self) -> usize {
+        let after = self.watermark.unwrap_or(i64::MIN);
+        self.states.iter().flatten().map(|state| state.windows_open(after)).sum()
     }
 
     /// The state after the last step, as bytes.

@@ -9,10 +9,11 @@ use arrow::datatypes::Int64Type;
 use dataflow::PartitionId;
 use uuid::Uuid;
 
-use super::evaluate::{Evaluated, Keys, evaluate, key_bytes};
+use super::evaluate::{Evaluated, Keys, Question, evaluate, key_bytes};
 use super::{Limits, StepStamp};
 use crate::alert::{AlertWriter, Change, Finding, Identity, Provenance, alert_id};
 use crate::error::{AggregateError, Result};
+use crate::failures::Failures;
 use crate::group_table::{GroupTable, StateLayout};
 use crate::late::{LateWriter, Missed, MissedGroups};
 use crate::rule::{Emit, NAMESPACE, Rule};
@@ -67,6 +68,7 @@ pub(crate) struct RuleState {
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {
     pub(crate) alerts: &'a mut AlertWriter,
+    pub(crate) failures: &'a mut Failures,
     pub(crate) partition: PartitionId,
     pub(crate) stamp: StepStamp,
     pub(crate) provenance: Provenance,
@@ -101,6 +103,20 @@ impl RuleState {
     /// End of the last window that holds rows.
     pub(super) fn last_end(&self) -> Option<i64> {
         self.panes.last_key_value().map(|(pane, _)| self.spec().last_end(*pane))
+    }
+
+    /// Windows that hold rows and end after `after`. Panes rise, and so do their windows: each is counted at its first pane.
+    pub(super) fn windows_open(&self, after: i64) -> usize {
+        let (spec, mut counted, mut open) = (self.spec(), i64::MIN, 0);
+        for pane in self.panes.keys() {
+            for start in
+                spec.windows_ending(*pane, after, i64::MAX).filter(|start| *start > counted).collect::<Vec<_>>()
+            {
+                counted = start;
+                open += 1;
+            }
+        }
+        open
     }
 
     /// Adds a delta's states. Panes that lie in windows closed for good are noted as late.
@@ -151,19 +167,20 @@ impl RuleState {
         let closed_until = self.spec().last_end(pane);
         let Some(state) = self.panes.get_mut(&pane) else { return Ok(()) };
         let own = state.rows();
-        if own <= limits.pane_keys_max && total <= limits.rule_keys_max {
+        if own <= limits.pane_keys_max && total <= limits.rule_states_max {
             return Ok(());
         }
+        // The pane is one batch from here on; a fresh one, so that this step evaluates what changed.
         let merged = merge(rule, &self.plan, &self.layout, state.batches())?;
         let others = total - own;
         let known = own - state.fresh.last().map_or(0, RecordBatch::num_rows);
-        let room = limits.pane_keys_max.min(limits.rule_keys_max.saturating_sub(others).max(known));
+        let room = limits.pane_keys_max.min(limits.rule_states_max.saturating_sub(others).max(known));
         if merged.num_rows() <= room {
+            *state = Pane { settled: Vec::new(), fresh: vec![merged] };
             return Ok(());
         }
         let over = merged.slice(room, merged.num_rows() - room);
         late.push(&MissedGroups { rule, state: &over, pane: (pane, end), closed_until, why: Missed::KeyLimit });
-        // The pane is one batch from here on; as fresh, so that this step evaluates what changed.
         *state = Pane { settled: Vec::new(), fresh: vec![merged.slice(0, room)] };
         Ok(())
     }
@@ -173,7 +190,7 @@ impl RuleState {
         let due = self.due(rule, before, after);
         let closed = due.values().filter(|d| **d == Due::Close).count() as u64;
         for (start, due) in due {
-            let alerts = self.evaluate(rule, start, due)?;
+            let alerts = self.evaluate(rule, start, due, sink.failures)?;
             self.give(rule, start, due, &alerts, sink);
         }
         self.settle(rule)?;
@@ -186,22 +203,19 @@ impl RuleState {
         let spec = self.spec();
         let closed_until = before.saturating_sub(rule.allowed_lateness_us());
         for (pane, state) in &self.panes {
-            for start in spec.windows_of(*pane) {
-                let end = start + spec.size;
-                let changed = !state.fresh.is_empty();
-                if end > before && end <= after {
-                    due.insert(start, Due::Close);
-                } else if changed && end > after && rule.emit() == Emit::OnThreshold {
-                    due.insert(start, Due::Threshold);
-                } else if changed && end <= before && end > closed_until {
-                    due.insert(start, Due::Revise);
-                }
+            due.extend(spec.windows_ending(*pane, before, after).map(|start| (start, Due::Close)));
+            if state.fresh.is_empty() {
+                continue;
             }
+            if rule.emit() == Emit::OnThreshold {
+                due.extend(spec.windows_ending(*pane, after, i64::MAX).map(|start| (start, Due::Threshold)));
+            }
+            due.extend(spec.windows_ending(*pane, closed_until, before).map(|start| (start, Due::Revise)));
         }
         due
     }
 
-    fn evaluate(&self, rule: &Rule, start: i64, due: Due) -> Result<Vec<Evaluated>> {
+    fn evaluate(&self, rule: &Rule, start: i64, due: Due, failures: &mut Failures) -> Result<Vec<Evaluated>> {
         let panes = || self.panes.range(start..start + self.spec().size).map(|(_, pane)| pane);
         let mut changed: Option<Keys> = None;
         if due != Due::Close {
@@ -211,11 +225,16 @@ impl RuleState {
             }
             changed = Some(keys);
         }
-        let given = self.given.get(&start);
-        let stands = |key: &AlertKey| given.is_some_and(|g| g.get(key).is_some_and(|g| g.stands));
-        let stands = given.is_some().then_some(&stands as &dyn Fn(&AlertKey) -> bool);
-        let states: Vec<&RecordBatch> = panes().flat_map(Pane::batches).collect();
-        evaluate(rule, &self.plan, &self.layout, start, &states, changed.as_ref(), stands)
+        let question = Question {
+            rule,
+            plan: &self.plan,
+            layout: &self.layout,
+            start,
+            states: panes().flat_map(Pane::batches).collect(),
+            changed,
+            given: self.given.get(&start),
+        };
+        evaluate(&question, failures)
     }
 
     fn give(&mut self, rule: &Rule, start: i64, due: Due, alerts: &[Evaluated], sink: &mut Sink<'_>) {

@@ -19,7 +19,7 @@ struct Head {
     group: u32,
     watermark: Option<i64>,
     pane_keys_max: usize,
-    rule_keys_max: usize,
+    rule_states_max: usize,
     rules: Vec<RuleHead>,
 }
 
@@ -51,8 +51,8 @@ pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
             blocks.push(state.panes.values().flat_map(|p| p.settled.iter().cloned()).collect());
         }
     }
-    let Limits { pane_keys_max, rule_keys_max } = stage.limits;
-    let head = Head { group: stage.group, watermark: stage.watermark, pane_keys_max, rule_keys_max, rules };
+    let Limits { pane_keys_max, rule_states_max } = stage.limits;
+    let head = Head { group: stage.group, watermark: stage.watermark, pane_keys_max, rule_states_max, rules };
     codec::encode(KIND, &head, &blocks)
 }
 
@@ -81,7 +81,7 @@ pub(super) fn read(rules: &Arc<RuleSet>, group: u32, bytes: &[u8]) -> Result<Mer
     }
     let mut stage = MergeStage::new(rules, group);
     stage.watermark = head.watermark;
-    stage.limits = Limits { pane_keys_max: head.pane_keys_max, rule_keys_max: head.rule_keys_max };
+    stage.limits = Limits { pane_keys_max: head.pane_keys_max, rule_states_max: head.rule_states_max };
     for (rule_head, batches) in head.rules.into_iter().zip(blocks) {
         let found = rules.rules().iter().zip(&mut stage.states);
         let found = found.into_iter().find(|(rule, _)| rule.fingerprint == rule_head.fingerprint);

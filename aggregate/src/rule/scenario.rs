@@ -430,3 +430,75 @@ fn set(builder: &mut TableBuilder, path: &str, value: &Value) -> Result<(), Stri
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(yaml: &str) -> RawValue {
+        serde_saphyr::from_str(yaml).expect(yaml)
+    }
+
+    #[test]
+    fn values_are_the_same_in_turn_or_counting() {
+        for (yaml, want) in [
+            ("10.0.0.1", ["\"10.0.0.1\"", "\"10.0.0.1\"", "\"10.0.0.1\""]),
+            ("5", ["5", "5", "5"]),
+            ("true", ["true", "true", "true"]),
+            ("[a, 2]", ["\"a\"", "2", "\"a\""]),
+            ("[]", ["null", "null", "null"]),
+            ("{ from: 7 }", ["7", "8", "9"]),
+            ("{ from: 7, step: -2 }", ["7", "5", "3"]),
+            ("{ from: 1, prefix: 10.0.0. }", ["\"10.0.0.1\"", "\"10.0.0.2\"", "\"10.0.0.3\""]),
+        ] {
+            let found = [0, 1, 2].map(|i| value(yaml).at(i).to_string());
+            assert_eq!(found, want, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn rows_become_batches_of_their_tables() {
+        let row = |table, path: &str, value: Value| Row {
+            table,
+            tenant: "t".into(),
+            time: 5,
+            set: vec![(path.into(), value)],
+        };
+        let partition = PartitionId::new("test", "0", 0);
+        let rows = [
+            row(Table::NetworkActivity, "src_ip", "10.0.0.1".into()),
+            row(Table::ApiActivity, "actor.session.is_mfa", true.into()),
+            row(Table::NetworkActivity, "traffic.bytes", 9.into()),
+        ];
+        let batches = batches(&partition, 40, &rows).expect("batches");
+        let shape: Vec<(Table, usize)> = batches.iter().map(|b| (b.table, b.rows.num_rows())).collect();
+        assert_eq!(shape, [(Table::NetworkActivity, 2), (Table::ApiActivity, 1)]);
+        assert_eq!(crate::tests::texts(&batches[0], "_offset"), ["40", "42"]);
+        assert_eq!(crate::tests::texts(&batches[0], "src_endpoint.ip"), ["10.0.0.1", ""], "a copy sets its original");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_a_mistake_of_the_test() {
+        let mut builder = TableBuilder::new(Table::NetworkActivity);
+        for (path, value, why) in [
+            ("src_ip", Value::from(5), "src_ip cannot hold 5"),
+            ("dst_port", Value::from("x"), "dst_port cannot hold \"x\""),
+            ("dst_port", Value::from(1_u64 << 40), "dst_port cannot hold 1099511627776"),
+            ("is_alert", Value::from(1), "is_alert cannot hold 1"),
+            ("nope", Value::Null, "table network_activity has no column nope"),
+        ] {
+            assert_eq!(set(&mut builder, path, &value), Err(why.to_owned()));
+        }
+        assert_eq!(set(&mut builder, "src_ip", &Value::Null), Ok(()));
+    }
+
+    #[test]
+    fn a_test_that_cannot_be_is_refused() {
+        let test = |events: &str| -> RawTest {
+            serde_saphyr::from_str(&format!("name: t\nevents: [{events}]\n")).expect(events)
+        };
+        assert_eq!(test("{ at: 5s, every: 1ms }").check(), Ok(()));
+        assert_eq!(test("{ at: five }").check(), Err("\"five\" is not a length of time".to_owned()));
+        assert_eq!(test("{ count: 1000001 }").check(), Err("more than 1000000 rows".to_owned()));
+    }
+}

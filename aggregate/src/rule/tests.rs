@@ -64,7 +64,7 @@ fn mistakes_are_refused_with_file_line_and_column() {
             ),
             "r.yaml:5:13: table network_activity has no column tme; did you mean time?",
         ),
-        (line("version: 2", "version: 2\nemit: on_threshold"), "r.yaml:6:3: emit: on_threshold needs a window"),
+        (line("version: 2", "version: 2\nemit: on_threshold"), "r.yaml:7:3: emit: on_threshold needs a window"),
     ];
     for (text, want) in &cases {
         let found = refusal(text);

@@ -139,3 +139,71 @@ fn unit_us(unit: &str) -> Option<i64> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::parse::parse;
+
+    fn from(clause: &str) -> Result<From, String> {
+        let mut select = parse(&format!("SELECT 1 FROM {clause}")).map_err(|e| e.what)?;
+        let from = take_from(&mut select).map_err(|e| e.what)?;
+        assert_eq!(select.from[0].to_string(), from.table.name(), "the plain table stands in its place");
+        Ok(from)
+    }
+
+    #[test]
+    fn windows_are_read_in_every_spelling() {
+        const MINUTE: i64 = 60_000_000;
+        for (clause, slide, size) in [
+            ("TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)", MINUTE, MINUTE),
+            ("tumble(table network_activity, descriptor(time), interval '60 seconds')", MINUTE, MINUTE),
+            ("TUMBLE( TABLE network_activity, DESCRIPTOR(time), INTERVAL '500' MILLISECOND)", 500_000, 500_000),
+            (
+                "HOP(TABLE network_activity, DESCRIPTOR(time), INTERVAL '1' HOUR, INTERVAL '1' DAY) AS w",
+                60 * MINUTE,
+                1_440 * MINUTE,
+            ),
+            ("Hop(network_activity, DESCRIPTOR(time), INTERVAL '1 minute', INTERVAL '5 minutes')", MINUTE, 5 * MINUTE),
+        ] {
+            let found = from(clause).unwrap_or_else(|e| panic!("{clause}: {e}"));
+            let window = found.window.expect(clause);
+            assert_eq!((found.table, window.slide, window.size), (Table::NetworkActivity, slide, size), "{clause}");
+        }
+        let plain = from("api_activity AS a").expect("a table");
+        assert_eq!((plain.table, plain.window, plain.alias.as_deref()), (Table::ApiActivity, None, Some("a")));
+    }
+
+    #[test]
+    fn what_is_no_window_is_refused() {
+        for (clause, why) in [
+            ("network_activity, api_activity", "a rule reads one table"),
+            ("(SELECT 1)", "a rule reads a table, TUMBLE(...) or HOP(...)"),
+            (
+                "TUMBLE('network_activity', DESCRIPTOR(time), INTERVAL '1' MINUTE)",
+                "the first argument of a window function is a table",
+            ),
+            ("TUMBLE(network_activity, time, INTERVAL '1' MINUTE)", "windows are over the event time, not time"),
+            ("TUMBLE(network_activity, DESCRIPTOR(time), 60)", "60 is not a length of time"),
+            (
+                "TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL 'x' MINUTE)",
+                "INTERVAL 'x' MINUTE is not a length of time",
+            ),
+            (
+                "TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '0' MINUTE)",
+                "a window needs a slide and a size above zero",
+            ),
+            (
+                "TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '999999999999' DAY)",
+                "INTERVAL '999999999999' DAY is not a length of time",
+            ),
+            ("TUMBLE(network_activity)", "TUMBLE takes a table, DESCRIPTOR(time) and a size"),
+            (
+                "HOP(network_activity, DESCRIPTOR(time), INTERVAL '2' MINUTE, INTERVAL '1' MINUTE)",
+                "the slide is longer than the size: rows between the windows would never be seen",
+            ),
+        ] {
+            assert_eq!(from(clause).expect_err(clause), why, "{clause}");
+        }
+    }
+}

@@ -12,7 +12,9 @@ mod monotone;
 mod parse;
 mod plan;
 
-pub(crate) use plan::{AggregateFunction, AggregatePlan, FilterPlan, Input, OutputKey, Plan, WindowPlan, plan};
+pub(crate) use plan::{
+    AggregateFunction, AggregatePlan, FilterPlan, Input, OutputKey, PhysicalRef, Plan, WindowPlan, plan,
+};
 
 /// A refusal, with its place in the SQL text (line and column from 1).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,7 +37,8 @@ use crate::distinct::DistinctKind;
 use crate::leaves::Leaves;
 use crate::window::WindowSpec;
 
-type PhysicalRef = Arc<dyn PhysicalExpr>;
+/// A physical expression.
+pub(crate) type PhysicalRef = Arc<dyn PhysicalExpr>;
 
 /// What a rule's SQL does.
 #[derive(Debug)]

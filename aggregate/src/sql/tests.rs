@@ -58,115 +58,82 @@ fn what_a_filter_rule_may_say() {
     assert!(matches!(plan, Plan::Filter(f) if f.projection.len() == 3));
 }
 
+/// Statements and what is said of them; `¶` is a line end.
+const REFUSALS: &str = r#"
+SELECT a FORM b
+=> 1:15: Expected: end of statement, found: b
+SELECT 'a
+=> 1:8: Unterminated string literal
+DROP TABLE t
+=> 1:1: a rule is a SELECT; nothing else is allowed
+SELECT 1; SELECT 2
+=> 1:1: a rule is one SELECT, not 2 statements
+SELECT time FROM netwrk_activity WHERE true
+=> 1:18: no table netwrk_activity; did you mean network_activity?
+SELECT time FROM dead_letter WHERE true
+=> 1:18: no table dead_letter; one of network_activity, http_activity, api_activity, detection_finding, base_event
+SELECT time¶FROM network_activity¶WHERE src_endpont.ip = 'x'
+=> 3:7: table network_activity has no column src_endpont.ip; did you mean src_endpoint.ip?
+SELECT time FROM network_activity WHERE bytes_out > 1
+=> 1:41: table network_activity has no column bytes_out; did you mean traffic.bytes_out?
+SELECT src_endpoint FROM network_activity WHERE true
+=> 1:8: src_endpoint is a struct of network_activity, not a value; name one of its columns, e.g. src_endpoint.ip
+SELECT window_start FROM network_activity WHERE true
+=> 1:8: window_start needs a window; FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
+SELECT * FROM network_activity WHERE true
+=> 1:8: SELECT * is not supported; name the columns an analyst needs
+SELECT time FROM network_activity
+=> 1:1: without WHERE every event would alert; add a condition
+SELECT count(*) FROM network_activity WHERE true
+=> 1:1: an aggregate needs a window; FROM TUMBLE(...) or HOP(...)
+SELECT time FROM network_activity WHERE 1 > 2
+=> 1:1: the condition can never be true: the rule would never fire
+SELECT time FROM network_activity WHERE time > now()
+=> 1:48: now() gives another value each time it is evaluated; use time or window_end
+SELECT time FROM network_activity WHERE src_ip IN (SELECT ip FROM t)
+=> 1:41: a subquery is not supported in rules
+SELECT time FROM network_activity WHERE uper(src_ip) = 'X'
+=> 1:41: Invalid function 'uper'; did you mean 'upper'?
+SELECT time FROM a JOIN b ON true
+=> 1:1: JOIN is not supported in rules
+SELECT time FROM network_activity WHERE true LIMIT 5
+=> 1:1: LIMIT would hide alerts
+SELECT count(*) $WINDOW
+=> 1:1: GROUP BY lacks window_start; GROUP BY window_start, window_end, <key columns>
+SELECT count(*) $WINDOW GROUP BY window_start
+=> 1:1: GROUP BY lacks window_end; GROUP BY window_start, window_end, <key columns>
+SELECT count(*) $WINDOW WHERE window_end > time $GROUP
+=> 1:92: window_end is known only when the window closes: it may stand alone in GROUP BY, and in SELECT and HAVING; use time
+SELECT max(window_time) $WINDOW $GROUP
+=> 1:12: window_time is known only when the window closes: it may stand alone in GROUP BY, and in SELECT and HAVING; use time
+SELECT array_agg(src_ip) $WINDOW $GROUP
+=> 1:8: array_agg does not merge exactly over partitions; use count, sum, avg, min or max
+SELECT approx_distinct(src_ip) $WINDOW $GROUP
+=> 1:8: approx_distinct does not merge exactly over partitions; use count(DISTINCT ...)
+SELECT count(*) $WINDOW $GROUP HAVING count(*) > 1 AND false
+=> 1:1: the condition can never be true: the rule would never fire
+SELECT src_ip $WINDOW $GROUP
+=> 1:8: src_ip is neither in GROUP BY nor in an aggregate
+SELECT 1 FROM HOP(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
+=> 1:15: HOP takes a table, DESCRIPTOR(time), a slide and a size
+SELECT 1 FROM TUMBLE(network_activity, DESCRIPTOR(start_time), INTERVAL '1' MINUTE)
+=> 1:40: windows are over the event time, not DESCRIPTOR(start_time); DESCRIPTOR(time)
+SELECT 1 FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MONTH)
+=> 1:67: INTERVAL '1' MONTH is not a length of time; INTERVAL '30' SECOND; units MILLISECOND, SECOND, MINUTE, HOUR, DAY
+SELECT 1 FROM SESSION(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
+=> 1:15: no window function session; TUMBLE(t, DESCRIPTOR(time), size) or HOP(t, DESCRIPTOR(time), slide, size)
+"#;
+
 #[test]
 fn refusals_name_the_place_the_reason_and_a_way_out() {
-    let group = "GROUP BY window_start, window_end";
-    let cases: Vec<(String, &str)> = vec![
-        ("SELECT a FORM b".into(), "1:15: Expected: end of statement, found: b"),
-        ("SELECT 'a".into(), "1:8: Unterminated string literal"),
-        ("DROP TABLE t".into(), "1:1: a rule is a SELECT; nothing else is allowed"),
-        ("SELECT 1; SELECT 2".into(), "1:1: a rule is one SELECT, not 2 statements"),
-        (
-            "SELECT time FROM netwrk_activity WHERE true".into(),
-            "1:18: no table netwrk_activity; did you mean network_activity?",
-        ),
-        (
-            "SELECT time FROM dead_letter WHERE true".into(),
-            "1:18: no table dead_letter; one of network_activity, http_activity, api_activity, detection_finding, base_event",
-        ),
-        (
-            "SELECT time\nFROM network_activity\nWHERE src_endpont.ip = 'x'".into(),
-            "3:7: table network_activity has no column src_endpont.ip; did you mean src_endpoint.ip?",
-        ),
-        (
-            "SELECT time FROM network_activity WHERE bytes_out > 1".into(),
-            "1:41: table network_activity has no column bytes_out; did you mean traffic.bytes_out?",
-        ),
-        (
-            "SELECT src_endpoint FROM network_activity WHERE true".into(),
-            "1:8: src_endpoint is a struct of network_activity, not a value; name one of its columns, e.g. src_endpoint.ip",
-        ),
-        (
-            "SELECT window_start FROM network_activity WHERE true".into(),
-            "1:8: window_start needs a window; FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)",
-        ),
-        (
-            "SELECT * FROM network_activity WHERE true".into(),
-            "1:8: SELECT * is not supported; name the columns an analyst needs",
-        ),
-        ("SELECT time FROM network_activity".into(), "1:1: without WHERE every event would alert; add a condition"),
-        (
-            "SELECT count(*) FROM network_activity WHERE true".into(),
-            "1:1: an aggregate needs a window; FROM TUMBLE(...) or HOP(...)",
-        ),
-        (
-            "SELECT time FROM network_activity WHERE 1 > 2".into(),
-            "1:1: the condition can never be true: the rule would never fire",
-        ),
-        (
-            "SELECT time FROM network_activity WHERE time > now()".into(),
-            "1:48: now() gives another value each time it is evaluated; use time or window_end",
-        ),
-        (
-            "SELECT time FROM network_activity WHERE src_ip IN (SELECT ip FROM t)".into(),
-            "1:41: a subquery is not supported in rules",
-        ),
-        (
-            "SELECT time FROM network_activity WHERE uper(src_ip) = 'X'".into(),
-            "1:41: Invalid function 'uper'; did you mean 'upper'?",
-        ),
-        ("SELECT time FROM a JOIN b ON true".into(), "1:1: JOIN is not supported in rules"),
-        ("SELECT time FROM network_activity WHERE true LIMIT 5".into(), "1:1: LIMIT would hide alerts"),
-        (
-            format!("SELECT count(*) {WINDOW}"),
-            "1:1: GROUP BY lacks window_start; GROUP BY window_start, window_end, <key columns>",
-        ),
-        (
-            format!("SELECT count(*) {WINDOW} GROUP BY window_start"),
-            "1:1: GROUP BY lacks window_end; GROUP BY window_start, window_end, <key columns>",
-        ),
-        (
-            format!("SELECT count(*) {WINDOW} WHERE window_end > time {group}"),
-            "1:92: window_end is known only when the window closes: it may stand alone in GROUP BY, and in SELECT and HAVING; use time",
-        ),
-        (
-            format!("SELECT max(window_time) {WINDOW} {group}"),
-            "1:12: window_time is known only when the window closes: it may stand alone in GROUP BY, and in SELECT and HAVING; use time",
-        ),
-        (
-            format!("SELECT array_agg(src_ip) {WINDOW} {group}"),
-            "1:8: array_agg does not merge exactly over partitions; use count, sum, avg, min or max",
-        ),
-        (
-            format!("SELECT approx_distinct(src_ip) {WINDOW} {group}"),
-            "1:8: approx_distinct does not merge exactly over partitions; use count(DISTINCT ...)",
-        ),
-        (
-            format!("SELECT count(*) {WINDOW} {group} HAVING count(*) > 1 AND false"),
-            "1:1: the condition can never be true: the rule would never fire",
-        ),
-        (format!("SELECT src_ip {WINDOW} {group}"), "1:8: src_ip is neither in GROUP BY nor in an aggregate"),
-        (
-            "SELECT 1 FROM HOP(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)".into(),
-            "1:15: HOP takes a table, DESCRIPTOR(time), a slide and a size",
-        ),
-        (
-            "SELECT 1 FROM TUMBLE(network_activity, DESCRIPTOR(start_time), INTERVAL '1' MINUTE)".into(),
-            "1:40: windows are over the event time, not DESCRIPTOR(start_time); DESCRIPTOR(time)",
-        ),
-        (
-            "SELECT 1 FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MONTH)".into(),
-            "1:67: INTERVAL '1' MONTH is not a length of time; INTERVAL '30' SECOND; units MILLISECOND, SECOND, MINUTE, HOUR, DAY",
-        ),
-        (
-            "SELECT 1 FROM SESSION(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)".into(),
-            "1:15: no window function session; TUMBLE(t, DESCRIPTOR(time), size) or HOP(t, DESCRIPTOR(time), slide, size)",
-        ),
-    ];
+    let lines: Vec<&str> = REFUSALS.trim().lines().collect();
     let mut wrong = Vec::new();
-    for (sql, want) in &cases {
-        let found = refusal(sql, false);
-        if !found.starts_with(want) {
+    for case in lines.chunks(2) {
+        let [sql, want] = case else { panic!("a statement and its refusal: {case:?}") };
+        let sql =
+            sql.replace("$WINDOW", WINDOW).replace("$GROUP", "GROUP BY window_start, window_end").replace('¶', "\n");
+        let (found, want) = (refusal(&sql, false), want.trim_start_matches("=> "));
+        if found != want {
             wrong.push(format!("{sql}\n  want {want}\n  have {found}"));
         }
     }

@@ -59,7 +59,8 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         Output::Json => writeln!(out, "{}", serde_json::to_string(&summary)?)?,
         Output::Text => summary.write_text(&mut out)?,
     }
-    let perfect = summary.unaccounted == 0 && summary.attacks_detected == summary.attacks_planted && summary.false_alerts == 0;
+    let perfect =
+        summary.unaccounted == 0 && summary.attacks_detected == summary.attacks_planted && summary.false_alerts == 0;
     Ok(if perfect { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

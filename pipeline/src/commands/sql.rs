@@ -32,7 +32,10 @@ const SHOWN: usize = 200;
 /// If the warehouse cannot be opened or the query fails.
 pub(crate) async fn run(args: &SqlArgs) -> anyhow::Result<ExitCode> {
     if !args.warehouse.join("catalog.db").exists() {
-        bail!("{}: no warehouse here; `palisade demo` makes one, or name yours with --warehouse", args.warehouse.display());
+        bail!(
+            "{}: no warehouse here; `palisade demo` makes one, or name yours with --warehouse",
+            args.warehouse.display()
+        );
     }
     let warehouse = Warehouse::open(WarehouseConfig::at(&args.warehouse)).await?;
     match &args.query {
@@ -130,7 +133,8 @@ fn print_table(batches: &[RecordBatch], most: usize, out: &mut impl Write) -> an
         let columns = columns?;
         for row in 0..batch.num_rows().min(left) {
             let schema = batch.schema();
-            let cells = columns.iter().zip(schema.fields()).map(|(c, f)| cell(&c.value(row).to_string(), f.data_type()));
+            let cells =
+                columns.iter().zip(schema.fields()).map(|(c, f)| cell(&c.value(row).to_string(), f.data_type()));
             table.add_row(cells.collect::<Vec<_>>());
         }
         left = left.saturating_sub(batch.num_rows());

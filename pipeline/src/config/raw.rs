@@ -278,7 +278,9 @@ fn worker(raw: &RawWorker) -> Result<WorkerConfig, String> {
         queue_rows: raw.queue_rows.unwrap_or(d.queue_rows),
         queue_bytes: size(raw.queue_size, d.queue_bytes),
     };
-    for (name, value) in [("shards", config.shards), ("flush_rows", config.flush_rows), ("queue_rows", config.queue_rows)] {
+    for (name, value) in
+        [("shards", config.shards), ("flush_rows", config.flush_rows), ("queue_rows", config.queue_rows)]
+    {
         if value == 0 {
             return Err(format!("worker.{name}: 0 would never move; leave it out for the default"));
         }

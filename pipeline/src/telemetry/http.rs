@@ -33,9 +33,9 @@ impl Health {
 /// # Errors
 /// If the address cannot be bound.
 pub(crate) async fn serve(listen: SocketAddr, telemetry: Telemetry, health: Health) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("telemetry.listen: {listen} cannot be bound; choose a free address or leave it out"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("telemetry.listen: {listen} cannot be bound; choose a free address or leave it out")
+    })?;
     let address = listener.local_addr()?;
     let router = Router::new()
         .route("/metrics", get(metrics))
@@ -47,7 +47,9 @@ pub(crate) async fn serve(listen: SocketAddr, telemetry: Telemetry, health: Heal
     Ok(address)
 }
 
-async fn metrics(State((telemetry, _)): State<(Telemetry, Health)>) -> ([(header::HeaderName, &'static str); 1], String) {
+async fn metrics(
+    State((telemetry, _)): State<(Telemetry, Health)>,
+) -> ([(header::HeaderName, &'static str); 1], String) {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry.render())
 }
 

@@ -1,8 +1,6 @@
 //! Every metric of the binary, in one list. Labels are closed sets: no address, user or rule text.
 
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Bounds hold the objectives: 30 s to queryable, 10 s to an alert.
 const LATENCY_BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
@@ -104,17 +102,45 @@ impl Telemetry {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
             records: make.counters("palisade_records_read_total", "Records read from the source.", &["source"]),
-            received: make.counters("palisade_events_received_total", "Events decoded, and records that became dead letters.", &["source"]),
+            received: make.counters(
+                "palisade_events_received_total",
+                "Events decoded, and records that became dead letters.",
+                &["source"],
+            ),
             committed: make.counters("palisade_events_committed_total", "Rows that are queryable.", &["table"]),
-            dead_letters: make.counters("palisade_dead_letters_total", "Records that could not be decoded.", &["reason"]),
+            dead_letters: make.counters(
+                "palisade_dead_letters_total",
+                "Records that could not be decoded.",
+                &["reason"],
+            ),
             in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
-            unaccounted: make.gauge("palisade_unaccounted_events", "Received less committed less in flight; 0 unless events were lost or doubled."),
+            unaccounted: make.gauge(
+                "palisade_unaccounted_events",
+                "Received less committed less in flight; 0 unless events were lost or doubled.",
+            ),
             alerts: make.counters("palisade_alerts_total", "Alerts, new and revised.", &["rule", "kind"]),
-            late_rows: make.counter("palisade_late_rows_total", "Rows that came after their window had closed for good."),
-            queryable_latency: make.histogram("palisade_queryable_latency_seconds", "From receipt to queryable, per event.", LATENCY_BUCKETS),
-            alert_latency: make.histogram("palisade_alert_latency_seconds", "From receipt of the oldest event that the deciding step merged to the alert being durable, per alert.", LATENCY_BUCKETS),
-            watermark: make.gauges("palisade_watermark_timestamp_seconds", "Lowest watermark over the topic's active partitions, event time.", &["topic"]),
-            lag: make.gauges("palisade_source_lag_records", "Records of the source that are not read yet, where it knows.", &["topic"]),
+            late_rows: make
+                .counter("palisade_late_rows_total", "Rows that came after their window had closed for good."),
+            queryable_latency: make.histogram(
+                "palisade_queryable_latency_seconds",
+                "From receipt to queryable, per event.",
+                LATENCY_BUCKETS,
+            ),
+            alert_latency: make.histogram(
+                "palisade_alert_latency_seconds",
+                "From receipt of the oldest event that the deciding step merged to the alert being durable, per alert.",
+                LATENCY_BUCKETS,
+            ),
+            watermark: make.gauges(
+                "palisade_watermark_timestamp_seconds",
+                "Lowest watermark over the topic's active partitions, event time.",
+                &["topic"],
+            ),
+            lag: make.gauges(
+                "palisade_source_lag_records",
+                "Records of the source that are not read yet, where it knows.",
+                &["topic"],
+            ),
             ledger_entries: make.counters("palisade_ledger_entries_total", "Ledger entries created.", &["chain"]),
             table_commits: make.counters("palisade_table_commits_total", "Iceberg commits.", &["table", "outcome"]),
             commit_duration: make.histogram(
@@ -126,7 +152,10 @@ impl Telemetry {
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
             queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
-            cpu: make.add(prometheus::Counter::new("process_cpu_seconds_total", "CPU time of the process, user and system.")),
+            cpu: make.add(prometheus::Counter::new(
+                "process_cpu_seconds_total",
+                "CPU time of the process, user and system.",
+            )),
             resident: make.gauge("process_resident_memory_bytes", "Resident memory of the process."),
             registry: make.0,
         }

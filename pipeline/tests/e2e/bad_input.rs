@@ -7,7 +7,9 @@ use crate::kit::{output, palisade, run_to_end, sql, with_input};
 /// Lines that cannot be decoded, and why.
 fn poison() -> Vec<(Vec<u8>, &'static str)> {
     let traffic = |generated: &str| {
-        let head = format!("1,2026/01/05 08:00:00,007,TRAFFIC,end,2561,{generated},10.0.0.1,198.18.0.1,0.0.0.0,0.0.0.0,r,,,ssl,");
+        let head = format!(
+            "1,2026/01/05 08:00:00,007,TRAFFIC,end,2561,{generated},10.0.0.1,198.18.0.1,0.0.0.0,0.0.0.0,r,,,ssl,"
+        );
         let tail = "vsys1,trust,untrust,e1,e2,fwd,,1,1,1234,443,0,0,0x0,tcp,allow,10,5,5,2,2026/01/05 08:00:00,1,any,,1,0x0,,,,1,1";
         format!("{head}{tail}").into_bytes()
     };
@@ -55,7 +57,8 @@ fn decode_is_strict_on_request_and_refuses_what_it_does_not_know() {
 #[test]
 fn wrapped_lines_are_answered_in_order() {
     let good = r#"{"id":"a","raw":"{\"eventVersion\":\"1.08\",\"eventTime\":\"2026-01-05T08:00:00Z\",\"eventSource\":\"s3.amazonaws.com\",\"eventName\":\"GetObject\",\"awsRegion\":\"us-east-1\",\"sourceIPAddress\":\"198.18.0.1\",\"userIdentity\":{\"type\":\"Root\",\"accountId\":\"1\"},\"requestID\":\"r\",\"eventID\":\"e\",\"eventType\":\"AwsApiCall\"}"}"#;
-    let input = format!("{good}\n{{\"id\":2,\"raw\":\"{{\"}}\nnot a wrapper\n{}\n", good.replace("\"a\"", "[1,{\"x\":null}]"));
+    let input =
+        format!("{good}\n{{\"id\":2,\"raw\":\"{{\"}}\nnot a wrapper\n{}\n", good.replace("\"a\"", "[1,{\"x\":null}]"));
     let out = with_input(palisade().args(["decode", "--wrapped"]), input.as_bytes());
     let text = String::from_utf8(out.stdout).expect("UTF-8");
     let answers: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
@@ -86,10 +89,19 @@ fn a_run_keeps_every_bad_line_with_its_reason() {
 #[test]
 fn a_bad_configuration_is_refused_with_its_place() {
     let cases: [(&str, &str); 7] = [
-        ("warehouse: {path: w}\nsources:\n  - files: {pahts: [x]}\n", "palisade.yaml:3:13: unknown key `pahts`; did you mean `paths`?"),
+        (
+            "warehouse: {path: w}\nsources:\n  - files: {pahts: [x]}\n",
+            "palisade.yaml:3:13: unknown key `pahts`; did you mean `paths`?",
+        ),
         ("warehouse: {path: w}\nsources: []\n", "palisade.yaml: sources: at least one is needed"),
-        ("warehouse: {path: w}\nsources: [{files: {paths: [x]}}]\nworker: {flush_interval: 5 parsecs}\n", "palisade.yaml:3:"),
-        ("warehouse: {path: w}\nsources: [{files: {paths: [x]}, generator: {seed: 1, events: 1, duration: 1s}}]\n", "exactly one of `files` and `generator`"),
+        (
+            "warehouse: {path: w}\nsources: [{files: {paths: [x]}}]\nworker: {flush_interval: 5 parsecs}\n",
+            "palisade.yaml:3:",
+        ),
+        (
+            "warehouse: {path: w}\nsources: [{files: {paths: [x]}, generator: {seed: 1, events: 1, duration: 1s}}]\n",
+            "exactly one of `files` and `generator`",
+        ),
         ("warehouse: {path: w}\nsources: [{name: ../x, files: {paths: [x]}}]\n", "sources[0].name: `../x`"),
         ("warehouse: [", "palisade.yaml:1:"),
         ("warehouse: {path: w}\nsources: [{files: {paths: [nothing-here-*.log]}}]\n", "nothing-here-*.log"),

@@ -51,9 +51,11 @@ fn a_run_lands_the_same_lines_that_decode_prints() {
     std::fs::write(dir.path().join("corpus.log"), &lines).expect("a file");
     std::fs::write(&config, "warehouse: {path: w}\nsources: [{files: {paths: [corpus.log]}}]\n").expect("a file");
     let summary = run_to_end(&config);
-    let decoded = output(palisade().args(["decode", "--format", "auto"]).stdin(
-        std::fs::File::open(dir.path().join("corpus.log")).expect("just written"),
-    ));
+    let decoded = output(
+        palisade()
+            .args(["decode", "--format", "auto"])
+            .stdin(std::fs::File::open(dir.path().join("corpus.log")).expect("just written")),
+    );
     let documents = decoded.stdout.iter().filter(|b| **b == b'\n').count() as u64;
     let dead = String::from_utf8_lossy(&decoded.stderr).lines().filter(|l| l.starts_with("line ")).count();
     let rows: u64 = summary["rows"].as_object().expect("rows a table").values().filter_map(Value::as_u64).sum();

@@ -51,7 +51,11 @@ impl Calm {
     /// Each event once, with its values; each alert once, as in the calm run.
     pub(crate) fn verify(&self, warehouse: &Path) -> Result<(), String> {
         let mut score = palisade();
-        score.args(["loadgen", "score", "--output", "json", "--truth"]).arg(&self.logs).arg("--warehouse").arg(warehouse);
+        score
+            .args(["loadgen", "score", "--output", "json", "--truth"])
+            .arg(&self.logs)
+            .arg("--warehouse")
+            .arg(warehouse);
         let score: Value = serde_json::from_str(&stdout(&mut score)).expect("a JSON object");
         for figure in ["unaccounted", "missing", "extra", "doubled", "altered", "false_alerts"] {
             if score[figure] != 0 {

@@ -21,7 +21,8 @@ fn mutant_binary() -> PathBuf {
     };
     let text = build(&["--features", "pipeline/mutants"]);
     let messages = text.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
-    let built = messages.filter_map(|m| m["executable"].as_str().filter(|e| e.ends_with("palisade")).map(PathBuf::from));
+    let built =
+        messages.filter_map(|m| m["executable"].as_str().filter(|e| e.ends_with("palisade")).map(PathBuf::from));
     std::fs::copy(built.last().expect("cargo names the binary"), &kept).expect("a copy");
     build(&[]);
     kept

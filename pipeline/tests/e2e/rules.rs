@@ -43,7 +43,8 @@ fn a_users_own_rule_alerts_with_its_evidence() {
              untrust,e1,e2,fwd,,1,1,{port},443,0,0,0x0,tcp,{action},10,5,5,2,2026/01/05 08:00:00,1,any,,1,0x0,,,,1,1\n"
         )
     };
-    std::fs::write(dir.path().join("a.log"), [line("allow", 1), line("deny", 2), line("deny", 3)].concat()).expect("a file");
+    std::fs::write(dir.path().join("a.log"), [line("allow", 1), line("deny", 2), line("deny", 3)].concat())
+        .expect("a file");
     std::fs::write(dir.path().join("any.yaml"), RULE).expect("a file");
     let yaml = "warehouse: {path: w}\nsources: [{name: fw, files: {paths: [a.log]}}]\nrules: {builtin: false, paths: [any.yaml]}\n";
     std::fs::write(&config, yaml).expect("a file");
@@ -52,7 +53,10 @@ fn a_users_own_rule_alerts_with_its_evidence() {
                  JOIN network_activity n ON f._offset = n._offset ORDER BY n.src_port";
     let rows = sql(&dir.path().join("w"), query);
     for (row, port) in rows.iter().zip([2, 3]) {
-        assert_eq!((&row["title"], &row["src_ip"], &row["src_port"]), (&"Any deny".into(), &"10.0.0.1".into(), &port.into()));
+        assert_eq!(
+            (&row["title"], &row["src_ip"], &row["src_port"]),
+            (&"Any deny".into(), &"10.0.0.1".into(), &port.into())
+        );
         assert_eq!(row["severity"], "Low");
     }
     assert_eq!(rows.len(), 2);
