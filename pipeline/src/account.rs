@@ -183,7 +183,8 @@ pub(crate) async fn alerts(session: &SessionContext, rules: &RuleSet) -> anyhow:
     for batch in query(session, sql).await? {
         let column = |name| texts(&batch, name);
         let (uids, tenants) = (column("rule")?, column("tenant_uid")?);
-        let keys = ["src_ip", "dst_ip", "user_name", "_partition_id", "_offset", "_record"].map(|name| column(name).map(|values| (name, values)));
+        let keys = ["src_ip", "dst_ip", "user_name", "_partition_id", "_offset", "_record"]
+            .map(|name| column(name).map(|values| (name, values)));
         let keys: Vec<_> = keys.into_iter().collect::<anyhow::Result<_>>()?;
         for row in 0..batch.num_rows() {
             let key = keys.iter().filter_map(|(name, v)| Some(((*name).to_owned(), v[row].clone()?))).collect();

@@ -1,7 +1,8 @@
 //! CloudTrail record -> api_activity.
 //!
 //! - Activity: by the verb of the event name, else by `readOnly`.
-//! - `actor.user.type` is the identity's type verbatim (IAMUser, AssumedRole, Root, ...), so that a rule can ask for it.
+//! - `actor.user.type` is the caption of its id; for Other it is the identity's own type (AssumedRole, ...). The type of the
+//!   others stays in `unmapped` as `userIdentity.type`.
 //! - `actor.user.name`: the user's name; a role's for AssumedRole, what its ARN ends in without either; `root` for Root;
 //!   the service for AWSService.
 //! - A source that is no address is a host name (`src_endpoint.domain`) or a service (`src_endpoint.svc_name`).
@@ -197,8 +198,13 @@ impl CloudTrail {
         row.place(Slot::Arn, &t.user_uid);
         let invoked = row.place(Slot::InvokedBy, &t.invoked_by);
         let is_user = row.has(Objects::named("actor.user"));
-        if is_user && row.place(Slot::UserType, &t.user_type) {
-            row.builder.set_i32(t.user_type_id, user_type_id(kind));
+        if let Some(field) = row.take(Slot::UserType).filter(|_| is_user) {
+            let (id, caption) = user_type(kind);
+            row.builder.set_i32(t.user_type_id, id);
+            row.set_text(&t.user_type, caption.unwrap_or(kind));
+            if caption.is_some() {
+                row.keep(field);
+            }
         }
         if !is_user && !invoked {
             row.set_text(&t.invoked_by, UNKNOWN);
@@ -265,13 +271,14 @@ fn last_of_arn(arn: &str) -> &str {
     arn.rsplit_once('/').map(|(_, last)| last).unwrap_or_default()
 }
 
-fn user_type_id(kind: &str) -> i32 {
+/// `actor.user.type_id` with its caption; 99 bears the identity's own word.
+fn user_type(kind: &str) -> (i32, Option<&'static str>) {
     match kind {
-        "IAMUser" | "IdentityCenterUser" | "SAMLUser" | "WebIdentityUser" | "FederatedUser" => 1,
-        "Root" => 2,
-        "AWSService" => 4,
-        "" | "Unknown" => 0,
-        _ => 99,
+        "IAMUser" | "IdentityCenterUser" | "SAMLUser" | "WebIdentityUser" | "FederatedUser" => (1, Some("User")),
+        "Root" => (2, Some("Admin")),
+        "AWSService" => (4, Some("Service")),
+        "" | "Unknown" => (0, Some("Unknown")),
+        _ => (99, None),
     }
 }
 

@@ -114,7 +114,6 @@ async fn score(
     fleet.write_truth(&truth).context("the fleet's own log")?;
     let session = warehouse_sql::session(warehouse).await?;
     let account = account::account(&session, &truth.join("truth.parquet"), Identity::Generator).await?;
-    let alerts = account::alerts(&session, setup::rules(config)?.as_ref()).await?;
     if account.unaccounted() > 0 {
         eprintln!("unaccounted: {account:?}");
     }

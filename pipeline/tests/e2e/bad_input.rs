@@ -10,7 +10,7 @@ fn poison() -> Vec<(Vec<u8>, &'static str)> {
         let head = format!(
             "1,2026/01/05 08:00:00,007,TRAFFIC,end,2561,{generated},10.0.0.1,198.18.0.1,0.0.0.0,0.0.0.0,r,,,ssl,"
         );
-        let tail = "vsys1,trust,untrust,e1,e2,fwd,,1,1,1234,443,0,0,0x0,tcp,allow,10,5,5,2,2026/01/05 08:00:00,1,any,,1,0x0,,,,1,1";
+        let tail = "vsys1,trust,untrust,e1,e2,fwd,,1,1,1234,443,0,0,0x0,tcp,allow,10,5,5,2,,1,any,,1,0x0,,,,1,1";
         format!("{head}{tail}").into_bytes()
     };
     let mut invalid = traffic("2026/01/05 08:00:00");

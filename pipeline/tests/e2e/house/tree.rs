@@ -79,10 +79,10 @@ fn front_faults(path: &str, text: &str) -> Vec<String> {
     missing.map(|word| format!("{path}: its front (//!) does not say `{word}`")).collect()
 }
 
-/// Folders that hold files and are not named, and paths in backticks that lead nowhere.
+/// Top-level folders that are not named, and paths in backticks that lead nowhere.
 fn map_faults(map: &str, files: &[String]) -> Vec<String> {
     let parents = |f: &String| Path::new(f).ancestors().skip(1).map(|p| p.to_string_lossy().into_owned()).collect();
-    let folders: BTreeSet<String> = files.iter().filter_map(|f| Some(f.rsplit_once('/')?.0.to_owned())).collect();
+    let folders: BTreeSet<String> = files.iter().filter_map(|f| Some(f.split_once('/')?.0.to_owned())).collect();
     let known: BTreeSet<String> = files.iter().flat_map(|f| -> Vec<String> { parents(f) }).collect();
     let unnamed = folders.iter().filter(|folder| !map.contains(&format!("{folder}/")));
     let dead = map.split('`').skip(1).step_by(2).filter(|name| {
@@ -160,7 +160,7 @@ fn each_rule_of_source_is_seen_to_refuse() {
 fn each_rule_of_the_map_is_seen_to_refuse() {
     let files = ["a/src/b/c.rs", "a/Cargo.toml", "README.md"].map(str::to_owned);
     assert_none(&map_faults("`a/src/b/` does b, see `a/src/b/c.rs`, `x/y` and `text/plain`", &files));
-    assert_eq!(map_faults("`a/`", &files), ["ARCHITECTURE.md: does not name `a/src/b/`"]);
+    assert_eq!(map_faults("a", &files), ["ARCHITECTURE.md: does not name `a/`"]);
     assert_eq!(map_faults("`a/src/b/` `a/gone/`", &files), ["ARCHITECTURE.md: `a/gone/` is not in the tree"]);
     assert_eq!(front_faults("l", "//! Data in: x\n\n//! data out: y, absent: z").len(), 2);
     let ignore = ["/target", "*.profraw", "notes/"];
