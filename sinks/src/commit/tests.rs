@@ -361,8 +361,10 @@ async fn two_committers_take_each_range_once() {
         }
         committer.settle().await.expect("commits");
     };
-    let (a, b) = tokio::join!(tokio::spawn(work(warehouse.clone(), "a")), tokio::spawn(work(rival, "b")));
-    a.and(b).expect("both end");
+    let mut both = tokio::task::JoinSet::new();
+    both.spawn(work(warehouse.clone(), "a"));
+    both.spawn(work(rival, "b"));
+    both.join_all().await;
     warehouse.committer("c").settle().await.expect("commits");
     for p in 0..partitions {
         let all = offsets(&warehouse, Table::BaseEvent, &partition(p)).await;
