@@ -39,5 +39,8 @@ pub use parquet::{EncodedFile, Encoder};
 pub use step::Step;
 pub use warehouse::{Origin, Warehouse};
 
+#[cfg(test)]
+mod tests;
+
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

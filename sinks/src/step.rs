@@ -104,3 +104,19 @@ pub fn reached(step: Step) {
         observer(step);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_step_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = Step::ALL.iter().map(|s| s.name()).collect();
+        assert_eq!(names.len(), Step::ALL.len());
+        let is_plain = |n: &&str| n.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        assert!(names.iter().all(is_plain), "they are arguments of test plans");
+        assert!(Step::ALL.is_sorted(), "in the order of a run");
+    }
+}

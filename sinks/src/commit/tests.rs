@@ -315,6 +315,83 @@ async fn a_commit_on_a_base_that_moved_is_fenced() {
     assert_eq!(offsets(&warehouse, Table::BaseEvent, &p).await, (0..8).collect::<Vec<i64>>());
 }
 
+/// An engine that knows nothing of us commits to the same table.
+async fn foreign_commit(warehouse: &Warehouse) {
+    let base = warehouse.load_table(Table::BaseEvent).await.expect("loads");
+    let transaction = Transaction::new(&base);
+    let append = transaction.fast_append().set_snapshot_properties(HashMap::from([("engine".into(), "other".into())]));
+    let transaction = append.apply(transaction).expect("applies");
+    transaction.commit(warehouse.catalog().as_ref()).await.expect("commits");
+}
+
+#[tokio::test]
+async fn another_engine_may_commit_to_the_same_table() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let warehouse = open(dir.path()).await;
+    let p = partition(0);
+    record(&warehouse, &p, 0..4, &[Table::BaseEvent]).await;
+    let mut pass = Pass::begin(&warehouse).await.expect("lists");
+    let plan = Plan::build(&warehouse, Table::BaseEvent, &mut pass, &mut Memory::default()).await.expect("builds");
+    foreign_commit(&warehouse).await;
+    warehouse.committer("t").send(&plan).await.expect("palisade.next has not moved, so the plan holds");
+    foreign_commit(&warehouse).await;
+    record(&warehouse, &p, 4..8, &[Table::BaseEvent]).await;
+    warehouse.committer("t").commit_pending().await.expect("commits");
+    assert_eq!(offsets(&warehouse, Table::BaseEvent, &p).await, (0..8).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn regions_share_tables_and_keep_their_own_account() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let region = async |name: &str| {
+        let config = crate::WarehouseConfig { region: name.into(), ..quick(dir.path()) };
+        Warehouse::open(config).await.expect("opens")
+    };
+    let (eu, us) = (region("eu").await, region("us").await);
+    for (warehouse, partition, range) in
+        [(&eu, partition(0), 0..4), (&us, partition(1), 0..6), (&eu, partition(0), 4..5)]
+    {
+        record(warehouse, &partition, range, &[Table::BaseEvent]).await;
+        warehouse.committer("t").commit_pending().await.expect("commits");
+    }
+    assert_eq!(offsets(&us, Table::BaseEvent, &partition(0)).await, [0, 1, 2, 3, 4]);
+    assert_eq!(offsets(&eu, Table::BaseEvent, &partition(1)).await, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(eu.start_positions().await.expect("reads"), Positions::from([(partition(0), 5)]));
+    assert_eq!(us.start_positions().await.expect("reads"), Positions::from([(partition(1), 6)]));
+}
+
+#[tokio::test]
+async fn a_damaged_or_lost_property_is_no_reason_to_guess() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let warehouse = open(dir.path()).await;
+    let p = partition(0);
+    record(&warehouse, &p, 0..4, &[Table::BaseEvent]).await;
+    warehouse.committer("t").commit_pending().await.expect("commits");
+    let base = warehouse.load_table(Table::BaseEvent).await.expect("loads");
+    let transaction = Transaction::new(&base);
+    let update = transaction.update_table_properties().set(source_key("local", &p), "four".into());
+    let transaction = update.apply(transaction).expect("applies");
+    transaction.commit(warehouse.catalog().as_ref()).await.expect("commits");
+    for error in [
+        warehouse.committer("t").commit_pending().await.map(drop).expect_err("refused"),
+        warehouse.start_positions().await.map(drop).expect_err("refused"),
+    ] {
+        assert_eq!(error.class(), Class::Permanent);
+        assert!(error.to_string().contains(r#"palisade.next.local.fw@i1.0 = "four""#), "{error}");
+    }
+}
+
+#[cfg(feature = "mutants")]
+#[tokio::test]
+async fn a_commit_before_its_entry_is_found_when_the_entry_never_comes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let warehouse = open(dir.path()).await;
+    let entry = prepare(&warehouse, &partition(0), 0..9, &[Table::BaseEvent]).await;
+    warehouse.committer("t").commit_unrecorded(&entry).await.expect("commits");
+    record(&warehouse, &partition(0), 0..5, &[Table::BaseEvent]).await;
+    assert!(matches!(warehouse.start_positions().await, Err(Error::NotInLedger { next: 9, end: 5, .. })));
+}
+
 #[tokio::test]
 async fn without_the_guard_the_same_commit_doubles_the_rows() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -361,8 +438,10 @@ async fn two_committers_take_each_range_once() {
         }
         committer.settle().await.expect("commits");
     };
-    let (a, b) = tokio::join!(tokio::spawn(work(warehouse.clone(), "a")), tokio::spawn(work(rival, "b")));
-    a.and(b).expect("both end");
+    let mut both = tokio::task::JoinSet::new();
+    both.spawn(work(warehouse.clone(), "a"));
+    both.spawn(work(rival, "b"));
+    both.join_all().await;
     warehouse.committer("c").settle().await.expect("commits");
     for p in 0..partitions {
         let all = offsets(&warehouse, Table::BaseEvent, &partition(p)).await;
@@ -414,7 +493,7 @@ fn install_stopper() {
     });
 }
 
-const RECORDS: i64 = 24;
+const RECORDS: i64 = 12;
 const STEPS: i64 = 3;
 
 /// One worker's life: resume, roll forward, take in what is left in ranges of another length each time, settle.
@@ -474,14 +553,17 @@ fn assert_each_row_once(root: &Path, after: &str) {
 fn a_crash_at_any_step_and_another_while_recovering_leave_each_row_once() {
     install_stopper();
     for step in Step::ALL {
-        for passes in [0, 2] {
+        // Late in a life as well, where a step comes more than once.
+        let often =
+            matches!(step, Step::FileStaged | Step::SourceEntryAfter | Step::TableCommitAfter | Step::BetweenTables);
+        for passes in if often { vec![0, 2] } else { vec![0] } {
             let dir = tempfile::tempdir().expect("a directory");
-            let first = dies(dir.path(), 9, step, passes);
-            assert!(first || passes > 0, "{step} is never reached");
+            let first = dies(dir.path(), 5, step, passes);
+            assert!(first, "{step} is never reached {passes} times");
             // The ranges differ from life to life: a replay need not cut as the first run did.
-            let second = dies(dir.path(), 7, step, 0);
-            runtime().block_on(live(dir.path(), 5));
-            assert_each_row_once(dir.path(), &format!("{step} x{passes}: died {first}, {second}"));
+            let second = dies(dir.path(), 4, step, 0);
+            runtime().block_on(live(dir.path(), 3));
+            assert_each_row_once(dir.path(), &format!("{step} x{passes}; died again: {second}"));
         }
     }
 }

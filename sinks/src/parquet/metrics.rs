@@ -100,3 +100,53 @@ fn is_below(statistics: &Statistics, a: &[u8], b: &[u8]) -> bool {
 fn sign(little_endian: &[u8]) -> i64 {
     if little_endian.last().is_some_and(|&top| top >= 0x80) { -1 } else { 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::parquet::data_type::ByteArray;
+    use ::parquet::file::statistics::ValueStatistics;
+
+    use super::*;
+
+    fn widened(groups: &[Option<Statistics>]) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        let mut metrics = ColumnMetrics::default();
+        groups.iter().for_each(|g| widen(&mut metrics, g.as_ref()));
+        (metrics.lower, metrics.upper)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn integer_bounds_are_those_of_all_groups(groups in proptest::collection::vec((i64::MIN.., 0i64..=i64::MAX), 1..9)) {
+            let pairs: Vec<(i64, i64)> = groups.iter().map(|&(a, add)| (a, a.saturating_add(add))).collect();
+            let stats = |&(low, high): &(i64, i64)| Some(Statistics::Int64(ValueStatistics::new(Some(low), Some(high), None, None, false)));
+            let (lower, upper) = widened(&pairs.iter().map(stats).collect::<Vec<_>>());
+            let low = pairs.iter().map(|p| p.0).min().expect("some").to_le_bytes().to_vec();
+            let high = pairs.iter().map(|p| p.1).max().expect("some").to_le_bytes().to_vec();
+            assert_eq!((lower, upper), (Some(low), Some(high)));
+            let small = |&(low, high): &(i64, i64)| {
+                let (low, high) = ((low >> 32) as i32, (high >> 32) as i32);
+                Some(Statistics::Int32(ValueStatistics::new(Some(low), Some(high), None, None, false)))
+            };
+            let (lower, _) = widened(&pairs.iter().map(small).collect::<Vec<_>>());
+            let low = pairs.iter().map(|p| (p.0 >> 32) as i32).min().expect("some").to_le_bytes().to_vec();
+            assert_eq!(lower, Some(low));
+        }
+    }
+
+    #[test]
+    fn groups_of_nulls_and_groups_without_statistics_widen_nothing() {
+        let text = |low: &str, high: &str| {
+            Some(Statistics::ByteArray(ValueStatistics::new(
+                Some(ByteArray::from(low)),
+                Some(ByteArray::from(high)),
+                None,
+                None,
+                false,
+            )))
+        };
+        let nulls = Some(Statistics::ByteArray(ValueStatistics::new(None, None, None, Some(4), false)));
+        assert_eq!(widened(&[nulls.clone(), None]), (None, None));
+        let (lower, upper) = widened(&[nulls.clone(), text("b", "d"), nulls, text("a", "é")]);
+        assert_eq!((lower.as_deref(), upper.as_deref()), (Some(&b"a"[..]), Some("é".as_bytes())));
+    }
+}

@@ -26,17 +26,13 @@ async fn one_of_many_racing_creators_wins_and_its_bytes_stay() {
     let store = Arc::new(store);
     for round in 0..20 {
         let path = format!("race/{round}");
-        let creators: Vec<_> = (0..8u8)
-            .map(|n| {
-                let (store, path) = (store.clone(), path.clone());
-                tokio::spawn(async move { (n, store.create(&path, vec![n; 9000].into()).await.expect("writes")) })
-            })
-            .collect();
-        let mut winners = Vec::new();
-        for creator in creators {
-            let (n, created) = creator.await.expect("ends");
-            winners.extend((created == Create::New).then_some(n));
+        let mut creators = tokio::task::JoinSet::new();
+        for n in 0..8u8 {
+            let (store, path) = (store.clone(), path.clone());
+            creators.spawn(async move { (n, store.create(&path, vec![n; 9000].into()).await.expect("writes")) });
         }
+        let all = creators.join_all().await;
+        let winners: Vec<u8> = all.iter().filter(|(_, created)| *created == Create::New).map(|(n, _)| *n).collect();
         assert_eq!(winners.len(), 1, "{winners:?}");
         let bytes = store.get(&path).await.expect("reads").expect("exists");
         assert_eq!(bytes, vec![winners[0]; 9000]);

@@ -116,3 +116,45 @@ impl FileWrite for DurableWrite {
         file.sync_all().and_then(|()| sync_directory(&self.folder)).map_err(|e| failed(&self.folder, e))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use iceberg::io::FileIOBuilder;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn files_are_written_whole_read_back_and_deleted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let io = FileIOBuilder::new(Arc::new(DurableStorageFactory)).build();
+        let path = |name: &str| format!("file://{}/a/b/{name}", dir.path().display());
+        io.new_output(path("m.json")).expect("a path").write("one".into()).await.expect("writes");
+        io.new_output(path("m.json")).expect("a path").write("two".into()).await.expect("writes");
+        let mut parts = io.new_output(path("m.avro")).expect("a path").writer().await.expect("opens");
+        for part in ["he", "llo"] {
+            parts.write(part.into()).await.expect("writes");
+        }
+        parts.close().await.expect("closes");
+        assert!(parts.write("more".into()).await.is_err(), "a closed file stays as it is");
+        for (name, text) in [("m.json", "two"), ("m.avro", "hello")] {
+            let input = io.new_input(path(name)).expect("a path");
+            assert_eq!(input.read().await.expect("reads"), text);
+            assert_eq!(input.metadata().await.expect("stats").size, text.len() as u64);
+            assert_eq!(input.reader().await.expect("opens").read(1..2).await.expect("reads"), text[1..2]);
+            io.delete(path(name)).await.expect("deletes");
+            assert!(!io.exists(path(name)).await.expect("looks"));
+        }
+        assert_eq!(fs::read_dir(dir.path().join("a/b")).expect("reads").count(), 0, "no temporary file stays");
+    }
+
+    #[tokio::test]
+    async fn a_place_that_cannot_be_written_is_an_error() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("file"), "").expect("writes");
+        let storage = DurableStorage::default();
+        let below = format!("{}/file/x", dir.path().display());
+        let error = storage.write(&below, "x".into()).await.expect_err("a file is no folder");
+        assert!(error.to_string().contains("cannot write"), "{error}");
+        assert!(storage.writer(&below).await.is_err());
+    }
+}
