@@ -24,7 +24,8 @@ pub(crate) async fn run(
     routes: Routes,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<bool> {
-    source.seek(&starts).await?;
+    let own = source.partitions();
+    source.seek(&starts.into_iter().filter(|(partition, _)| own.contains(partition)).collect()).await?;
     loop {
         let event = tokio::select! {
             event = source.next_event() => event?,

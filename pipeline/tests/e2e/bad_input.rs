@@ -7,9 +7,8 @@ use crate::kit::{output, palisade, run_to_end, sql, with_input};
 /// Lines that cannot be decoded, and why.
 fn poison() -> Vec<(Vec<u8>, &'static str)> {
     let traffic = |generated: &str| {
-        let head = format!(
-            "1,2026/01/05 08:00:00,007,TRAFFIC,end,2561,{generated},10.0.0.1,198.18.0.1,0.0.0.0,0.0.0.0,r,,,ssl,"
-        );
+        let head =
+            format!("1,{generated},007,TRAFFIC,end,2561,{generated},10.0.0.1,198.18.0.1,0.0.0.0,0.0.0.0,r,,,ssl,");
         let tail = "vsys1,trust,untrust,e1,e2,fwd,,1,1,1234,443,0,0,0x0,tcp,allow,10,5,5,2,,1,any,,1,0x0,,,,1,1";
         format!("{head}{tail}").into_bytes()
     };

@@ -11,8 +11,14 @@ use serde_json::Value;
 /// The binary under test, under a name of its own: another build may replace the one that cargo made.
 pub(crate) fn binary() -> &'static Path {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("palisade-under-test");
-        let _ = std::fs::remove_file(&kept);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        for old in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let pid = old.file_name().to_str().and_then(|n| n.strip_prefix("palisade-")?.parse::<u32>().ok());
+            if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                let _ = std::fs::remove_file(old.path());
+            }
+        }
+        let kept = folder.join(format!("palisade-{}", std::process::id()));
         std::fs::hard_link(env!("CARGO_BIN_EXE_palisade"), &kept).expect("a link within the target folder");
         kept
     });
