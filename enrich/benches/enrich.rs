@@ -3,6 +3,8 @@
 //! Rates are per CPU-second of one core where the system tells (Linux), otherwise per second. Batches of 8,192 rows of network activity. `skewed`: 95 % of the addresses come from 2,000 hosts. `uniform`: all of
 //! 198.18.0.0/15. Each with the demo's tables, and with a list of one million indicators.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
 use std::io::Write;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

@@ -31,7 +31,6 @@ impl Stages {
     ///
     /// # Errors
     /// As [`Stages::start`].
-    #[expect(clippy::disallowed_methods, reason = "the one place that starts threads")]
     pub(crate) fn spawn(
         &mut self,
         name: &str,

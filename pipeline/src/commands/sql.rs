@@ -62,7 +62,7 @@ async fn interactive(warehouse: &Warehouse, output: Output) -> anyhow::Result<()
     editor.set_helper(Some(Words::new(&session)));
     let history = history_file();
     let _ = history.as_ref().map(|h| editor.load_history(h));
-    println!("Tables: {}. End a query with `;`, leave with ctrl-d.", Table::ALL.map(Table::name).join(", "));
+    eprintln!("Tables: {}. End a query with `;`, leave with ctrl-d.", Table::ALL.map(Table::name).join(", "));
     loop {
         match editor.readline("palisade> ") {
             Ok(text) => {
@@ -88,7 +88,7 @@ async fn answer(session: &SessionContext, query: &str, output: Output) -> anyhow
         Ok(batches) => {
             let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
             print(&batches, output, SHOWN)?;
-            println!("{rows} rows in {:.3} s", started.elapsed().as_secs_f64());
+            eprintln!("{rows} rows in {:.3} s", started.elapsed().as_secs_f64());
         }
         Err(e) => eprintln!("{e:#}"),
     }

@@ -12,7 +12,7 @@ fn corpus() -> Option<PathBuf> {
     let folder = std::env::var_os("PALISADE_CORPUS").map(PathBuf::from);
     assert!(folder.is_some() || std::env::var_os("CI").is_none(), "PALISADE_CORPUS names no corpus");
     if folder.is_none() {
-        println!("skipped: no corpus (PALISADE_CORPUS)");
+        eprintln!("skipped: no corpus (PALISADE_CORPUS)");
     }
     folder
 }

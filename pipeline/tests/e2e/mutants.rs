@@ -21,9 +21,9 @@ fn mutant_binary() -> PathBuf {
     };
     let text = build(&["--features", "pipeline/mutants"]);
     let messages = text.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
-    let built =
+    let mut built =
         messages.filter_map(|m| m["executable"].as_str().filter(|e| e.ends_with("palisade")).map(PathBuf::from));
-    std::fs::copy(built.last().expect("cargo names the binary"), &kept).expect("a copy");
+    std::fs::copy(built.next_back().expect("cargo names the binary"), &kept).expect("a copy");
     build(&[]);
     kept
 }
@@ -38,13 +38,13 @@ fn mutant(binary: &Path, config: &Path, name: &str) -> Command {
 /// Lets a worker come to a commit and stop there; runs another to the end; lets the first go on.
 fn overtake(mut zombie: Command, mut other: Command, stop_at: &str) {
     let child = zombie.env("PALISADE_STOP_AT", stop_at).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let child = child.expect("the binary starts");
+    let mut child = child.expect("the binary starts");
     let pid = Pid::from_child(&child);
     let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).expect("our child").expect("waitpid waits").1;
     assert!(stopped.stopped(), "the worker ended before it reached {stop_at}");
     other.status().expect("the binary starts");
     kill_process(pid, Signal::CONT).expect("our child");
-    let _ = waitpid(Some(pid), WaitOptions::empty()).expect("our child");
+    child.wait().expect("our child");
 }
 
 #[test]
