@@ -5,6 +5,8 @@
 //! The rows are made here, so that their cost is not counted: 90 % of the leaves that a firewall log fills, addresses and
 //! ports that vary, keywords of a few values. Each round encodes the same batches; the median and the spread are printed.
 
+#![allow(clippy::print_stdout, missing_docs, reason = "a benchmark prints")]
+
 use arrow::array::RecordBatch;
 use dataflow::schema::{Place, Space};
 use dataflow::{ChunkBuilder, LeafKind, PartitionId, Table, TableBuilder};

@@ -79,7 +79,7 @@ fn a_record_is_api_activity() {
             ("src_endpoint", r#"{"ip":"192.0.2.10"}"#),
             (
                 "actor.user",
-                r#"{"name":"ann","uid":"arn:aws:iam::1:user/ann","uid_alt":"AIDA","type_id":1,"type":"IAMUser",
+                r#"{"name":"ann","uid":"arn:aws:iam::1:user/ann","uid_alt":"AIDA","type_id":1,"type":"User",
                     "credential_uid":"AKIA","account":{"uid":"1"}}"#,
             ),
             ("unmapped", r#"{"managementEvent":true}"#),
@@ -96,7 +96,7 @@ fn identities() {
         (
             json!({"type": "Root", "arn": "arn:aws:iam::1:root", "accountId": "1"}),
             json!("root"),
-            json!("Root"),
+            json!("Admin"),
             Value::Null,
         ),
         (
@@ -114,20 +114,20 @@ fn identities() {
         (
             json!({"type": "FederatedUser", "arn": "arn:aws:sts::1:federated-user/bob"}),
             json!("bob"),
-            json!("FederatedUser"),
+            json!("User"),
             Value::Null,
         ),
         (
             json!({"type": "AWSService", "invokedBy": "ec2.amazonaws.com"}),
             json!("ec2.amazonaws.com"),
-            json!("AWSService"),
+            json!("Service"),
             json!("ec2.amazonaws.com"),
         ),
         (json!({"type": "AWSAccount", "accountId": "1"}), Value::Null, json!("AWSAccount"), Value::Null),
         (
             json!({"type": "WebIdentityUser", "userName": "w", "identityProvider": "idp"}),
             json!("w"),
-            json!("WebIdentityUser"),
+            json!("User"),
             Value::Null,
         ),
         (json!({"type": "Unknown"}), Value::Null, Value::Null, json!("Unknown")),
