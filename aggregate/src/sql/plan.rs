@@ -154,6 +154,12 @@ impl Places<'_> {
             return SqlError::new(at, format!("{column} is neither in GROUP BY nor in an aggregate"));
         }
         let at = text.split('\'').skip(1).step_by(2).find_map(|word| self.find(word)).unwrap_or(self.select);
+        // One line for each signature tried: the type that was given says as much.
+        if let Some((name, rest)) = text.split_once("' failed to match any signature") {
+            let name = name.rsplit('\'').next().unwrap_or_default();
+            let given = rest.split("but received ").nth(1).and_then(|t| t.split_whitespace().next());
+            return SqlError::new(at, format!("{name} does not take {}", given.unwrap_or("these arguments")));
+        }
         let mut lines = text.lines();
         let error = SqlError::new(at, lines.next().unwrap_or_default().trim_end_matches('.'));
         match lines.next().filter(|l| l.contains("Did you mean")) {

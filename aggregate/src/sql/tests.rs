@@ -98,6 +98,28 @@ SELECT time FROM a JOIN b ON true
 => 1:1: JOIN is not supported in rules
 SELECT time FROM network_activity WHERE true LIMIT 5
 => 1:1: LIMIT would hide alerts
+WITH a AS (SELECT 1) SELECT time FROM network_activity WHERE true
+=> 1:1: WITH is not supported in rules
+SELECT time FROM network_activity WHERE true UNION SELECT time FROM network_activity WHERE true
+=> 1:1: UNION is not supported; write one rule for each SELECT
+SELECT time FROM network_activity WHERE true ORDER BY time
+=> 1:1: ORDER BY has no meaning in a rule: alerts are a set
+SELECT DISTINCT src_ip FROM network_activity WHERE true
+=> 1:1: SELECT DISTINCT is not supported in rules
+SELECT count(*) $WINDOW GROUP BY ALL
+=> 1:1: GROUP BY ALL hides the key; name the columns
+SELECT row_number() OVER (ORDER BY time) FROM network_activity WHERE true
+=> 1:8: OVER is not supported in rules
+SELECT src_ip FROM network_activity WHERE true GROUP BY src_ip
+=> 1:57: GROUP BY and HAVING need a window; FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
+SELECT sum(src_ip) $WINDOW $GROUP
+=> 1:8: sum does not take String
+SELECT first_value(src_ip ORDER BY time) $WINDOW $GROUP
+=> 1:8: ORDER BY within an aggregate is not supported in rules
+SELECT count(*) $WINDOW GROUP BY window_start, window_end, ROLLUP(src_ip)
+=> 1:128: grouping sets are not supported in rules
+SELECT random() AS r FROM network_activity WHERE true
+=> 1:8: random() gives another value each time it is evaluated; use time or window_end
 SELECT count(*) $WINDOW
 => 1:1: GROUP BY lacks window_start; GROUP BY window_start, window_end, <key columns>
 SELECT count(*) $WINDOW GROUP BY window_start
