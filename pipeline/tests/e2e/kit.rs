@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 
-/// The binary under test, under a name of its own: another build may replace the one that cargo made.
+/// The binary under test (`PALISADE_BINARY` names another than cargo's, such as a release build), under a name of its own:
+/// another build may replace the one that cargo made.
 pub(crate) fn binary() -> &'static Path {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -19,7 +20,8 @@ pub(crate) fn binary() -> &'static Path {
             }
         }
         let kept = folder.join(format!("palisade-{}", std::process::id()));
-        std::fs::hard_link(env!("CARGO_BIN_EXE_palisade"), &kept).expect("a link within the target folder");
+        let built = std::env::var_os("PALISADE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_palisade").into());
+        std::fs::hard_link(&built, &kept).expect("a link within the target folder");
         kept
     });
     &BINARY
