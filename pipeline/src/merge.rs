@@ -306,6 +306,7 @@ impl Merger {
         telemetry.ledger_entries.with_label_values(&["merge"]).inc();
         telemetry.windows_closed.inc_by(output.windows_closed);
         telemetry.late_rows.inc_by(output.late_rows);
+        telemetry.note_failures(&output.failures);
         telemetry.state_bytes.set(i64::try_from(self.stage.bytes()).unwrap_or(i64::MAX));
         if let Some(watermark) = watermark {
             telemetry.watermark.with_label_values(&["all"]).set(watermark / 1_000_000);

@@ -276,6 +276,7 @@ impl OpenPartition {
 
     fn write(&mut self, range: OffsetRange, context: &ShardContext) -> anyhow::Result<()> {
         let source = self.stage.take_delta()?;
+        context.telemetry.note_failures(&source.failures);
         let late_batches = [source.alerts.clone(), self.dead.finish()];
         late_batches.into_iter().flatten().for_each(|batch| self.buffer(batch));
         let mut entry = SourceEntry::empty(self.id.clone(), range.start, range.next, &context.writer, Uuid::new_v4());

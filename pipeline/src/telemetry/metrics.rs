@@ -1,5 +1,6 @@
 //! Every metric of the binary, in one list. Labels are closed sets: no address, user or rule text.
 
+use aggregate::RuleFailure;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Bounds hold the objectives: 30 s to queryable, 10 s to an alert.
@@ -16,6 +17,7 @@ pub(crate) struct Telemetry {
     pub(crate) dead_letters: IntCounterVec,
     pub(crate) in_flight: IntGauge,
     pub(crate) alerts: IntCounterVec,
+    pub(crate) rule_failures: IntCounterVec,
     pub(crate) late_rows: IntCounter,
     pub(crate) queryable_latency: Histogram,
     pub(crate) alert_latency: Histogram,
@@ -113,6 +115,11 @@ impl Telemetry {
             ),
             in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
             alerts: make.counters("palisade_alerts_total", "Alerts, new and revised.", &["rule", "kind"]),
+            rule_failures: make.counters(
+                "palisade_rule_failures_total",
+                "Rows and groups on which a rule's expression failed; they did not match.",
+                &["rule"],
+            ),
             late_rows: make
                 .counter("palisade_late_rows_total", "Rows that came after their window had closed for good."),
             queryable_latency: make.histogram(
@@ -155,6 +162,14 @@ impl Telemetry {
         QueueGauges {
             rows: self.queue_rows.with_label_values(&[name]),
             bytes: self.queue_bytes.with_label_values(&[name]),
+        }
+    }
+
+    /// Tells of rules whose expressions failed: they are missed evaluations, never silent.
+    pub(crate) fn note_failures(&self, failures: &[RuleFailure]) {
+        for RuleFailure { rule, rows, error } in failures {
+            self.rule_failures.with_label_values(&[rule]).inc_by(*rows);
+            tracing::error!(rule, rows, error, "a rule could not be evaluated; these rows did not match");
         }
     }
 
@@ -206,6 +221,7 @@ mod tests {
         telemetry.table_commits.with_label_values(&["x", "committed"]).inc();
         telemetry.ledger_entries.with_label_values(&["source"]).inc();
         telemetry.watermark.with_label_values(&["all"]).set(1);
+        telemetry.rule_failures.with_label_values(&["x"]).inc();
         telemetry.queue("merge").add(1, 1);
         let mut exported: Vec<String> = telemetry.registry.gather().iter().map(|f| f.name().to_owned()).collect();
         exported.sort();
