@@ -82,7 +82,7 @@ fn a_record_is_api_activity() {
                 r#"{"name":"ann","uid":"arn:aws:iam::1:user/ann","uid_alt":"AIDA","type_id":1,"type":"User",
                     "credential_uid":"AKIA","account":{"uid":"1"}}"#,
             ),
-            ("unmapped", r#"{"managementEvent":true}"#),
+            ("unmapped", r#"{"managementEvent":true,"userIdentity.type":"IAMUser"}"#),
             ("raw_data", "null"),
         ],
     );
