@@ -3,9 +3,10 @@
 //! `cargo bench --bench window`
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use aggregate::{Delta, MergeStage, RuleSet, SourceStage, StepStamp};
+use aggregate::{Deltas, MergeStage, RuleSet, SourceStage, StepStamp};
 use dataflow::{OffsetRange, PartitionId, Positions, Record, Table, TableBatch, TableBuilder};
 
 const ROWS: i64 = 1_000_000;
@@ -52,12 +53,12 @@ fn batches(partition: &PartitionId) -> Vec<TableBatch> {
 
 #[expect(clippy::print_stdout, reason = "a bench prints")]
 fn run(name: &str, rules: &Arc<RuleSet>, partition: &PartitionId, batches: &[TableBatch]) {
-    let mut stage = SourceStage::new(rules, partition.clone(), 0, None);
+    let mut stage = SourceStage::new(rules, partition.clone(), 0, None, NonZeroU32::MIN);
     let ((), update) = seconds(|| batches.iter().for_each(|b| stage.process(b).expect("processed")));
     let bytes = stage.bytes();
-    let (delta, take) = seconds(|| stage.take_delta().expect("a delta").delta);
+    let (delta, take) = seconds(|| stage.take_delta().expect("a delta").deltas);
     let (encoded, encode) = seconds(|| delta.encode().expect("encoded"));
-    let (delta, decode) = seconds(|| Delta::decode(&encoded).expect("decoded"));
+    let (delta, decode) = seconds(|| Deltas::decode_group(&encoded, 0).expect("decoded"));
     let mut merge = MergeStage::new(rules, 0);
     let range = OffsetRange { start: 0, next: ROWS };
     let ((), apply) = seconds(|| merge.apply(partition, range, &delta).expect("applied"));
@@ -67,7 +68,7 @@ fn run(name: &str, rules: &Arc<RuleSet>, partition: &PartitionId, batches: &[Tab
     println!(
         "{name}: update {:.2} M rows/s, {} groups, {:.0} MB; delta {:.0} ms, encode {:.0} ms ({:.0} MB), decode {:.0} ms; apply {:.0} ms, close {} windows {:.0} ms",
         ROWS as f64 / update / 1e6,
-        delta.groups(),
+        delta.rows(),
         bytes as f64 / 1e6,
         take * 1e3,
         encode * 1e3,

@@ -1,16 +1,18 @@
-//! What one offset range of one partition adds to every windowed rule: partial aggregate states, mergeable.
+//! What one offset range of one partition adds to the windowed rules of one merge group: partial aggregate states,
+//! mergeable.
 
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, Kind};
-use crate::error::Result;
+use crate::error::{AggregateError, Result};
 
-const KIND: Kind = Kind { name: "delta", magic: *b"PALD", version: 1 };
+const KIND: Kind = Kind { name: "delta", magic: *b"PALD", version: 2 };
 
-/// The states that a range adds, rule by rule.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// The states that a range adds to a merge group, rule by rule.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Delta {
+    group: u32,
     parts: Vec<Part>,
 }
 
@@ -24,10 +26,21 @@ pub(crate) struct Part {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
+    group: u32,
     fingerprints: Vec<String>,
 }
 
 impl Delta {
+    /// A delta that adds nothing.
+    pub fn empty(group: u32) -> Self {
+        Self { group, parts: Vec::new() }
+    }
+
+    /// The merge group it belongs to.
+    pub fn group(&self) -> u32 {
+        self.group
+    }
+
     pub(crate) fn push(&mut self, fingerprint: &str, state: RecordBatch) {
         if state.num_rows() > 0 {
             self.parts.push(Part { fingerprint: fingerprint.to_owned(), state });
@@ -38,13 +51,13 @@ impl Delta {
         &self.parts
     }
 
-    /// True if no windowed rule saw a row.
+    /// True if no row of the group's keys was seen by a windowed rule.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// Groups held, over all rules and panes.
-    pub fn groups(&self) -> usize {
+    /// State rows held: keys, over all rules and panes.
+    pub fn rows(&self) -> usize {
         self.parts.iter().map(|p| p.state.num_rows()).sum()
     }
 
@@ -53,8 +66,9 @@ impl Delta {
         self.parts.iter().map(|p| p.state.get_array_memory_size()).sum()
     }
 
-    /// Appends the delta of the range that follows in the same partition.
+    /// Appends the same group's delta of the range that follows in the same partition.
     pub fn merge(&mut self, next: Delta) {
+        debug_assert_eq!(self.group, next.group, "a delta of another merge group");
         self.parts.extend(next.parts);
     }
 
@@ -63,19 +77,25 @@ impl Delta {
     /// # Errors
     /// If Arrow cannot write a column, which no supported aggregate has.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let head = Head { fingerprints: self.parts.iter().map(|p| p.fingerprint.clone()).collect() };
-        let groups: Vec<Vec<RecordBatch>> = self.parts.iter().map(|p| vec![p.state.clone()]).collect();
-        codec::encode(KIND, &head, &groups)
+        let fingerprints = self.parts.iter().map(|p| p.fingerprint.clone()).collect();
+        let blocks: Vec<Vec<RecordBatch>> = self.parts.iter().map(|p| vec![p.state.clone()]).collect();
+        codec::encode(KIND, &Head { group: self.group, fingerprints }, &blocks)
     }
 
-    /// Reads what [`Delta::encode`] wrote.
+    /// Reads what [`Delta::encode`] wrote: the bytes of one group's part of an exchange file. No bytes are an empty delta.
     ///
     /// # Errors
-    /// If the bytes are damaged or of another version.
-    pub fn decode(bytes: &[u8]) -> Result<Delta> {
-        let (head, groups) = codec::decode::<Head>(KIND, bytes)?;
-        let mut delta = Delta::default();
-        for (fingerprint, states) in head.fingerprints.iter().zip(groups) {
+    /// If the bytes are damaged, of another version or of another group.
+    pub fn decode(bytes: &[u8], group: u32) -> Result<Delta> {
+        let mut delta = Delta::empty(group);
+        if bytes.is_empty() {
+            return Ok(delta);
+        }
+        let (head, blocks) = codec::decode::<Head>(KIND, bytes)?;
+        if head.group != group {
+            return Err(AggregateError::Group { found: head.group, wanted: group });
+        }
+        for (fingerprint, states) in head.fingerprints.iter().zip(blocks) {
             states.into_iter().for_each(|state| delta.push(fingerprint, state));
         }
         Ok(delta)

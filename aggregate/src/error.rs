@@ -74,10 +74,18 @@ pub enum AggregateError {
     /// A delta or snapshot could not be read back.
     #[error("cannot read {what}: {why}")]
     Decode {
-        /// What it is: "delta" or "snapshot".
+        /// What it is: "delta", "exchange file" or "snapshot".
         what: &'static str,
         /// Why.
         why: String,
+    },
+    /// A delta or snapshot of one merge group was given to another.
+    #[error("state of merge group {found}, not {wanted}")]
+    Group {
+        /// The group it is of.
+        found: u32,
+        /// The group that was meant.
+        wanted: u32,
     },
     /// A snapshot was asked for between `apply` and `step`.
     #[error("deltas were applied that no step has taken in; snapshot after the step")]

@@ -74,6 +74,11 @@ impl GroupTable {
         Ok(Self { plan: plan.clone(), layout, values, aggregates, evidence: Evidence::new(keep), groups: Vec::new() })
     }
 
+    /// The columns of its states.
+    pub(crate) fn layout(&self) -> &StateLayout {
+        &self.layout
+    }
+
     /// Number of groups.
     pub(crate) fn len(&self) -> usize {
         self.values.len()
@@ -207,7 +212,7 @@ mod tests {
     }
 
     fn text(batch: &RecordBatch) -> Vec<String> {
-        let row = |row| crate::late::list_json(&batch.columns().iter().map(AsRef::as_ref).collect::<Vec<_>>(), row);
+        let row = |row| crate::json::row_json(&batch.columns().iter().map(AsRef::as_ref).collect::<Vec<_>>(), row);
         (0..batch.num_rows()).map(row).collect()
     }
 

@@ -64,6 +64,25 @@ fn push_list(out: &mut String, values: &dyn Array) {
     out.push(']');
 }
 
+/// Appends one row of some columns as a JSON list. Alert ids and merge groups hang on it: it depends on the values alone.
+pub(crate) fn push_row(out: &mut String, columns: &[&dyn Array], row: usize) {
+    out.push('[');
+    for (i, column) in columns.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        push_value(out, *column, row);
+    }
+    out.push(']');
+}
+
+/// One row of some columns as a JSON list.
+pub(crate) fn row_json(columns: &[&dyn Array], row: usize) -> String {
+    let mut out = String::new();
+    push_row(&mut out, columns, row);
+    out
+}
+
 /// The value as plain text; empty if Arrow has no text for the type.
 pub(crate) fn text(array: &dyn Array, row: usize) -> String {
     match array.data_type() {

@@ -4,7 +4,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use dataflow::{OffsetRange, PartitionId, Table, TableBatch, TableBuilder};
 
 use crate::evidence::rows_of;
-use crate::json::push_value;
+use crate::json::row_json;
 use crate::rule::Rule;
 
 /// Why windows missed rows.
@@ -108,18 +108,5 @@ impl LateWriter {
 fn key_json(rule: &Rule, state: &RecordBatch, row: usize) -> String {
     let keys = rule.window().map_or(0, |plan| plan.keys.len());
     let columns: Vec<&dyn Array> = state.columns()[1..=keys].iter().map(AsRef::as_ref).collect();
-    list_json(&columns, row)
-}
-
-/// One row of some columns as a JSON list.
-pub(crate) fn list_json(columns: &[&dyn Array], row: usize) -> String {
-    let mut out = String::from("[");
-    for (i, column) in columns.iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        push_value(&mut out, *column, row);
-    }
-    out.push(']');
-    out
+    row_json(&columns, row)
 }

@@ -1,16 +1,18 @@
 //! Streaming SQL detections: windows, rules, alerts. Synchronous and deterministic.
 //!
 //! **Data in:** batches of one partition ([`SourceStage`]); deltas of all partitions and the combined watermark ([`MergeStage`]).
-//! **Data out:** mergeable deltas ([`Delta`]), alerts (rows of `detection_finding`), late rows (rows of `late_window`).
+//! **Data out:** mergeable deltas, split by merge group ([`Deltas`]), alerts (rows of `detection_finding`), late rows (rows of `late_window`).
 //!
 //! ```text
 //! partition 0: batches -> SourceStage -> filter alerts
-//!                                     -> Delta --+
-//! partition 1: batches -> SourceStage -> Delta --+-> MergeStage: apply, step -> alerts, late rows, snapshot
+//!                                     -> Deltas: group 0 --+    group 1 --+
+//! partition 1: batches -> SourceStage -> Deltas: group 0 --+    group 1 --+
+//!                                                          |              +-> MergeStage of group 1
+//!                                                          +-> MergeStage of group 0: apply, step -> alerts, late rows, snapshot
 //! ```
 //!
 //! Invariants:
-//! - Any split of the same rows into partitions, batches and deltas gives the same final alerts; a float sum may differ in
+//! - Any split of the same rows into partitions, batches, deltas and merge groups gives the same final alerts; a float sum may differ in
 //!   its last digits.
 //! - `tenant_uid` is part of every group, whatever the rule says: no rule merges two tenants' rows.
 //! - State after a step is a pure function of the state before it and of the deltas applied, in their order.
@@ -27,11 +29,13 @@ mod delta;
 mod distinct;
 mod error;
 mod evidence;
+mod exchange;
 mod failures;
 mod group_table;
 mod json;
 mod late;
 mod leaves;
+mod merge_group;
 mod merge_stage;
 mod rule;
 mod source_stage;
@@ -42,6 +46,7 @@ mod window;
 
 pub use delta::Delta;
 pub use error::{AggregateError, Result, RuleError, RuleErrors};
+pub use exchange::{Deltas, ExchangeIndex};
 pub use failures::RuleFailure;
 pub use merge_stage::{Limits, MergeStage, StepOutput, StepStamp};
 pub use rule::scenario::{TestOutcome, run_tests};

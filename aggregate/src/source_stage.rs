@@ -4,6 +4,7 @@
 //! ledger does not have, and a restart replays nothing for state.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
@@ -15,20 +16,21 @@ use dataflow::{PartitionClock, PartitionId, Table, TableBatch};
 use datafusion::error::Result as DfResult;
 
 use crate::alert::{AlertWriter, Change, Finding, Hot, Identity, Provenance, alert_id, filter_partition, selected};
-use crate::delta::Delta;
 use crate::error::{AggregateError, Result};
 use crate::evidence::{Candidates, EvidenceRow};
+use crate::exchange::Deltas;
 use crate::failures::{Failures, RuleFailure};
 use crate::group_table::{GroupTable, StateLayout, truth};
 use crate::leaves::LeafCache;
+use crate::merge_group;
 use crate::rule::{Rule, RulePlan, RuleSet};
 use crate::sql::{FilterPlan, Input, PhysicalRef, WindowPlan};
 
 /// What a range adds: to the windowed rules, and as alerts of the filter rules.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SourceDelta {
-    /// For the merge stage.
-    pub delta: Delta,
+    /// For the merge stages.
+    pub deltas: Deltas,
     /// Rows of `detection_finding`.
     pub alerts: Option<TableBatch>,
     /// Rows on which a rule failed.
@@ -42,6 +44,7 @@ pub struct SourceStage {
     partition: PartitionId,
     source: Arc<str>,
     clock: PartitionClock,
+    groups: NonZeroU32,
     /// For each rule, the groups of the open range; none before its first row.
     tables: Vec<Option<GroupTable>>,
     alerts: AlertWriter,
@@ -118,13 +121,21 @@ impl Common {
 }
 
 impl SourceStage {
-    /// A stage that has seen nothing. `resume`: the watermark the partition had reached.
-    pub fn new(rules: &Arc<RuleSet>, partition: PartitionId, lateness_bound_us: i64, resume: Option<i64>) -> Self {
+    /// A stage that has seen nothing. `resume`: the watermark the partition had reached. `groups`: how many merge groups
+    /// the windowed rules' keys are spread over.
+    pub fn new(
+        rules: &Arc<RuleSet>,
+        partition: PartitionId,
+        lateness_bound_us: i64,
+        resume: Option<i64>,
+        groups: NonZeroU32,
+    ) -> Self {
         Self {
             rules: rules.clone(),
             source: partition.path().into(),
             partition,
             clock: PartitionClock::resume(lateness_bound_us, resume),
+            groups,
             tables: rules.rules().iter().map(|_| None).collect(),
             alerts: AlertWriter::new(),
             failures: Failures::default(),
@@ -201,14 +212,18 @@ impl SourceStage {
     /// # Errors
     /// If an aggregate cannot give its state.
     pub fn take_delta(&mut self) -> Result<SourceDelta> {
-        let mut delta = Delta::default();
+        let mut deltas = Deltas::empty(self.groups);
         for (rule, table) in self.rules.rules().iter().zip(&mut self.tables) {
             if let Some(mut table) = table.take() {
                 let state = table.take_state().map_err(AggregateError::evaluate(rule.uid()))?;
-                delta.push(&rule.fingerprint, state);
+                // After the pane come the tenant and the keys.
+                let key = 1..table.layout().group;
+                for (delta, part) in deltas.parts_mut().iter_mut().zip(merge_group::split(state, key, self.groups)?) {
+                    delta.push(&rule.fingerprint, part);
+                }
             }
         }
-        Ok(SourceDelta { delta, alerts: self.alerts.take(), failures: self.failures.take() })
+        Ok(SourceDelta { deltas, alerts: self.alerts.take(), failures: self.failures.take() })
     }
 
     fn window_rule(

@@ -1,15 +1,16 @@
 //! Rows, rules and readers for this crate's tests.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int64Type};
 use dataflow::json::JsonRows;
 use dataflow::{OffsetRange, PartitionId, Positions, Record, Table, TableBatch, TableBuilder};
 
 use crate::leaves::Leaves;
-use crate::{Delta, MergeStage, RuleSet, SourceStage, StepOutput, StepStamp};
+use crate::{Delta, Deltas, MergeStage, RuleSet, SourceStage, StepOutput, StepStamp};
 
 /// Microseconds in a second.
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -72,11 +73,22 @@ pub(crate) fn rules(all: &[(&str, &str)]) -> Arc<RuleSet> {
     RuleSet::from_texts(&texts).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// The delta of one range of events.
+/// The delta of one range of events, with one merge group.
 pub(crate) fn delta(rules: &Arc<RuleSet>, partition: &PartitionId, start: i64, events: &[Event]) -> Delta {
-    let mut stage = SourceStage::new(rules, partition.clone(), 0, None);
+    deltas(rules, partition, start, events, NonZeroU32::MIN).into_groups().remove(0)
+}
+
+/// The deltas of one range of events.
+pub(crate) fn deltas(
+    rules: &Arc<RuleSet>,
+    partition: &PartitionId,
+    start: i64,
+    events: &[Event],
+    groups: NonZeroU32,
+) -> Deltas {
+    let mut stage = SourceStage::new(rules, partition.clone(), 0, None, groups);
     stage.process(&batch(partition, start, events)).expect("processed");
-    stage.take_delta().expect("a delta").delta
+    stage.take_delta().expect("a delta").deltas
 }
 
 /// Applies one range of events.
@@ -102,6 +114,11 @@ pub(crate) fn texts(batch: &TableBatch, path: &str) -> Vec<String> {
         cast(batch.rows.column_by_name(path).expect(path), &DataType::Utf8).expect(path)
     };
     (0..column.len()).map(|row| crate::json::text(&column, row)).collect()
+}
+
+/// An integer column.
+pub(crate) fn integers(column: &ArrayRef) -> Vec<i64> {
+    column.as_primitive::<Int64Type>().values().to_vec()
 }
 
 /// Alerts as lines: activity, revision, window start in seconds, tenant, selected values.

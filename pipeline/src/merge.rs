@@ -5,11 +5,12 @@
 //! exchange files; no source is read again for it (PROTOCOL.md, merge groups).
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use aggregate::{Delta, MergeStage, StepOutput, StepStamp};
+use aggregate::{Delta, Deltas, MergeStage, StepOutput, StepStamp};
 use anyhow::{Context, bail};
 use dataflow::{OffsetRange, PartitionId, Positions, Watermark};
 use sinks::{Created, Ledger, MergeEntry, Origin, SourceEntry};
@@ -22,6 +23,7 @@ use crate::shard::{ShardContext, stage_files, versions};
 
 /// There is one group until groups are shared by processes.
 pub(crate) const GROUP: u32 = 0;
+pub(crate) const GROUPS: NonZeroU32 = NonZeroU32::MIN;
 
 /// What shards hand over once their ledger entry exists.
 pub(crate) enum ToMerge {
@@ -323,10 +325,10 @@ fn range(entry: &SourceEntry) -> OffsetRange {
 
 async fn load_delta(ledger: &Ledger, entry: &SourceEntry) -> anyhow::Result<Delta> {
     match &entry.exchange {
-        None => Ok(Delta::default()),
+        None => Ok(Delta::empty(GROUP)),
         Some(object) => {
             let bytes = ledger.get_object(object).await?;
-            Delta::decode(&bytes).with_context(|| format!("exchange file {}", object.path))
+            Deltas::decode_group(&bytes, GROUP).with_context(|| format!("exchange file {}", object.path))
         }
     }
 }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::config::Config;
 use crate::flight::{Flight, Received};
-use crate::merge::{MergeGone, ToMerge};
+use crate::merge::{GROUPS, MergeGone, ToMerge};
 use crate::queue::{self, Receiver, Sender, Weigh};
 use crate::telemetry::Telemetry;
 
@@ -187,7 +187,8 @@ impl OpenPartition {
     fn new(context: &ShardContext, id: &PartitionId, resume: &Resume) -> anyhow::Result<Self> {
         let now = clock::instant();
         let disorder = i64::try_from(context.config.worker.disorder.as_micros())?;
-        let mut stage = SourceStage::new(&context.rules, id.clone(), disorder, resume.watermarks.get(id).copied());
+        let mut stage =
+            SourceStage::new(&context.rules, id.clone(), disorder, resume.watermarks.get(id).copied(), GROUPS);
         stage.set_versions(&versions(&context.rules, &context.enrich));
         let start = resume.positions.get(id).copied().unwrap_or(0);
         Ok(Self {
@@ -281,8 +282,8 @@ impl OpenPartition {
         late_batches.into_iter().flatten().for_each(|batch| self.buffer(batch));
         let mut entry = SourceEntry::empty(self.id.clone(), range.start, range.next, &context.writer, Uuid::new_v4());
         entry.tables = self.stage_files(range, entry.attempt, context)?;
-        if !source.delta.is_empty() {
-            let bytes = source.delta.encode()?;
+        if !source.deltas.is_empty() {
+            let bytes = source.deltas.encode()?;
             let put = context.warehouse.ledger().put_exchange(&self.id, range.start, entry.attempt, bytes.into());
             entry.exchange = Some(context.runtime.block_on(put)?);
         }
@@ -342,7 +343,7 @@ impl OpenPartition {
         let merged = ToMerge::Range {
             partition: self.id.clone(),
             range,
-            delta: source.delta,
+            delta: source.deltas.into_groups().swap_remove(0),
             watermark: entry.watermark,
             received_min: entry.received_min,
         };

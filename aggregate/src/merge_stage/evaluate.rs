@@ -17,7 +17,7 @@ use crate::error::{AggregateError, Result};
 use crate::evidence::{Evidence, EvidenceRow, StateColumns};
 use crate::failures::Failures;
 use crate::group_table::{GroupTable, StateLayout, truth};
-use crate::late::list_json;
+use crate::json::row_json;
 use crate::rule::Rule;
 use crate::sql::{OutputKey, PhysicalRef, WindowPlan};
 
@@ -182,7 +182,7 @@ impl Question<'_> {
 
 fn alert_key(groups: &[ArrayRef], row: usize) -> AlertKey {
     let keys: Vec<&dyn Array> = groups[1..].iter().map(AsRef::as_ref).collect();
-    (groups[0].as_string::<i32>().value(row).to_owned(), list_json(&keys, row))
+    (groups[0].as_string::<i32>().value(row).to_owned(), row_json(&keys, row))
 }
 
 /// Columns by name.

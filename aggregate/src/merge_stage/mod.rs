@@ -105,8 +105,11 @@ impl MergeStage {
     /// Adds a range's delta. States of rules that are not loaded, or in another version, are left out.
     ///
     /// # Errors
-    /// If the states cannot be merged.
+    /// If the delta is of another merge group, or the states cannot be merged.
     pub fn apply(&mut self, partition: &PartitionId, range: OffsetRange, delta: &Delta) -> Result<()> {
+        if delta.group() != self.group && !delta.is_empty() {
+            return Err(AggregateError::Group { found: delta.group(), wanted: self.group });
+        }
         let watermark = self.watermark.unwrap_or(i64::MIN);
         self.late.begin(partition, range);
         for part in delta.parts() {

@@ -77,7 +77,7 @@ fn rule_head(rule: &Rule, state: &RuleState) -> RuleHead {
 pub(super) fn read(rules: &Arc<RuleSet>, group: u32, bytes: &[u8]) -> Result<MergeStage> {
     let (head, blocks) = codec::decode::<Head>(KIND, bytes)?;
     if head.group != group {
-        return Err(error(format!("it is of merge group {}, not {group}", head.group)));
+        return Err(AggregateError::Group { found: head.group, wanted: group });
     }
     let mut stage = MergeStage::new(rules, group);
     stage.watermark = head.watermark;

@@ -1,9 +1,10 @@
 //! A rule's own tests: events in, alerts out, through the very stages that run live.
 //!
 //! Each test runs in several splits: one partition and one delta; three partitions whose rows go round robin, in several
-//! deltas. All must give the alerts that the test expects, no more and no fewer.
+//! deltas and merge groups. All must give the alerts that the test expects, no more and no fewer.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -168,14 +169,20 @@ pub fn run_tests(rules: &Arc<RuleSet>) -> Vec<TestOutcome> {
     tests.map(|(rule, test)| run_test(rules, rule, test)).collect()
 }
 
-const SPLITS: [Split; 3] =
-    [Split { partitions: 1, deltas: 1 }, Split { partitions: 3, deltas: 1 }, Split { partitions: 3, deltas: 7 }];
+const SPLITS: [Split; 3] = [Split::new(1, 1, 1), Split::new(3, 1, 4), Split::new(3, 7, 1)];
 
 /// How a test's rows are cut up.
 #[derive(Debug, Clone, Copy)]
 struct Split {
     partitions: usize,
     deltas: usize,
+    groups: NonZeroU32,
+}
+
+impl Split {
+    const fn new(partitions: usize, deltas: usize, groups: u32) -> Self {
+        Self { partitions, deltas, groups: NonZeroU32::MIN.saturating_add(groups - 1) }
+    }
 }
 
 fn run_test(rules: &Arc<RuleSet>, rule: &Rule, test: &RawTest) -> TestOutcome {
@@ -186,7 +193,8 @@ fn run_test(rules: &Arc<RuleSet>, rule: &Rule, test: &RawTest) -> TestOutcome {
             Ok(found) => compare(test, found),
             Err(error) => vec![error],
         };
-        let context = format!("in {} partitions and {} deltas", split.partitions, split.deltas);
+        let Split { partitions, deltas, groups } = split;
+        let context = format!("in {partitions} partitions, {deltas} deltas and {groups} merge groups");
         failures.extend(wrong.into_iter().map(|w| format!("{w} ({context})")));
     }
     TestOutcome { rule: rule.title().to_owned(), uid: rule.uid().to_owned(), test: test.name.clone(), failures }
@@ -230,7 +238,8 @@ struct Run<'a> {
     rule: &'a Rule,
     split: Split,
     sources: Vec<Source>,
-    merge: MergeStage,
+    /// One a merge group.
+    merges: Vec<MergeStage>,
     step: i64,
     /// Final revisions by alert id; none where it was closed.
     alerts: BTreeMap<String, Option<Found>>,
@@ -258,12 +267,12 @@ impl<'a> Run<'a> {
     fn new(rules: &Arc<RuleSet>, rule: &'a Rule, split: Split) -> Result<Self, String> {
         let source = |i: usize| {
             let partition = PartitionId::new("test", "0", i32::try_from(i).unwrap_or(i32::MAX));
-            let stage = SourceStage::new(rules, partition.clone(), 0, None);
+            let stage = SourceStage::new(rules, partition.clone(), 0, None, split.groups);
             Source { partition, stage, rows: Vec::new(), next: 0 }
         };
         let sources = (0..split.partitions).map(source).collect();
-        let merge = MergeStage::new(rules, 0);
-        Ok(Self { rule, split, sources, merge, step: 0, alerts: BTreeMap::new(), late_rows: 0, next_source: 0 })
+        let merges = (0..split.groups.get()).map(|group| MergeStage::new(rules, group)).collect();
+        Ok(Self { rule, split, sources, merges, step: 0, alerts: BTreeMap::new(), late_rows: 0, next_source: 0 })
     }
 
     fn finish(mut self, test: &RawTest) -> Result<(Vec<Found>, u64), String> {
@@ -274,7 +283,7 @@ impl<'a> Run<'a> {
             }
         }
         self.segment(None).map_err(|e| e.to_string())?;
-        let end = self.merge.close_all_watermark();
+        let end = self.merges.iter().filter_map(MergeStage::close_all_watermark).max();
         self.merge_step(end).map_err(|e| e.to_string())?;
         Ok((self.alerts.into_values().flatten().collect(), self.late_rows))
     }
@@ -319,7 +328,9 @@ impl<'a> Run<'a> {
             source.stage.process(&batch).map_err(|e| e.to_string())?;
         }
         let delta = source.stage.take_delta().map_err(|e| e.to_string())?;
-        self.merge.apply(&source.partition, range, &delta.delta).map_err(|e| e.to_string())?;
+        for (merge, delta) in self.merges.iter_mut().zip(delta.deltas.into_groups()) {
+            merge.apply(&source.partition, range, &delta).map_err(|e| e.to_string())?;
+        }
         delta.alerts.iter().for_each(|a| note(&mut self.alerts, self.rule, a));
         Ok(())
     }
@@ -327,11 +338,13 @@ impl<'a> Run<'a> {
     fn merge_step(&mut self, watermark: Option<i64>) -> Result<()> {
         self.step += 1;
         let stamp = StepStamp { step: self.step, at: BASE_US };
-        let output = self.merge.step(stamp, watermark, &Positions::new(), &BTreeMap::new())?;
-        output.alerts.iter().for_each(|a| note(&mut self.alerts, self.rule, a));
-        if let Some(late) = &output.late {
-            let rows = late_rows_of(late).into_iter().filter(|(uid, _)| uid == self.rule.uid());
-            self.late_rows += rows.map(|(_, rows)| u64::try_from(rows).unwrap_or_default()).sum::<u64>();
+        for merge in &mut self.merges {
+            let output = merge.step(stamp, watermark, &Positions::new(), &BTreeMap::new())?;
+            output.alerts.iter().for_each(|a| note(&mut self.alerts, self.rule, a));
+            if let Some(late) = &output.late {
+                let rows = late_rows_of(late).into_iter().filter(|(uid, _)| uid == self.rule.uid());
+                self.late_rows += rows.map(|(_, rows)| u64::try_from(rows).unwrap_or_default()).sum::<u64>();
+            }
         }
         Ok(())
     }

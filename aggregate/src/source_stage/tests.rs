@@ -1,6 +1,7 @@
 use dataflow::{Record, TableBuilder};
 
 use super::*;
+use crate::delta::Delta;
 use crate::tests::{Event, SECOND, batch, delta, event, ocsf, partition, rule, rules, texts};
 
 const FILTER: &str = "SELECT dst_ip, dst_port, traffic.bytes_out AS bytes FROM network_activity WHERE dst_port = 22";
@@ -9,7 +10,7 @@ const WINDOW: &str = "SELECT window_end, src_ip, count(DISTINCT dst_port) AS por
     GROUP BY window_start, window_end, src_ip";
 
 fn stage(rules: &Arc<RuleSet>) -> SourceStage {
-    SourceStage::new(rules, partition(4), 10 * SECOND, None)
+    SourceStage::new(rules, partition(4), 10 * SECOND, None, NonZeroU32::MIN)
 }
 
 #[test]
@@ -21,7 +22,7 @@ fn a_filter_rule_alerts_once_a_row_with_the_row_as_evidence() {
         [event(5 * SECOND, "10.0.0.1", 80), event(6 * SECOND, "10.0.0.2", 22), event(7 * SECOND, "10.0.0.3", 22)];
     stage.process(&batch(&partition(4), 100, &rows)).expect("processed");
     let given = stage.take_delta().expect("a delta");
-    assert!(given.delta.is_empty());
+    assert!(given.deltas.is_empty());
     let alerts = given.alerts.expect("two alerts");
     assert_eq!(alerts.rows.schema(), Table::DetectionFinding.schema());
     let first = |path| texts(&alerts, path).remove(0);
@@ -53,7 +54,7 @@ fn a_filter_rule_alerts_once_a_row_with_the_row_as_evidence() {
     assert_eq!(ocsf(&alerts)[0], want.concat().replace("ID", &id));
     let again =
         super::super::tests::rule("tags: [attack.t1021.004, attack.lateral_movement]\ndescription: SSH", FILTER);
-    let mut other = SourceStage::new(&again, partition(4), 0, Some(99 * SECOND));
+    let mut other = SourceStage::new(&again, partition(4), 0, Some(99 * SECOND), NonZeroU32::MIN);
     other.process(&batch(&partition(4), 101, &rows[1..2])).expect("processed");
     let alerts = other.take_delta().expect("a delta").alerts.expect("one alert");
     assert_eq!(texts(&alerts, "finding_info.uid"), [id], "the same row gives the same id, however it was batched");
@@ -66,9 +67,9 @@ fn rows_leave_at_once_however_few() {
     stage.process(&batch(&partition(4), 0, &[event(SECOND, "a", 22)])).expect("processed");
     assert!(stage.bytes() > 0);
     let given = stage.take_delta().expect("a delta");
-    assert_eq!((given.delta.groups(), given.alerts.map(|a| a.rows.num_rows())), (1, Some(1)));
+    assert_eq!((given.deltas.rows(), given.alerts.map(|a| a.rows.num_rows())), (1, Some(1)));
     let nothing = stage.take_delta().expect("a delta");
-    assert!(nothing.delta.is_empty() && nothing.alerts.is_none(), "nothing of an earlier range is kept");
+    assert!(nothing.deltas.is_empty() && nothing.alerts.is_none(), "nothing of an earlier range is kept");
 }
 
 #[test]
@@ -79,7 +80,7 @@ fn the_clock_follows_every_event_and_resumes() {
     let fast = Event { received: 60 * SECOND, ..event(900 * SECOND, "a", 1) };
     stage.process(&batch(&partition(4), 0, &[event(50 * SECOND, "a", 1), fast])).expect("processed");
     assert_eq!(stage.watermark(), Some(50 * SECOND), "60 s, less the bound of 10 s");
-    let resumed = SourceStage::new(&rules, partition(4), 10 * SECOND, stage.watermark());
+    let resumed = SourceStage::new(&rules, partition(4), 10 * SECOND, stage.watermark(), NonZeroU32::MIN);
     assert_eq!(resumed.watermark(), stage.watermark());
     stage.take_delta().expect("a delta");
     assert_eq!(stage.watermark(), Some(50 * SECOND));
@@ -111,15 +112,15 @@ fn a_delta_survives_its_bytes() {
     let mut first = delta(&rules, &partition(0), 0, &[event(SECOND, "a", 1), event(95 * SECOND, "é", 2)]);
     first.merge(delta(&rules, &partition(0), 2, &[event(SECOND, "a", 1)]));
     let bytes = first.encode().expect("encoded");
-    assert_eq!(Delta::decode(&bytes).expect("decoded"), first);
-    assert_eq!(first.groups(), 2 + 2 + 1 + 1);
-    let empty = Delta::default();
-    assert_eq!(Delta::decode(&empty.encode().expect("encoded")).expect("decoded"), empty);
+    assert_eq!(Delta::decode(&bytes, 0).expect("decoded"), first);
+    assert_eq!(first.rows(), 2 + 2 + 1 + 1);
+    let empty = Delta::empty(0);
+    assert_eq!(Delta::decode(&empty.encode().expect("encoded"), 0).expect("decoded"), empty);
     for at in (0..bytes.len()).step_by(61) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
-        assert!(Delta::decode(&damaged).is_err(), "byte {at}");
-        assert!(Delta::decode(&bytes[..at]).is_err(), "cut at {at}");
+        assert!(Delta::decode(&damaged, 0).is_err(), "byte {at}");
+        assert_eq!(Delta::decode(&bytes[..at], 0).is_err(), at > 0, "cut at {at}: no bytes are no rows");
     }
 }
 
