@@ -8,6 +8,7 @@
 
 mod account;
 mod alerts;
+mod claims;
 mod cli;
 mod clock;
 mod commands;
@@ -18,6 +19,7 @@ mod flight;
 mod intake;
 mod live;
 mod merge;
+mod outbox;
 mod queue;
 mod setup;
 mod shard;

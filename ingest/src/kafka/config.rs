@@ -11,8 +11,10 @@ use super::TenantRule;
 pub struct KafkaConfig {
     /// `host:port`, comma-separated: brokers to begin with.
     pub brokers: String,
-    /// The topic in Kafka; also the topic of the rows.
+    /// The topic in Kafka.
     pub topic: String,
+    /// The topic of the rows; unless told otherwise the same.
+    pub name: String,
     /// The consumer group. Workers of one fleet share it.
     pub group: String,
     /// This process in the group, if it is to keep its partitions over a restart (static membership).
@@ -41,6 +43,7 @@ impl KafkaConfig {
         Self {
             brokers: brokers.to_owned(),
             topic: topic.to_owned(),
+            name: topic.to_owned(),
             group: group.to_owned(),
             instance: None,
             tenant,

@@ -29,7 +29,9 @@ pub enum KafkaError {
     #[error("the brokers have no topic `{0}`; create it, or correct `topic`")]
     UnknownTopic(String),
     /// The topic's name does not fit the tenant's template.
-    #[error("topic `{0}` does not fit the template of `tenant`; the name of a tenant must stand where `{{tenant}}` does")]
+    #[error(
+        "topic `{0}` does not fit the template of `tenant`; the name of a tenant must stand where `{{tenant}}` does"
+    )]
     Template(String),
     /// The broker has deleted records that were not read.
     #[error("partition {partition}: continues at {position}, but the broker's records begin at {low}: {} records are lost to retention; restore them, or accept the loss by moving the ledger", low - position)]
@@ -42,7 +44,9 @@ pub enum KafkaError {
         low: i64,
     },
     /// The broker's log ends before our position.
-    #[error("partition {partition}: continues at {position}, but the broker's log ends at {high}: the log was truncated, or the topic is another one")]
+    #[error(
+        "partition {partition}: continues at {position}, but the broker's log ends at {high}: the log was truncated, or the topic is another one"
+    )]
     Truncated {
         /// The partition.
         partition: i32,
@@ -52,7 +56,9 @@ pub enum KafkaError {
         high: i64,
     },
     /// A message without a timestamp has no durable receive time.
-    #[error("partition {partition}, offset {offset}: the message has no timestamp; the topic's message format is older than Kafka 0.10")]
+    #[error(
+        "partition {partition}, offset {offset}: the message has no timestamp; the topic's message format is older than Kafka 0.10"
+    )]
     NoTimestamp {
         /// The partition.
         partition: i32,

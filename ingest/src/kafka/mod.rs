@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 
 pub use config::KafkaConfig;
 pub use error::KafkaError;
-pub use tenant::TenantRule;
+pub use tenant::{TenantRule, UNASSIGNED};
 
 use poller::{Command, Poller};
 
@@ -66,7 +66,8 @@ impl KafkaSource {
     /// If the brokers do not answer within the configured time, or do not have the topic.
     pub fn open(config: KafkaConfig, starts: Arc<dyn StartPositions>) -> Result<Self, SourceError> {
         let topic = config.topic.clone();
-        let incarnation = topic_id::fetch(&config.brokers, &topic, config.timeout).map_err(|e| e.into_source(&topic))?;
+        let incarnation =
+            topic_id::fetch(&config.brokers, &topic, config.timeout).map_err(|e| e.into_source(&topic))?;
         Self::open_as(config, &incarnation, starts).map_err(|e| e.into_source(&topic))
     }
 

@@ -367,7 +367,7 @@ fn topic_partitions(config: &KafkaConfig, incarnation: &str) -> Result<Arc<[Part
         return Err(KafkaError::UnknownTopic(config.topic.clone()));
     }
     numbers.sort_unstable();
-    let (topic, incarnation): (Arc<str>, Arc<str>) = (config.topic.as_str().into(), incarnation.into());
+    let (topic, incarnation): (Arc<str>, Arc<str>) = (config.name.as_str().into(), incarnation.into());
     Ok(numbers.into_iter().map(|n| PartitionId::new(topic.clone(), incarnation.clone(), n)).collect())
 }
 

@@ -61,7 +61,10 @@ async fn next(source: &mut KafkaSource) -> SourceEvent {
 }
 
 /// Offsets and payloads by partition, until `enough`.
-async fn read_until(source: &mut KafkaSource, enough: impl Fn(&BTreeMap<i32, Vec<i64>>) -> bool) -> BTreeMap<i32, Vec<i64>> {
+async fn read_until(
+    source: &mut KafkaSource,
+    enough: impl Fn(&BTreeMap<i32, Vec<i64>>) -> bool,
+) -> BTreeMap<i32, Vec<i64>> {
     let mut read: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
     while !enough(&read) {
         match next(source).await {
@@ -136,30 +139,29 @@ async fn a_seek_announces_the_partition_anew_and_delivers_from_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_members_share_the_partitions_and_one_inherits_all() {
     let cluster = Cluster::new(4);
-    let mut first = open(cluster.config(true), Arc::default()).await;
-    owned(&mut first, |n| n == 4).await;
-    let mut second = open(cluster.config(true), Arc::default()).await;
-    // Both poll on: a rebalance needs every member.
-    tokio::join!(owned(&mut first, |n| n == 2), owned(&mut second, |n| n == 2));
+    let mut first = Member { source: open(cluster.config(true), Arc::default()).await, owns: 0 };
+    first.until_it_owns(4).await;
+    let mut second = Member { source: open(cluster.config(true), Arc::default()).await, owns: 0 };
+    // Both read on: a rebalance needs every member.
+    tokio::join!(first.until_it_owns(2), second.until_it_owns(2));
     drop(first);
-    owned(&mut second, |n| n == 4).await;
+    second.until_it_owns(4).await;
 }
 
-/// Reads on until the number of partitions that are assigned is right. Counts from what it hears.
-async fn owned(source: &mut KafkaSource, is_right: impl Fn(i64) -> bool) {
-    static COUNTS: Mutex<BTreeMap<usize, i64>> = Mutex::new(BTreeMap::new());
-    let key = std::ptr::from_ref(&source.topic).addr();
-    loop {
-        let change = match next(source).await {
-            SourceEvent::Assigned(..) => 1,
-            SourceEvent::Revoked(_) => -1,
-            _ => 0,
-        };
-        let mut counts = COUNTS.lock().expect("not poisoned");
-        let count = counts.entry(key).or_default();
-        *count += change;
-        if is_right(*count) {
-            return;
+/// A source and how many partitions are its own.
+struct Member {
+    source: KafkaSource,
+    owns: i64,
+}
+
+impl Member {
+    async fn until_it_owns(&mut self, partitions: i64) {
+        while self.owns != partitions {
+            self.owns += match next(&mut self.source).await {
+                SourceEvent::Assigned(..) => 1,
+                SourceEvent::Revoked(_) => -1,
+                _ => 0,
+            };
         }
     }
 }

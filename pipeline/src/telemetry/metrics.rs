@@ -15,8 +15,11 @@ pub(crate) struct Telemetry {
     pub(crate) received: IntCounterVec,
     pub(crate) committed: IntCounterVec,
     pub(crate) dead_letters: IntCounterVec,
+    pub(crate) abandoned: IntCounter,
     pub(crate) in_flight: IntGauge,
     pub(crate) alerts: IntCounterVec,
+    pub(crate) alerts_sent: IntCounter,
+    pub(crate) alert_failures: IntCounter,
     pub(crate) rule_failures: IntCounterVec,
     pub(crate) late_rows: IntCounter,
     pub(crate) queryable_latency: Histogram,
@@ -113,8 +116,18 @@ impl Telemetry {
                 "Records that could not be decoded.",
                 &["reason"],
             ),
+            abandoned: make.counter(
+                "palisade_events_abandoned_total",
+                "Events that were left to another worker, which reads them again.",
+            ),
             in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
             alerts: make.counters("palisade_alerts_total", "Alerts, new and revised.", &["rule", "kind"]),
+            alerts_sent: make
+                .counter("palisade_alerts_sent_total", "Alerts that the alert topic's brokers acknowledged."),
+            alert_failures: make.counter(
+                "palisade_alert_send_failures_total",
+                "Attempts to send alerts that the brokers did not take; each is tried again.",
+            ),
             rule_failures: make.counters(
                 "palisade_rule_failures_total",
                 "Rows and groups on which a rule's expression failed; they did not match.",
