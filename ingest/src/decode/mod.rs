@@ -243,10 +243,11 @@ impl AutoDecoder {
         if let Some(line) = panos {
             return t.paloalto.decode_line(&line, &mut self.columns, (rows, &mut t.scratch), &event);
         }
-        match (t.format, t.vpc_flow.line(text)) {
+        let line = t.vpc_flow.line(text);
+        match (t.format, line) {
             (Format::Auto | Format::VpcFlow, Line::Header) => Err(t.vpc_flow.header(text)),
             (Format::Auto, Line::Flow) | (Format::VpcFlow, _) => {
-                t.vpc_flow.decode(text, rows.table(Table::NetworkActivity), &mut t.scratch, &event)
+                t.vpc_flow.decode((text, line), rows.table(Table::NetworkActivity), &mut t.scratch, &event)
             }
             (Format::Auto, Line::Other) => t.base.decode_text(text, rows, &mut t.scratch, &event),
             (format, _) => Err(not_of(format)),

@@ -76,6 +76,7 @@ struct Login {
     service_uid: Target,
     protocol: [Leaf; 2],
     is_remote: Leaf,
+    user: Objects,
 }
 
 #[derive(Debug)]
@@ -84,6 +85,7 @@ struct Tunnel {
     app_name: Leaf,
     gateway: Target,
     protocol: Target,
+    interface: Objects,
     address: Target,
     interface_type: [Leaf; 2],
     tunnel_type: [Leaf; 2],
@@ -198,6 +200,7 @@ impl Login {
             service_uid: target("service.uid"),
             protocol: [leaf("auth_protocol_id"), leaf("auth_protocol")],
             is_remote: leaf("is_remote"),
+            user: Objects::named("user"),
         }
     }
 
@@ -215,7 +218,7 @@ impl Login {
             place_gateway(row, &self.service_uid);
             self.set_protocol(row);
             row.builder.set_bool(self.is_remote, true);
-            if !row.has(Objects::named("user")) {
+            if !row.has(self.user) {
                 row.set_text(&self.user_uid, UNKNOWN);
             }
             Ok(())
@@ -243,6 +246,7 @@ impl Tunnel {
             app_name: leaf("app_name"),
             gateway: target("dst_endpoint.name"),
             protocol: target("protocol_name"),
+            interface: Objects::named("tunnel_interface"),
             address: Target { convert: Convert::NatIp, ..target("tunnel_interface.ip") },
             interface_type: [leaf("tunnel_interface.type_id"), leaf("tunnel_interface.type")],
             tunnel_type: [leaf("tunnel_type_id"), leaf("tunnel_type")],
@@ -278,7 +282,7 @@ impl Tunnel {
     fn set_interface(&self, row: &mut Row<'_, '_>) {
         row.place(Own::PrivateIp, &self.address);
         row.place(Own::PrivateIpv6, &self.address);
-        if row.has(Objects::named("tunnel_interface")) {
+        if row.has(self.interface) {
             row.builder.set_i32(self.interface_type[0], 4);
             row.builder.set_str(self.interface_type[1], "Tunnel");
         }
