@@ -96,10 +96,16 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("firewall_rule", &["name", "uid"]),
     ("http_request.url", &["url_string"]),
     ("actor.user", &["name", "uid", "account.uid"]),
-    ("resources[]", &["uid"]),
+    ("resources[]", &["uid", "name"]),
+    ("user", &["name", "uid", "account.uid"]),
+    ("service", &["name", "uid"]),
+    ("src_endpoint.os", &["name"]),
+    ("tunnel_interface", &["name", "uid", "ip"]),
+    ("network_observation_point", ENDPOINT),
 ];
 
-const ENDPOINT: &[&str] = &["ip", "hostname", "uid", "domain", "svc_name", "interface_name"];
+const ENDPOINT: &[&str] =
+    &["ip", "hostname", "name", "uid", "domain", "svc_name", "interface_name", "interface_uid", "instance_uid"];
 
 /// A set of the objects of [`NEEDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -281,6 +287,19 @@ impl FieldTable {
         if let (Some(a), Some(b)) = (at(a), at(b)) {
             self.columns.swap(a, b);
         }
+        self
+    }
+
+    /// Only these columns, in this order; a name that the file lacks is left out.
+    pub(crate) fn with_columns(mut self, names: &[&str]) -> Self {
+        let column = |name: &&str| self.columns.iter().find(|(c, _)| c == name).copied();
+        self.columns = names.iter().filter_map(column).collect();
+        self
+    }
+
+    /// All columns but these, for a log type that leaves some out.
+    pub(crate) fn without_columns(mut self, names: &[&str]) -> Self {
+        self.columns.retain(|(c, _)| !names.contains(c));
         self
     }
 
