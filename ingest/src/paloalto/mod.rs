@@ -49,6 +49,7 @@ slots! {
     CategoryList "category_list",
     ThreatId "threat_id",
     ThreatName "threat_name",
+    OtherSeverity "other_severity",
 }
 
 const PRODUCT: Product = Product { name: "PAN-OS", vendor: "Palo Alto Networks" };
@@ -197,7 +198,7 @@ impl Other {
 impl<'v> Input<'v> {
     fn read(self, row: &mut Row<'_, 'v>) {
         match self {
-            Input::Csv { columns, line, .. } => row.read_columns((0..columns.len()).map(|i| columns.get(line, i))),
+            Input::Csv { columns, line, .. } => row.read_filled(columns.filled(line)),
             Input::Json { doc, at } => row.read_members(doc, at, 0),
         }
     }
