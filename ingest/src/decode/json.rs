@@ -248,6 +248,16 @@ impl<'a> Doc<'a> {
         self.read(member.value)
     }
 
+    /// The text of a member that is a string or literal.
+    #[inline]
+    pub(crate) fn scalar(&self, member: &Member<'a>) -> Option<&'a str> {
+        match member.value.kind {
+            Kind::Plain | Kind::Literal => Some(self.verbatim(member.value)),
+            Kind::Escaped(text) => Some(self.tokens.text(text)),
+            _ => None,
+        }
+    }
+
     /// The name of a member.
     pub(crate) fn name(&self, member: &Member<'a>) -> &'a str {
         self.string(member.key).unwrap_or_default()

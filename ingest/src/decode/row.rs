@@ -134,7 +134,7 @@ impl<'r, 'v> Row<'r, 'v> {
                 To::Object(inner) if doc.is_object(member.at) => {
                     self.read_object(doc, member.at, *inner, doc.name(&member));
                 }
-                To::Column(target) if self.set(target, doc.value_of(&member)) => {}
+                To::Column(target) if self.set_member(target, doc, &member) => {}
                 To::Slot(slot) if self.slots[*slot as usize].is_none() => {
                     let (name, value, at) = (doc.name(&member), doc.value_of(&member), Some(member.at));
                     self.slots[*slot as usize] = Some(Slotted { scope, name, value, at });
@@ -260,16 +260,36 @@ impl<'r, 'v> Row<'r, 'v> {
 
     /// Sets a column if the value fits it, the column is free and its object is not barred.
     pub(crate) fn set(&mut self, target: &Target, value: Value<'_>) -> bool {
-        if target.touches.meets(self.barred) {
-            return value.scalar().is_some_and(|text| means_nothing(target.convert, text));
-        }
-        let set = match value {
-            Value::Text { text, .. } | Value::Literal(text) if target.convert != Convert::Json => {
-                self.convert(target, text)
+        match value.scalar() {
+            Some(text) if target.convert != Convert::Json => self.set_scalar(target, text),
+            _ if target.touches.meets(self.barred) || target.convert != Convert::Json => false,
+            _ => {
+                let set = self.set_json(target.leaf, value);
+                self.note(target, &set)
             }
-            _ if target.convert == Convert::Json => self.set_json(target.leaf, value),
-            _ => Set::No,
-        };
+        }
+    }
+
+    #[inline]
+    fn set_member(&mut self, target: &Target, doc: Doc<'v>, member: &Member<'v>) -> bool {
+        match doc.scalar(member) {
+            Some(text) if target.convert != Convert::Json => self.set_scalar(target, text),
+            _ => self.set(target, doc.value_of(member)),
+        }
+    }
+
+    /// As [`Row::set`], with the text of a string or literal, for what is not JSON.
+    fn set_scalar(&mut self, target: &Target, text: &str) -> bool {
+        if target.touches.meets(self.barred) {
+            return means_nothing(target.convert, text);
+        }
+        let set = self.convert(target, text);
+        self.note(target, &set)
+    }
+
+    /// Notes what setting a column did to the objects it lies in. True if the value is taken care of.
+    #[inline]
+    fn note(&mut self, target: &Target, set: &Set) -> bool {
         match set {
             Set::Done => {
                 self.touched = self.touched.with(target.touches);

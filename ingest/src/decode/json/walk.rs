@@ -205,6 +205,7 @@ impl Walk<'_> {
     }
 
     /// Where the text before the mark `next` ends, white space left out.
+    #[inline]
     fn end_before(&self, next: u32) -> u32 {
         let mut end = next;
         while end > 0 && matches!(self.byte(end - 1), b' ' | b'\t' | b'\n' | b'\r') {
@@ -240,9 +241,10 @@ impl Walk<'_> {
     fn word(&self, start: u32, next: u32) -> Result<Token, Reason> {
         let end = self.end_before(next);
         let kind = match self.source.as_bytes().get(start as usize..end as usize).unwrap_or_default() {
-            number if is_json_number(number) => Kind::Literal,
-            b"true" | b"false" => Kind::Literal,
+            [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => Kind::Literal,
+            b"0" | b"true" | b"false" => Kind::Literal,
             b"null" => Kind::Null,
+            number if is_json_number(number) => Kind::Literal,
             _ => return Err(Reason::InvalidJson),
         };
         Ok(Token { start, end, kind })
