@@ -56,6 +56,7 @@ slots! {
     CategoryList "category_list",
     ThreatId "threat_id",
     ThreatName "threat_name",
+    OtherSeverity "other_severity",
 }
 
 /// Slots that lie before those of one log type.
@@ -258,7 +259,7 @@ impl<'v> Input<'v> {
 
     fn read(self, row: &mut Row<'_, 'v>) {
         match self {
-            Input::Csv { columns, line, .. } => row.read_columns((0..columns.len()).map(|i| columns.get(line, i))),
+            Input::Csv { columns, line, .. } => row.read_filled(columns.filled(line)),
             Input::Json { doc, at } => row.read_members(doc, at, 0),
         }
     }

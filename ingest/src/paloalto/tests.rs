@@ -402,6 +402,19 @@ fn severities_that_are_none_are_kept() {
 }
 
 #[test]
+fn a_threat_document_may_name_its_severity_otherwise() {
+    for (fields, id, unmapped) in [
+        (r#""Severity":"High""#, "4", "null"),
+        (r#""Severity":"High","VendorSeverity":"Low""#, "2", r#"{"Severity":"High"}"#),
+        (r#""VendorSeverity":"Low","Severity":5"#, "2", r#"{"Severity":5}"#),
+        (r#""Severity":5"#, "0", r#"{"Severity":5}"#),
+    ] {
+        let row = row_of(&strata("THREAT", &format!(r#""SourceAddress":"10.0.0.1",{fields}"#)));
+        check(&row, &[("severity_id", id), ("unmapped", unmapped)]);
+    }
+}
+
+#[test]
 fn other_log_types_are_base_events() {
     let line = "<14>Nov 20 10:00:01 fw-1 1,2026/11/20 10:00:01,0011,HIPMATCH,vpn,2817,2026/11/20 10:00:00,,x,\"a, b\"";
     let row = row_of(line);
