@@ -82,16 +82,17 @@ def run_palisade(args):
 def read_back(palisade, warehouse):
     """Rows with each figure, alerts of Palisade's own left out."""
     enriched = query(palisade, warehouse, "SELECT table_name FROM information_schema.columns WHERE column_name = 'src_country'")
-    tables = [f"SELECT _topic, {', '.join(FIGURES)} FROM {row['table_name']}" for row in enriched]
-    counts = ", ".join(f"count({figure}) AS {figure}" for figure in FIGURES)
-    sql = f"SELECT count(*) AS events, {counts} FROM ({' UNION ALL '.join(tables)}) WHERE _topic NOT LIKE '\\_%' ESCAPE '\\'"
-    [row] = query(palisade, warehouse, sql)
-    return [row["events"], *(row[figure] for figure in FIGURES)]
+    counts = ", ".join(["count(*) AS events", *(f"count({figure}) AS {figure}" for figure in FIGURES)])
+    tables = [
+        query(palisade, warehouse, f"SELECT {counts} FROM {row['table_name']} WHERE _topic NOT LIKE '\\_%' ESCAPE '\\'")[0]
+        for row in enriched
+    ]
+    return [sum(table[name] for table in tables) for name in ["events", *FIGURES]]
 
 
 def query(palisade, warehouse, sql):
     command = [str(palisade), "sql", "--output", "json", "--warehouse", str(warehouse), sql]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     return [json.loads(line) for line in lines]
 
 

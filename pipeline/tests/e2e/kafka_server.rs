@@ -208,7 +208,8 @@ fn a_broker_starts_takes_messages_gives_them_back_and_ends() {
     let kafka = Kafka::start();
     kafka.create_topic("eight", 8);
     kafka.produce("eight", (0..1_000).map(|n| (n % 8, n.to_string().into_bytes())));
-    let payloads: Vec<Vec<u8>> = kafka.consume_all("eight").iter().map(|m| m.payload().expect("a payload").to_vec()).collect();
+    let payloads: Vec<Vec<u8>> =
+        kafka.consume_all("eight").iter().map(|m| m.payload().expect("a payload").to_vec()).collect();
     let want = (0..8).flat_map(|p| (0..125).map(move |k| (p + 8 * k).to_string().into_bytes()));
     assert_eq!(payloads, want.collect::<Vec<_>>());
     assert_eq!(kafka.lag("nobody", "eight"), 1_000);
