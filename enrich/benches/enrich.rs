@@ -33,6 +33,7 @@ fn main() {
 }
 
 fn measure(name: &str, mut chain: Chain, batches: &[TableBatch]) {
+    let memory: usize = batches.iter().map(|b| b.rows.get_array_memory_size()).sum();
     let mut rates: Vec<f64> = (0..ROUNDS)
         .map(|_| {
             let start = cpu_time();
@@ -44,10 +45,11 @@ fn measure(name: &str, mut chain: Chain, batches: &[TableBatch]) {
         .collect();
     rates.sort_by(f64::total_cmp);
     report(&format!(
-        "{name}: {:.1} M rows/s (median of {ROUNDS}; {:.1} to {:.1})",
+        "{name}: {:.1} M rows/s (median of {ROUNDS}; {:.1} to {:.1}), {:.0} MB/s of Arrow",
         rates[ROUNDS / 2],
         rates[0],
-        rates[ROUNDS - 1]
+        rates[ROUNDS - 1],
+        rates[ROUNDS / 2] * memory as f64 / (ROWS * BATCHES) as f64
     ));
 }
 

@@ -6,6 +6,8 @@ mod crash;
 mod demo;
 mod house;
 mod interop;
+mod kafka;
+mod kafka_server;
 mod kit;
 mod mutants;
 mod rules;
