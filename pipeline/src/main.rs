@@ -19,6 +19,7 @@ mod intake;
 mod live;
 mod merge;
 mod queue;
+mod reload;
 mod setup;
 mod shard;
 mod stages;

@@ -4,7 +4,7 @@
 //! after k is a pure function of state k-1 and the ranges of step k, so that a restart redoes it from the ledger and the
 //! exchange files; no source is read again for it (PROTOCOL.md, merge groups).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -32,6 +32,8 @@ pub(crate) enum ToMerge {
         delta: Delta,
         watermark: Option<i64>,
         received_min: Option<i64>,
+        /// Of the tables that enriched it.
+        versions: BTreeMap<String, String>,
     },
     /// The partition is caught up and silent.
     Idle(PartitionId),
@@ -62,6 +64,7 @@ struct Pending {
     delta: Delta,
     watermark: Option<i64>,
     received_min: Option<i64>,
+    versions: BTreeMap<String, String>,
 }
 
 /// The merge thread.
@@ -74,6 +77,8 @@ pub(crate) struct Merger {
     watermarks: BTreeMap<PartitionId, Watermark>,
     pending: Vec<Pending>,
     idle: Vec<PartitionId>,
+    /// What enriched the ranges of the last step that merged any: named by the alerts and the entry of a step.
+    versions: BTreeMap<String, String>,
     /// Every source came to its end: the last step closes every window.
     ended: Arc<AtomicBool>,
     stepped_at: Instant,
@@ -95,6 +100,7 @@ impl Merger {
         let watermarks = partitions.iter().map(|p| (p.clone(), Watermark::EventTime(i64::MIN))).collect();
         let mut merger = Self {
             stage: MergeStage::new(&context.rules, GROUP),
+            versions: versions(&context.rules, &context.enrich),
             context,
             input,
             next_step: 0,
@@ -153,6 +159,7 @@ impl Merger {
 
     fn adopt(&mut self, entry: &MergeEntry) {
         self.next_step = entry.step + 1;
+        self.versions.clone_from(&entry.versions);
         self.vector.clone_from(&entry.vector);
         for (partition, watermark) in &entry.partition_watermarks {
             // Idleness is not inherited: the source must say again that nothing waits.
@@ -184,6 +191,7 @@ impl Merger {
                     delta,
                     watermark: entry.watermark,
                     received_min: entry.received_min,
+                    versions: entry.versions,
                 });
             }
         }
@@ -216,8 +224,8 @@ impl Merger {
 
     fn take(&mut self, item: ToMerge) {
         match item {
-            ToMerge::Range { partition, range, delta, watermark, received_min } => {
-                self.pending.push(Pending { partition, range, delta, watermark, received_min });
+            ToMerge::Range { partition, range, delta, watermark, received_min, versions } => {
+                self.pending.push(Pending { partition, range, delta, watermark, received_min, versions });
             }
             ToMerge::Idle(partition) => self.idle.push(partition),
         }
@@ -230,15 +238,23 @@ impl Merger {
             return Ok(());
         }
         let oldest = self.pending.iter().filter_map(|p| p.received_min).min();
+        let versions = self.step_versions();
         self.apply_pending()?;
         let watermark = self.combined(last);
         let stamp = StepStamp { step: self.next_step, at: clock::now_us() };
-        let versions = versions(&self.context.rules, &self.context.enrich);
         let output = self.stage.step(stamp, watermark, &self.vector, &versions)?;
         let entry = self.write_step(stamp, watermark, versions, &output, last)?;
         self.adopt(&entry);
         self.report(&output, watermark, oldest.unwrap_or(stamp.at));
         Ok(())
+    }
+
+    /// The versions behind the step: of the ranges it merges, or else of the last that were merged; the rules are its own.
+    fn step_versions(&self) -> BTreeMap<String, String> {
+        let merged = union(self.pending.iter().map(|p| &p.versions));
+        let mut versions = if merged.is_empty() { self.versions.clone() } else { merged };
+        versions.insert("rules".to_owned(), self.context.rules.version().to_owned());
+        versions
     }
 
     fn apply_pending(&mut self) -> anyhow::Result<()> {
@@ -317,6 +333,15 @@ impl Merger {
     }
 }
 
+/// Every version of each table, joined by `+` where ranges differ.
+fn union<'a>(ranges: impl Iterator<Item = &'a BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<&String, BTreeSet<&str>> = BTreeMap::new();
+    for (name, version) in ranges.flatten() {
+        all.entry(name).or_default().insert(version);
+    }
+    all.into_iter().map(|(name, versions)| (name.clone(), Vec::from_iter(versions).join("+"))).collect()
+}
+
 fn range(entry: &SourceEntry) -> OffsetRange {
     OffsetRange { start: entry.start, next: entry.next }
 }
@@ -328,5 +353,21 @@ async fn load_delta(ledger: &Ledger, entry: &SourceEntry) -> anyhow::Result<Delt
             let bytes = ledger.get_object(object).await?;
             Delta::decode(&bytes).with_context(|| format!("exchange file {}", object.path))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_names_every_version_behind_it() {
+        let of = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
+        };
+        let ranges =
+            [of(&[("intel", "2"), ("scope", "1")]), of(&[("intel", "1"), ("scope", "1")]), of(&[("asn", "7")])];
+        assert_eq!(union(ranges.iter()), of(&[("asn", "7"), ("intel", "1+2"), ("scope", "1")]));
+        assert_eq!(union([].iter()), BTreeMap::new());
     }
 }

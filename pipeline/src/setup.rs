@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aggregate::RuleSet;
 use anyhow::Context;
 use dataflow::Source;
-use enrich::Chain;
+use enrich::Reloader;
 use ingest::files::{FileSource, FilesConfig};
 use loadgen::{Fleet, GeneratorSource, Pace};
 use serde::{Deserialize, Serialize};
@@ -43,8 +43,8 @@ pub(crate) fn builtin_rules() -> anyhow::Result<Arc<RuleSet>> {
 }
 
 /// Loads the enrichment tables.
-pub(crate) fn enrich(config: &Config) -> anyhow::Result<Chain> {
-    Ok(Chain::build(&config.enrich)?)
+pub(crate) fn enrich(config: &Config) -> anyhow::Result<Reloader> {
+    Ok(Reloader::open(&config.enrich, clock::now_us())?)
 }
 
 /// This process in ledger entries: host and process id.

@@ -132,9 +132,27 @@ impl Shard {
                 Err(_) => {}
             }
             self.flush_due()?;
+            self.take_new_tables()?;
         }
         for partition in self.partitions.values_mut() {
             partition.flush(&mut self.context)?;
+        }
+        Ok(())
+    }
+
+    /// New enrichment tables begin with new ranges: what is open is flushed with the old ones first, so that every row of
+    /// a range, and its entry, has the same versions.
+    fn take_new_tables(&mut self) -> anyhow::Result<()> {
+        if !self.context.enrich.is_stale() {
+            return Ok(());
+        }
+        for partition in self.partitions.values_mut() {
+            partition.flush(&mut self.context)?;
+        }
+        self.context.enrich.refresh();
+        let versions = versions(&self.context.rules, &self.context.enrich);
+        for partition in self.partitions.values_mut() {
+            partition.stage.set_versions(&versions);
         }
         Ok(())
     }
@@ -345,6 +363,7 @@ impl OpenPartition {
             delta: source.delta,
             watermark: entry.watermark,
             received_min: entry.received_min,
+            versions: entry.versions.clone(),
         };
         context.runtime.block_on(context.to_merge.send(merged)).map_err(|_| MergeGone)?;
         (self.start, self.records) = (self.next, 0);

@@ -17,6 +17,7 @@ use crate::flight::Flight;
 use crate::intake::{self, Routes};
 use crate::merge::Merger;
 use crate::queue;
+use crate::reload::{self, Reloads};
 use crate::setup;
 use crate::shard::{Resume, Shard, ShardContext};
 use crate::stages::Stages;
@@ -46,7 +47,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     warehouse.committer(&writer).roll_forward().await?;
     let positions = warehouse.start_positions().await?;
     let rules = setup::rules(&config)?;
-    let enrich = setup::enrich(&config)?;
+    let tables = setup::enrich(&config)?;
     let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse).await?;
     let partitions: Vec<PartitionId> = sources.iter().flat_map(|s| s.partitions()).collect();
 
@@ -55,7 +56,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let (to_merge, merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
     let context = ShardContext {
         rules,
-        enrich,
+        enrich: tables.chain(),
         to_merge,
         warehouse: warehouse.clone(),
         writer: writer.as_str().into(),
@@ -76,6 +77,9 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
         stages.spawn(&format!("shard-{shard}"), move || work.run())?;
     }
     drop(context);
+    let (stop_reloads, reloads_stopped) = reload::stop();
+    let reloads = Reloads::new(tables, config.enrich.reload_interval, telemetry.clone());
+    stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
     let (stop_commits, commits_stopped) = watch::channel(false);
     let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
     let committer = stages.task(committer.run(commits_stopped));
@@ -90,7 +94,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     tracing::info!(partitions = partitions.len(), "the worker is ready");
     let result = intake::join(intakes, until_end, stop, stages.failed()).await;
     ended.store(matches!(result, Ok(true)), Ordering::Release);
-    drop(routes);
+    drop((routes, stop_reloads));
     let drained = stages.join().await;
     stop_commits.send_replace(true);
     let committed = committer.await?;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use enrich::TableSource;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{Config, FilesSource, GeneratorSource, RulesConfig, SourceConfig, WorkerConfig};
@@ -196,11 +195,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, String> {
     }
     confined("warehouse.region", &raw.warehouse.region)?;
     let mut enrich = raw.enrich;
-    for table in enrich.country.iter_mut().chain(&mut enrich.intel) {
-        if let TableSource::File(path) = table {
-            *path = base.join(&*path);
-        }
-    }
+    enrich.resolve(&base);
     Ok(Config {
         warehouse: base.join(raw.warehouse.path),
         region: raw.warehouse.region,
