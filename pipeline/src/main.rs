@@ -21,6 +21,7 @@ mod live;
 mod merge;
 mod outbox;
 mod queue;
+mod reload;
 mod setup;
 mod shard;
 mod stages;

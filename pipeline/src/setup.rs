@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aggregate::RuleSet;
 use anyhow::Context;
 use dataflow::{PartitionId, Positions, Source};
-use enrich::Chain;
+use enrich::Reloader;
 use ingest::files::{FileSource, FilesConfig};
 use ingest::kafka::{KafkaConfig, KafkaSource, StartPositions};
 use loadgen::{Fleet, GeneratorSource, Pace};
@@ -47,8 +47,8 @@ pub(crate) fn builtin_rules() -> anyhow::Result<Arc<RuleSet>> {
 }
 
 /// Loads the enrichment tables.
-pub(crate) fn enrich(config: &Config) -> anyhow::Result<Chain> {
-    Ok(Chain::build(&config.enrich)?)
+pub(crate) fn enrich(config: &Config) -> anyhow::Result<Reloader> {
+    Ok(Reloader::open(&config.enrich, clock::now_us())?)
 }
 
 /// The way of alerts out of the process, if the configuration names one.

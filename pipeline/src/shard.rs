@@ -137,9 +137,9 @@ impl Shard {
                 Err(_) => {}
             }
             self.flush_due()?;
+            self.take_new_tables()?;
         }
-        let open: Vec<PartitionId> = self.partitions.keys().cloned().collect();
-        open.iter().try_for_each(|id| self.flush(id))
+        self.flush_all()
     }
 
     fn take(&mut self, item: ToShard) -> anyhow::Result<()> {
@@ -166,6 +166,26 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// New enrichment tables begin with new ranges: what is open is flushed with the old ones first, so that every row of
+    /// a range, and its entry, has the same versions.
+    fn take_new_tables(&mut self) -> anyhow::Result<()> {
+        if !self.context.enrich.is_stale() {
+            return Ok(());
+        }
+        self.flush_all()?;
+        self.context.enrich.refresh();
+        let versions = versions(&self.context.rules, &self.context.enrich);
+        for partition in self.partitions.values_mut() {
+            partition.stage.set_versions(&versions);
+        }
+        Ok(())
+    }
+
+    fn flush_all(&mut self) -> anyhow::Result<()> {
+        let open: Vec<PartitionId> = self.partitions.keys().cloned().collect();
+        open.iter().try_for_each(|id| self.flush(id))
     }
 
     /// Flushes what is old or large enough; tells the merge stage of partitions that fell silent.
@@ -395,6 +415,7 @@ impl OpenPartition {
             deltas: source.deltas,
             watermark: entry.watermark,
             received_min: entry.received_min,
+            versions: entry.versions.clone(),
         };
         context.runtime.block_on(context.to_merge.send(merged)).map_err(|_| MergeGone)?;
         (self.start, self.records) = (self.next, 0);

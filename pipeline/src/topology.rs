@@ -18,6 +18,7 @@ use crate::flight::Flight;
 use crate::intake::{self, Intake, Routes};
 use crate::merge::{Merger, Roster};
 use crate::queue;
+use crate::reload::{self, Reloads};
 use crate::setup;
 use crate::shard::{Shard, ShardContext};
 use crate::stages::Stages;
@@ -47,7 +48,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     warehouse.committer(&writer).roll_forward().await?;
     let positions = warehouse.start_positions().await?;
     let rules = setup::rules(&config)?;
-    let enrich = setup::enrich(&config)?;
+    let tables = setup::enrich(&config)?;
     let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse).await?;
     let roster = Roster::of(&sources);
     let partitions: Vec<PartitionId> = roster.partitions.clone();
@@ -59,7 +60,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let outbox = setup::outbox(&config, &warehouse, &telemetry)?;
     let context = ShardContext {
         rules,
-        enrich,
+        enrich: tables.chain(),
         to_merge: to_merge.clone(),
         claims: claims.clone(),
         mail: outbox.as_ref().map(|outbox| outbox.mail.clone()),
@@ -81,6 +82,9 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
         stages.spawn(&format!("shard-{shard}"), move || work.run())?;
     }
     drop(context);
+    let (stop_reloads, reloads_stopped) = reload::stop();
+    let reloads = Reloads::new(tables, config.enrich.reload_interval, telemetry.clone());
+    stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
     let (stop_last, last_stopped) = watch::channel(false);
     let outbox = outbox.map(|outbox| stages.task(outbox.run(last_stopped.clone())));
     let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
@@ -98,7 +102,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     tracing::info!(partitions = partitions.len(), "the worker is ready");
     let result = intake::join(intakes, until_end, stop, stages.failed()).await;
     ended.store(matches!(result, Ok(true)), Ordering::Release);
-    drop(routes);
+    drop((routes, stop_reloads));
     let drained = stages.join().await;
     stop_last.send_replace(true);
     let committed = committer.await?;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use enrich::TableSource;
 use ingest::kafka::{TenantRule, UNASSIGNED};
 use serde::{Deserialize, Deserializer, de};
 
@@ -252,11 +251,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, String> {
     }
     confined("warehouse.region", &raw.warehouse.region)?;
     let mut enrich = raw.enrich;
-    for table in enrich.country.iter_mut().chain(&mut enrich.intel) {
-        if let TableSource::File(path) = table {
-            *path = base.join(&*path);
-        }
-    }
+    enrich.resolve(&base);
     if !(1..=1024).contains(&raw.warehouse.merge_groups) {
         return Err(format!("warehouse.merge_groups: {} is not in 1..=1024", raw.warehouse.merge_groups));
     }

@@ -18,11 +18,14 @@ use crate::clock;
 use crate::shard::{ShardContext, stage_files, versions};
 
 /// A range that is in the ledger: what every group is offered.
+#[derive(Clone)]
 pub(super) struct Ranged {
     pub(super) partition: PartitionId,
     pub(super) range: OffsetRange,
     pub(super) watermark: Option<i64>,
     pub(super) received_min: Option<i64>,
+    /// Of the tables that enriched it.
+    pub(super) versions: BTreeMap<String, String>,
 }
 
 /// A range that waits for its step.
@@ -61,6 +64,8 @@ pub(super) struct Group {
     reached: Positions,
     watermarks: BTreeMap<PartitionId, i64>,
     pending: Vec<Pending>,
+    /// What enriched the ranges of the last step that merged any: named by the alerts and the entry of a step.
+    versions: BTreeMap<String, String>,
     /// The partitions that were idle at the last step.
     idle: BTreeSet<PartitionId>,
     state_at: Instant,
@@ -80,6 +85,7 @@ impl Group {
             reached: Positions::new(),
             watermarks: BTreeMap::new(),
             pending: Vec::new(),
+            versions: versions(&context.rules, &context.enrich),
             idle: BTreeSet::new(),
             state_at: clock::instant(),
         };
@@ -131,6 +137,7 @@ impl Group {
 
     fn adopt(&mut self, entry: &MergeEntry) {
         self.next_step = entry.step + 1;
+        self.versions.clone_from(&entry.versions);
         self.vector.clone_from(&entry.vector);
         for (partition, watermark) in &entry.partition_watermarks {
             // Idleness is not inherited: it must be seen anew that nothing waits.
@@ -161,8 +168,7 @@ impl Group {
             return Ok(()); // read from the ledger before it was handed over
         }
         let delta = deltas.for_group(self.number).cloned().unwrap_or_else(|| Delta::empty(self.number));
-        let ranged = Ranged { partition: partition.clone(), ..*ranged };
-        self.push(ranged, delta)
+        self.push(ranged.clone(), delta)
     }
 
     /// Reads what the ledger has of the partition beyond what was reached, up to a bound. How many ranges there were.
@@ -183,8 +189,14 @@ impl Group {
         let found = context.runtime.block_on(read)?;
         let ranges = found.len();
         for (entry, delta) in found {
-            let (watermark, received_min) = (entry.watermark, entry.received_min);
-            self.push(Ranged { partition: partition.clone(), range: range(&entry), watermark, received_min }, delta)?;
+            let ranged = Ranged {
+                partition: partition.clone(),
+                range: range(&entry),
+                watermark: entry.watermark,
+                received_min: entry.received_min,
+                versions: entry.versions,
+            };
+            self.push(ranged, delta)?;
         }
         Ok(ranges)
     }
@@ -216,13 +228,13 @@ impl Group {
             return Ok(Stepped::Ours);
         }
         let oldest = self.pending.iter().filter_map(|p| p.ranged.received_min).min();
+        let versions = self.step_versions(context);
         self.apply_pending()?;
         self.idle.clone_from(around.idle);
         let watermarks = self.partition_watermarks(around);
         let combined = Watermark::combine(watermarks.values().copied());
         let watermark = if around.is_last { combined.max(self.stage.close_all_watermark()) } else { combined };
         let stamp = StepStamp { step: self.next_step, at: clock::now_us() };
-        let versions = versions(&context.rules, &context.enrich);
         let output = self.stage.step(stamp, watermark, &self.vector, &versions)?;
 
         let mut entry = MergeEntry::empty(self.number, stamp.step, stamp.at, &context.writer, Uuid::new_v4());
@@ -237,6 +249,14 @@ impl Group {
         self.adopt(&entry);
         report(context, self.number, &output, watermark, oldest.unwrap_or(stamp.at));
         Ok(Stepped::Ours)
+    }
+
+    /// The versions behind the step: of the ranges it merges, or else of the last that were merged; the rules are its own.
+    fn step_versions(&self, context: &ShardContext) -> BTreeMap<String, String> {
+        let merged = union(self.pending.iter().map(|p| &p.ranged.versions));
+        let mut versions = if merged.is_empty() { self.versions.clone() } else { merged };
+        versions.insert("rules".to_owned(), context.rules.version().to_owned());
+        versions
     }
 
     fn apply_pending(&mut self) -> anyhow::Result<()> {
@@ -313,6 +333,15 @@ fn report(context: &ShardContext, number: u32, output: &StepOutput, watermark: O
     }
 }
 
+/// Every version of each table, joined by `+` where ranges differ.
+fn union<'a>(ranges: impl Iterator<Item = &'a BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<&String, BTreeSet<&str>> = BTreeMap::new();
+    for (name, version) in ranges.flatten() {
+        all.entry(name).or_default().insert(version);
+    }
+    all.into_iter().map(|(name, versions)| (name.clone(), Vec::from_iter(versions).join("+"))).collect()
+}
+
 fn range(entry: &SourceEntry) -> OffsetRange {
     OffsetRange { start: entry.start, next: entry.next }
 }
@@ -324,5 +353,21 @@ async fn load_delta(ledger: &Ledger, entry: &SourceEntry, group: u32) -> anyhow:
             let bytes = ledger.get_object(object).await?;
             Deltas::decode_group(&bytes, group).with_context(|| format!("exchange file {}", object.path))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_names_every_version_behind_it() {
+        let of = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
+        };
+        let ranges =
+            [of(&[("intel", "2"), ("scope", "1")]), of(&[("intel", "1"), ("scope", "1")]), of(&[("asn", "7")])];
+        assert_eq!(union(ranges.iter()), of(&[("asn", "7"), ("intel", "1+2"), ("scope", "1")]));
+        assert_eq!(union([].iter()), BTreeMap::new());
     }
 }

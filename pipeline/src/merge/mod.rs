@@ -28,6 +28,8 @@ pub(crate) enum ToMerge {
         deltas: Deltas,
         watermark: Option<i64>,
         received_min: Option<i64>,
+        /// Of the tables that enriched it.
+        versions: BTreeMap<String, String>,
     },
     /// A partition of ours is caught up and silent.
     Idle(PartitionId),
@@ -141,9 +143,9 @@ impl Merger {
 
     fn take(&mut self, item: ToMerge) -> anyhow::Result<()> {
         match item {
-            ToMerge::Range { partition, range, deltas, watermark, received_min } => {
+            ToMerge::Range { partition, range, deltas, watermark, received_min, versions } => {
                 self.heard(&partition);
-                let ranged = Ranged { partition, range, watermark, received_min };
+                let ranged = Ranged { partition, range, watermark, received_min, versions };
                 for group in self.groups.values_mut() {
                     group.offer(&self.context, &ranged, &deltas)?;
                 }

@@ -30,6 +30,10 @@ pub(crate) struct Telemetry {
     pub(crate) commit_duration: Histogram,
     pub(crate) state_bytes: IntGauge,
     pub(crate) windows_closed: IntCounter,
+    pub(crate) table_reloads: IntCounterVec,
+    pub(crate) table_modified: IntGaugeVec,
+    pub(crate) table_entries: IntGaugeVec,
+    pub(crate) table_skipped: IntGaugeVec,
     queue_rows: IntGaugeVec,
     queue_bytes: IntGaugeVec,
     cpu: prometheus::Counter,
@@ -159,6 +163,26 @@ impl Telemetry {
             ),
             state_bytes: make.gauge("palisade_window_state_bytes", "Memory that open windows hold."),
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
+            table_reloads: make.counters(
+                "palisade_enrich_table_reloads_total",
+                "Checks that found a changed enrichment table: loaded, or failed, again at each check while it cannot be.",
+                &["table", "outcome"],
+            ),
+            table_modified: make.gauges(
+                "palisade_enrich_table_modified_timestamp_seconds",
+                "When the newest file of the enrichment table in force was written.",
+                &["table"],
+            ),
+            table_entries: make.gauges(
+                "palisade_enrich_table_entries",
+                "Entries of the enrichment table in force.",
+                &["table"],
+            ),
+            table_skipped: make.gauges(
+                "palisade_enrich_table_skipped",
+                "Entries of the files that the enrichment table in force does not hold: they are not understood.",
+                &["table"],
+            ),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
             queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
             cpu: make.add(prometheus::Counter::new(
@@ -235,6 +259,10 @@ mod tests {
         telemetry.ledger_entries.with_label_values(&["source"]).inc();
         telemetry.watermark.with_label_values(&["all"]).set(1);
         telemetry.rule_failures.with_label_values(&["x"]).inc();
+        telemetry.table_reloads.with_label_values(&["intel", "loaded"]).inc();
+        [&telemetry.table_modified, &telemetry.table_entries, &telemetry.table_skipped]
+            .iter()
+            .for_each(|gauge| gauge.with_label_values(&["intel"]).set(1));
         telemetry.queue("merge").add(1, 1);
         let mut exported: Vec<String> = telemetry.registry.gather().iter().map(|f| f.name().to_owned()).collect();
         exported.sort();

@@ -4,6 +4,7 @@ mod bad_input;
 mod corpus;
 mod crash;
 mod demo;
+mod enrich;
 mod house;
 mod interop;
 mod kafka;
