@@ -45,5 +45,5 @@ pub use error::{AggregateError, Result, RuleError, RuleErrors};
 pub use failures::RuleFailure;
 pub use merge_stage::{Limits, MergeStage, StepOutput, StepStamp};
 pub use rule::scenario::{TestOutcome, run_tests};
-pub use rule::{Emit, Level, Rule, RuleSet};
+pub use rule::{BatchAlert, BatchQuery, Emit, Level, Rule, RuleSet};
 pub use source_stage::{SourceDelta, SourceStage};

@@ -8,6 +8,7 @@
 
 mod account;
 mod alerts;
+mod audit;
 mod cli;
 mod clock;
 mod commands;
@@ -16,6 +17,7 @@ mod config;
 mod crash;
 mod flight;
 mod intake;
+mod listing;
 mod live;
 mod merge;
 mod queue;
@@ -42,8 +44,10 @@ fn main() -> ExitCode {
     crash::install();
     let result = match &cli.command {
         Command::Decode(args) => commands::decode::run(args),
+        Command::Check(args) => commands::check::run(args),
         Command::Loadgen(args) => commands::loadgen::run(args),
         Command::Sql(args) => block_on(commands::sql::run(args)),
+        Command::Tables(args) => block_on(commands::tables::run(args)),
         Command::Run(args) => block_on(commands::run::run(args)),
         Command::Demo(args) => block_on(commands::demo::run(args)),
     };

@@ -37,7 +37,7 @@ pub use error::{Class, Error};
 pub use ledger::{Created, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
 pub use parquet::{EncodedFile, Encoder};
 pub use step::Step;
-pub use warehouse::{Origin, Warehouse};
+pub use warehouse::{MERGE_TABLES, Nexts, Origin, Warehouse};
 
 #[cfg(test)]
 mod tests;

@@ -72,6 +72,7 @@ fn config(args: &DemoArgs) -> Config {
     Config {
         warehouse: args.warehouse.clone(),
         region: "local".to_owned(),
+        files_per_day_max: crate::config::FILES_PER_DAY_MAX,
         sources: vec![SourceConfig::Generator(GeneratorSource { fleet: fleet_config(args), duration: args.duration })],
         decode: ingest::decode::DecodeConfig::default(),
         enrich: enrich::EnrichConfig::demo(),

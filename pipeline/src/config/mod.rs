@@ -8,11 +8,17 @@ use std::time::Duration;
 
 pub(crate) use raw::ConfigError;
 
+/// Data files a day that `palisade check` lets pass unless the configuration says otherwise. A million of small files a day
+/// is what manifests and object stores bear without care; beyond it, flush more seldom.
+pub(crate) const FILES_PER_DAY_MAX: u64 = 1_000_000;
+
 /// A worker's configuration, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) warehouse: PathBuf,
     pub(crate) region: String,
+    /// Data files a day at most, by `palisade check`'s reckoning.
+    pub(crate) files_per_day_max: u64,
     pub(crate) sources: Vec<SourceConfig>,
     pub(crate) decode: ingest::decode::DecodeConfig,
     pub(crate) enrich: enrich::EnrichConfig,
