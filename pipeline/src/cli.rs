@@ -86,6 +86,9 @@ pub(crate) struct DemoArgs {
     /// Where /metrics and /health listen.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub(crate) listen: String,
+    /// Prints lines instead of the live view; so do NO_COLOR, TERM=dumb and a pipe.
+    #[arg(long)]
+    pub(crate) no_live: bool,
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +102,9 @@ pub(crate) struct RunArgs {
     /// How the summary is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+    /// Prints lines instead of the live view; so do NO_COLOR, TERM=dumb and a pipe.
+    #[arg(long)]
+    pub(crate) no_live: bool,
 }
 
 #[derive(Debug, Args)]

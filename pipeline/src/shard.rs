@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::config::Config;
 use crate::flight::{Flight, Received};
+use crate::live::Progress;
 use crate::merge::{MergeGone, ToMerge};
 use crate::queue::{self, Receiver, Sender, Weigh};
 use crate::telemetry::Telemetry;
@@ -339,6 +340,8 @@ impl OpenPartition {
         if let Some(alerts) = &source.alerts {
             crate::alerts::announce(alerts, now, None, context);
         }
+        let (received_min, received_max) = (entry.received_min, entry.received_max);
+        context.telemetry.feed.progress(&self.id, Progress { watermark: entry.watermark, received_min, received_max });
         let merged = ToMerge::Range {
             partition: self.id.clone(),
             range,

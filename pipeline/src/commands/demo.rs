@@ -14,10 +14,10 @@ use sinks::Warehouse;
 use crate::account::{self, Identity};
 use crate::cli::{DemoArgs, Output};
 use crate::clock;
-use crate::commands::run::stop_signal;
+use crate::commands::run::{queue_rows, stop_signal};
 use crate::config::{Config, GeneratorSource, RulesConfig, SourceConfig, WorkerConfig};
 use crate::flight::Flight;
-use crate::live;
+use crate::live::{self, Planted, Watched};
 use crate::setup;
 use crate::summary::{DemoSummary, Latencies, RuleScore, shown};
 use crate::telemetry::{self, Health, Telemetry};
@@ -39,7 +39,15 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let health = Health::default();
     announce(args, &telemetry, &health).await;
 
-    let live = live::start(telemetry.clone(), flight.clone(), Some(args.events));
+    let watched = Watched {
+        title: "palisade demo",
+        telemetry: telemetry.clone(),
+        flight: flight.clone(),
+        total: Some(args.events),
+        planted: Some(planted(args, &fleet)?),
+        queue_rows: queue_rows(&config),
+    };
+    let live = live::start(watched, args.no_live || args.output == Output::Json)?;
     let started = clock::instant();
     let worker = Worker {
         config: config.clone(),
@@ -62,6 +70,13 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let perfect =
         summary.unaccounted == 0 && summary.attacks_detected == summary.attacks_planted && summary.false_alerts == 0;
     Ok(if perfect { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the fleet will do, and when, for whoever watches.
+fn planted(args: &DemoArgs, fleet: &Fleet) -> anyhow::Result<Planted> {
+    let FleetConfig { start_us, span_us, .. } = *fleet.config();
+    let wall_us = i64::try_from(args.duration.as_micros())?;
+    Ok(Planted { labels: fleet.labels().to_vec(), start_us, span_us, wall_us })
 }
 
 fn fleet_config(args: &DemoArgs) -> FleetConfig {

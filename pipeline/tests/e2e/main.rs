@@ -10,3 +10,4 @@ mod kit;
 mod mutants;
 mod rules;
 mod service;
+mod tables;
