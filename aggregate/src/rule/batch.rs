@@ -1,6 +1,6 @@
 //! A rule as a query over stored rows, for audits and backtests: the same alerts by another way.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 

@@ -6,7 +6,9 @@
 use dataflow::Table;
 use dataflow::schema::UTC;
 use dataflow::watermark::FUTURE_TOLERANCE_US;
-use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Ident, Select, SelectItem, SetExpr, Statement, TableWithJoins};
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, Ident, Select, SelectItem, SetExpr, Statement, TableWithJoins,
+};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -110,7 +112,10 @@ mod tests {
     #[test]
     fn a_filter_keeps_its_shape() {
         let batch = batch_sql("SELECT src_ip FROM api_activity WHERE user_name = 'x'").expect("a batch form");
-        assert!(batch.starts_with("SELECT tenant_uid AS \"_tenant\", src_ip FROM (SELECT e.* FROM api_activity"), "{batch}");
+        assert!(
+            batch.starts_with("SELECT tenant_uid AS \"_tenant\", src_ip FROM (SELECT e.* FROM api_activity"),
+            "{batch}"
+        );
         assert!(batch.ends_with("WHERE user_name = 'x'"), "{batch}");
     }
 }

@@ -73,7 +73,9 @@ fn unmerged(facts: &Facts) -> Option<String> {
 /// Rows of the chain that wait for a table.
 fn behind(facts: &Facts, key: &Key, end: i64) -> Option<String> {
     let chain = facts.chain(key)?;
-    let waits = |start: i64, table| facts.tables.iter().find(|t| t.table == table)?.next(key).is_none_or(|n| n <= start).then_some(());
+    let waits = |start: i64, table| {
+        facts.tables.iter().find(|t| t.table == table)?.next(key).is_none_or(|n| n <= start).then_some(())
+    };
     let waiting = chain.iter().any(|(start, entry)| entry.tables().keys().any(|t| waits(start, *t).is_some()));
     waiting.then(|| format!("{key}: rows below {end} wait for their tables; let the worker finish"))
 }
@@ -118,7 +120,8 @@ async fn given(session: &SessionContext) -> anyhow::Result<BTreeMap<String, Aler
     let mut last: BTreeMap<String, (String, Option<BatchAlert>)> = BTreeMap::new();
     for batch in query(session, sql).await? {
         let column = |name| texts(&batch, name);
-        let (rules, uids, tenants, values) = (column("rule")?, column("uid")?, column("tenant_uid")?, column("unmapped")?);
+        let (rules, uids, tenants, values) =
+            (column("rule")?, column("uid")?, column("tenant_uid")?, column("unmapped")?);
         let activity = batch.column_by_name("activity_id").context("no column activity_id")?.clone();
         for row in 0..batch.num_rows() {
             let text = |values: &[Option<String>]| values[row].clone().unwrap_or_default();
@@ -154,7 +157,8 @@ fn differences(rule: &Rule, stream: &Alerts, batch: &Alerts, faults: &mut Faults
     for alert in all {
         let (given, due) = (count(stream, alert), count(batch, alert));
         if given != due {
-            let window = alert.window.map_or(String::new(), |(start, _)| format!(" from {}", dataflow::time::rfc3339(start)));
+            let window =
+                alert.window.map_or(String::new(), |(start, _)| format!(" from {}", dataflow::time::rfc3339(start)));
             let (name, tenant, values) = (rule.name(), &alert.tenant, &alert.values);
             faults.add(|| format!("{name} of {tenant}{window} {values}: {given} alerts, batch SQL finds {due}"));
         }

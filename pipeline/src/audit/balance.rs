@@ -29,7 +29,9 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>) -> anyhow::Result<Verdict
         let found = stored.get(&partition.path()).copied().unwrap_or(0);
         if found + sums.filtered != sums.records {
             let Sums { records, filtered, .. } = sums;
-            faults.add(|| format!("{partition}: {records} records received, {found} stored and {filtered} left out on purpose"));
+            faults.add(|| {
+                format!("{partition}: {records} records received, {found} stored and {filtered} left out on purpose")
+            });
         }
         received += sums.records;
         filtered += sums.filtered;
@@ -47,7 +49,9 @@ async fn rows(facts: &Facts, table: &TableFacts, session: &SessionContext, fault
     let counted = query(session, &format!("SELECT count(*) AS n FROM {}", table.table)).await?;
     let counted = counted.first().map_or(0, |b| b.column(0).as_primitive::<Int64Type>().value(0));
     if i64::try_from(said) != Ok(counted) || manifests != said {
-        faults.add(|| format!("{}: entries say {said} rows, manifests {manifests}, the table holds {counted}", table.table));
+        faults.add(|| {
+            format!("{}: entries say {said} rows, manifests {manifests}, the table holds {counted}", table.table)
+        });
     }
     Ok(())
 }
@@ -74,9 +78,8 @@ async fn stored_records(
 ) -> anyhow::Result<BTreeMap<String, u64>> {
     let tables = Table::EVENTS.iter().chain([&Table::DeadLetter]);
     let own = "substr(_topic, 1, 1) <> '_'";
-    let all: Vec<String> = tables
-        .map(|t| format!("SELECT _topic, _incarnation, _partition_id, _offset FROM {t} WHERE {own}"))
-        .collect();
+    let all: Vec<String> =
+        tables.map(|t| format!("SELECT _topic, _incarnation, _partition_id, _offset FROM {t} WHERE {own}")).collect();
     let quoted = |text: &str| text.replace('\'', "''");
     let waiting: Vec<String> = done
         .iter()

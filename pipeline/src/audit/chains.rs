@@ -23,8 +23,12 @@ fn links(chain: &Chain, faults: &mut Faults) {
     let mut at = None;
     for (start, entry) in chain.iter() {
         match at {
-            Some(end) if start > end => faults.add(|| format!("{}: no entry at {end}; the next one begins at {start}", chain.key)),
-            Some(end) if start < end => faults.add(|| format!("{}: the entry at {start} begins before {end}, the end of another", chain.key)),
+            Some(end) if start > end => {
+                faults.add(|| format!("{}: no entry at {end}; the next one begins at {start}", chain.key))
+            }
+            Some(end) if start < end => {
+                faults.add(|| format!("{}: the entry at {start} begins before {end}, the end of another", chain.key))
+            }
             _ => {}
         }
         at = Some(entry.next());
@@ -47,7 +51,9 @@ fn positions(facts: &Facts, faults: &mut Faults) {
     for table in &facts.tables {
         for (key, next) in &table.nexts {
             if !is_on_chain(facts.chain(key), *next) {
-                faults.add(|| format!("{}: palisade.next of {key} is {next}, which is no position of the ledger", table.table));
+                faults.add(|| {
+                    format!("{}: palisade.next of {key} is {next}, which is no position of the ledger", table.table)
+                });
             }
         }
     }
@@ -58,7 +64,9 @@ fn vectors(facts: &Facts, faults: &mut Faults) {
     for (key, step, entry) in facts.entries() {
         for (partition, next) in entry.merge().iter().flat_map(|m| &m.vector) {
             if *next > 0 && !is_on_chain(facts.chain(&Key::Source(partition.clone())), *next) {
-                faults.add(|| format!("{key}: step {step} merged {partition} up to {next}, which is no position of the ledger"));
+                faults.add(|| {
+                    format!("{key}: step {step} merged {partition} up to {next}, which is no position of the ledger")
+                });
             }
         }
     }

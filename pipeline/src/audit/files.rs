@@ -31,7 +31,9 @@ pub(super) async fn check(facts: &Facts) -> Verdict {
                 checked += 1;
                 if rows != file.rows || rows != said {
                     let (manifest, location) = (file.rows, &file.location);
-                    faults.add(|| format!("{location}: holds {rows} rows; its manifest says {manifest}, its entry {said}"));
+                    faults.add(|| {
+                        format!("{location}: holds {rows} rows; its manifest says {manifest}, its entry {said}")
+                    });
                 }
             }
         }

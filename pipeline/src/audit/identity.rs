@@ -52,7 +52,8 @@ async fn doubled(session: &SessionContext, faults: &mut Faults) -> anyhow::Resul
     let found = query(session, &format!("SELECT id, n, low, high, CAST(count(*) OVER () AS VARCHAR) AS total FROM ({twice}) ORDER BY id LIMIT {SHOWN}")).await?;
     for batch in &found {
         let column = |name| texts(batch, name);
-        let (ids, ns, low, high, total) = (column("id")?, column("n")?, column("low")?, column("high")?, column("total")?);
+        let (ids, ns, low, high, total) =
+            (column("id")?, column("n")?, column("low")?, column("high")?, column("total")?);
         for row in 0..batch.num_rows() {
             let text = |values: &[Option<String>]| values[row].clone().unwrap_or_default();
             faults.add(|| format!("{} stands {} times, in {} and {}", text(&ids), text(&ns), text(&low), text(&high)));

@@ -32,7 +32,9 @@ fn commits(table: &TableFacts, faults: &mut Faults) {
         for (key, _, next) in &commit.ranges {
             let before = reached.insert(key, *next);
             if let Some(before) = before.filter(|before| next < before) {
-                faults.add(|| format!("{}: snapshot {} moved {key} back from {before} to {next}", table.table, commit.snapshot));
+                faults.add(|| {
+                    format!("{}: snapshot {} moved {key} back from {before} to {next}", table.table, commit.snapshot)
+                });
             }
         }
     }

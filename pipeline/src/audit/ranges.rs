@@ -28,7 +28,9 @@ fn commits(table: &TableFacts, faults: &mut Faults) {
         for (key, start, next) in &commit.ranges {
             if let Some(end) = reached.insert(key, *next).filter(|end| end != start) {
                 let how = if *start > end { "left a gap" } else { "took a range in again" };
-                faults.add(|| format!("{}: snapshot {} {how}: {key} from {start}, after {end}", table.table, commit.snapshot));
+                faults.add(|| {
+                    format!("{}: snapshot {} {how}: {key} from {start}, after {end}", table.table, commit.snapshot)
+                });
             }
         }
     }
@@ -47,7 +49,9 @@ fn compare(facts: &Facts, table: &TableFacts, live: &BTreeSet<&str>, faults: &mu
         for file in entry.tables().get(&table.table).iter().flat_map(|t| &t.files) {
             named.insert(&file.location, (key, start, taken));
             if taken && !live.contains(file.location.as_str()) {
-                faults.add(|| format!("{}: {} of the entry {key} {start} is not in the table", table.table, file.location));
+                faults.add(|| {
+                    format!("{}: {} of the entry {key} {start} is not in the table", table.table, file.location)
+                });
             }
         }
     }
@@ -55,7 +59,9 @@ fn compare(facts: &Facts, table: &TableFacts, live: &BTreeSet<&str>, faults: &mu
         match named.get(location) {
             None => faults.add(|| format!("{}: no entry names {location}", table.table)),
             Some((key, start, false)) => {
-                faults.add(|| format!("{}: {location} is live, but its entry {key} {start} is not below next", table.table));
+                faults.add(|| {
+                    format!("{}: {location} is live, but its entry {key} {start} is not below next", table.table)
+                });
             }
             Some(_) => {}
         }

@@ -67,7 +67,8 @@ async fn evidence(session: &SessionContext, faults: &mut Faults) -> anyhow::Resu
         for row in 0..batch.num_rows() {
             let text = |values: &[Option<String>]| values[row].clone().unwrap_or_default();
             let owner = owners[row].as_deref().map_or("stands in no table".to_owned(), |o| format!("is {o}'s"));
-            faults.add(|| format!("alert {} of {}: its evidence {} {owner}", text(&alerts), text(&tenants), text(&ids)));
+            faults
+                .add(|| format!("alert {} of {}: its evidence {} {owner}", text(&alerts), text(&tenants), text(&ids)));
         }
     }
     Ok(())

@@ -90,7 +90,11 @@ impl Fixture {
         let mut entry = SourceEntry::empty(partition.clone(), range.start, range.end, "test", attempt);
         let origin = Origin::Range { partition: &partition, start: range.start, next: range.end };
         let middle = (held.start + held.end) / 2;
-        let parts = [(TABLES[0], held.start..middle), (TABLES[1], middle..held.end - 1), (Table::DeadLetter, held.end - 1..held.end)];
+        let parts = [
+            (TABLES[0], held.start..middle),
+            (TABLES[1], middle..held.end - 1),
+            (Table::DeadLetter, held.end - 1..held.end),
+        ];
         for (table, offsets) in parts {
             let files = self.stage(origin, attempt, table, &rows(table, &partition, offsets)).await;
             entry.tables.insert(table, files);
@@ -106,7 +110,14 @@ impl Fixture {
     }
 
     /// Takes a merge step with these alerts.
-    async fn step(&self, step: i64, merged: i64, watermark: i64, alerts: &[RecordBatch], change: impl FnOnce(&mut MergeEntry)) {
+    async fn step(
+        &self,
+        step: i64,
+        merged: i64,
+        watermark: i64,
+        alerts: &[RecordBatch],
+        change: impl FnOnce(&mut MergeEntry),
+    ) {
         let attempt = Uuid::new_v4();
         let mut entry = MergeEntry::empty(0, step, DAY, "test", attempt);
         entry.vector = (0..2).map(|n| (partition(n), merged)).collect();
@@ -128,7 +139,9 @@ impl Fixture {
         let rule = self.rules.rules().iter().find(|r| r.name() == "port_scan").expect("it ships");
         let table = Table::DetectionFinding;
         let mut builder = TableBuilder::new(table);
-        for (path, text) in [("finding_info.uid", "alert-1"), ("finding_info.analytic.uid", rule.uid()), ("unmapped", "{}")] {
+        for (path, text) in
+            [("finding_info.uid", "alert-1"), ("finding_info.analytic.uid", rule.uid()), ("unmapped", "{}")]
+        {
             builder.set_str(table.expect_leaf(path), text);
         }
         let hour = DAY - 3_600_000_000;
@@ -234,7 +247,10 @@ async fn an_unfinished_warehouse_is_not_a_broken_one() {
 #[tokio::test]
 async fn a_data_file_that_is_gone_or_damaged_breaks_what_is_named() {
     let fixture = Fixture::sound().await;
-    let file = fixture.files("local/data/network_activity").into_iter().find(|f| f.extension().is_some_and(|e| e == "parquet"));
+    let file = fixture
+        .files("local/data/network_activity")
+        .into_iter()
+        .find(|f| f.extension().is_some_and(|e| e == "parquet"));
     let file = file.expect("a data file");
     let bytes = std::fs::read(&file).expect("reads");
     std::fs::write(&file, &bytes[..bytes.len() - 1]).expect("writes");

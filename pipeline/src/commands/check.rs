@@ -228,7 +228,8 @@ fn length(us: i64) -> String {
 
 impl FilesPerDay {
     fn of(config: &Config, partitions: u64) -> Self {
-        let a_day = |every: Duration| 86_400_000u64.div_ceil(u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1));
+        let a_day =
+            |every: Duration| 86_400_000u64.div_ceil(u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1));
         // Alerts of filter rules and dead letters come with the range; late windows only from merge steps.
         let tables = Table::EVENTS.len() as u64 + 1;
         let (flushes, merge_steps) = (a_day(config.worker.flush_interval), a_day(config.worker.step_interval));

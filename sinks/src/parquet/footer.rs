@@ -1,6 +1,6 @@
 //! What a stored Parquet file says of itself, read from its last bytes.
 
-use ::parquet::file::metadata::ParquetMetaDataReader;
+use ::parquet::file::metadata::{FooterTail, ParquetMetaDataReader};
 use iceberg::ErrorKind;
 use iceberg::io::InputFile;
 
@@ -22,8 +22,9 @@ pub async fn footer_rows(file: &InputFile) -> iceberg::Result<Option<(u64, u64)>
     }
     let reader = file.reader().await?;
     let tail = reader.read(size - TAIL..size).await?;
-    let tail: [u8; TAIL as usize] = tail.as_ref().try_into().map_err(|_| damaged("its end cannot be read".to_owned()))?;
-    let tail = ParquetMetaDataReader::decode_footer_tail(&tail).map_err(|e| damaged(e.to_string()))?;
+    let tail: [u8; TAIL as usize] =
+        tail.as_ref().try_into().map_err(|_| damaged("its end cannot be read".to_owned()))?;
+    let tail = FooterTail::try_from(tail).map_err(|e| damaged(e.to_string()))?;
     let length = tail.metadata_length() as u64;
     let from = (size - TAIL).checked_sub(length).ok_or_else(|| damaged("its metadata is longer than it".to_owned()))?;
     let metadata = reader.read(from..size - TAIL).await?;

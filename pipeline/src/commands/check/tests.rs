@@ -12,7 +12,8 @@ fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
     (dir, config)
 }
 
-const SMALLEST: &str = "warehouse: {path: w}\nsources: [{name: fw, tenant: acme, files: {paths: [x], partitions: 2}}]\n";
+const SMALLEST: &str =
+    "warehouse: {path: w}\nsources: [{name: fw, tenant: acme, files: {paths: [x], partitions: 2}}]\n";
 
 const RULE: &str = "title: Any deny
 id: 6f0d7d2e-9d1b-4a52-8c0e-0d6f6a1b2c3d

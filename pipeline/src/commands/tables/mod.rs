@@ -50,16 +50,21 @@ async fn open(folder: &Path, region: &str) -> anyhow::Result<Warehouse> {
 
 fn named(name: &str) -> anyhow::Result<Table> {
     let Some(table) = Table::by_name(name) else {
-        let near = Table::ALL.map(Table::name).into_iter().max_by(|a, b| {
-            strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b))
-        });
+        let near = Table::ALL
+            .map(Table::name)
+            .into_iter()
+            .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
         bail!("no table {name}; did you mean {}?", near.unwrap_or_default());
     };
     Ok(table)
 }
 
 /// Prints for a person or for a machine.
-fn print<T: Serialize>(value: &T, output: Output, text: impl FnOnce(&mut Vec<u8>, bool) -> std::io::Result<()>) -> anyhow::Result<()> {
+fn print<T: Serialize>(
+    value: &T,
+    output: Output,
+    text: impl FnOnce(&mut Vec<u8>, bool) -> std::io::Result<()>,
+) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     match output {
         Output::Json => writeln!(bytes, "{}", serde_json::to_string(value)?)?,

@@ -82,7 +82,10 @@ fn what_is_wrong_is_red_and_what_is_found_green() {
         let y = lines(&buffer).iter().position(|l| l.contains(text)).expect("it is shown") as u16;
         (0..60).map(|x| buffer[(x, y)].fg).find(|c| ![Color::Reset, Color::DarkGray].contains(c))
     };
-    assert_eq!((color("FALSE"), color("scan-2"), color("scan-1")), (Some(Color::Red), Some(Color::Yellow), Some(Color::Green)));
+    assert_eq!(
+        (color("FALSE"), color("scan-2"), color("scan-1")),
+        (Some(Color::Red), Some(Color::Yellow), Some(Color::Green))
+    );
     assert_eq!(color("scan-3"), None);
 }
 
@@ -98,7 +101,9 @@ fn a_run_without_labels_shows_its_alerts_and_the_log() {
         ..demo()
     };
     let screen = lines(&rendered(&view, 100, 24)).join("\n");
-    for want in ["palisade run  00:30  600,000 events", " Alerts ", "2 min ago", "WARN a disk is slow", "stopping: what was"] {
+    for want in
+        ["palisade run  00:30  600,000 events", " Alerts ", "2 min ago", "WARN a disk is slow", "stopping: what was"]
+    {
         assert!(screen.contains(want), "{want} is not shown:\n{screen}");
     }
 }
