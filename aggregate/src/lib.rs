@@ -50,5 +50,5 @@ pub use exchange::{Deltas, ExchangeIndex};
 pub use failures::RuleFailure;
 pub use merge_stage::{Limits, MergeStage, StepOutput, StepStamp};
 pub use rule::scenario::{TestOutcome, run_tests};
-pub use rule::{Emit, Level, Rule, RuleSet};
+pub use rule::{BatchAlert, BatchQuery, Emit, Level, Rule, RuleSet};
 pub use source_stage::{SourceDelta, SourceStage};

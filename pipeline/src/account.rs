@@ -11,7 +11,7 @@ use dataflow::Table;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use loadgen::AlertSeen;
 
-use crate::warehouse_sql::query;
+use crate::warehouse_sql::{query, texts};
 
 /// How a row is found in the generator's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +127,18 @@ pub(crate) async fn account(session: &SessionContext, truth: &Path, identity: Id
     })
 }
 
+/// The incarnation that the generator's log gives its topics.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) async fn truth_incarnation(session: &SessionContext, truth: &Path) -> anyhow::Result<String> {
+    let path = truth.to_str().context("the truth's path is not UTF-8")?;
+    let truth = session.read_parquet(path, ParquetReadOptions::default()).await?;
+    let batches = truth.select_columns(&["incarnation"])?.limit(0, Some(1))?.collect().await?;
+    let first = batches.iter().find(|b| b.num_rows() > 0).context("the truth holds no event")?;
+    Ok(texts(first, "incarnation")?.remove(0).unwrap_or_default())
+}
+
 fn i64_at(batch: &RecordBatch, name: &str, row: usize) -> Option<i64> {
     let column = batch.column_by_name(name)?;
     column.as_primitive_opt::<Int64Type>().map(|c| c.value(row))
@@ -158,13 +170,6 @@ async fn named_counts(session: &SessionContext, sql: &str) -> anyhow::Result<BTr
         }
     }
     Ok(counts)
-}
-
-/// A string column's values, whatever its encoding.
-fn texts(batch: &RecordBatch, name: &str) -> anyhow::Result<Vec<Option<String>>> {
-    let column = batch.column_by_name(name).with_context(|| format!("no column {name}"))?;
-    let plain = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8)?;
-    Ok(plain.as_string::<i32>().iter().map(|v| v.map(str::to_owned)).collect())
 }
 
 /// The alerts that the warehouse holds, one a (alert, window), the last revision.

@@ -1,9 +1,13 @@
 //! Alerts leave here, once their ledger entry exists: counted, timed, and shown to whoever watches.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
-use dataflow::TableBatch;
+use std::collections::BTreeMap;
 
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use dataflow::TableBatch;
+use loadgen::AlertSeen;
+
+use crate::live::Announced;
 use crate::shard::ShardContext;
 
 /// Announces durable alerts. `oldest_us` is the receipt of the oldest event behind them; without it each alert stands
@@ -17,10 +21,43 @@ pub(crate) fn announce(alerts: &TableBatch, now_us: i64, oldest_us: Option<i64>,
         let kind = if activity(rows, row) == 1 { "create" } else { "update" };
         let rule = nested_text(rows, &["finding_info", "analytic", "uid"], row).unwrap_or_default();
         context.telemetry.alerts.with_label_values(&[&rule, kind]).inc();
+        context.telemetry.feed.announce(Announced { alert: seen(rows, row, context), at_us: now_us });
         if let Some(title) = nested_text(rows, &["finding_info", "title"], row) {
             tracing::info!(rule, kind, title, "alert");
         }
     }
+}
+
+/// The alert as the fleet's scorer takes it: see [`crate::account::alerts`], which reads the same from the table.
+fn seen(rows: &RecordBatch, row: usize, context: &ShardContext) -> AlertSeen {
+    let uid = nested_text(rows, &["finding_info", "analytic", "uid"], row).unwrap_or_default();
+    let rule = context.rules.rules().iter().find(|r| r.uid() == uid);
+    let named = |name: &str| Some((name.to_owned(), nested_text(rows, &[name], row)?));
+    let mut key: BTreeMap<String, String> = ["src_ip", "dst_ip", "user_name"].into_iter().filter_map(named).collect();
+    key.extend(number(rows, "dst_port", row).map(|port| ("dst_port".to_owned(), port.to_string())));
+    let at = |name: &str| {
+        let times = rows.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        times.is_valid(row).then(|| times.value(row))
+    };
+    let time = at("time").unwrap_or_default();
+    if at("start_time").is_none() {
+        let offset = rows.column_by_name("_offset").map_or(0, |c| c.as_primitive::<Int64Type>().value(row));
+        key.insert("_offset".to_owned(), (offset & 0xffff_ffff).to_string());
+        key.extend(number(rows, "_partition_id", row).map(|n| ("_partition_id".to_owned(), n.to_string())));
+        key.extend(number(rows, "_record", row).map(|n| ("_record".to_owned(), n.to_string())));
+    }
+    AlertSeen {
+        rule: rule.map_or(uid.as_str(), |r| r.name()).to_owned(),
+        tenant: nested_text(rows, &["tenant_uid"], row).unwrap_or_default(),
+        key,
+        window_start: at("start_time").unwrap_or(time),
+        window_end: at("end_time").unwrap_or(time),
+    }
+}
+
+fn number(rows: &RecordBatch, name: &str, row: usize) -> Option<i32> {
+    let column = rows.column_by_name(name)?.as_primitive_opt::<Int32Type>()?;
+    column.is_valid(row).then(|| column.value(row))
 }
 
 fn activity(rows: &RecordBatch, row: usize) -> i32 {

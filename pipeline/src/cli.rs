@@ -1,13 +1,34 @@
-//! The command line. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 dead letters under `--strict`.
+//! The command line. Exit codes: 0 done; 1 failed, problems found by `check`, or an invariant that does not hold in `tables
+//! audit`; 2 usage or configuration; 3 dead letters under `--strict`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (check: problems found; tables audit: an invariant does not hold; demo: not a \
+full score), 2 usage or configuration, 3 dead letters under decode --strict.";
+
+const CHECK_HELP: &str = "\
+Examples:
+  palisade check -c palisade.yaml
+  palisade check -c palisade.yaml --output json | jq .problems
+
+Exit codes: 0 all is well, 1 problems were found, 2 wrong usage.";
+
+const TABLES_HELP: &str = "\
+Examples:
+  palisade tables list --warehouse warehouse
+  palisade tables describe network_activity --warehouse warehouse
+  palisade tables snapshots detection_finding --output json
+  palisade tables audit --warehouse warehouse -c palisade.yaml
+  palisade tables audit --warehouse palisade-demo --truth palisade-demo/truth
+
+Exit codes: 0 done, 1 failed or an invariant does not hold, 2 usage or configuration.";
+
 /// Firewall, VPN and cloud logs to open tables and real-time detections.
 #[derive(Debug, Parser)]
-#[command(name = "palisade", version, about, arg_required_else_help = true)]
+#[command(name = "palisade", version, about, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// How much to log: error, warn, info, debug, or a filter such as `sinks=debug`. Logs go to stderr.
     #[arg(long, global = true, default_value = "warn", env = "PALISADE_LOG", value_name = "LEVEL")]
@@ -22,12 +43,18 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Runs a worker by its configuration.
     Run(RunArgs),
+    /// Validates configuration, enrichment tables and rules, runs the rules' tests, and prints what would run. No network.
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// Turns log lines on stdin into OCSF JSON lines on stdout; dead letters go to stderr.
     Decode(DecodeArgs),
     /// Queries the warehouse in SQL; without a query, interactively.
     Sql(SqlArgs),
     /// Writes a synthetic fleet's logs with labelled attacks, and the truth about them.
     Loadgen(LoadgenArgs),
+    /// Lists and describes the warehouse's tables, and audits them.
+    #[command(after_help = TABLES_HELP)]
+    Tables(TablesArgs),
 }
 
 /// How results are printed.
@@ -59,6 +86,9 @@ pub(crate) struct DemoArgs {
     /// Where /metrics and /health listen.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub(crate) listen: String,
+    /// Prints lines instead of the live view; so do NO_COLOR, TERM=dumb and a pipe.
+    #[arg(long)]
+    pub(crate) no_live: bool,
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +102,71 @@ pub(crate) struct RunArgs {
     /// How the summary is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+    /// Prints lines instead of the live view; so do NO_COLOR, TERM=dumb and a pipe.
+    #[arg(long)]
+    pub(crate) no_live: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// How the report is printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TablesArgs {
+    #[command(subcommand)]
+    pub(crate) action: TablesAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TablesAction {
+    /// Every table: rows, files, bytes, snapshots, last commit.
+    List(AtWarehouse),
+    /// One table: columns, partitioning, sort order, properties.
+    Describe(OfTable),
+    /// One table's commits, the oldest first, with the ranges that each took in.
+    Snapshots(OfTable),
+    /// Checks the invariants of the commit protocol on what is stored; exit code 1 if one does not hold.
+    Audit(AuditArgs),
+}
+
+/// Which warehouse, and how to print.
+#[derive(Debug, Args)]
+pub(crate) struct AtWarehouse {
+    /// The warehouse's folder.
+    #[arg(long, value_name = "DIR", default_value = "palisade-demo")]
+    pub(crate) warehouse: PathBuf,
+    /// Whose ledger and positions (`warehouse.region`).
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    pub(crate) region: String,
+    /// How results are printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfTable {
+    /// The table's name, such as network_activity.
+    pub(crate) table: String,
+    #[command(flatten)]
+    pub(crate) at: AtWarehouse,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(flatten)]
+    pub(crate) at: AtWarehouse,
+    /// The folder of the generator's log (`loadgen --out`, or `truth` in the demo's warehouse): rows are compared with it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) truth: Option<PathBuf>,
+    /// The configuration that ran: its rules and tenants are compared; without it, the rules that ship.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

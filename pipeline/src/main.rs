@@ -8,6 +8,7 @@
 
 mod account;
 mod alerts;
+mod audit;
 mod claims;
 mod cli;
 mod clock;
@@ -17,6 +18,7 @@ mod config;
 mod crash;
 mod flight;
 mod intake;
+mod listing;
 mod live;
 mod merge;
 mod outbox;
@@ -45,8 +47,10 @@ fn main() -> ExitCode {
     crash::install();
     let result = match &cli.command {
         Command::Decode(args) => commands::decode::run(args),
+        Command::Check(args) => commands::check::run(args),
         Command::Loadgen(args) => commands::loadgen::run(args),
         Command::Sql(args) => block_on(commands::sql::run(args)),
+        Command::Tables(args) => block_on(commands::tables::run(args)),
         Command::Run(args) => block_on(commands::run::run(args)),
         Command::Demo(args) => block_on(commands::demo::run(args)),
     };
@@ -60,7 +64,7 @@ pub(crate) fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> 
 fn start_logging(level: &str) {
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("warn"));
     let colour = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(live::log_writer).with_ansi(colour).init();
 }
 
 /// Prints the error; exit code 2 if the user's configuration or rules are at fault, else 1.

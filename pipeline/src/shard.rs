@@ -20,6 +20,7 @@ use crate::claims::Claims;
 use crate::clock;
 use crate::config::{Config, WorkerConfig};
 use crate::flight::{Flight, Received};
+use crate::live::Progress;
 use crate::merge::{MergeGone, ToMerge};
 use crate::outbox::Mail;
 use crate::queue::{self, Receiver, Sender, Weigh};
@@ -409,6 +410,8 @@ impl OpenPartition {
             crate::alerts::announce(alerts, now, None, context);
             context.mail(|mail| mail.waits(AlertChain::Partition(self.id.clone())));
         }
+        let (received_min, received_max) = (entry.received_min, entry.received_max);
+        context.telemetry.feed.progress(&self.id, Progress { watermark: entry.watermark, received_min, received_max });
         let merged = ToMerge::Range {
             partition: self.id.clone(),
             range,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::account::Account;
 
 /// Percentiles of a latency in milliseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Percentiles {
     pub(crate) p50: f64,
     pub(crate) p99: f64,

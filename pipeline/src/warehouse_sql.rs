@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use dataflow::Table;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg_datafusion::table::IcebergStaticTableProvider;
@@ -36,4 +38,14 @@ async fn register(session: &SessionContext, warehouse: &Warehouse, table: Table)
 /// What the planner or the scan says.
 pub(crate) async fn query(session: &SessionContext, sql: &str) -> anyhow::Result<Vec<RecordBatch>> {
     Ok(session.sql(sql).await?.collect().await?)
+}
+
+/// A string column's values, whatever its encoding.
+///
+/// # Errors
+/// If there is no such column.
+pub(crate) fn texts(batch: &RecordBatch, name: &str) -> anyhow::Result<Vec<Option<String>>> {
+    let column = batch.column_by_name(name).with_context(|| format!("no column {name}"))?;
+    let plain = cast(column, &DataType::Utf8)?;
+    Ok(plain.as_string::<i32>().iter().map(|v| v.map(str::to_owned)).collect())
 }

@@ -1,6 +1,7 @@
 //! Rules: files -> checked, planned, versioned detections.
 
 mod attack;
+mod batch;
 mod file;
 pub(crate) mod scenario;
 
@@ -13,6 +14,7 @@ use dataflow::Table;
 use uuid::Uuid;
 
 pub(crate) use attack::Attack;
+pub use batch::{BatchAlert, BatchQuery};
 pub use file::{Emit, Level};
 use file::{RawRule, RuleText};
 
@@ -39,6 +41,8 @@ pub struct Rule {
     allowed_lateness_us: i64,
     evidence: usize,
     table: Table,
+    file: String,
+    sql: String,
     pub(crate) attack: Attack,
     pub(crate) fingerprint: String,
     pub(crate) plan: RulePlan,
@@ -118,6 +122,39 @@ impl Rule {
         self.evidence
     }
 
+    /// The file it was read from, as it was named.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Distance between the starts of windows, and a window's length, in microseconds; none for a filter rule.
+    pub fn window_us(&self) -> Option<(i64, i64)> {
+        self.window().map(|w| (w.spec.slide, w.spec.size))
+    }
+
+    /// MITRE ATT&CK technique ids of its tags, such as `T1046`.
+    pub fn techniques(&self) -> &[String] {
+        &self.attack.techniques
+    }
+
+    /// MITRE ATT&CK tactics of its tags: id and name.
+    pub fn tactics(&self) -> &[(&'static str, &'static str)] {
+        &self.attack.tactics
+    }
+
+    /// How many tests its file holds.
+    pub fn test_count(&self) -> usize {
+        self.tests.len()
+    }
+
+    /// The rule as a query over stored rows.
+    ///
+    /// # Errors
+    /// If the statement has no such form; every rule that loads has one.
+    pub fn batch_query(&self) -> Result<BatchQuery, RuleError> {
+        BatchQuery::of(self)
+    }
+
     pub(crate) fn window(&self) -> Option<&Arc<WindowPlan>> {
         match &self.plan {
             RulePlan::Window(plan) => Some(plan),
@@ -167,6 +204,8 @@ impl Rule {
             allowed_lateness_us: lateness,
             evidence: raw.evidence,
             table,
+            file: file.name.to_owned(),
+            sql: raw.sql,
             attack,
             fingerprint,
             plan,
@@ -218,11 +257,12 @@ impl RuleSet {
                 Err(error) => errors.push(error),
             }
         }
-        if !errors.is_empty() {
-            return Err(RuleErrors(errors));
-        }
         let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        RuleSet::from_texts(&texts)
+        match RuleSet::from_texts(&texts) {
+            Ok(rules) if errors.is_empty() => Ok(rules),
+            Ok(_) => Err(RuleErrors(errors)),
+            Err(RuleErrors(more)) => Err(RuleErrors(errors.into_iter().chain(more).collect())),
+        }
     }
 
     /// Rules from their names and texts, e.g. embedded with `include_str!`.

@@ -150,6 +150,8 @@ pub struct TestOutcome {
     pub rule: String,
     /// The rule's uid.
     pub uid: String,
+    /// The file that holds the test, as it was named.
+    pub file: String,
     /// The test's name.
     pub test: String,
     /// What was not as expected; none if the test passed.
@@ -197,7 +199,8 @@ fn run_test(rules: &Arc<RuleSet>, rule: &Rule, test: &RawTest) -> TestOutcome {
         let context = format!("in {partitions} partitions, {deltas} deltas and {groups} merge groups");
         failures.extend(wrong.into_iter().map(|w| format!("{w} ({context})")));
     }
-    TestOutcome { rule: rule.title().to_owned(), uid: rule.uid().to_owned(), test: test.name.clone(), failures }
+    let (title, uid, file) = (rule.title().to_owned(), rule.uid().to_owned(), rule.file().to_owned());
+    TestOutcome { rule: title, uid, file, test: test.name.clone(), failures }
 }
 
 /// An alert that came out, in its final revision.

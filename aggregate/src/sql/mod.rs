@@ -6,12 +6,14 @@
 //!
 //! Absent: joins, subqueries, CTEs, ORDER BY, LIMIT, window functions. Each is refused with its reason.
 
+mod batch;
 mod columns;
 mod from;
 mod monotone;
 mod parse;
 mod plan;
 
+pub(crate) use batch::{TENANT, WINDOW, batch_sql};
 pub(crate) use plan::{
     AggregateFunction, AggregatePlan, FilterPlan, Input, OutputKey, PhysicalRef, Plan, WindowPlan, plan,
 };

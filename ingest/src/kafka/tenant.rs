@@ -20,6 +20,17 @@ pub enum TenantRule {
     },
 }
 
+impl TenantRule {
+    /// The one tenant of a topic, unless messages name theirs.
+    pub fn fixed(&self, topic: &str) -> Option<String> {
+        match self {
+            TenantRule::Fixed(name) => Some(name.to_string()),
+            TenantRule::Topic(template) => from_topic(template, topic).map(str::to_owned),
+            TenantRule::Header { .. } => None,
+        }
+    }
+}
+
 /// Who has messages whose header names nobody, unless the configuration says otherwise.
 pub const UNASSIGNED: &str = "unassigned";
 

@@ -14,10 +14,10 @@ use sinks::Warehouse;
 use crate::account::{self, Identity};
 use crate::cli::{DemoArgs, Output};
 use crate::clock;
-use crate::commands::run::stop_signal;
+use crate::commands::run::{queue_rows, stop_signal};
 use crate::config::{Config, GeneratorSource, RulesConfig, SourceConfig, WorkerConfig};
 use crate::flight::Flight;
-use crate::live;
+use crate::live::{self, Planted, Watched};
 use crate::setup;
 use crate::summary::{DemoSummary, Latencies, RuleScore, shown};
 use crate::telemetry::{self, Health, Telemetry};
@@ -39,7 +39,15 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let health = Health::default();
     announce(args, &telemetry, &health).await;
 
-    let live = live::start(telemetry.clone(), flight.clone(), Some(args.events));
+    let watched = Watched {
+        title: "palisade demo",
+        telemetry: telemetry.clone(),
+        flight: flight.clone(),
+        total: Some(args.events),
+        planted: Some(planted(args, &fleet)?),
+        queue_rows: queue_rows(&config),
+    };
+    let live = live::start(watched, args.no_live || args.output == Output::Json)?;
     let started = clock::instant();
     let worker = Worker {
         config: config.clone(),
@@ -64,6 +72,13 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     Ok(if perfect { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What the fleet will do, and when, for whoever watches.
+fn planted(args: &DemoArgs, fleet: &Fleet) -> anyhow::Result<Planted> {
+    let FleetConfig { start_us, span_us, .. } = *fleet.config();
+    let wall_us = i64::try_from(args.duration.as_micros())?;
+    Ok(Planted { labels: fleet.labels().to_vec(), start_us, span_us, wall_us })
+}
+
 fn fleet_config(args: &DemoArgs) -> FleetConfig {
     FleetConfig { seed: args.seed, events: args.events, ..FleetConfig::default() }
 }
@@ -73,6 +88,7 @@ fn config(args: &DemoArgs) -> Config {
         warehouse: args.warehouse.clone(),
         region: "local".to_owned(),
         merge_groups: 1,
+        files_per_day_max: crate::config::FILES_PER_DAY_MAX,
         sources: vec![SourceConfig::Generator(GeneratorSource { fleet: fleet_config(args), duration: args.duration })],
         decode: ingest::decode::DecodeConfig::default(),
         enrich: enrich::EnrichConfig::demo(),

@@ -1,7 +1,9 @@
 //! One module a command of the command line.
 
+pub(crate) mod check;
 pub(crate) mod decode;
 pub(crate) mod demo;
 pub(crate) mod loadgen;
 pub(crate) mod run;
 pub(crate) mod sql;
+pub(crate) mod tables;

@@ -12,7 +12,7 @@ use crate::cli::{Output, RunArgs};
 use crate::clock;
 use crate::config::Config;
 use crate::flight::Flight;
-use crate::live;
+use crate::live::{self, Watched};
 use crate::summary::{Latencies, RunSummary, shown};
 use crate::telemetry::{self, Health, Telemetry};
 use crate::topology::{self, Worker};
@@ -31,7 +31,15 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         eprintln!("metrics: http://{address}/metrics");
     }
     let flight = Flight::new(telemetry.clone());
-    let live = live::start(telemetry.clone(), flight.clone(), None);
+    let watched = Watched {
+        title: "palisade run",
+        telemetry: telemetry.clone(),
+        flight: flight.clone(),
+        total: None,
+        planted: None,
+        queue_rows: queue_rows(&config),
+    };
+    let live = live::start(watched, args.no_live || args.output == Output::Json)?;
     let started = clock::instant();
     let worker = Worker {
         config: Arc::new(config),
@@ -64,6 +72,12 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     print(&summary, args.output)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the queues of all shards together, and of the merge stage, hold at most.
+pub(crate) fn queue_rows(config: &Config) -> [(&'static str, u64); 2] {
+    let rows = config.worker.queue_rows as u64;
+    [("shard", rows * config.worker.shards as u64), ("merge", rows)]
 }
 
 fn print(summary: &RunSummary, output: Output) -> anyhow::Result<()> {

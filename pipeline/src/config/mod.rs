@@ -8,6 +8,10 @@ use std::time::Duration;
 
 pub(crate) use raw::ConfigError;
 
+/// Data files a day that `palisade check` lets pass unless the configuration says otherwise. A million of small files a day
+/// is what manifests and object stores bear without care; beyond it, flush more seldom.
+pub(crate) const FILES_PER_DAY_MAX: u64 = 1_000_000;
+
 /// A worker's configuration, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -15,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) region: String,
     /// Merge groups of a warehouse that is made.
     pub(crate) merge_groups: u32,
+    /// Data files a day at most, by `palisade check`'s reckoning.
+    pub(crate) files_per_day_max: u64,
     pub(crate) sources: Vec<SourceConfig>,
     pub(crate) decode: ingest::decode::DecodeConfig,
     pub(crate) enrich: enrich::EnrichConfig,
@@ -53,6 +59,8 @@ pub(crate) struct KafkaSource {
     pub(crate) topic: String,
     pub(crate) group: String,
     pub(crate) instance: Option<String>,
+    /// How many partitions to reckon with where no broker is asked.
+    pub(crate) partitions: u32,
     pub(crate) tenant: ingest::kafka::TenantRule,
     pub(crate) line_limit: usize,
     pub(crate) session_timeout: Duration,

@@ -9,34 +9,64 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use ingest::kafka::{TenantRule, UNASSIGNED};
 use serde::{Deserialize, Deserializer, de};
+use serde_saphyr::Spanned;
 
-use super::{AlertTopic, Config, FilesSource, GeneratorSource, KafkaSource, RulesConfig, SourceConfig, WorkerConfig};
+use super::{
+    AlertTopic, Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, KafkaSource, RulesConfig, SourceConfig,
+    WorkerConfig,
+};
 
-/// A configuration that cannot be used: where, what, and what to try.
+/// A configuration that cannot be used: every problem found in it, one a line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) struct ConfigError {
     file: PathBuf,
+    problems: Vec<Problem>,
+}
+
+/// One thing that is wrong: where, what, and what to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
     place: Option<(u64, u64)>,
     what: String,
 }
 
+impl Problem {
+    fn new(what: impl Into<String>) -> Self {
+        Self { place: None, what: what.into() }
+    }
+
+    /// A problem of a part of the file.
+    fn at<T>(part: &Spanned<T>, what: String) -> Self {
+        Self { place: Some((part.referenced.line(), part.referenced.column())), what }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let Some((line, column)) = self.place {
-            write!(f, "{line}:{column}:")?;
+        for (i, line) in self.lines().enumerate() {
+            f.write_str(if i > 0 { "\n" } else { "" })?;
+            f.write_str(&line)?;
         }
-        write!(f, " {}", self.what)
+        Ok(())
     }
 }
 
 impl ConfigError {
-    pub(super) fn read(file: &Path, error: &std::io::Error) -> Self {
-        Self { file: file.to_owned(), place: None, what: format!("cannot be read: {error}") }
+    /// Each problem with its place.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        let file = self.file.display();
+        self.problems.iter().map(move |Problem { place, what }| match place {
+            Some((line, column)) => format!("{file}:{line}:{column}: {what}"),
+            None => format!("{file}: {what}"),
+        })
     }
 
-    fn invalid(file: &Path, what: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), place: None, what: what.into() }
+    pub(super) fn read(file: &Path, error: &std::io::Error) -> Self {
+        Self::invalid(file, vec![Problem::new(format!("cannot be read: {error}"))])
+    }
+
+    fn invalid(file: &Path, problems: Vec<Problem>) -> Self {
+        Self { file: file.to_owned(), problems }
     }
 
     fn yaml(file: &Path, error: &serde_saphyr::Error) -> Self {
@@ -45,7 +75,7 @@ impl ConfigError {
             serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
             other => first_line(&other.to_string()),
         };
-        Self { file: file.to_owned(), place, what }
+        Self::invalid(file, vec![Problem { place, what }])
     }
 }
 
@@ -66,8 +96,8 @@ fn first_line(text: &str) -> String {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawConfig {
-    warehouse: RawWarehouse,
-    sources: Vec<RawSource>,
+    warehouse: Spanned<RawWarehouse>,
+    sources: Vec<Spanned<RawSource>>,
     #[serde(default)]
     decode: ingest::decode::DecodeConfig,
     #[serde(default)]
@@ -76,8 +106,7 @@ struct RawConfig {
     rules: RawRules,
     #[serde(default)]
     alerts: RawAlerts,
-    #[serde(default)]
-    worker: RawWorker,
+    worker: Option<Spanned<RawWorker>>,
     #[serde(default)]
     telemetry: RawTelemetry,
 }
@@ -88,6 +117,7 @@ struct RawWarehouse {
     path: PathBuf,
     #[serde(default = "local")]
     region: String,
+    files_per_day_max: Option<u64>,
     #[serde(default = "one")]
     merge_groups: u32,
 }
@@ -141,6 +171,7 @@ struct RawKafka {
     topic: String,
     group: Option<String>,
     instance: Option<String>,
+    partitions: Option<u32>,
     line_limit: Option<ByteSize>,
     #[serde(default, deserialize_with = "maybe_duration")]
     session_timeout: Option<Duration>,
@@ -234,37 +265,44 @@ fn maybe_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D
 /// Reads the text of `file`.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let raw: RawConfig = serde_saphyr::from_str(text).map_err(|e| ConfigError::yaml(file, &e))?;
-    build(file, raw).map_err(|what| ConfigError::invalid(file, what))
+    build(file, raw).map_err(|problems| ConfigError::invalid(file, problems))
 }
 
-fn build(file: &Path, raw: RawConfig) -> Result<Config, String> {
+fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
     let base = file.parent().unwrap_or(Path::new("")).to_owned();
-    if raw.sources.is_empty() {
-        return Err("sources: at least one is needed".to_owned());
+    let mut problems = Vec::new();
+    let sources = sources(&base, raw.sources, &mut problems);
+    if let Err(what) = confined("warehouse.region", &raw.warehouse.value.region) {
+        problems.push(Problem::at(&raw.warehouse, what));
     }
-    let sources: Result<Vec<_>, _> = raw.sources.into_iter().enumerate().map(|(i, s)| source(&base, i, s)).collect();
-    let sources = sources?;
-    let mut topics: Vec<&str> = sources.iter().filter_map(SourceConfig::topic).collect();
-    topics.sort_unstable();
-    if let Some(twice) = topics.windows(2).find(|w| w[0] == w[1]) {
-        return Err(format!("sources: two sources are named `{}`; give each its own `name`", twice[0]));
+    let merge_groups = raw.warehouse.value.merge_groups;
+    if !(1..=1024).contains(&merge_groups) {
+        problems
+            .push(Problem::at(&raw.warehouse, format!("warehouse.merge_groups: {merge_groups} is not in 1..=1024")));
     }
-    confined("warehouse.region", &raw.warehouse.region)?;
+    let worker = raw.worker.map_or_else(WorkerConfig::default, |raw| {
+        worker(&raw.value).unwrap_or_else(|what| {
+            problems.push(Problem::at(&raw, what));
+            WorkerConfig::default()
+        })
+    });
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let mut enrich = raw.enrich;
     enrich.resolve(&base);
-    if !(1..=1024).contains(&raw.warehouse.merge_groups) {
-        return Err(format!("warehouse.merge_groups: {} is not in 1..=1024", raw.warehouse.merge_groups));
-    }
     let alert_topic = raw.alerts.kafka.map(|k| AlertTopic {
         brokers: k.brokers,
         topic: k.topic,
         settings: k.settings.into_iter().collect(),
     });
+    let warehouse = raw.warehouse.value;
     Ok(Config {
-        warehouse: base.join(raw.warehouse.path),
-        region: raw.warehouse.region,
-        merge_groups: raw.warehouse.merge_groups,
+        warehouse: base.join(warehouse.path),
+        region: warehouse.region,
+        merge_groups,
         alert_topic,
+        files_per_day_max: warehouse.files_per_day_max.unwrap_or(FILES_PER_DAY_MAX),
         sources,
         decode: raw.decode,
         enrich,
@@ -272,10 +310,31 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, String> {
             builtin: raw.rules.builtin,
             paths: raw.rules.paths.iter().map(|p| base.join(p)).collect(),
         },
-        worker: worker(&raw.worker)?,
+        worker,
         listen: raw.telemetry.listen,
         follow: true,
     })
+}
+
+/// The sources that are right; what is wrong with the others goes to `problems`.
+fn sources(base: &Path, raw: Vec<Spanned<RawSource>>, problems: &mut Vec<Problem>) -> Vec<SourceConfig> {
+    if raw.is_empty() {
+        problems.push(Problem::new("sources: at least one is needed"));
+    }
+    let mut sources = Vec::new();
+    for (index, part) in raw.into_iter().enumerate() {
+        let at = Spanned::new((), part.referenced, part.defined);
+        match source(base, index, part.value) {
+            Ok(source) => sources.push(source),
+            Err(what) => problems.push(Problem::at(&at, what)),
+        }
+    }
+    let mut topics: Vec<&str> = sources.iter().filter_map(SourceConfig::topic).collect();
+    topics.sort_unstable();
+    if let Some(twice) = topics.windows(2).find(|w| w[0] == w[1]) {
+        problems.push(Problem::new(format!("sources: two sources are named `{}`; give each its own `name`", twice[0])));
+    }
+    sources
 }
 
 impl SourceConfig {
@@ -344,6 +403,7 @@ fn kafka_source(
         topic: kafka.topic,
         group: kafka.group.unwrap_or_else(|| "palisade".to_owned()),
         instance: kafka.instance,
+        partitions: kafka.partitions.unwrap_or(1),
         line_limit: line_limit(kafka.line_limit),
         session_timeout: kafka.session_timeout.unwrap_or(Duration::from_secs(45)),
         settings: kafka.settings.into_iter().collect(),

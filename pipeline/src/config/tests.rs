@@ -58,3 +58,26 @@ fn a_mistake_is_told_with_its_place_and_the_way_out() {
         assert!(error.starts_with("/etc/palisade/palisade.yaml") && error.contains(want), "{yaml}\n{error}");
     }
 }
+
+#[test]
+fn every_problem_is_told_at_once_with_its_place() {
+    let yaml = "warehouse: {path: w, region: a/b}\nsources:\n  - name: ../x\n    files: {paths: [x]}\n  - {}\nworker: {shards: 0}\n";
+    let error = parse(yaml).expect_err("four mistakes");
+    let lines: Vec<String> = error.lines().map(|l| l.trim_start_matches("/etc/palisade/").to_owned()).collect();
+    for (line, (place, what)) in lines.iter().zip([
+        ("palisade.yaml:3:5: ", "sources[0].name"),
+        ("palisade.yaml:5:5: ", "sources[1]: exactly one"),
+        ("palisade.yaml:1:12: ", "warehouse.region"),
+        ("palisade.yaml:6:9: ", "worker.shards"),
+    ]) {
+        assert!(line.starts_with(place) && line.contains(what), "{line}: not {place}{what}");
+    }
+    assert_eq!(lines.len(), 4, "{lines:?}");
+}
+
+#[test]
+fn the_limit_of_files_has_a_default() {
+    assert_eq!(parse(SMALLEST).expect("valid").files_per_day_max, FILES_PER_DAY_MAX);
+    let yaml = SMALLEST.replace("path: w", "path: w, files_per_day_max: 7");
+    assert_eq!(parse(&yaml).expect("valid").files_per_day_max, 7);
+}

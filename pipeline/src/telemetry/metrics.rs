@@ -1,7 +1,12 @@
 //! Every metric of the binary, in one list. Labels are closed sets: no address, user or rule text.
 
+use std::collections::BTreeMap;
+
 use aggregate::RuleFailure;
+use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::live::Feed;
 
 /// Bounds hold the objectives: 30 s to queryable, 10 s to an alert.
 const LATENCY_BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
@@ -11,6 +16,8 @@ const COMMIT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 #[derive(Clone)]
 pub(crate) struct Telemetry {
     registry: Registry,
+    /// What counters cannot say, for whoever watches the terminal.
+    pub(crate) feed: Feed,
     pub(crate) records: IntCounterVec,
     pub(crate) received: IntCounterVec,
     pub(crate) committed: IntCounterVec,
@@ -108,6 +115,7 @@ impl Telemetry {
         let build = make.gauges("palisade_build_info", "The version that runs; always 1.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
+            feed: Feed::default(),
             records: make.counters("palisade_records_read_total", "Records read from the source.", &["source"]),
             received: make.counters(
                 "palisade_events_received_total",
@@ -230,6 +238,21 @@ impl Telemetry {
         total(&self.dead_letters)
     }
 
+    /// Rows that wait, by queue.
+    pub(crate) fn queue_rows(&self) -> BTreeMap<String, u64> {
+        by_label(&self.queue_rows, "queue")
+    }
+
+    /// Iceberg commits, by table.
+    pub(crate) fn commits(&self) -> BTreeMap<String, u64> {
+        by_label(&self.table_commits, "table")
+    }
+
+    /// Rows that are queryable, by table.
+    pub(crate) fn rows_committed(&self) -> BTreeMap<String, u64> {
+        by_label(&self.committed, "table")
+    }
+
     /// The Prometheus text format.
     pub(crate) fn render(&self) -> String {
         self.cpu.inc_by((super::cpu_seconds() - self.cpu.get()).max(0.0));
@@ -240,9 +263,19 @@ impl Telemetry {
 
 /// The sum over all labels.
 fn total(counters: &IntCounterVec) -> u64 {
-    use prometheus::core::Collector;
     let families = counters.collect();
     families.iter().flat_map(|f| f.get_metric()).map(|m| m.get_counter().get_value() as u64).sum()
+}
+
+/// The sums by one label.
+fn by_label(metrics: &impl Collector, label: &str) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for metric in metrics.collect().iter().flat_map(|f| f.get_metric()) {
+        let name = metric.get_label().iter().find(|l| l.name() == label).map_or("", |l| l.value());
+        let value = metric.get_counter().get_value().max(metric.get_gauge().get_value());
+        *sums.entry(name.to_owned()).or_default() += value.max(0.0) as u64;
+    }
+    sums
 }
 
 #[cfg(test)]

@@ -13,3 +13,4 @@ mod kit;
 mod mutants;
 mod rules;
 mod service;
+mod tables;

@@ -209,6 +209,26 @@ impl Ledger {
         Ok(self.store.list(folder).await?.iter().find_map(|name| paths::entry_start(name)))
     }
 
+    /// Where every entry of a partition begins, in order, whether or not a chain leads there: for audits.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn starts(&self, partition: &PartitionId) -> Result<Vec<i64>> {
+        self.starts_in(&self.paths.chain(partition)).await
+    }
+
+    /// Every step that a group has an entry of, in order: for audits.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn steps(&self, group: u32) -> Result<Vec<i64>> {
+        self.starts_in(&self.paths.merge_chain(group)).await
+    }
+
+    async fn starts_in(&self, folder: &str) -> Result<Vec<i64>> {
+        Ok(self.store.list(folder).await?.iter().filter_map(|name| paths::entry_start(name)).collect())
+    }
+
     /// Writes the exchange file of a range; durable and unnamed until the range's entry names it.
     ///
     /// # Errors

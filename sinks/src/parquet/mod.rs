@@ -5,6 +5,7 @@
 //! Rows keep their order within a day.
 
 mod days;
+mod footer;
 mod metrics;
 mod properties;
 
@@ -25,6 +26,8 @@ use crate::ledger::ColumnMetrics;
 use crate::step::{self, Step};
 use crate::warehouse::schema::with_field_ids;
 use crate::{Error, Result, WarehouseConfig};
+
+pub use footer::footer_rows;
 
 /// A Parquet file in memory, with what its manifest will say.
 #[derive(Debug, Clone)]

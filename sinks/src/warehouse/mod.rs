@@ -22,7 +22,8 @@ use crate::{Result, WarehouseConfig};
 
 pub use catalog::CATALOG_NAME;
 pub(crate) use catalog::timed;
-pub(crate) use positions::{MERGE_TABLES, Nexts, merge_key, source_key};
+pub use positions::{MERGE_TABLES, Nexts};
+pub(crate) use positions::{merge_key, source_key};
 
 /// An open warehouse. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -28,14 +28,19 @@ fn prefix(region: &str) -> String {
 
 /// The `palisade.next` properties of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Nexts {
-    pub(crate) sources: Positions,
-    pub(crate) merges: BTreeMap<u32, i64>,
+pub struct Nexts {
+    /// The next offset of each partition that the table has heard of.
+    pub sources: Positions,
+    /// The next step of each merge group.
+    pub merges: BTreeMap<u32, i64>,
 }
 
 impl Nexts {
     /// Those of `region`. Properties that are not ours are left alone; ours that are not numbers are an error.
-    pub(crate) fn read(region: &str, table: Table, metadata: &iceberg::spec::TableMetadata) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Schema`] names the property that is not as we write it.
+    pub fn read(region: &str, table: Table, metadata: &iceberg::spec::TableMetadata) -> Result<Self> {
         let mut nexts = Self::default();
         let prefix = prefix(region);
         for (key, value) in metadata.properties() {
@@ -160,4 +165,4 @@ impl Warehouse {
 }
 
 /// The tables that take rows from merge groups.
-pub(crate) const MERGE_TABLES: [Table; 2] = [Table::DetectionFinding, Table::LateWindow];
+pub const MERGE_TABLES: [Table; 2] = [Table::DetectionFinding, Table::LateWindow];

@@ -1,0 +1,73 @@
+//! A rule as a query over stored rows, for audits and backtests: the same alerts by another way.
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimestampMicrosecondType};
+
+use super::{Rule, RulePlan};
+use crate::alert::selected;
+use crate::error::{AggregateError, Result, RuleError};
+use crate::sql::{TENANT, WINDOW, batch_sql};
+
+/// SQL that any engine with DataFusion's functions runs over the tables.
+#[derive(Debug, Clone)]
+pub struct BatchQuery {
+    /// The statement.
+    pub sql: String,
+    /// The columns that the rule selects, as its alerts name them.
+    columns: Vec<String>,
+    windowed: bool,
+}
+
+/// A row of the query's result: an alert that the rule should have given.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchAlert {
+    /// Whose it is.
+    pub tenant: String,
+    /// The window's bounds, microseconds UTC; none for a filter rule.
+    pub window: Option<(i64, i64)>,
+    /// What the rule selects, as the JSON object that stands in an alert's `unmapped`.
+    pub values: String,
+}
+
+impl BatchQuery {
+    pub(super) fn of(rule: &Rule) -> std::result::Result<Self, RuleError> {
+        let sql = batch_sql(&rule.sql).map_err(|e| RuleError {
+            file: rule.file.clone(),
+            line: e.line,
+            column: e.column,
+            what: e.what,
+            suggestion: e.suggestion,
+        })?;
+        let projection = match &rule.plan {
+            RulePlan::Filter(plan) => &plan.projection,
+            RulePlan::Window(plan) => &plan.output.projection,
+        };
+        let columns = projection.iter().map(|(name, _)| name.clone()).collect();
+        Ok(Self { sql, columns, windowed: rule.is_windowed() })
+    }
+
+    /// The alerts in a batch of the query's result.
+    ///
+    /// # Errors
+    /// If the batch is not a result of this query.
+    pub fn alerts(&self, batch: &RecordBatch) -> Result<Vec<BatchAlert>> {
+        let tenants = cast(&first(batch, TENANT)?, &DataType::Utf8)?;
+        let windows = if self.windowed { Some([first(batch, WINDOW[0])?, first(batch, WINDOW[1])?]) } else { None };
+        let own = batch.num_columns() - self.columns.len();
+        let columns: Vec<(&str, ArrayRef)> =
+            self.columns.iter().zip(&batch.columns()[own..]).map(|(n, c)| (n.as_str(), c.clone())).collect();
+        let at = |column: &ArrayRef, row: usize| column.as_primitive::<TimestampMicrosecondType>().value(row);
+        let alert = |row: usize| BatchAlert {
+            tenant: tenants.as_string::<i32>().value(row).to_owned(),
+            window: windows.as_ref().map(|[start, end]| (at(start, row), at(end, row))),
+            values: selected(&columns, row).0,
+        };
+        Ok((0..batch.num_rows()).map(alert).collect())
+    }
+}
+
+fn first(batch: &RecordBatch, name: &'static str) -> Result<ArrayRef> {
+    let missing = AggregateError::Schema { table: "the batch query", column: name };
+    batch.column_by_name(name).cloned().ok_or(missing)
+}

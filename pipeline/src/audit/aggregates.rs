@@ -1,0 +1,206 @@
+//! I4: what the stream found is what batch SQL finds. Each rule runs a second time, by plain DataFusion over the stored rows,
+//! and gives the same alerts as stand in `detection_finding`.
+//!
+//! Compared are the windows that have closed: an open one may still change. Windows that missed rows (`late_window`) are left
+//! out and counted. Values are compared as text; floats to nine digits, since the order of a sum may differ.
+
+use std::collections::BTreeMap;
+
+use aggregate::{BatchAlert, Rule, RuleSet};
+use anyhow::Context;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use datafusion::prelude::SessionContext;
+use serde_json::Value;
+
+use super::facts::{Facts, Key};
+use super::{Faults, Sql, Verdict};
+use crate::warehouse_sql::{query, texts};
+
+/// Alerts of one rule: each with how often it is there.
+type Alerts = BTreeMap<BatchAlert, i64>;
+
+/// Runs every rule over the tables and compares.
+pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyhow::Result<Verdict> {
+    let session = sql.map_err(anyhow::Error::msg)?;
+    if let Some(reason) = other_rules(facts, rules).or_else(|| unmerged(facts)) {
+        return Ok(Verdict::not_checked(reason));
+    }
+    let closed = closed_until(facts);
+    let missed = missed(session).await?;
+    let given = given(session).await?;
+    let (mut faults, mut compared, mut left_out) = (Faults::default(), 0, 0);
+    for rule in rules.rules() {
+        let skip = |alert: &BatchAlert| is_left_out(rule, alert, closed, &missed);
+        let stream = given.get(rule.uid()).cloned().unwrap_or_default();
+        let batch = match computed(session, rule).await {
+            Ok(batch) => batch,
+            Err(e) => return Ok(Verdict::not_checked(format!("rule {}: no batch result: {e:#}", rule.name()))),
+        };
+        left_out += stream.keys().filter(|a| skip(a)).count();
+        let (stream, batch) = (without(stream, &skip), without(batch, &skip));
+        compared += batch.len();
+        differences(rule, &stream, &batch, &mut faults);
+    }
+    let rules = rules.rules().len();
+    Ok(faults.verdict(format!("{compared} alerts of {rules} rules; {left_out} of open or late windows left out")))
+}
+
+/// Rules of another version decided some of the alerts.
+fn other_rules(facts: &Facts, rules: &RuleSet) -> Option<String> {
+    let versions = facts.entries().filter_map(|(_, _, entry)| entry.versions().get("rules"));
+    let other = versions.into_iter().find(|v| *v != rules.version())?;
+    let loaded = rules.version();
+    Some(format!("rules of version {other} ran, {loaded} are loaded: give the configuration with -c"))
+}
+
+/// Ranges that no step has merged, or rows that a table lacks.
+fn unmerged(facts: &Facts) -> Option<String> {
+    let mut chains = facts.chains.iter().filter_map(|c| Some((&c.key, c.ends()?.1)));
+    chains.find_map(|(key, end)| match key {
+        Key::Merge(_) => behind(facts, key, end),
+        Key::Source(partition) => {
+            let heads = facts.chains.iter().filter_map(|c| c.entries.values().last()?.merge());
+            let merged = heads.map(|m| m.vector.get(partition).copied().unwrap_or(0)).min();
+            match merged {
+                Some(merged) if merged >= end => behind(facts, key, end),
+                _ => Some(format!("{key}: ranges below {end} wait for a merge step; let the worker finish")),
+            }
+        }
+    })
+}
+
+/// Rows of the chain that wait for a table.
+fn behind(facts: &Facts, key: &Key, end: i64) -> Option<String> {
+    let chain = facts.chain(key)?;
+    let waits = |start: i64, table| {
+        facts.tables.iter().find(|t| t.table == table)?.next(key).is_none_or(|n| n <= start).then_some(())
+    };
+    let waiting = chain.iter().any(|(start, entry)| entry.tables().keys().any(|t| waits(start, *t).is_some()));
+    waiting.then(|| format!("{key}: rows below {end} wait for their tables; let the worker finish"))
+}
+
+/// Windows that end here or earlier have closed in every group.
+fn closed_until(facts: &Facts) -> i64 {
+    let heads = facts.chains.iter().filter_map(|c| c.entries.values().last()?.merge());
+    heads.map(|m| m.watermark.unwrap_or(i64::MIN)).min().unwrap_or(i64::MIN)
+}
+
+/// Stretches of time in which windows of a rule missed rows of a tenant.
+type Missed = BTreeMap<(String, String), Vec<(i64, i64)>>;
+
+async fn missed(session: &SessionContext) -> anyhow::Result<Missed> {
+    let mut missed = Missed::new();
+    for batch in query(session, "SELECT rule_uid, tenant_uid, pane_start, pane_end FROM late_window").await? {
+        let (rules, tenants) = (texts(&batch, "rule_uid")?, texts(&batch, "tenant_uid")?);
+        for (row, (rule, tenant)) in rules.into_iter().zip(tenants).enumerate() {
+            let pane = (time(&batch, "pane_start", row)?, time(&batch, "pane_end", row)?);
+            let (Some(start), Some(end)) = pane else { continue };
+            missed.entry((rule.unwrap_or_default(), tenant.unwrap_or_default())).or_default().push((start, end));
+        }
+    }
+    Ok(missed)
+}
+
+fn is_left_out(rule: &Rule, alert: &BatchAlert, closed: i64, missed: &Missed) -> bool {
+    let Some((start, end)) = alert.window else { return false };
+    let panes = missed.get(&(rule.uid().to_owned(), alert.tenant.clone()));
+    end > closed || panes.into_iter().flatten().any(|pane| pane.0 < end && start < pane.1)
+}
+
+fn without(alerts: Alerts, skip: &impl Fn(&BatchAlert) -> bool) -> Alerts {
+    alerts.into_iter().filter(|(alert, _)| !skip(alert)).collect()
+}
+
+/// Palisade's alerts in their final revision, by rule; those that were closed are gone.
+async fn given(session: &SessionContext) -> anyhow::Result<BTreeMap<String, Alerts>> {
+    let sql = "SELECT finding_info.analytic.uid AS rule, finding_info.uid AS uid, tenant_uid, _window_start, _window_end, unmapped, \
+                      coalesce(_revision, 0) AS revision, activity_id \
+               FROM detection_finding WHERE substr(_topic, 1, 1) = '_' ORDER BY 2, 7";
+    let mut last: BTreeMap<String, (String, Option<BatchAlert>)> = BTreeMap::new();
+    for batch in query(session, sql).await? {
+        let column = |name| texts(&batch, name);
+        let (rules, uids, tenants, values) =
+            (column("rule")?, column("uid")?, column("tenant_uid")?, column("unmapped")?);
+        let activity = batch.column_by_name("activity_id").context("no column activity_id")?.clone();
+        for row in 0..batch.num_rows() {
+            let text = |values: &[Option<String>]| values[row].clone().unwrap_or_default();
+            let window = (time(&batch, "_window_start", row)?, time(&batch, "_window_end", row)?);
+            let window = window.0.zip(window.1);
+            let stands = activity.as_primitive::<Int32Type>().value(row) != 3;
+            let alert = BatchAlert { tenant: text(&tenants), window, values: normal(&text(&values)) };
+            last.insert(text(&uids), (text(&rules), stands.then_some(alert)));
+        }
+    }
+    let mut given: BTreeMap<String, Alerts> = BTreeMap::new();
+    for (rule, alert) in last.into_values() {
+        alert.into_iter().for_each(|a| *given.entry(rule.clone()).or_default().entry(a).or_default() += 1);
+    }
+    Ok(given)
+}
+
+/// What the rule finds as batch SQL.
+async fn computed(session: &SessionContext, rule: &Rule) -> anyhow::Result<Alerts> {
+    let batch_query = rule.batch_query().map_err(|e| anyhow::anyhow!("{e}"))?;
+    let mut alerts = Alerts::new();
+    for batch in query(session, &batch_query.sql).await? {
+        for alert in batch_query.alerts(&batch)? {
+            *alerts.entry(BatchAlert { values: normal(&alert.values), ..alert }).or_default() += 1;
+        }
+    }
+    Ok(alerts)
+}
+
+fn differences(rule: &Rule, stream: &Alerts, batch: &Alerts, faults: &mut Faults) {
+    let count = |alerts: &Alerts, alert: &BatchAlert| alerts.get(alert).copied().unwrap_or(0);
+    let all: std::collections::BTreeSet<&BatchAlert> = stream.keys().chain(batch.keys()).collect();
+    for alert in all {
+        let (given, due) = (count(stream, alert), count(batch, alert));
+        if given != due {
+            let window =
+                alert.window.map_or(String::new(), |(start, _)| format!(" from {}", dataflow::time::rfc3339(start)));
+            let (name, tenant, values) = (rule.name(), &alert.tenant, &alert.values);
+            faults.add(|| format!("{name} of {tenant}{window} {values}: {given} alerts, batch SQL finds {due}"));
+        }
+    }
+}
+
+fn time(batch: &RecordBatch, name: &str, row: usize) -> anyhow::Result<Option<i64>> {
+    let column = batch.column_by_name(name).with_context(|| format!("no column {name}"))?;
+    let times = column.as_primitive_opt::<TimestampMicrosecondType>().with_context(|| format!("{name} is no time"))?;
+    Ok(times.is_valid(row).then(|| times.value(row)))
+}
+
+/// The JSON with floats to nine digits.
+fn normal(json: &str) -> String {
+    fn round(value: &mut Value) {
+        match value {
+            Value::Number(n) if n.is_f64() => {
+                *value = Value::String(n.as_f64().map_or_else(String::new, |f| format!("{f:.9e}")));
+            }
+            Value::Array(values) => values.iter_mut().for_each(round),
+            Value::Object(map) => map.values_mut().for_each(round),
+            _ => {}
+        }
+    }
+    match serde_json::from_str::<Value>(json) {
+        Ok(mut value) => {
+            round(&mut value);
+            value.to_string()
+        }
+        Err(_) => json.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_compared_to_nine_digits_and_all_else_exactly() {
+        assert_eq!(normal(r#"{"a":0.30000000000000004}"#), normal(r#"{"a":0.3}"#));
+        assert_ne!(normal(r#"{"a":0.30000004}"#), normal(r#"{"a":0.3}"#));
+        assert_ne!(normal(r#"{"a":9007199254740993}"#), normal(r#"{"a":9007199254740992}"#));
+        assert_eq!(normal("no json"), "no json");
+    }
+}

@@ -1,0 +1,139 @@
+//! I10: nothing is unaccounted. What entries say they hold is what tables hold, and every record of a range is rows, a dead
+//! letter, or was left out on purpose.
+
+use std::collections::BTreeMap;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use dataflow::{PartitionId, Table};
+use datafusion::prelude::SessionContext;
+
+use super::facts::{Chain, Facts, Key, TableFacts};
+use super::{Faults, Sql, Verdict};
+use crate::warehouse_sql::{query, texts};
+
+/// Rows of entries against rows of tables; records of entries against distinct records in tables.
+pub(super) async fn check(facts: &Facts, sql: Sql<'_>) -> anyhow::Result<Verdict> {
+    let session = sql.map_err(anyhow::Error::msg)?;
+    let mut faults = Faults::default();
+    for table in &facts.tables {
+        rows(facts, table, session, &mut faults).await?;
+    }
+    let done = committed(facts);
+    let stored = stored_records(session, &done).await?;
+    let (mut received, mut filtered, mut dead) = (0, 0, 0);
+    for chain in &facts.chains {
+        let Key::Source(partition) = &chain.key else { continue };
+        let upto = done.get(partition).copied().unwrap_or(i64::MAX);
+        let sums = sums(chain, upto, &mut faults);
+        let found = stored.get(&partition.path()).copied().unwrap_or(0);
+        if found + sums.filtered != sums.records {
+            let Sums { records, filtered, .. } = sums;
+            faults.add(|| {
+                format!("{partition}: {records} records received, {found} stored and {filtered} left out on purpose")
+            });
+        }
+        received += sums.records;
+        filtered += sums.filtered;
+        dead += sums.dead_letters;
+    }
+    Ok(faults.verdict(format!("{received} records, {dead} of them dead letters, {filtered} left out on purpose")))
+}
+
+/// A table's rows: by entries, by manifests, and by reading it.
+async fn rows(facts: &Facts, table: &TableFacts, session: &SessionContext, faults: &mut Faults) -> anyhow::Result<()> {
+    let of = |key: &Key, start: i64| table.next(key).is_some_and(|next| start < next);
+    let taken = facts.entries().filter(|(key, start, _)| of(key, *start));
+    let said: u64 = taken.filter_map(|(_, _, entry)| entry.tables().get(&table.table)).map(|t| t.rows).sum();
+    let manifests: u64 = table.files.iter().flatten().map(|f| f.rows).sum();
+    let counted = query(session, &format!("SELECT count(*) AS n FROM {}", table.table)).await?;
+    let counted = counted.first().map_or(0, |b| b.column(0).as_primitive::<Int64Type>().value(0));
+    if i64::try_from(said) != Ok(counted) || manifests != said {
+        faults.add(|| {
+            format!("{}: entries say {said} rows, manifests {manifests}, the table holds {counted}", table.table)
+        });
+    }
+    Ok(())
+}
+
+/// Up to where every table has all rows of a partition; partitions without waiting rows are left out.
+fn committed(facts: &Facts) -> BTreeMap<PartitionId, i64> {
+    let mut done = BTreeMap::new();
+    for (key, start, entry) in facts.entries() {
+        let Key::Source(partition) = key else { continue };
+        let waits = |table: &&TableFacts| {
+            entry.tables().contains_key(&table.table) && table.next(key).is_none_or(|next| next <= start)
+        };
+        if facts.tables.iter().any(|t| waits(&t)) {
+            done.entry(partition.clone()).or_insert(start);
+        }
+    }
+    done
+}
+
+/// Distinct records of each partition over all tables, up to where the partition is committed.
+async fn stored_records(
+    session: &SessionContext,
+    done: &BTreeMap<PartitionId, i64>,
+) -> anyhow::Result<BTreeMap<String, u64>> {
+    let tables = Table::EVENTS.iter().chain([&Table::DeadLetter]);
+    let own = "substr(_topic, 1, 1) <> '_'";
+    let all: Vec<String> =
+        tables.map(|t| format!("SELECT _topic, _incarnation, _partition_id, _offset FROM {t} WHERE {own}")).collect();
+    let quoted = |text: &str| text.replace('\'', "''");
+    let waiting: Vec<String> = done
+        .iter()
+        .map(|(p, upto)| {
+            let (topic, incarnation) = (quoted(&p.topic), quoted(&p.incarnation));
+            format!(
+                " AND NOT (_topic = '{topic}' AND _incarnation = '{incarnation}' AND _partition_id = {} AND _offset >= {upto})",
+                p.partition
+            )
+        })
+        .collect();
+    let distinct = format!(
+        "SELECT DISTINCT _topic, _incarnation, _partition_id, _offset FROM ({}) WHERE TRUE{}",
+        all.join(" UNION ALL "),
+        waiting.concat()
+    );
+    let counted = query(
+        session,
+        &format!(
+            "SELECT concat(_topic, '@', _incarnation, '/', CAST(_partition_id AS VARCHAR)) AS id, count(*) AS n \
+             FROM ({distinct}) GROUP BY _topic, _incarnation, _partition_id"
+        ),
+    )
+    .await?;
+    let mut records = BTreeMap::new();
+    for batch in &counted {
+        let counts = batch.column(1).as_primitive::<Int64Type>();
+        for (row, id) in texts(batch, "id")?.into_iter().enumerate() {
+            records.insert(id.unwrap_or_default(), u64::try_from(counts.value(row)).unwrap_or(0));
+        }
+    }
+    Ok(records)
+}
+
+/// What a chain's entries say, over the committed ones.
+#[derive(Debug, Default)]
+struct Sums {
+    records: u64,
+    filtered: u64,
+    dead_letters: u64,
+}
+
+fn sums(chain: &Chain, upto: i64, faults: &mut Faults) -> Sums {
+    let mut sums = Sums::default();
+    for (start, entry) in chain.iter().take_while(|(start, _)| *start < upto) {
+        let Some(entry) = entry.source() else { continue };
+        sums.records += entry.records;
+        sums.filtered += entry.filtered;
+        let reasons: u64 = entry.dead_letters.values().sum();
+        let rows = entry.tables.get(&Table::DeadLetter).map_or(0, |t| t.rows);
+        if reasons != rows {
+            faults.add(|| format!("{} {start}: {reasons} dead letters by reason, {rows} rows of them", chain.key));
+        }
+        sums.dead_letters += reasons;
+    }
+    sums
+}

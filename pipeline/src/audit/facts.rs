@@ -1,0 +1,290 @@
+//! What ledger, catalog and manifests say, read once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use dataflow::{PartitionId, Table};
+use serde_json::Value;
+use sinks::commit::RANGES_PROPERTY;
+use sinks::{Ledger, MergeEntry, Nexts, SourceEntry, TableFiles, Warehouse};
+
+/// A chain of entries: of a partition, or of a merge group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Source(PartitionId),
+    Merge(u32),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Source(partition) => partition.fmt(f),
+            Key::Merge(group) => write!(f, "_merge/{group}"),
+        }
+    }
+}
+
+impl Key {
+    /// As a snapshot's summary names it.
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("_merge/") {
+            Some(group) => group.parse().ok().map(Key::Merge),
+            None => PartitionId::parse(text).map(Key::Source),
+        }
+    }
+}
+
+/// An entry of either kind, as far as the checks need it alike.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    Source(Box<SourceEntry>),
+    Merge(Box<MergeEntry>),
+}
+
+impl Entry {
+    /// The position after it.
+    pub(crate) fn next(&self) -> i64 {
+        match self {
+            Entry::Source(entry) => entry.next,
+            Entry::Merge(entry) => entry.step + 1,
+        }
+    }
+
+    pub(crate) fn tables(&self) -> &BTreeMap<Table, TableFiles> {
+        match self {
+            Entry::Source(entry) => &entry.tables,
+            Entry::Merge(entry) => &entry.tables,
+        }
+    }
+
+    /// Versions of what decided its rows.
+    pub(crate) fn versions(&self) -> &BTreeMap<String, String> {
+        match self {
+            Entry::Source(entry) => &entry.versions,
+            Entry::Merge(entry) => &entry.versions,
+        }
+    }
+
+    pub(crate) fn source(&self) -> Option<&SourceEntry> {
+        match self {
+            Entry::Source(entry) => Some(entry),
+            Entry::Merge(_) => None,
+        }
+    }
+
+    pub(crate) fn merge(&self) -> Option<&MergeEntry> {
+        match self {
+            Entry::Source(_) => None,
+            Entry::Merge(entry) => Some(entry),
+        }
+    }
+
+    /// What a file's columns say is a hint for readers, and most of an entry's size.
+    fn light(mut self) -> Self {
+        let tables = match &mut self {
+            Entry::Source(entry) => &mut entry.tables,
+            Entry::Merge(entry) => &mut entry.tables,
+        };
+        tables.values_mut().flat_map(|t| &mut t.files).for_each(|f| f.columns = Vec::new());
+        self
+    }
+}
+
+/// Every entry of one chain, by where it begins.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) key: Key,
+    pub(crate) entries: BTreeMap<i64, Entry>,
+    /// Entries that cannot be read, and why.
+    pub(crate) unreadable: Vec<String>,
+}
+
+impl Chain {
+    /// The entries in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Entry)> {
+        self.entries.iter().map(|(start, entry)| (*start, entry))
+    }
+
+    /// Where the chain begins and where it ends.
+    pub(crate) fn ends(&self) -> Option<(i64, i64)> {
+        let (first, _) = self.entries.first_key_value()?;
+        let (_, last) = self.entries.last_key_value()?;
+        Some((*first, last.next()))
+    }
+}
+
+/// A data file that the current snapshot shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LiveFile {
+    pub(crate) location: String,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What one commit took in, by its snapshot's summary.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    pub(crate) snapshot: i64,
+    /// Chain, first position, next position.
+    pub(crate) ranges: Vec<(Key, i64, i64)>,
+}
+
+/// A table as the catalog has it.
+#[derive(Debug)]
+pub(crate) struct TableFacts {
+    pub(crate) table: Table,
+    pub(crate) loaded: iceberg::table::Table,
+    pub(crate) nexts: BTreeMap<Key, i64>,
+    /// In the order in which they were made.
+    pub(crate) commits: Vec<Commit>,
+    /// None if a manifest cannot be read.
+    pub(crate) files: Option<Vec<LiveFile>>,
+    /// What of its metadata cannot be read, and why.
+    pub(crate) unreadable: Vec<String>,
+}
+
+impl TableFacts {
+    /// The table's position on a chain.
+    pub(crate) fn next(&self, key: &Key) -> Option<i64> {
+        self.nexts.get(key).copied()
+    }
+}
+
+/// See the module's front.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) ledger: Ledger,
+    /// Sources first, then merge groups.
+    pub(crate) chains: Vec<Chain>,
+    pub(crate) tables: Vec<TableFacts>,
+}
+
+impl Facts {
+    /// Reads everything. What cannot be read is a fact too; only a store or catalog that does not answer is an error.
+    ///
+    /// # Errors
+    /// If the ledger cannot be listed or a table not be loaded.
+    pub(crate) async fn read(warehouse: &Warehouse) -> anyhow::Result<Self> {
+        let ledger = warehouse.ledger().clone();
+        let mut chains = Vec::new();
+        for partition in ledger.partitions().await? {
+            chains.push(source_chain(&ledger, partition).await?);
+        }
+        for group in ledger.merge_groups().await? {
+            chains.push(merge_chain(&ledger, group).await?);
+        }
+        let mut tables = Vec::new();
+        for table in Table::ALL {
+            tables.push(table_facts(warehouse, table).await?);
+        }
+        Ok(Self { ledger, chains, tables })
+    }
+
+    pub(crate) fn chain(&self, key: &Key) -> Option<&Chain> {
+        self.chains.iter().find(|c| c.key == *key)
+    }
+
+    /// Entries of all chains: chain, start, entry.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Key, i64, &Entry)> {
+        self.chains.iter().flat_map(|chain| chain.iter().map(move |(start, entry)| (&chain.key, start, entry)))
+    }
+}
+
+async fn source_chain(ledger: &Ledger, partition: PartitionId) -> anyhow::Result<Chain> {
+    let (mut entries, mut unreadable) = (BTreeMap::new(), Vec::new());
+    for start in ledger.starts(&partition).await? {
+        match ledger.get_source(&partition, start).await {
+            Ok(Some(entry)) => drop(entries.insert(start, Entry::Source(Box::new(entry)).light())),
+            Ok(None) => unreadable.push(format!("{partition}: the entry at {start} is gone again")),
+            Err(e) => unreadable.push(e.to_string()),
+        }
+    }
+    Ok(Chain { key: Key::Source(partition), entries, unreadable })
+}
+
+async fn merge_chain(ledger: &Ledger, group: u32) -> anyhow::Result<Chain> {
+    let (mut entries, mut unreadable) = (BTreeMap::new(), Vec::new());
+    for step in ledger.steps(group).await? {
+        match ledger.get_merge(group, step).await {
+            Ok(Some(entry)) => drop(entries.insert(step, Entry::Merge(Box::new(entry)).light())),
+            Ok(None) => unreadable.push(format!("_merge/{group}: step {step} is gone again")),
+            Err(e) => unreadable.push(e.to_string()),
+        }
+    }
+    Ok(Chain { key: Key::Merge(group), entries, unreadable })
+}
+
+async fn table_facts(warehouse: &Warehouse, table: Table) -> anyhow::Result<TableFacts> {
+    let loaded = warehouse.load_table(table).await?;
+    let mut unreadable = Vec::new();
+    let nexts = match Nexts::read(&warehouse.config().region, table, loaded.metadata()) {
+        Ok(nexts) => keyed(nexts),
+        Err(e) => {
+            unreadable.push(e.to_string());
+            BTreeMap::new()
+        }
+    };
+    let files = match live_files(&loaded).await {
+        Ok(files) => Some(files),
+        Err(e) => {
+            unreadable.push(format!("{table}: {e}"));
+            None
+        }
+    };
+    let commits = commits(&loaded);
+    Ok(TableFacts { table, loaded, nexts, commits, files, unreadable })
+}
+
+fn keyed(nexts: Nexts) -> BTreeMap<Key, i64> {
+    let sources = nexts.sources.into_iter().map(|(partition, next)| (Key::Source(partition), next));
+    sources.chain(nexts.merges.into_iter().map(|(group, next)| (Key::Merge(group), next))).collect()
+}
+
+/// The files of the current snapshot.
+///
+/// # Errors
+/// If the manifest list or a manifest cannot be read.
+pub(crate) async fn live_files(loaded: &iceberg::table::Table) -> iceberg::Result<Vec<LiveFile>> {
+    let Some(snapshot) = loaded.metadata().current_snapshot() else { return Ok(Vec::new()) };
+    let mut files = Vec::new();
+    for manifest in loaded.manifest_list_reader(snapshot).load().await?.entries() {
+        let manifest = manifest.load_manifest(loaded.file_io()).await?;
+        files.extend(manifest.entries().iter().filter(|e| e.is_alive()).map(|e| LiveFile {
+            location: e.file_path().to_owned(),
+            rows: e.record_count(),
+            bytes: e.file_size_in_bytes(),
+        }));
+    }
+    Ok(files)
+}
+
+/// Palisade's commits by their snapshots' summaries. Snapshots of other programs (maintenance) say nothing of ranges.
+fn commits(loaded: &iceberg::table::Table) -> Vec<Commit> {
+    let mut snapshots: Vec<_> = loaded.metadata().snapshots().collect();
+    snapshots.sort_by_key(|s| s.sequence_number());
+    let commit = |s: &iceberg::spec::SnapshotRef| {
+        let text = s.summary().additional_properties.get(RANGES_PROPERTY)?;
+        Some(Commit { snapshot: s.snapshot_id(), ranges: ranges(text)? })
+    };
+    snapshots.into_iter().filter_map(commit).collect()
+}
+
+/// Reads `[["topic@incarnation/0", start, next], ...]`.
+fn ranges(text: &str) -> Option<Vec<(Key, i64, i64)>> {
+    let Value::Array(all) = serde_json::from_str(text).ok()? else { return None };
+    all.iter().map(|r| Some((Key::parse(r.get(0)?.as_str()?)?, r.get(1)?.as_i64()?, r.get(2)?.as_i64()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_names_partitions_and_merge_groups() {
+        let read = ranges(r#"[["fw@i1/0",5,12],["_merge/3",0,2]]"#).expect("as we write it");
+        assert_eq!(read, [(Key::Source(PartitionId::new("fw", "i1", 0)), 5, 12), (Key::Merge(3), 0, 2)]);
+        for bad in ["{}", "[[\"fw\",1,2]]", "[[\"fw@i/0\",1]]", "x"] {
+            assert!(ranges(bad).is_none(), "{bad}");
+        }
+    }
+}

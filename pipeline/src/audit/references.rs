@@ -1,0 +1,57 @@
+//! I9: what is named exists. Data files by existence and size, objects by checksum, manifests by being read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::facts::Facts;
+use super::{Faults, Verdict};
+
+/// Every data file, exchange file, merge state and manifest that anything names.
+pub(super) async fn check(facts: &Facts) -> Verdict {
+    let mut faults = Faults::default();
+    for table in &facts.tables {
+        table.unreadable.iter().for_each(|what| faults.add(|| what.clone()));
+    }
+    let files = data_files(facts, &mut faults).await;
+    let objects = objects(facts, &mut faults).await;
+    faults.verdict(format!("{files} data files by size, {objects} exchange and state objects by checksum"))
+}
+
+/// Files of entries and of snapshots, each once, with the size that is said of it.
+async fn data_files(facts: &Facts, faults: &mut Faults) -> usize {
+    let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
+    let live = facts.tables.iter().flat_map(|t| t.files.iter().flatten());
+    sizes.extend(live.map(|f| (f.location.as_str(), f.bytes)));
+    let staged = facts.entries().flat_map(|(_, _, entry)| entry.tables().values().flat_map(|t| &t.files));
+    sizes.extend(staged.map(|f| (f.location.as_str(), f.bytes)));
+    let Some(io) = facts.tables.first().map(|t| t.loaded.file_io().clone()) else { return 0 };
+    for (location, said) in &sizes {
+        let found = match io.new_input(location) {
+            Ok(input) => sinks::parquet::footer_rows(&input).await,
+            Err(e) => Err(e),
+        };
+        match found {
+            Ok(Some((bytes, _))) if bytes == *said => {}
+            Ok(Some((bytes, _))) => faults.add(|| format!("{location}: {bytes} bytes, not {said}")),
+            Ok(None) => faults.add(|| format!("{location}: missing")),
+            Err(e) => faults.add(|| format!("{location}: {e}")),
+        }
+    }
+    sizes.len()
+}
+
+/// Exchange files and merge states, read whole.
+async fn objects(facts: &Facts, faults: &mut Faults) -> usize {
+    let mut seen = BTreeSet::new();
+    for (key, start, entry) in facts.entries() {
+        let exchange = entry.source().and_then(|e| e.exchange.as_ref());
+        let state = entry.merge().and_then(|e| e.state.as_ref());
+        for object in exchange.into_iter().chain(state) {
+            if seen.insert(&object.path)
+                && let Err(e) = facts.ledger.get_object(object).await
+            {
+                faults.add(|| format!("{key} {start}: {e}"));
+            }
+        }
+    }
+    seen.len()
+}

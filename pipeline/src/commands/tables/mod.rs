@@ -1,0 +1,109 @@
+//! `palisade tables`: what the warehouse holds, and whether it is as it should be.
+
+mod audit;
+mod describe;
+mod list;
+mod snapshots;
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use dataflow::Table;
+use serde::Serialize;
+use sinks::{Warehouse, WarehouseConfig};
+
+use crate::cli::{Output, TablesAction, TablesArgs};
+use crate::listing::Listing;
+
+/// Runs the command.
+///
+/// # Errors
+/// If the warehouse cannot be opened or read. An invariant that does not hold is an exit code, not an error.
+pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
+    match &args.action {
+        TablesAction::List(at) => list::run(&open(&at.warehouse, &at.region).await?, at.output).await?,
+        TablesAction::Describe(of) => {
+            let warehouse = open(&of.at.warehouse, &of.at.region).await?;
+            describe::run(&warehouse, named(&of.table)?, of.at.output).await?;
+        }
+        TablesAction::Snapshots(of) => {
+            let warehouse = open(&of.at.warehouse, &of.at.region).await?;
+            snapshots::run(&warehouse, named(&of.table)?, of.at.output).await?;
+        }
+        TablesAction::Audit(audit) => {
+            let warehouse = open(&audit.at.warehouse, &audit.at.region).await?;
+            return audit::run(&warehouse, audit).await;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn open(folder: &Path, region: &str) -> anyhow::Result<Warehouse> {
+    if !folder.join("catalog.db").exists() {
+        bail!("{}: no warehouse here; `palisade demo` makes one, or name yours with --warehouse", folder.display());
+    }
+    let config = WarehouseConfig { region: region.to_owned(), ..WarehouseConfig::at(folder) };
+    Ok(Warehouse::open(config).await?)
+}
+
+fn named(name: &str) -> anyhow::Result<Table> {
+    let Some(table) = Table::by_name(name) else {
+        let near = Table::ALL
+            .map(Table::name)
+            .into_iter()
+            .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+        bail!("no table {name}; did you mean {}?", near.unwrap_or_default());
+    };
+    Ok(table)
+}
+
+/// Prints for a person or for a machine.
+fn print<T: Serialize>(
+    value: &T,
+    output: Output,
+    text: impl FnOnce(&mut Vec<u8>, bool) -> std::io::Result<()>,
+) -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    match output {
+        Output::Json => writeln!(bytes, "{}", serde_json::to_string(value)?)?,
+        Output::Text => text(&mut bytes, std::io::stdout().is_terminal())?,
+    }
+    std::io::stdout().lock().write_all(&bytes)?;
+    Ok(())
+}
+
+/// Milliseconds since 1970 as RFC 3339, to the second.
+fn at(ms: i64) -> String {
+    let text = dataflow::time::rfc3339(ms.saturating_mul(1000));
+    format!("{}Z", text.split('.').next().unwrap_or_default())
+}
+
+/// A heading over a listing; in a pipe it is left out, as the columns say what follows.
+fn heading(out: &mut impl Write, terminal: bool, text: &str) -> std::io::Result<()> {
+    if terminal { writeln!(out, "{text}") } else { Ok(()) }
+}
+
+/// Two columns: name and value.
+fn pairs(rows: Vec<(String, String)>) -> Listing {
+    let mut listing = Listing::new(&["name", "value"], &[]);
+    rows.into_iter().for_each(|(name, value)| listing.push(vec![name, value]));
+    listing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_by_people() {
+        assert_eq!(at(1_795_169_045_123), "2026-11-20T10:04:05Z");
+    }
+
+    #[test]
+    fn an_unknown_table_is_refused_with_the_nearest() {
+        let error = named("netwrok_activity").expect_err("a typing error").to_string();
+        assert_eq!(error, "no table netwrok_activity; did you mean network_activity?");
+    }
+}
