@@ -50,13 +50,13 @@ impl Calm {
 
     /// Each event once, with its values; each alert once, as in the calm run.
     pub(crate) fn verify(&self, warehouse: &Path) -> Result<(), String> {
-        verify(&self.logs, warehouse, &self.alerts)
+        verify(score(&self.logs, warehouse, &[]), warehouse, &self.alerts)
     }
 }
 
-/// Each event of the truth once, with its values; each attack detected, nothing else; each alert once, and `wanted`.
-pub(crate) fn verify(truth: &Path, warehouse: &Path, wanted: &[Value]) -> Result<(), String> {
-    let score = score(truth, warehouse);
+/// By the score each event of the truth is there once, with its values, each attack detected, and nothing else; each
+/// alert is there once, and they are those `wanted`.
+pub(crate) fn verify(score: Value, warehouse: &Path, wanted: &[Value]) -> Result<(), String> {
     for figure in ["unaccounted", "missing", "extra", "doubled", "altered", "false_alerts"] {
         if score[figure] != 0 {
             return Err(format!("{figure} is not 0: {score}"));
@@ -76,10 +76,11 @@ pub(crate) fn verify(truth: &Path, warehouse: &Path, wanted: &[Value]) -> Result
     Ok(())
 }
 
-/// The score of a warehouse.
-pub(crate) fn score(truth: &Path, warehouse: &Path) -> Value {
+/// The score of a warehouse; `flags` say what it was filled from.
+pub(crate) fn score(truth: &Path, warehouse: &Path, flags: &[&str]) -> Value {
     let mut score = palisade();
     score.args(["loadgen", "score", "--output", "json", "--truth"]).arg(truth).arg("--warehouse").arg(warehouse);
+    score.args(flags);
     serde_json::from_str(&stdout(&mut score)).expect("a JSON object")
 }
 
