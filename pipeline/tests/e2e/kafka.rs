@@ -47,7 +47,7 @@ impl Scene {
         self.kafka.create_topic(&alert_topic(name), 1);
         let (address, flush_rows) = (self.kafka.address(), self.events / (12 * PARTITIONS));
         let yaml = format!(
-            "warehouse: {{path: {name}}}\n\
+            "warehouse: {{path: {name}, merge_groups: 4}}\n\
              sources:\n  - name: firewall\n    tenant: {{header: tenant}}\n    \
              kafka: {{brokers: \"{address}\", topic: firewall, group: {name}, session_timeout: 6s}}\n\
              alerts: {{kafka: {{brokers: \"{address}\", topic: {alerts}}}}}\n\
