@@ -65,7 +65,7 @@ fn seen_sql(identity: Identity) -> String {
     let hot = "tenant_uid, time, src_ip, dst_ip, dst_port";
     let events = Table::EVENTS.map(|table| {
         let bytes = match table {
-            Table::NetworkActivity | Table::HttpActivity => "traffic.bytes_out",
+            Table::NetworkActivity | Table::HttpActivity | Table::TunnelActivity => "traffic.bytes_out",
             _ => "CAST(NULL AS BIGINT)",
         };
         format!(

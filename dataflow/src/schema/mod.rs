@@ -41,6 +41,10 @@ pub enum Table {
     NetworkActivity,
     /// OCSF 4002.
     HttpActivity,
+    /// OCSF 3002.
+    Authentication,
+    /// OCSF 4014.
+    TunnelActivity,
     /// OCSF 6003.
     ApiActivity,
     /// OCSF 2004: vendors' detections and Palisade's alerts.
@@ -55,9 +59,11 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 7] = [
+    pub const ALL: [Table; 9] = [
         Table::NetworkActivity,
         Table::HttpActivity,
+        Table::Authentication,
+        Table::TunnelActivity,
         Table::ApiActivity,
         Table::DetectionFinding,
         Table::BaseEvent,
@@ -66,14 +72,23 @@ impl Table {
     ];
 
     /// The tables that hold OCSF events.
-    pub const EVENTS: [Table; 5] =
-        [Table::NetworkActivity, Table::HttpActivity, Table::ApiActivity, Table::DetectionFinding, Table::BaseEvent];
+    pub const EVENTS: [Table; 7] = [
+        Table::NetworkActivity,
+        Table::HttpActivity,
+        Table::Authentication,
+        Table::TunnelActivity,
+        Table::ApiActivity,
+        Table::DetectionFinding,
+        Table::BaseEvent,
+    ];
 
     /// The table's name in SQL and in the catalog.
     pub const fn name(self) -> &'static str {
         match self {
             Table::NetworkActivity => "network_activity",
             Table::HttpActivity => "http_activity",
+            Table::Authentication => "authentication",
+            Table::TunnelActivity => "tunnel_activity",
             Table::ApiActivity => "api_activity",
             Table::DetectionFinding => "detection_finding",
             Table::BaseEvent => "base_event",
@@ -92,6 +107,8 @@ impl Table {
         match self {
             Table::NetworkActivity => Some((4001, "Network Activity", 4, "Network Activity")),
             Table::HttpActivity => Some((4002, "HTTP Activity", 4, "Network Activity")),
+            Table::Authentication => Some((3002, "Authentication", 3, "Identity & Access Management")),
+            Table::TunnelActivity => Some((4014, "Tunnel Activity", 4, "Network Activity")),
             Table::ApiActivity => Some((6003, "API Activity", 6, "Application Activity")),
             Table::DetectionFinding => Some((2004, "Detection Finding", 2, "Findings")),
             Table::BaseEvent => Some((0, "Base Event", 0, "Uncategorized")),
@@ -126,10 +143,13 @@ impl Table {
         const COMMON: &str = include_str!("common.cols");
         const ENDPOINTS: &str = include_str!("endpoints.cols");
         const NETWORK: &str = include_str!("network.cols");
+        const ACCESS: &str = include_str!("access.cols");
         const ENRICHMENT: &str = include_str!("enrichment.cols");
         match self {
             Table::NetworkActivity => &[COMMON, ENDPOINTS, NETWORK, include_str!("network_activity.cols"), ENRICHMENT],
             Table::HttpActivity => &[COMMON, ENDPOINTS, NETWORK, include_str!("http_activity.cols"), ENRICHMENT],
+            Table::Authentication => &[COMMON, ACCESS, include_str!("authentication.cols"), ENRICHMENT],
+            Table::TunnelActivity => &[COMMON, ACCESS, include_str!("tunnel_activity.cols"), ENRICHMENT],
             Table::ApiActivity => &[COMMON, include_str!("api_activity.cols"), ENRICHMENT],
             Table::DetectionFinding => &[COMMON, include_str!("detection_finding.cols"), ENRICHMENT],
             Table::BaseEvent => &[COMMON, include_str!("base_event.cols"), ENRICHMENT],
@@ -242,6 +262,15 @@ mod tests {
             for name in always {
                 assert!(!schema.field_with_name(name).expect("checked above").is_nullable(), "{table}.{name}");
             }
+        }
+    }
+
+    #[test]
+    fn the_user_of_who_comes_in_is_the_hot_column() {
+        for table in [Table::Authentication, Table::TunnelActivity] {
+            let of = |path| table.layout().leaves[table.expect_leaf(path).index()].place;
+            assert_eq!(of("user_name"), Place::SameAs(table.expect_leaf("user.name")), "{table}");
+            assert_eq!(of("src_ip"), Place::SameAs(table.expect_leaf("src_endpoint.ip")), "{table}");
         }
     }
 

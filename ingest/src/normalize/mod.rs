@@ -102,6 +102,18 @@ const fn activities(table: Table) -> &'static [(i32, &'static str)] {
             (9, "Patch"),
             (99, "Other"),
         ],
+        Table::Authentication => &[
+            (0, "Unknown"),
+            (1, "Logon"),
+            (2, "Logoff"),
+            (3, "Authentication Ticket"),
+            (4, "Service Ticket Request"),
+            (5, "Service Ticket Renew"),
+            (6, "Preauth"),
+            (7, "Account Switch"),
+            (99, "Other"),
+        ],
+        Table::TunnelActivity => &[(0, "Unknown"), (1, "Open"), (2, "Close"), (3, "Renew"), (99, "Other")],
         Table::ApiActivity => {
             &[(0, "Unknown"), (1, "Create"), (2, "Read"), (3, "Update"), (4, "Delete"), (99, "Other")]
         }

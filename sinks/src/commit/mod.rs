@@ -28,9 +28,11 @@ pub use guard::GuardedCatalog;
 use plan::{Memory, Pass, Plan};
 
 /// The tables in commit order: alerts after the rows they speak of.
-const COMMIT_ORDER: [Table; 7] = [
+const COMMIT_ORDER: [Table; 9] = [
     Table::NetworkActivity,
     Table::HttpActivity,
+    Table::Authentication,
+    Table::TunnelActivity,
     Table::ApiActivity,
     Table::BaseEvent,
     Table::DetectionFinding,
