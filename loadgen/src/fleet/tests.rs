@@ -99,7 +99,7 @@ fn the_count_before_a_time_is_the_count() {
 
 fn empty() -> Partition {
     let id = PartitionId::new("t", "i", 0);
-    Partition { id, tenant: 0, devices: vec![], planted: vec![], offsets: vec![], background: 0 }
+    Partition { id, tenant: 0, number: 0, devices: vec![], planted: vec![], offsets: vec![], background: 0 }
 }
 
 #[test]
