@@ -13,7 +13,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::util::Timeout;
 
@@ -70,7 +70,9 @@ pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result
 /// its offset.
 pub fn write_kafka(fleet: &Fleet, brokers: &str, pace: Pace, now: fn() -> i64) -> Result<u64, Error> {
     let mut config = client(brokers);
-    PRODUCER.iter().for_each(|(name, value)| drop(config.set(*name, *value)));
+    for (name, value) in PRODUCER {
+        config.set(name, value);
+    }
     let producer: BaseProducer<Deliveries> = config
         .create_with_context(Deliveries::default())
         .map_err(|cause| Error::Kafka { what: format!("cannot make a producer for {brokers}"), cause })?;
@@ -121,8 +123,10 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, expected: usize) {
-        let place = |message: &dyn Message<Headers = rdkafka::message::BorrowedHeaders>| {
-            PartitionPlace { topic: message.topic().to_owned(), partition: message.partition(), offset: expected as i64 }
+        let place = |message: &BorrowedMessage<'_>| PartitionPlace {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            offset: expected as i64,
         };
         match result {
             Ok(message) if message.offset() == expected as i64 => {

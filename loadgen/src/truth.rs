@@ -163,14 +163,17 @@ fn vpn_row(log: &VpnLog<'_>, blank: impl Blank) -> TruthRow {
 }
 
 fn flow_row(log: &FlowLog<'_>, blank: impl Blank) -> TruthRow {
+    let row = TruthRow { time_us: Some(log.end_us), ..blank(0, Table::NetworkActivity) };
+    if log.is_empty {
+        return row;
+    }
     TruthRow {
-        time_us: Some(log.end_us),
         src_ip: Some(log.src),
         dst_ip: Some(log.dst),
         dst_port: Some(i32::from(log.dst_port)),
         bytes_out: Some(log.bytes as i64),
         action_id: Some(if log.is_accepted { 1 } else { 2 }),
-        ..blank(0, Table::NetworkActivity)
+        ..row
     }
 }
 

@@ -53,7 +53,10 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
 
 fn what(scene: &mut Scene<'_>, half: Half, src: IpAddr, dst: IpAddr) -> What {
     match half {
-        Found { is_grave } => What::Finding { src, dst, signature: scene.draw.pick(&signatures(is_grave)) },
+        Found { is_grave } => {
+            let signature = *scene.draw.pick(&signatures(is_grave));
+            What::Finding { src, dst, signature }
+        }
         Allowed { is_same: true } => What::Reach { src, dst, port: 443 },
         Allowed { is_same: false } => {
             What::Reach { src, dst: hosts::attacker(40_000 + scene.number % 10_000), port: 443 }

@@ -15,6 +15,8 @@ pub(crate) struct FlowLog<'a> {
     pub(crate) end_us: i64,
     /// Number of the network interface.
     pub(crate) interface: u64,
+    /// True if the interface saw nothing: everything below is blank.
+    pub(crate) is_empty: bool,
     pub(crate) src: IpAddr,
     pub(crate) dst: IpAddr,
     pub(crate) src_port: u16,
@@ -57,6 +59,7 @@ impl<'a> FlowLog<'a> {
             start_us: end_us - (bits & 63) as i64 * 1_000_000,
             end_us,
             interface: 0x0a1b_0000_0000_0000 + u64::from(host) * 0x9e37_79b9,
+            is_empty: bits >> 40 & 63 == 0,
             src: hosts::cloud(tenant, host),
             dst,
             src_port: 32_768 + (bits >> 8 & 0x7fff) as u16 % 28_000,

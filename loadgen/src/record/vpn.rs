@@ -28,13 +28,14 @@ const fn tunnel(event: &'static str, stage: &'static str, activity_id: i32) -> S
     Step { event, stage, table: Table::TunnelActivity, activity_id }
 }
 
-/// The steps in the order of a session; [`PORTAL`] and [`GATEWAY`] are the logins.
-pub(crate) static STEPS: [Step; 11] = [
+/// The steps in the order of a session; at [`PORTAL`] and [`GATEWAY`] somebody types a password.
+pub(crate) static STEPS: [Step; 12] = [
     tunnel("portal-prelogin", "before-login", 99),
     login("portal-auth"),
     tunnel("portal-getconfig", "configuration", 99),
     tunnel("gateway-prelogin", "before-login", 99),
     login("gateway-auth"),
+    login("gateway-register"),
     tunnel("gateway-getconfig", "configuration", 99),
     tunnel("gateway-setup-ssl", "tunnel", 1),
     tunnel("gateway-setup-ipsec", "tunnel", 1),
@@ -48,7 +49,7 @@ pub(crate) const PORTAL: usize = 1;
 /// The login at a gateway.
 pub(crate) const GATEWAY: usize = 4;
 /// The tunnel stands.
-pub(crate) const CONNECTED: usize = 8;
+pub(crate) const CONNECTED: usize = 9;
 
 /// Of a hundred logins of the background, those whose password was mistyped.
 const MISTYPED_PERCENT: u64 = 8;
@@ -108,8 +109,7 @@ impl<'a> VpnLog<'a> {
 /// A step of the background. `turn` counts the background records of the tenant's partitions.
 pub(crate) fn ordinary(turn: u64, draw: &mut Draw) -> Stride {
     let step = draw.index(STEPS.len());
-    let is_login = STEPS[step].table == Table::Authentication;
-    let is_failure = is_login && draw.below(100) < MISTYPED_PERCENT;
+    let is_failure = [PORTAL, GATEWAY].contains(&step) && draw.below(100) < MISTYPED_PERCENT;
     let people = u64::from(people::REMOTE);
     let n = if is_failure { turn / TURN % people } else { draw.below(people) } as u32;
     Stride { step, user: people::remote(n), source: people::home(n), is_failure }
