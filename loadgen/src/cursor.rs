@@ -207,13 +207,7 @@ fn background_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, mut draw: Draw) -> Re
 }
 
 /// A log of one of the partition's firewalls.
-fn firewall_record<'f>(
-    fleet: &'f Fleet,
-    slot: Slot<'f>,
-    wire: Wire,
-    is_malformed: bool,
-    mut draw: Draw,
-) -> Record<'f> {
+fn firewall_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, wire: Wire, is_malformed: bool, mut draw: Draw) -> Record<'f> {
     let config = &fleet.config;
     let device = *draw.pick(&slot.partition.devices);
     let delay = if draw.one_in(8) { draw.between(0, config.delay_max_us()) } else { 0 };
@@ -236,8 +230,7 @@ fn firewall_record<'f>(
 fn planted_record<'f>(fleet: &'f Fleet, planted: &Planted, sent_us: i64, offset: i64) -> Record<'f> {
     let mut draw = Draw::at(fleet.key, PLANTED_STREAM + planted.label as u64, planted.salt);
     let received_us = sent_us + COLLECTION_US;
-    let place =
-        Place { device: planted.device, time_us: planted.time_us, received_us, sequence: offset as u64 };
+    let place = Place { device: planted.device, time_us: planted.time_us, received_us, sequence: offset as u64 };
     match planted.what {
         What::Call(call) => {
             let tenant = fleet.devices[planted.device].tenant;

@@ -53,7 +53,9 @@ pub enum Error {
         cause: rdkafka::error::KafkaError,
     },
     /// A topic has other partitions than the fleet.
-    #[error("topic {topic} has {have} partitions; the fleet needs {need}: name another topic, or another number of partitions")]
+    #[error(
+        "topic {topic} has {have} partitions; the fleet needs {need}: name another topic, or another number of partitions"
+    )]
     KafkaPartitions {
         /// Which.
         topic: String,

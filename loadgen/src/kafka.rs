@@ -105,7 +105,11 @@ fn check_partitions<C: ClientContext>(
     let found = partitions_of(client, topic)
         .map_err(|cause| Error::Kafka { what: format!("cannot read the partitions of topic {topic}"), cause })?;
     let have = found.unwrap_or(0);
-    if usize::try_from(need) == Ok(have) { Ok(()) } else { Err(Error::KafkaPartitions { topic: topic.to_owned(), have, need }) }
+    if usize::try_from(need) == Ok(have) {
+        Ok(())
+    } else {
+        Err(Error::KafkaPartitions { topic: topic.to_owned(), have, need })
+    }
 }
 
 /// What became of the records.
@@ -211,7 +215,8 @@ impl<'f> Writer<'f> {
         let mut line = Vec::new();
         let mut sent = 0;
         loop {
-            let first = lanes.iter_mut().filter_map(|l| Some((l.cursor.peek_schedule_us()?, l))).min_by_key(|(us, _)| *us);
+            let first =
+                lanes.iter_mut().filter_map(|l| Some((l.cursor.peek_schedule_us()?, l))).min_by_key(|(us, _)| *us);
             let Some((schedule_us, lane)) = first else { return Ok(()) };
             let due_us = self.pace.due_us(schedule_us, self.fleet);
             self.wait_until(due_us);

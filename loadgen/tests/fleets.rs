@@ -77,7 +77,12 @@ fn one_format_only_is_one_format_only() {
 
 #[test]
 fn a_fleet_of_nothing_but_flow_logs_is_all_network_activity() {
-    let config = FleetConfig { events: 500, malformed_per_million: 0, flow_logs_per_million: 1_000_000, ..FleetConfig::default() };
+    let config = FleetConfig {
+        events: 500,
+        malformed_per_million: 0,
+        flow_logs_per_million: 1_000_000,
+        ..FleetConfig::default()
+    };
     let fleet = Fleet::new(bare(config)).expect("a fleet");
     let mut rows: Vec<TruthRow> = Vec::new();
     for id in fleet.partitions() {

@@ -93,7 +93,8 @@ fn value_of(table: Table, (name, kind, _): (&str, &str, bool)) -> String {
 
 /// Columns that the truth knows, of all rows of all tables.
 fn seen_sql(identity: Identity) -> String {
-    let identity = format!("_topic AS topic, {}, _partition_id AS part, _record AS rec, tenant_uid", identity.columns());
+    let identity =
+        format!("_topic AS topic, {}, _partition_id AS part, _record AS rec, tenant_uid", identity.columns());
     let values = |table| VALUES.map(|value| value_of(table, value)).join(", ");
     let events = Table::EVENTS.map(|table| {
         format!(

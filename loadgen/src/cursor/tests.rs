@@ -86,7 +86,8 @@ fn formats_come_in_their_shares() {
         kinds.filter(|k| wanted.contains(k)).count() as f64 / 30_000.0
     };
     use RecordKind::{CloudTrail, CloudTrailRecords, PanosCsv, StrataJson, VpcFlow};
-    let shares = [(&[StrataJson][..], 0.52), (&[PanosCsv], 0.28), (&[CloudTrail, CloudTrailRecords], 0.14), (&[VpcFlow], 0.06)];
+    let shares =
+        [(&[StrataJson][..], 0.52), (&[PanosCsv], 0.28), (&[CloudTrail, CloudTrailRecords], 0.14), (&[VpcFlow], 0.06)];
     for (kinds, want) in shares {
         assert!((count(kinds) - want).abs() < 0.03, "{kinds:?}");
     }

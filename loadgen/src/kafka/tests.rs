@@ -16,8 +16,13 @@ const TOPIC: &str = "logs";
 const PACE: Pace = Pace::AsFast { start_wall_us: 1_800_000_000_000_000, wall_span_us: 60_000_000 };
 
 fn fleet() -> Fleet {
-    let config =
-        FleetConfig { events: 3_000, attacks: 0, near_misses: 0, malformed_per_million: 20_000, ..FleetConfig::default() };
+    let config = FleetConfig {
+        events: 3_000,
+        attacks: 0,
+        near_misses: 0,
+        malformed_per_million: 20_000,
+        ..FleetConfig::default()
+    };
     Fleet::in_topic(config, TOPIC).expect("a fleet")
 }
 

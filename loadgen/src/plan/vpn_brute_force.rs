@@ -18,7 +18,8 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
     let near = scene.near.map(|near| near % 4);
     let mut intensity = if near == Some(3) { scene.would_be_intensity() } else { scene.intensity() };
     let mut count = scene.count(intensity, FAILURES);
-    let mut variant = near.map_or("guesses", |near| ["few failures", "few failures", "four users", "successes"][near as usize]);
+    let mut variant =
+        near.map_or("guesses", |near| ["few failures", "few failures", "four users", "successes"][near as usize]);
     let mut stretch = None;
     if near == Some(1) {
         let slow = scene.draw.between(24, 60);
@@ -33,7 +34,8 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
     let addresses = scene.draw.between(1, 3);
     for at in 0..count * victims {
         let user = people::stranger(scene.number * 4 + (at % victims) as u32);
-        let source = hosts::attacker(scene.number * 3 % 20_000 + if near == Some(3) { 0 } else { (at % addresses) as u32 });
+        let source =
+            hosts::attacker(scene.number * 3 % 20_000 + if near == Some(3) { 0 } else { (at % addresses) as u32 });
         scene.log_in(start_us + length_us * at / (count * victims), user, source, near != Some(3));
     }
     let victim = people::stranger(scene.number * 4);

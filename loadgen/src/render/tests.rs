@@ -160,7 +160,10 @@ fn flow_logs_tell_the_truth() {
         let row = &rows[0];
         assert_eq!(row.time_us, values[11].parse::<i64>().ok().map(|s| s * 1_000_000));
         assert!(values[10] <= values[11] && values[2].len() == 21, "{text}");
-        assert_eq!((row.table, row.src_ip, row.dst_ip), (Table::NetworkActivity, address(values[3]), address(values[4])));
+        assert_eq!(
+            (row.table, row.src_ip, row.dst_ip),
+            (Table::NetworkActivity, address(values[3]), address(values[4]))
+        );
         assert_eq!((row.dst_port, row.bytes_out), (values[6].parse().ok(), values[9].parse().ok()));
         let action = [(Some(1), "ACCEPT"), (Some(2), "REJECT"), (None, "-")];
         assert!(action.contains(&(row.action_id, values[12])), "{text}");
@@ -176,7 +179,13 @@ fn csv_lines_come_with_every_header_and_with_quoted_values() {
     for start in ["<14>Jan  5 0", "<14>1 2026-01-05T0", "1,2026/01/05 0"] {
         assert!(lines.iter().any(|(l, _)| text(l).starts_with(start)), "{start}");
     }
-    for value in ["\"Allow SaaS, office\"", "\"Guests \"\"limited\"\", no upload\"", "ACME\\", "2001:db8:", "\"Microsoft Windows 11 Enterprise , 64-bit\""] {
+    for value in [
+        "\"Allow SaaS, office\"",
+        "\"Guests \"\"limited\"\", no upload\"",
+        "ACME\\",
+        "2001:db8:",
+        "\"Microsoft Windows 11 Enterprise , 64-bit\"",
+    ] {
         assert!(lines.iter().any(|(l, _)| text(l).contains(value)), "{value}");
     }
 }

@@ -203,11 +203,21 @@ fn counted_attacks_are_as_strong_as_they_claim() {
 
 #[test]
 fn near_misses_that_count_come_near() {
-    let rules = RULES.iter().filter(|r| [HOST_SWEEP, VPN_BRUTE_FORCE, VPN_PASSWORD_SPRAY, LATERAL_FAN_OUT].contains(&r.name));
+    let rules =
+        RULES.iter().filter(|r| [HOST_SWEEP, VPN_BRUTE_FORCE, VPN_PASSWORD_SPRAY, LATERAL_FAN_OUT].contains(&r.name));
     for rule in rules {
         let groups = groups(rule, &TRUTH);
-        let counts = ["few targets", "several ports", "slow sweep", "few failures", "slow failures", "four users",
-            "few users", "few users, often", "office"];
+        let counts = [
+            "few targets",
+            "several ports",
+            "slow sweep",
+            "few failures",
+            "slow failures",
+            "four users",
+            "few users",
+            "few users, often",
+            "office",
+        ];
         for label in SMALL.labels().iter().filter(|l| l.rule == rule.name && counts.contains(&l.variant.as_str())) {
             let rows = &groups[&(label.tenant.clone(), label.key.clone())];
             let windows = hops(rows, rule.length_us, rule.hop_us);

@@ -12,7 +12,10 @@ fn logins_are_authentication_and_everything_else_is_about_the_tunnel() {
         let is_login = step.stage == "login";
         assert_eq!(step.table, if is_login { Table::Authentication } else { Table::TunnelActivity }, "{}", step.event);
     }
-    assert_eq!([PORTAL, GATEWAY, CONNECTED].map(|s| STEPS[s].event), ["portal-auth", "gateway-auth", "gateway-connected"]);
+    assert_eq!(
+        [PORTAL, GATEWAY, CONNECTED].map(|s| STEPS[s].event),
+        ["portal-auth", "gateway-auth", "gateway-connected"]
+    );
 }
 
 #[test]
