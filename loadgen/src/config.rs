@@ -34,6 +34,8 @@ pub struct FleetConfig {
     pub near_misses: u32,
     /// Records that cannot be decoded, of a million background records.
     pub malformed_per_million: u32,
+    /// VPC flow logs, of a million background records; the mix divides the others.
+    pub flow_logs_per_million: u32,
     /// How the records are divided among the formats.
     pub mix: Mix,
     /// For any two records of a partition, the later one's event time is at most this much (but at least a second, since
@@ -45,9 +47,9 @@ pub struct FleetConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mix {
-    /// Strata Logging Service JSON: TRAFFIC and THREAT.
+    /// Strata Logging Service JSON: TRAFFIC, THREAT and GLOBALPROTECT.
     pub strata_json: u32,
-    /// PAN-OS CSV in syslog: TRAFFIC, THREAT and SYSTEM.
+    /// PAN-OS CSV in syslog: TRAFFIC, THREAT, GLOBALPROTECT, SYSTEM and CONFIG.
     pub panos_csv: u32,
     /// AWS CloudTrail.
     pub cloudtrail: u32,
@@ -78,6 +80,7 @@ impl Default for FleetConfig {
             attacks: 4,
             near_misses: 4,
             malformed_per_million: 50,
+            flow_logs_per_million: 60_000,
             mix: Mix::default(),
             max_disorder_us: 5_000_000,
         }
@@ -104,12 +107,13 @@ impl FleetConfig {
         within("attacks", self.attacks, 0..=10_000, "at most 10,000")?;
         within("near_misses", self.near_misses, 0..=10_000, "at most 10,000")?;
         within("malformed_per_million", self.malformed_per_million, 0..=1_000_000, "at most a million")?;
+        within("flow_logs_per_million", self.flow_logs_per_million, 0..=1_000_000, "at most a million")?;
         within("mix", self.mix.total(), 1..=1_000_000, "positive in sum, at most a million")
     }
 
     /// The canonical text that names the fleet's topics: equal for equal configurations only.
     pub(crate) fn canonical(&self) -> String {
-        format!("palisade loadgen 1 {self:?}")
+        format!("palisade loadgen 2 {self:?}")
     }
 
     /// The largest offset of a device's clock, either way.

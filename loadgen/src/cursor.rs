@@ -3,11 +3,14 @@
 use dataflow::Reason;
 
 use crate::draw::Draw;
+use crate::fleet::apps::app_of;
 use crate::fleet::{Fleet, Partition};
 use crate::plan::{Planted, What};
 use crate::record::cloud::CloudRecord;
+use crate::record::flow::FlowLog;
 use crate::record::malformed::Fault;
-use crate::record::session::{Kind, Place, Session};
+use crate::record::session::{Place, Session};
+use crate::record::vpn::{self, VpnLog};
 use crate::record::{Record, Wire, line_time};
 use crate::render::render;
 use crate::truth::{TruthRow, truth_rows};
@@ -17,6 +20,9 @@ const PLANTED_STREAM: u64 = 1 << 48;
 
 /// A log is with the collector this long after it was sent.
 const COLLECTION_US: i64 = 350_000;
+
+/// Of a thousand logs of a firewall, those about its VPN.
+const VPN_PER_MILLE: u64 = 20;
 
 /// What a record is, apart from its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +51,8 @@ pub enum RecordKind {
     CloudTrail,
     /// CloudTrail, a `Records` array.
     CloudTrailRecords,
+    /// A VPC flow log.
+    VpcFlow,
     /// None that can be decoded; the dead letter must say why.
     Malformed(Reason),
 }
@@ -87,7 +95,8 @@ impl Position {
             None => {
                 let index = self.offset - self.rank as i64;
                 let draw = Draw::at(fleet.key, self.partition as u64, index as u64);
-                (background_record(fleet, partition, sent_us, self.offset, draw), None)
+                let slot = Slot { partition, sent_us, offset: self.offset, index: index as u64 };
+                (background_record(fleet, slot, draw), None)
             }
         }
     }
@@ -152,8 +161,9 @@ impl<'a> PartitionCursor<'a> {
 
 fn meta(record: &Record<'_>, offset: i64, schedule_us: i64) -> RecordMeta {
     let (kind, events, time_us) = match record {
-        Record::Session(Wire::Csv, s) => (RecordKind::PanosCsv, 1, Some(s.time_us)),
-        Record::Session(_, s) => (RecordKind::StrataJson, 1, Some(s.time_us)),
+        Record::Session(wire, s) => (panos_kind(*wire), 1, Some(s.time_us)),
+        Record::Vpn(wire, log) => (panos_kind(*wire), 1, Some(log.time_us)),
+        Record::Flow(log) => (RecordKind::VpcFlow, 1, Some(log.end_us)),
         Record::Cloud(c) => {
             let kind = if c.array.is_some() { RecordKind::CloudTrailRecords } else { RecordKind::CloudTrail };
             (kind, u32::from(c.events()), Some(c.event(0).time_us))
@@ -163,15 +173,27 @@ fn meta(record: &Record<'_>, offset: i64, schedule_us: i64) -> RecordMeta {
     RecordMeta { offset, schedule_us, kind, events, time_us }
 }
 
-fn background_record<'f>(
-    fleet: &'f Fleet,
+fn panos_kind(wire: Wire) -> RecordKind {
+    if wire == Wire::Csv { RecordKind::PanosCsv } else { RecordKind::StrataJson }
+}
+
+/// Where a background record stands.
+struct Slot<'f> {
     partition: &'f Partition,
     sent_us: i64,
     offset: i64,
-    mut draw: Draw,
-) -> Record<'f> {
+    /// Its number among the background records.
+    index: u64,
+}
+
+fn background_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, mut draw: Draw) -> Record<'f> {
     let config = &fleet.config;
-    let is_malformed = draw.below(1_000_000) < u64::from(config.malformed_per_million);
+    let dice = draw.below(1_000_000);
+    let is_malformed = dice < u64::from(config.malformed_per_million);
+    if !is_malformed && dice >= 1_000_000 - u64::from(config.flow_logs_per_million) {
+        let seen_us = slot.sent_us - draw.between(0, config.delay_max_us());
+        return Record::Flow(FlowLog::draw(fleet, slot.partition.tenant, seen_us, &mut draw));
+    }
     let format = draw.below(config.mix.total());
     let wire = match format.checked_sub(config.mix.strata_json.into()) {
         None => Wire::Strata,
@@ -179,13 +201,24 @@ fn background_record<'f>(
         Some(_) => Wire::CloudTrail,
     };
     if wire == Wire::CloudTrail && !is_malformed {
-        return Record::Cloud(CloudRecord::draw(fleet, partition.tenant, sent_us, &mut draw));
+        return Record::Cloud(CloudRecord::draw(fleet, slot.partition.tenant, slot.sent_us, &mut draw));
     }
-    let device = *draw.pick(&partition.devices);
+    firewall_record(fleet, slot, wire, is_malformed, draw)
+}
+
+/// A log of one of the partition's firewalls.
+fn firewall_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, wire: Wire, is_malformed: bool, mut draw: Draw) -> Record<'f> {
+    let config = &fleet.config;
+    let device = *draw.pick(&slot.partition.devices);
     let delay = if draw.one_in(8) { draw.between(0, config.delay_max_us()) } else { 0 };
     let skew = fleet.devices[device].skew_us;
-    let time_us = line_time(wire, &fleet.devices[device], sent_us + skew - delay);
-    let place = Place { device, time_us, received_us: sent_us + COLLECTION_US, sequence: offset as u64 };
+    let time_us = line_time(wire, &fleet.devices[device], slot.sent_us + skew - delay);
+    let place = Place { device, time_us, received_us: slot.sent_us + COLLECTION_US, sequence: slot.offset as u64 };
+    if !is_malformed && draw.below(1_000) < VPN_PER_MILLE {
+        let turn = slot.index * u64::from(config.partitions_per_tenant) + u64::from(slot.partition.number);
+        let stride = vpn::ordinary(turn, &mut draw);
+        return Record::Vpn(wire, VpnLog::new(fleet, place, stride, &mut draw));
+    }
     let mut session = Session::draw(fleet, place, &mut draw);
     if is_malformed {
         return Record::Malformed(Fault::draw(&mut draw), session);
@@ -196,28 +229,42 @@ fn background_record<'f>(
 
 fn planted_record<'f>(fleet: &'f Fleet, planted: &Planted, sent_us: i64, offset: i64) -> Record<'f> {
     let mut draw = Draw::at(fleet.key, PLANTED_STREAM + planted.label as u64, planted.salt);
-    let device = planted.device;
     let received_us = sent_us + COLLECTION_US;
-    let place = Place { device, time_us: planted.time_us, received_us, sequence: offset as u64 };
+    let place = Place { device: planted.device, time_us: planted.time_us, received_us, sequence: offset as u64 };
     match planted.what {
         What::Call(call) => {
-            let tenant = fleet.devices[device].tenant;
+            let tenant = fleet.devices[planted.device].tenant;
             Record::Cloud(CloudRecord::draw(fleet, tenant, sent_us, &mut draw).planted(call))
         }
-        What::Probe { src, dst, port } => {
-            let mut session = Session::draw(fleet, place, &mut draw);
-            session.refuse(&mut draw);
-            session.aim(src, dst, port);
-            Record::Session(planted.wire, session)
-        }
-        What::Upload { src, dst, bytes } => {
-            let mut session = Session::draw(fleet, place, &mut draw);
-            session.kind = Kind::Traffic("end");
-            session.aim(src, dst, 443);
-            session.sent = bytes;
-            Record::Session(planted.wire, session)
+        What::Stride(stride) => Record::Vpn(planted.wire, VpnLog::new(fleet, place, stride, &mut draw)),
+        What::Probe { .. } | What::Upload { .. } | What::Reach { .. } | What::Finding { .. } => {
+            Record::Session(planted.wire, planted_session(fleet, planted.what, place, &mut draw))
         }
     }
+}
+
+fn planted_session<'f>(fleet: &'f Fleet, what: What, place: Place, draw: &mut Draw) -> Session<'f> {
+    let mut session = Session::draw(fleet, place, draw);
+    match what {
+        What::Probe { src, dst, port } => {
+            session.refuse(draw);
+            session.aim(src, dst, port);
+        }
+        What::Upload { src, dst, bytes } => {
+            session.aim(src, dst, 443);
+            session.sent = bytes;
+        }
+        What::Reach { src, dst, port } => {
+            session.aim(src, dst, port);
+            session.app = app_of(port);
+        }
+        What::Finding { src, dst, signature } => {
+            session.aim(src, dst, 443);
+            session.find(signature);
+        }
+        What::Call(_) | What::Stride(_) => {}
+    }
+    session
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! What can go wrong: a configuration that describes no fleet, and files.
+//! What can go wrong: a configuration that describes no fleet, files, and Kafka.
 
 use std::path::PathBuf;
+
+use crate::kafka::PartitionPlace;
 
 /// Why a fleet could not be made or written.
 #[derive(Debug, thiserror::Error)]
@@ -40,5 +42,53 @@ pub enum Error {
         /// Why.
         #[source]
         cause: parquet::errors::ParquetError,
+    },
+    /// Kafka did not do what it was asked.
+    #[error("{what}")]
+    Kafka {
+        /// What was asked, and of whom.
+        what: String,
+        /// Why.
+        #[source]
+        cause: rdkafka::error::KafkaError,
+    },
+    /// A topic has other partitions than the fleet.
+    #[error(
+        "topic {topic} has {have} partitions; the fleet needs {need}: name another topic, or another number of partitions"
+    )]
+    KafkaPartitions {
+        /// Which.
+        topic: String,
+        /// Its partitions.
+        have: usize,
+        /// The fleet's.
+        need: i32,
+    },
+    /// A topic holds records already, so that offsets would not be the truth's.
+    #[error("topic {topic}, partition {partition} is not empty (its next offset is {next}); name a new topic")]
+    KafkaNotEmpty {
+        /// Which.
+        topic: String,
+        /// Its first partition that is not empty.
+        partition: i32,
+        /// That partition's next offset.
+        next: i64,
+    },
+    /// A record was not acknowledged.
+    #[error("{place}: not delivered")]
+    KafkaRecord {
+        /// Where it was to stand.
+        place: PartitionPlace,
+        /// Why.
+        #[source]
+        cause: rdkafka::error::KafkaError,
+    },
+    /// A record stands elsewhere than the truth says: somebody else writes to the topic.
+    #[error("{place}: the record stands at offset {got}; does somebody else write to the topic?")]
+    KafkaOffset {
+        /// Where it was to stand.
+        place: PartitionPlace,
+        /// The offset it has.
+        got: i64,
     },
 }

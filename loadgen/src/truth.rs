@@ -14,8 +14,12 @@ use parquet::file::properties::WriterProperties;
 
 use crate::error::Error;
 use crate::fleet::Fleet;
+use crate::fleet::people::UserName;
 use crate::record::Record;
+use crate::record::cloud::OPERATIONS;
+use crate::record::flow::FlowLog;
 use crate::record::session::{Kind, Session};
+use crate::record::vpn::VpnLog;
 
 /// What must come of one event, or of one malformed record.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,8 +42,22 @@ pub struct TruthRow {
     pub dst_ip: Option<IpAddr>,
     /// Destination port; 0 in ICMP, as the line says.
     pub dst_port: Option<i32>,
-    /// Bytes from source to destination; only TRAFFIC tells them.
+    /// Bytes from source to destination; only TRAFFIC and flow logs tell them.
     pub bytes_out: Option<i64>,
+    /// Who did it: without the domain, as the line spells it.
+    pub user_name: Option<UserName>,
+    /// OCSF's number of what was done: of a login, of a tunnel.
+    pub activity_id: Option<i32>,
+    /// OCSF's number of what the device did: TRAFFIC and flows were allowed (1) or denied (2).
+    pub action_id: Option<i32>,
+    /// OCSF's number of the severity of a finding, 1 to 5.
+    pub severity_id: Option<i32>,
+    /// OCSF's number of a login's result: success (1) or failure (2).
+    pub status_id: Option<i32>,
+    /// Country of the source, if the demo's database is asked.
+    pub src_country: Option<&'static str>,
+    /// What was called: of the cloud's API, of a device's configuration.
+    pub operation: Option<&'static str>,
     /// Why a dead letter is one.
     pub reason: Option<Reason>,
     /// Index of the label in [`Fleet::labels`] that the event belongs to.
@@ -64,6 +82,13 @@ pub(crate) fn truth_rows(
         dst_ip: None,
         dst_port: None,
         bytes_out: None,
+        user_name: None,
+        activity_id: None,
+        action_id: None,
+        severity_id: None,
+        status_id: None,
+        src_country: None,
+        operation: None,
         reason: None,
         attack: None,
     };
@@ -72,12 +97,15 @@ pub(crate) fn truth_rows(
             rows.push(TruthRow { reason: Some(fault.reason()), ..blank(0, Table::DeadLetter) });
         }
         Record::Session(_, session) => rows.push(TruthRow { attack: label, ..session_row(session, blank) }),
+        Record::Vpn(_, log) => rows.push(TruthRow { attack: label, ..vpn_row(log, blank) }),
+        Record::Flow(log) => rows.push(flow_row(log, blank)),
         Record::Cloud(cloud) => rows.extend((0..cloud.events()).map(|index| {
             let event = cloud.event(index);
             let is_planned = cloud.planned.is_some_and(|(at, _)| at == index);
             TruthRow {
                 time_us: Some(event.time_us),
                 src_ip: event.source,
+                operation: Some(OPERATIONS[event.operation].name),
                 attack: label.filter(|_| is_planned),
                 ..blank(i32::from(index), Table::ApiActivity)
             }
@@ -85,22 +113,66 @@ pub(crate) fn truth_rows(
     }
 }
 
-fn session_row(session: &Session<'_>, blank: impl Fn(i32, Table) -> TruthRow) -> TruthRow {
+/// What a record's rows have in common: index within the record and table in, a row without values out.
+trait Blank: Fn(i32, Table) -> TruthRow {}
+
+impl<F: Fn(i32, Table) -> TruthRow> Blank for F {}
+
+fn session_row(session: &Session<'_>, blank: impl Blank) -> TruthRow {
     let table = match session.kind {
         Kind::Traffic(_) => Table::NetworkActivity,
         Kind::Url(_) => Table::HttpActivity,
         Kind::Threat(_) => Table::DetectionFinding,
         Kind::System => Table::BaseEvent,
+        Kind::Config(_) => Table::ApiActivity,
     };
-    let row = TruthRow { time_us: Some(session.time_us), ..blank(0, table) };
-    if table == Table::BaseEvent {
+    let row = TruthRow { time_us: Some(session.time_us), user_name: session.person(), ..blank(0, table) };
+    match session.kind {
+        Kind::System => row,
+        Kind::Config(change) => {
+            TruthRow { src_ip: Some(IpAddr::V4(change.host)), operation: Some(change.command), ..row }
+        }
+        Kind::Traffic(_) => TruthRow {
+            bytes_out: Some(session.sent as i64),
+            action_id: Some(if session.is_allowed() { 1 } else { 2 }),
+            ..between(session, row)
+        },
+        Kind::Url(_) => between(session, row),
+        Kind::Threat(signature) => TruthRow { severity_id: Some(signature.severity_id()), ..between(session, row) },
+    }
+}
+
+/// Adds the ends of a session.
+fn between(session: &Session<'_>, row: TruthRow) -> TruthRow {
+    let (src, dst, port) = (session.src, session.dst, session.dst_port);
+    TruthRow { src_ip: Some(src), dst_ip: Some(dst), dst_port: Some(i32::from(port)), ..row }
+}
+
+fn vpn_row(log: &VpnLog<'_>, blank: impl Blank) -> TruthRow {
+    let (step, stride) = (log.step(), log.stride);
+    let is_login = step.table == Table::Authentication;
+    TruthRow {
+        time_us: Some(log.time_us),
+        src_ip: Some(stride.source),
+        user_name: Some(stride.user),
+        activity_id: Some(step.activity_id),
+        status_id: is_login.then_some(if stride.is_failure { 2 } else { 1 }),
+        src_country: Some(log.country()),
+        ..blank(0, step.table)
+    }
+}
+
+fn flow_row(log: &FlowLog<'_>, blank: impl Blank) -> TruthRow {
+    let row = TruthRow { time_us: Some(log.end_us), ..blank(0, Table::NetworkActivity) };
+    if log.is_empty {
         return row;
     }
     TruthRow {
-        src_ip: Some(session.src),
-        dst_ip: Some(session.dst),
-        dst_port: Some(i32::from(session.dst_port)),
-        bytes_out: (table == Table::NetworkActivity).then_some(session.sent as i64),
+        src_ip: Some(log.src),
+        dst_ip: Some(log.dst),
+        dst_port: Some(i32::from(log.dst_port)),
+        bytes_out: Some(log.bytes as i64),
+        action_id: Some(if log.is_accepted { 1 } else { 2 }),
         ..row
     }
 }
@@ -112,7 +184,8 @@ impl Fleet {
     /// Writes `truth.parquet`, a row an event in partition and offset order, and `labels.json` into `dir`.
     ///
     /// Columns: `topic, incarnation, partition, offset, record, tenant_uid, table, time_us, src_ip, dst_ip, dst_port,
-    /// bytes_out, reason, attack_id`; the fields of [`TruthRow`], `time_us` as a timestamp with zone UTC.
+    /// bytes_out, user_name, activity_id, action_id, severity_id, status_id, src_country, operation, reason, attack_id`; the
+    /// fields of [`TruthRow`], `time_us` as a timestamp with zone UTC.
     ///
     /// # Errors
     /// [`Error::Write`] and [`Error::Parquet`] with the path.
@@ -154,6 +227,13 @@ impl Fleet {
             text(rows, |r, out| out.append_option(r.dst_ip.map(|ip| ip.to_string()))),
             int32(rows, |r| r.dst_port),
             int64(rows, |r| r.bytes_out),
+            text(rows, |r, out| out.append_option(r.user_name.map(|name| name.to_string()))),
+            int32(rows, |r| r.activity_id),
+            int32(rows, |r| r.action_id),
+            int32(rows, |r| r.severity_id),
+            int32(rows, |r| r.status_id),
+            text(rows, |r, out| out.append_option(r.src_country)),
+            text(rows, |r, out| out.append_option(r.operation)),
             text(rows, |r, out| out.append_option(r.reason.map(Reason::name))),
             text(rows, |r, out| out.append_option(r.attack.map(|at| self.labels()[at].attack_id.as_str()))),
         ];
@@ -177,6 +257,13 @@ fn schema() -> SchemaRef {
         field("dst_ip", DataType::Utf8, true),
         field("dst_port", DataType::Int32, true),
         field("bytes_out", DataType::Int64, true),
+        field("user_name", DataType::Utf8, true),
+        field("activity_id", DataType::Int32, true),
+        field("action_id", DataType::Int32, true),
+        field("severity_id", DataType::Int32, true),
+        field("status_id", DataType::Int32, true),
+        field("src_country", DataType::Utf8, true),
+        field("operation", DataType::Utf8, true),
         field("reason", DataType::Utf8, true),
         field("attack_id", DataType::Utf8, true),
     ]))

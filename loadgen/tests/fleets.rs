@@ -57,7 +57,8 @@ fn the_smallest_and_the_oddest_fleets_are_fleets() {
 fn one_format_only_is_one_format_only() {
     let only = |strata_json, panos_csv, cloudtrail| {
         let mix = Mix { strata_json, panos_csv, cloudtrail };
-        let config = FleetConfig { events: 600, malformed_per_million: 0, mix, ..FleetConfig::default() };
+        let rates = FleetConfig { malformed_per_million: 0, flow_logs_per_million: 0, ..FleetConfig::default() };
+        let config = FleetConfig { events: 600, mix, ..rates };
         let fleet = Fleet::new(bare(config)).expect("a fleet");
         let mut line = Vec::new();
         let mut kinds = Vec::new();
@@ -72,6 +73,25 @@ fn one_format_only_is_one_format_only() {
     assert!(only(1, 0, 0).iter().all(|k| *k == RecordKind::StrataJson));
     assert!(only(0, 1, 0).iter().all(|k| *k == RecordKind::PanosCsv));
     assert!(only(0, 0, 1).iter().all(|k| matches!(k, RecordKind::CloudTrail | RecordKind::CloudTrailRecords)));
+}
+
+#[test]
+fn a_fleet_of_nothing_but_flow_logs_is_all_network_activity() {
+    let config = FleetConfig {
+        events: 500,
+        malformed_per_million: 0,
+        flow_logs_per_million: 1_000_000,
+        ..FleetConfig::default()
+    };
+    let fleet = Fleet::new(bare(config)).expect("a fleet");
+    let mut rows: Vec<TruthRow> = Vec::new();
+    for id in fleet.partitions() {
+        let mut cursor = fleet.cursor(&id, 0).expect("own partition");
+        while cursor.next_truth(&mut rows).is_some_and(|meta| meta.kind == RecordKind::VpcFlow) {}
+    }
+    assert!(rows.len() == 500 && rows.iter().all(|r| r.table == Table::NetworkActivity));
+    let empty = rows.iter().filter(|r| r.src_ip.is_none() && r.action_id.is_none()).count();
+    assert!((1..50).contains(&empty), "{empty} of interfaces that saw nothing");
 }
 
 #[test]
@@ -121,9 +141,9 @@ fn shuffled(alerts: &[AlertSeen], by: usize) -> Vec<AlertSeen> {
 }
 
 fn alert_strategy() -> impl Strategy<Value = AlertSeen> {
-    let rule = prop::sample::select(vec!["port_scan", "rare_upload", "cloudtrail_logging_stopped", "other"]);
+    let rule = prop::sample::select(vec!["port_scan", "rare_upload", "vpn_brute_force", "host_sweep", "other"]);
     let tenant = prop::sample::select(vec!["acme", "globex", "initech"]);
-    let name = prop::sample::select(vec!["src_ip", "dst_ip", "_offset"]);
+    let name = prop::sample::select(vec!["src_ip", "dst_ip", "dst_port", "user_name", "_offset"]);
     (rule, tenant, name, 0usize..6, 0i64..3_600).prop_map(|(rule, tenant, name, value, at)| {
         let window_start = FleetConfig::default().start_us + at * 1_000_000;
         let value = FLEET.labels().iter().filter_map(|l| l.key.get(name)).nth(value).cloned().unwrap_or_default();

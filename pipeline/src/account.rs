@@ -21,6 +21,9 @@ pub(crate) enum Identity {
     /// The rows were read from the generator's files, one file a partition: topic and partition are the same, and the
     /// record's number is the low half of the offset.
     Files,
+    /// The rows were read from the topic that the generator wrote to: topic, partition and offset are the same; the
+    /// incarnation is Kafka's own.
+    Kafka,
 }
 
 impl Identity {
@@ -28,6 +31,7 @@ impl Identity {
     fn columns(self) -> &'static str {
         match self {
             Identity::Generator => "_incarnation AS incarnation, _offset AS off",
+            Identity::Kafka => "(SELECT min(incarnation) FROM truth) AS incarnation, _offset AS off",
             Identity::Files => "(SELECT min(incarnation) FROM truth) AS incarnation, _offset & 4294967295 AS off",
         }
     }
@@ -48,7 +52,7 @@ pub(crate) struct Account {
     pub(crate) extra: u64,
     /// In the tables more than once.
     pub(crate) doubled: u64,
-    /// There once, with another tenant, time, address, port or byte count than was sent.
+    /// There once, in another table or with another value than was sent.
     pub(crate) altered: u64,
 }
 
@@ -59,25 +63,65 @@ impl Account {
     }
 }
 
-/// Columns that the truth knows; null where the table has no such thing.
+/// Values that the truth tells and the tables must hold: name, type, whether a table may not know them.
+const VALUES: [(&str, &str, bool); 11] = [
+    ("src_ip", "VARCHAR", false),
+    ("dst_ip", "VARCHAR", false),
+    ("dst_port", "INT", false),
+    ("bytes_out", "BIGINT", true),
+    ("user_name", "VARCHAR", false),
+    ("activity_id", "INT", false),
+    ("action_id", "INT", false),
+    ("severity_id", "INT", false),
+    ("status_id", "INT", false),
+    ("src_country", "VARCHAR", true), // only if a country database is configured
+    ("operation", "VARCHAR", false),
+];
+
+/// A value's column in a table; null where the table has no such thing.
+fn value_of(table: Table, (name, kind, _): (&str, &str, bool)) -> String {
+    let column = match name {
+        "bytes_out" => "traffic.bytes_out",
+        "operation" => "api.operation",
+        name => name,
+    };
+    match table.leaf(column) {
+        Some(_) => format!("{column} AS {name}"),
+        None => format!("CAST(NULL AS {kind}) AS {name}"),
+    }
+}
+
+/// Columns that the truth knows, of all rows of all tables.
 fn seen_sql(identity: Identity) -> String {
-    let identity = format!("_topic AS topic, {}, _partition_id AS part, _record AS rec", identity.columns());
-    let hot = "tenant_uid, time, src_ip, dst_ip, dst_port";
+    let identity =
+        format!("_topic AS topic, {}, _partition_id AS part, _record AS rec, tenant_uid", identity.columns());
+    let values = |table| VALUES.map(|value| value_of(table, value)).join(", ");
     let events = Table::EVENTS.map(|table| {
-        let bytes = match table {
-            Table::NetworkActivity | Table::HttpActivity | Table::TunnelActivity => "traffic.bytes_out",
-            _ => "CAST(NULL AS BIGINT)",
-        };
         format!(
-            "SELECT '{table}' AS tbl, {identity}, {hot}, {bytes} AS bytes_out, CAST(NULL AS VARCHAR) AS reason FROM {table} \
-             WHERE _topic NOT LIKE '\\_%' ESCAPE '\\'"
+            "SELECT '{table}' AS tbl, {identity}, time, {}, CAST(NULL AS VARCHAR) AS reason FROM {table} \
+             WHERE _topic NOT LIKE '\\_%' ESCAPE '\\'",
+            values(table)
         )
     });
     let dead = format!(
-        "SELECT 'dead_letter' AS tbl, {identity}, tenant_uid, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS time, NULL AS src_ip, NULL AS dst_ip, \
-         NULL AS dst_port, NULL AS bytes_out, reason FROM dead_letter"
+        "SELECT 'dead_letter' AS tbl, {identity}, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS time, {}, reason FROM dead_letter",
+        values(Table::DeadLetter)
     );
     format!("{} UNION ALL {dead}", events.join(" UNION ALL "))
+}
+
+/// True where a row `s` of the tables has another value than the truth `t` tells.
+fn altered_sql() -> String {
+    let differs = VALUES.map(|(name, _, may_be_null)| match may_be_null {
+        true => format!("t.{name} <> s.{name}"),
+        false => format!("(t.{name} IS NOT NULL AND s.{name} IS DISTINCT FROM t.{name})"),
+    });
+    format!(
+        "s.tbl <> t.\"table\" OR s.tenant_uid <> t.tenant_uid \
+         OR (s.tbl = 'dead_letter' AND s.reason IS DISTINCT FROM t.reason) \
+         OR (s.tbl <> 'dead_letter' AND s.time <> t.time_us) OR {}",
+        differs.join(" OR ")
+    )
 }
 
 /// Joins the generator's log with the tables.
@@ -90,8 +134,7 @@ pub(crate) async fn account(session: &SessionContext, truth: &Path, identity: Id
     let sql = format!(
         "WITH seen AS ({seen}),
          once AS (SELECT topic, incarnation, part, off, rec, count(*) AS n, min(tbl) AS tbl, min(tenant_uid) AS tenant_uid,
-                    min(time) AS time, min(src_ip) AS src_ip, min(dst_ip) AS dst_ip, min(dst_port) AS dst_port,
-                    min(bytes_out) AS bytes_out, min(reason) AS reason
+                    min(time) AS time, {values}, min(reason) AS reason
                   FROM seen GROUP BY topic, incarnation, part, off, rec)
          SELECT
            count(t.topic) AS generated,
@@ -100,18 +143,13 @@ pub(crate) async fn account(session: &SessionContext, truth: &Path, identity: Id
            count(*) FILTER (WHERE s.topic IS NULL) AS missing,
            count(*) FILTER (WHERE t.topic IS NULL) AS extra,
            coalesce(sum(CASE WHEN s.n > 1 THEN s.n - 1 END), 0) AS doubled,
-           count(*) FILTER (WHERE s.topic IS NOT NULL AND t.topic IS NOT NULL AND s.n = 1 AND (
-               s.tbl <> t.\"table\" OR s.tenant_uid <> t.tenant_uid
-               OR (s.tbl = 'dead_letter' AND s.reason IS DISTINCT FROM t.reason)
-               OR (s.tbl <> 'dead_letter' AND s.time <> t.time_us)
-               OR (t.src_ip IS NOT NULL AND s.src_ip IS DISTINCT FROM t.src_ip)
-               OR (t.dst_ip IS NOT NULL AND s.dst_ip IS DISTINCT FROM t.dst_ip)
-               OR (t.dst_port IS NOT NULL AND s.dst_port IS DISTINCT FROM t.dst_port)
-               OR (t.bytes_out IS NOT NULL AND s.bytes_out IS NOT NULL AND s.bytes_out <> t.bytes_out))) AS altered
+           count(*) FILTER (WHERE s.topic IS NOT NULL AND t.topic IS NOT NULL AND s.n = 1 AND ({altered})) AS altered
          FROM once s FULL OUTER JOIN truth t
            ON s.topic = t.topic AND s.incarnation = t.incarnation AND s.part = t.\"partition\"
           AND s.off = t.\"offset\" AND s.rec = t.\"record\"",
-        seen = seen_sql(identity)
+        seen = seen_sql(identity),
+        values = VALUES.map(|(name, ..)| format!("min({name}) AS {name}")).join(", "),
+        altered = altered_sql()
     );
     let batches = query(session, &sql).await.context("the join of truth and tables")?;
     let row = batches.iter().find(|b| b.num_rows() == 1).context("the join gave no row")?;
@@ -178,7 +216,7 @@ async fn named_counts(session: &SessionContext, sql: &str) -> anyhow::Result<BTr
 /// If the table cannot be read.
 pub(crate) async fn alerts(session: &SessionContext, rules: &RuleSet) -> anyhow::Result<Vec<AlertSeen>> {
     let sql = "SELECT finding_info.analytic.uid AS rule, tenant_uid, min(src_ip) AS src_ip, min(dst_ip) AS dst_ip, \
-                 min(user_name) AS user_name, \
+                 min(user_name) AS user_name, CAST(min(dst_port) AS VARCHAR) AS dst_port, \
                  min(CASE WHEN start_time IS NULL THEN CAST(_partition_id AS VARCHAR) END) AS _partition_id, \
                  min(CASE WHEN start_time IS NULL THEN CAST(_offset & 4294967295 AS VARCHAR) END) AS _offset, \
                  min(CASE WHEN start_time IS NULL THEN CAST(_record AS VARCHAR) END) AS _record, min(coalesce(start_time, time)) AS window_start, max(coalesce(end_time, time)) AS window_end \
@@ -188,7 +226,7 @@ pub(crate) async fn alerts(session: &SessionContext, rules: &RuleSet) -> anyhow:
     for batch in query(session, sql).await? {
         let column = |name| texts(&batch, name);
         let (uids, tenants) = (column("rule")?, column("tenant_uid")?);
-        let keys = ["src_ip", "dst_ip", "user_name", "_partition_id", "_offset", "_record"]
+        let keys = ["src_ip", "dst_ip", "dst_port", "user_name", "_partition_id", "_offset", "_record"]
             .map(|name| column(name).map(|values| (name, values)));
         let keys: Vec<_> = keys.into_iter().collect::<anyhow::Result<_>>()?;
         for row in 0..batch.num_rows() {

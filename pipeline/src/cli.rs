@@ -220,6 +220,9 @@ pub(crate) struct ScoreArgs {
     /// The folder that `palisade loadgen --out` wrote, with one file a partition.
     #[arg(long, value_name = "DIR")]
     pub(crate) truth: PathBuf,
+    /// The warehouse read the topic that `palisade loadgen --kafka` wrote to, not files.
+    #[arg(long)]
+    pub(crate) kafka: bool,
     /// The warehouse's folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) warehouse: PathBuf,
@@ -248,6 +251,19 @@ pub(crate) struct WriteArgs {
     /// Files a partition.
     #[arg(long, default_value_t = 1, requires = "out")]
     pub(crate) files: u32,
+    /// Writes to a topic of these brokers instead; with --out, truth and labels go into the folder.
+    #[arg(long, value_name = "HOST:PORT", requires = "topic", conflicts_with_all = ["compression", "files"])]
+    pub(crate) kafka: Option<String>,
+    /// The topic: it is created unless it exists, and must be empty.
+    #[arg(long, value_name = "NAME", requires = "kafka")]
+    pub(crate) topic: Option<String>,
+    /// Partitions of the topic: a multiple of the three tenants.
+    #[arg(long, default_value_t = 6, requires = "kafka")]
+    pub(crate) partitions: u32,
+    /// Spreads the records over this time; without it they go as fast as the brokers take them, as if received in the
+    /// time just passed.
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "kafka")]
+    pub(crate) duration: Option<Duration>,
 }
 
 /// How files are compressed.

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     result.unwrap_or_else(|error| report(&error))
 }
 
-pub(crate) fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread().thread_name("runtime").enable_all().build()?.block_on(work)
 }
 

@@ -85,8 +85,10 @@ fn formats_come_in_their_shares() {
         let kinds = (0..6).flat_map(|p| records(p, 0, 5_000)).map(|(m, _)| m.kind);
         kinds.filter(|k| wanted.contains(k)).count() as f64 / 30_000.0
     };
-    use RecordKind::{CloudTrail, CloudTrailRecords, PanosCsv, StrataJson};
-    for (kinds, want) in [(&[StrataJson][..], 0.55), (&[PanosCsv], 0.30), (&[CloudTrail, CloudTrailRecords], 0.15)] {
+    use RecordKind::{CloudTrail, CloudTrailRecords, PanosCsv, StrataJson, VpcFlow};
+    let shares =
+        [(&[StrataJson][..], 0.52), (&[PanosCsv], 0.28), (&[CloudTrail, CloudTrailRecords], 0.14), (&[VpcFlow], 0.06)];
+    for (kinds, want) in shares {
         assert!((count(kinds) - want).abs() < 0.03, "{kinds:?}");
     }
     assert!(count(&[CloudTrailRecords]) > 0.01);

@@ -48,7 +48,7 @@ const fn web(name: &'static str, port: u16, weight: u8, risk: u8, subcategory: &
 }
 
 /// The applications. Their ports are the only destination ports of background sessions.
-pub(crate) const APPS: [App; 28] = [
+pub(crate) static APPS: [App; 28] = [
     web("ssl", 443, 26, 4, "encrypted-tunnel"),
     web("web-browsing", 80, 14, 4, "internet-utility"),
     web("ms-office365-base", 443, 9, 2, "office-programs"),
@@ -96,12 +96,30 @@ pub(crate) struct Signature {
     pub(crate) action: &'static str,
 }
 
+impl Signature {
+    /// OCSF's number of the severity.
+    pub(crate) fn severity_id(&self) -> i32 {
+        match self.severity {
+            "low" => 2,
+            "medium" => 3,
+            "high" => 4,
+            "critical" => 5,
+            _ => 1,
+        }
+    }
+
+    /// True if what follows it matters: high or critical.
+    pub(crate) fn is_grave(&self) -> bool {
+        self.severity_id() >= 4
+    }
+}
+
 const fn found(subtype: &'static str, name: &'static str, id: u32, category: &'static str) -> Signature {
     Signature { subtype, name, id, category, severity: "high", direction: "client-to-server", action: "reset-both" }
 }
 
 /// Signatures. Names with commas are quoted in CSV.
-pub(crate) const SIGNATURES: [Signature; 8] = [
+pub(crate) static SIGNATURES: [Signature; 8] = [
     Signature {
         severity: "critical",
         ..found("vulnerability", "Apache Log4j Remote Code Execution Vulnerability", 91991, "code-execution")
@@ -130,6 +148,16 @@ pub(crate) const SIGNATURES: [Signature; 8] = [
         ..found("virus", "Eicar Test File", 100000, "code")
     },
 ];
+
+/// Those that are grave, or those that are not.
+pub(crate) fn signatures(is_grave: bool) -> Vec<&'static Signature> {
+    SIGNATURES.iter().filter(|s| s.is_grave() == is_grave).collect()
+}
+
+/// The application of a port; encrypted web where none is known.
+pub(crate) fn app_of(port: u16) -> &'static App {
+    APPS.iter().find(|a| a.port == port && a.protocol == "tcp").unwrap_or(&APPS[0])
+}
 
 /// Host, path, URL category. Commas and quotes are part of real URLs.
 pub(crate) const URLS: [(&str, &str, &str); 14] = [

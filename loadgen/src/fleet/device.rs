@@ -16,6 +16,10 @@ pub(crate) struct Release {
     pub(crate) threat: usize,
     /// Columns of a SYSTEM line.
     pub(crate) system: usize,
+    /// Columns of a CONFIG line, without the details of a change.
+    pub(crate) config: usize,
+    /// Columns of a GLOBALPROTECT line.
+    pub(crate) vpn: usize,
 }
 
 impl Release {
@@ -27,11 +31,11 @@ impl Release {
 
 /// The releases of a fleet, with the column counts of the vendor's field pages and of real lines.
 pub(crate) const RELEASES: [Release; 5] = [
-    Release { text: "10.2", code: 2562, traffic: 115, threat: 121, system: 26 },
-    Release { text: "11.0", code: 2816, traffic: 117, threat: 123, system: 26 },
-    Release { text: "10.1", code: 2561, traffic: 115, threat: 121, system: 26 },
-    Release { text: "11.1", code: 2817, traffic: 117, threat: 123, system: 26 },
-    Release { text: "9.1", code: 2305, traffic: 75, threat: 79, system: 23 },
+    Release { text: "10.2", code: 2562, traffic: 115, threat: 121, system: 26, config: 26, vpn: 49 },
+    Release { text: "11.0", code: 2816, traffic: 117, threat: 123, system: 26, config: 26, vpn: 50 },
+    Release { text: "10.1", code: 2561, traffic: 115, threat: 121, system: 26, config: 26, vpn: 49 },
+    Release { text: "11.1", code: 2817, traffic: 117, threat: 123, system: 26, config: 26, vpn: 50 },
+    Release { text: "9.1", code: 2305, traffic: 75, threat: 79, system: 23, config: 16, vpn: 36 },
 ];
 
 /// What stands before the first column of a CSV line.

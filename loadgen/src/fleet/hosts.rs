@@ -1,11 +1,15 @@
-//! Addresses and people. Who talks is drawn by Zipf's law; what is planted uses addresses that nothing else does.
+//! Addresses. Who talks is drawn by Zipf's law; what is planted uses addresses that nothing else does.
 //!
 //! | addresses | who |
 //! | --- | --- |
 //! | 10.(tenant + 1).16.0 onward | 2,000 hosts of a tenant |
+//! | 10.(tenant + 1).32.0 to .79.255 | planted sources that do nothing else, a block a rule |
+//! | 10.(tenant + 1).128.0 to .199.255 | what planted sources reach for |
+//! | 10.(tenant + 1).200.0 to .203.255 | 400 hosts in the cloud |
 //! | 10.(tenant + 1).250.0/24 | its 40 servers |
-//! | 198.18.0.0/16 | 8,000 external hosts, shared by the tenants, the first ones popular |
-//! | 198.19.0.0/16 | destinations of planted uploads, each used once |
+//! | 198.18.0.0/16 | 8,000 external hosts, shared by the tenants, the first ones popular; all others are hostile |
+//! | 198.19.0.0/17 | destinations of planted uploads, each used once |
+//! | 198.19.128.0/17 | whence people log in to the VPN: a /24 lies in one country |
 //! | 203.0.113.0/24 | the firewalls' NAT addresses |
 //! | 198.51.100.0/24, 192.0.2.0/24 | whence the cloud is called: people, and planted callers |
 
@@ -21,17 +25,26 @@ pub(crate) const EXTERNAL: u16 = 8_000;
 pub(crate) const SERVERS: u16 = 40;
 /// External hosts that count as popular: the head of the distribution.
 pub(crate) const POPULAR: u16 = 16;
+/// External hosts that every internal host uses.
+const COMMON: u16 = 24;
+/// External hosts that an internal host uses: so few that it never looks like a sweep, however many its sessions.
+pub(crate) const USED: u16 = 40;
+/// Hosts of a tenant in the cloud.
+pub(crate) const CLOUD: u16 = 400;
+/// External hosts that only a device's findings name.
+pub(crate) const HOSTILE: u16 = 2_000;
 
 /// Draws who talks to whom.
 #[derive(Debug)]
 pub(crate) struct Hosts {
     internal: Zipf,
     external: Zipf,
+    used: Zipf,
 }
 
 impl Hosts {
     pub(crate) fn new() -> Self {
-        Self { internal: Zipf::new(INTERNAL), external: Zipf::new(EXTERNAL) }
+        Self { internal: Zipf::new(INTERNAL), external: Zipf::new(EXTERNAL), used: Zipf::new(USED) }
     }
 
     /// A host of a tenant.
@@ -45,12 +58,46 @@ impl Hosts {
     pub(crate) fn external(&self, draw: &mut Draw) -> u16 {
         self.external.rank(draw)
     }
+
+    /// One of the external hosts that an internal host uses: mostly what everybody uses.
+    #[inline]
+    pub(crate) fn used_by(&self, host: u16, draw: &mut Draw) -> u16 {
+        let rank = self.used.rank(draw);
+        let own = (u32::from(host) * u32::from(USED - COMMON) + u32::from(rank)) % u32::from(EXTERNAL - COMMON);
+        if rank < COMMON { rank } else { COMMON + own as u16 }
+    }
+}
+
+/// An address of a tenant's network: the `n`th of the /24s from `net` on.
+fn inside(tenant: usize, net: u8, n: u16) -> IpAddr {
+    let [_, network] = (tenant as u16 + 1).to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(10, network, net + (n / 250) as u8, 1 + (n % 250) as u8))
 }
 
 /// The address of a tenant's host.
 pub(crate) fn internal(tenant: usize, host: u16) -> IpAddr {
-    let [_, network] = (tenant as u16 + 1).to_be_bytes();
-    IpAddr::V4(Ipv4Addr::new(10, network, 16 + (host / 250) as u8, 1 + (host % 250) as u8))
+    inside(tenant, 16, host)
+}
+
+/// A host of the tenant in the cloud.
+pub(crate) fn cloud(tenant: usize, host: u16) -> IpAddr {
+    inside(tenant, 200, host)
+}
+
+/// A planted source of rule block `block` (0 to 2) that does nothing else.
+pub(crate) fn quiet(tenant: usize, block: u8, number: u32) -> IpAddr {
+    inside(tenant, 32 + 16 * block, (number % 4_000) as u16)
+}
+
+/// Something that planted sources reach for: one of 18,000.
+pub(crate) fn target(tenant: usize, n: u64) -> IpAddr {
+    inside(tenant, 128, (n % 18_000) as u16)
+}
+
+/// A file server (the first four) or a host for remote desktops (the other two) that a host uses: so few of a tenant's
+/// servers that it never looks like lateral movement.
+pub(crate) fn mount(host: u16, n: u16) -> u16 {
+    (host % 5 * 8 + host % 3 + n) % SERVERS
 }
 
 /// The IPv6 address of a tenant's host.
@@ -75,76 +122,30 @@ pub(crate) fn external_v6(host: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xff00, 0, 0, 0, 0, host + 1))
 }
 
+/// The IPv6 address of a hostile host.
+pub(crate) fn hostile_v6(n: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xfffe, 0, 0, 0, 0, n + 1))
+}
+
+/// An external host that nobody uses: the first [`HOSTILE`] are the background's findings, then come planted ones.
+pub(crate) fn hostile(n: u16) -> IpAddr {
+    external(EXTERNAL + n)
+}
+
+/// Hostile host `n` of the planted ones.
+pub(crate) fn attacker(n: u32) -> IpAddr {
+    hostile(HOSTILE + (n % 50_000) as u16)
+}
+
 /// The destination of planted upload `index`: nothing else goes there.
 pub(crate) fn drop_zone(index: u16) -> IpAddr {
-    let [high, low] = index.wrapping_mul(12_345).wrapping_add(777).to_be_bytes();
+    let [high, low] = (index.wrapping_mul(12_345).wrapping_add(777) & 0x7fff).to_be_bytes();
     IpAddr::V4(Ipv4Addr::new(198, 19, high, low))
 }
 
 /// The public address of a device.
 pub(crate) fn nat(device: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1 + (device % 250) as u8))
-}
-
-const PEOPLE: [&str; 48] = [
-    "a.novak",
-    "b.okafor",
-    "c.lindqvist",
-    "d.moreau",
-    "e.tanaka",
-    "f.rossi",
-    "g.schmidt",
-    "h.kowalski",
-    "i.petrov",
-    "j.doe",
-    "k.yamamoto",
-    "l.garcia",
-    "m.haddad",
-    "n.singh",
-    "o.brien",
-    "p.kumar",
-    "q.nguyen",
-    "r.silva",
-    "s.ivanova",
-    "t.jensen",
-    "u.bauer",
-    "v.costa",
-    "w.chen",
-    "x.li",
-    "y.cohen",
-    "z.horvat",
-    "alice.ng",
-    "bob.stone",
-    "carol.west",
-    "dan.hill",
-    "erin.fox",
-    "frank.moss",
-    "grace.kim",
-    "heidi.lang",
-    "ivan.roth",
-    "judy.park",
-    "karl.voss",
-    "lena.beck",
-    "mia.holm",
-    "nils.dahl",
-    "olga.sava",
-    "paul.grau",
-    "rita.melo",
-    "sven.rask",
-    "tina.wolf",
-    "uwe.kern",
-    "vera.pohl",
-    "svc-backup",
-];
-
-/// The person who uses a host, without the domain; none for one host in eight.
-pub(crate) fn user(host: u16) -> Option<&'static str> {
-    (!host.is_multiple_of(8)).then(|| PEOPLE[usize::from(host) % PEOPLE.len()])
-}
-
-/// A person, for the cloud's logs.
-pub(crate) fn person(draw: &mut Draw) -> &'static str {
-    draw.pick::<&'static str>(&PEOPLE)
 }
 
 #[cfg(test)]
@@ -162,10 +163,24 @@ mod tests {
         }
         (0..EXTERNAL).for_each(|h| assert!(all.insert(external(h)) && all.insert(external_v6(h))));
         (0..10_000).for_each(|i| assert!(all.insert(drop_zone(i)), "{i}"));
+        (0..HOSTILE).for_each(|i| assert!(all.insert(hostile(i)) && all.insert(hostile_v6(i))));
+        (0..10_000).for_each(|i| assert!(all.insert(attacker(i))));
+        for tenant in [0, 199] {
+            (0..CLOUD).for_each(|h| assert!(all.insert(cloud(tenant, h))));
+            (0..3).for_each(|block| (0..4_000).for_each(|n| assert!(all.insert(quiet(tenant, block, n)))));
+            (0..18_000).for_each(|n| assert!(all.insert(target(tenant, n))));
+        }
     }
 
     #[test]
-    fn one_host_in_eight_has_no_person() {
-        assert_eq!((0..800).filter(|h| user(*h).is_none()).count(), 100);
+    fn a_host_uses_few_others() {
+        let hosts = Hosts::new();
+        let mut draw = Draw::at(1, 2, 3);
+        for host in [0, 7, 1_999] {
+            let used: HashSet<u16> = (0..20_000).map(|_| hosts.used_by(host, &mut draw)).collect();
+            assert!(used.len() == usize::from(USED) && used.iter().all(|u| *u < EXTERNAL), "{}", used.len());
+            let mounts: HashSet<u16> = (0..6).map(|n| mount(host, n)).collect();
+            assert!(mounts.len() == 6 && mounts.iter().all(|m| *m < SERVERS));
+        }
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod apps;
 pub(crate) mod device;
 pub(crate) mod hosts;
+pub(crate) mod people;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::plan::{self, Ground, Planted};
 use crate::record::cloud;
 use crate::render::cloud::CloudForms;
 use crate::render::session::SessionForms;
+use crate::render::vpn::VpnForms;
 use device::Device;
 use hosts::Hosts;
 
@@ -42,7 +44,7 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    fn new(index: u32) -> Self {
+    pub(crate) fn new(index: u32) -> Self {
         let name = match index {
             0 => "acme".to_owned(),
             1 => "globex".to_owned(),
@@ -63,6 +65,8 @@ impl Tenant {
 pub(crate) struct Partition {
     pub(crate) id: PartitionId,
     pub(crate) tenant: usize,
+    /// Its number among the tenant's.
+    pub(crate) number: u32,
     pub(crate) devices: Vec<usize>,
     /// In the order of their offsets.
     pub(crate) planted: Vec<Planted>,
@@ -112,22 +116,35 @@ pub struct Fleet {
     /// Indexes of the cloud's operations, each as often as its weight.
     pub(crate) weighted_operations: Vec<u8>,
     pub(crate) session_forms: SessionForms,
+    pub(crate) vpn_forms: VpnForms,
     pub(crate) cloud_forms: CloudForms,
     labels: Vec<Label>,
 }
 
 impl Fleet {
-    /// Makes the fleet and plans its attacks.
+    /// Makes the fleet and plans its attacks. Every tenant has a topic, `firewall.<tenant>`.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] and [`Error::TooFewEvents`]: the configuration describes no fleet.
     pub fn new(config: FleetConfig) -> Result<Self, Error> {
+        Self::named(config, None)
+    }
+
+    /// The same fleet, byte for byte, with all its partitions in one topic, numbered in the order of [`Fleet::partitions`].
+    ///
+    /// # Errors
+    /// As [`Fleet::new`].
+    pub fn in_topic(config: FleetConfig, topic: &str) -> Result<Self, Error> {
+        Self::named(config, Some(topic))
+    }
+
+    fn named(config: FleetConfig, topic: Option<&str>) -> Result<Self, Error> {
         config.check()?;
         let key = Draw::at(config.seed, 0, 0).bits();
         let tenants: Vec<Tenant> = (0..config.tenants).map(Tenant::new).collect();
         let device = |i| Device::new(i, &config, &mut Draw::at(key, DEVICE_STREAM, u64::from(i)));
         let devices: Vec<Device> = (0..config.devices).map(device).collect();
-        let mut partitions = partitions(&config, &tenants, &devices);
+        let mut partitions = partitions(&config, topic, &tenants, &devices);
         let plan = plan::plan(&Ground { config: &config, key, tenants: &tenants, devices: &devices });
         let planted = plan.planted.len() as u64;
         if planted * 2 > config.events {
@@ -147,6 +164,7 @@ impl Fleet {
             weighted_apps: apps::weighted(),
             weighted_operations: cloud::weighted(),
             session_forms: SessionForms::new(),
+            vpn_forms: VpnForms::new(),
             cloud_forms: CloudForms::new(),
             labels: plan.labels,
         };
@@ -230,14 +248,19 @@ impl Fleet {
     }
 }
 
-fn partitions(config: &FleetConfig, tenants: &[Tenant], devices: &[Device]) -> Vec<Partition> {
+fn partitions(config: &FleetConfig, topic: Option<&str>, tenants: &[Tenant], devices: &[Device]) -> Vec<Partition> {
     let incarnation: Arc<str> = Uuid::new_v5(&NAMESPACE, config.canonical().as_bytes()).to_string().into();
     let partition = |index: u32| {
         let tenant = (index / config.partitions_per_tenant) as usize;
-        let number = (index % config.partitions_per_tenant) as i32;
+        let number = index % config.partitions_per_tenant;
+        let id = match topic {
+            Some(topic) => PartitionId::new(topic, incarnation.clone(), index as i32),
+            None => PartitionId::new(format!("firewall.{}", tenants[tenant].name), incarnation.clone(), number as i32),
+        };
         Partition {
-            id: PartitionId::new(format!("firewall.{}", tenants[tenant].name), incarnation.clone(), number),
+            id,
             tenant,
+            number,
             devices: (0..devices.len()).filter(|d| devices[*d].partition == index as usize).collect(),
             planted: Vec::new(),
             offsets: Vec::new(),

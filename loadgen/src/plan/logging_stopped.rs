@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::{Claim, Scene, What};
-use crate::fleet::hosts;
+use crate::fleet::people;
 use crate::record::Wire;
 use crate::record::cloud::{Identity, PlannedCall, operation_named};
 
@@ -28,7 +28,7 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
     };
     let (us, _) = scene.stretch(0);
     let identity = *scene.draw.pick(&[Identity::IamUser, Identity::AssumedRole, Identity::Root]);
-    let user = hosts::person(&mut scene.draw);
+    let user = people::person(&mut scene.draw);
     let source = Ipv4Addr::new(192, 0, 2, 1 + (scene.number % 250) as u8);
     let time_us = us.div_euclid(1_000_000) * 1_000_000;
     let call = PlannedCall { operation: operation_named(service, name), is_denied, identity, user, source, time_us };

@@ -2,9 +2,15 @@
 //!
 //! Everything here is in event time as the lines will tell it, so that a label's claim can be recomputed from the truth.
 
+mod host_sweep;
+mod lateral_fan_out;
 mod logging_stopped;
 mod port_scan;
 mod rare_upload;
+mod threat_then_allowed;
+mod vpn_brute_force;
+mod vpn_password_spray;
+mod vpn_two_countries;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,15 +18,24 @@ use std::net::IpAddr;
 use crate::config::FleetConfig;
 use crate::draw::Draw;
 use crate::fleet::Tenant;
+use crate::fleet::apps::Signature;
 use crate::fleet::device::Device;
+use crate::fleet::people::UserName;
 use crate::label::Label;
 use crate::record::cloud::PlannedCall;
+use crate::record::vpn::{GATEWAY, PORTAL, Stride};
 use crate::record::{Wire, line_time};
 
 /// File stems of the starter rules.
 pub(crate) const PORT_SCAN: &str = "port_scan";
 pub(crate) const RARE_UPLOAD: &str = "rare_upload";
 pub(crate) const LOGGING_STOPPED: &str = "cloudtrail_logging_stopped";
+pub(crate) const HOST_SWEEP: &str = "host_sweep";
+pub(crate) const VPN_BRUTE_FORCE: &str = "vpn_brute_force";
+pub(crate) const VPN_PASSWORD_SPRAY: &str = "vpn_password_spray";
+pub(crate) const VPN_TWO_COUNTRIES: &str = "vpn_two_countries";
+pub(crate) const LATERAL_FAN_OUT: &str = "lateral_fan_out";
+pub(crate) const THREAT_THEN_ALLOWED: &str = "threat_then_allowed";
 
 /// Streams of draws, one a rule.
 const PLAN_STREAM: u64 = 1 << 33;
@@ -29,6 +44,28 @@ const PLAN_STREAM: u64 = 1 << 33;
 const ATTACK_INTENSITY: (f64, f64) = (1.05, 20.0);
 /// Near misses are this many times the threshold.
 const NEAR_INTENSITY: (f64, f64) = (0.5, 0.95);
+/// Near misses that would be an attack but for what they are about are this many times the threshold.
+const WOULD_BE_INTENSITY: (f64, f64) = (1.05, 4.0);
+
+/// Records that attacks of all rules need for each unit of intensity, one attack a rule, and besides; what near misses
+/// need at most. From the planners' constants; a test holds them.
+const RECORDS_A_UNIT: u64 = 250 + 100 + 20 + 30 + 20;
+const RECORDS_BESIDES: u64 = 70;
+const RECORDS_NEAR: u64 = 1_700;
+
+/// The highest intensity with which all attacks fit into half of the run. At least somewhat above the threshold: a run
+/// too small even for that is refused.
+fn intensity_max(config: &FleetConfig) -> f64 {
+    let (attacks, near) = (u64::from(config.attacks), u64::from(config.near_misses));
+    let fixed = attacks * RECORDS_BESIDES + near * RECORDS_NEAR;
+    let room = (config.events / 2).saturating_sub(fixed) as f64;
+    (room / (attacks.max(1) * RECORDS_A_UNIT) as f64).clamp(1.2, ATTACK_INTENSITY.1)
+}
+
+/// Blocks of planted sources: [`crate::fleet::hosts::quiet`].
+const SWEEPERS: u8 = 0;
+const SPREADERS: u8 = 1;
+const INFECTED: u8 = 2;
 
 /// A record that the plan puts somewhere.
 #[derive(Debug, Clone)]
@@ -54,6 +91,12 @@ pub(crate) enum What {
     Probe { src: IpAddr, dst: IpAddr, port: u16 },
     /// A session that sent that much.
     Upload { src: IpAddr, dst: IpAddr, bytes: u64 },
+    /// An allowed connection.
+    Reach { src: IpAddr, dst: IpAddr, port: u16 },
+    /// What a firewall found in a connection.
+    Finding { src: IpAddr, dst: IpAddr, signature: &'static Signature },
+    /// A step into the VPN.
+    Stride(Stride),
     /// A call of the cloud's API.
     Call(PlannedCall),
 }
@@ -98,13 +141,24 @@ struct Claim {
 /// Plants what a scene needs and says what for.
 type Planner = fn(&mut Scene<'_>) -> Claim;
 
+/// The starter rules. A rule's place is part of every fleet: it names the rule's draws.
+const RULES: [(&str, Planner); 9] = [
+    (PORT_SCAN, port_scan::plan),
+    (RARE_UPLOAD, rare_upload::plan),
+    (LOGGING_STOPPED, logging_stopped::plan),
+    (HOST_SWEEP, host_sweep::plan),
+    (VPN_BRUTE_FORCE, vpn_brute_force::plan),
+    (VPN_PASSWORD_SPRAY, vpn_password_spray::plan),
+    (VPN_TWO_COUNTRIES, vpn_two_countries::plan),
+    (LATERAL_FAN_OUT, lateral_fan_out::plan),
+    (THREAT_THEN_ALLOWED, threat_then_allowed::plan),
+];
+
 /// Plans all attacks and near misses.
 pub(crate) fn plan(ground: &Ground<'_>) -> Plan {
-    let rules: [(&str, Planner); 3] =
-        [(PORT_SCAN, port_scan::plan), (RARE_UPLOAD, rare_upload::plan), (LOGGING_STOPPED, logging_stopped::plan)];
     let mut plan = Plan::default();
     let count = ground.config.attacks + ground.config.near_misses;
-    for (index, (rule, planner)) in rules.into_iter().enumerate() {
+    for (index, (rule, planner)) in RULES.into_iter().enumerate() {
         for number in 0..count {
             let mut scene = Scene::new(ground, index, number, plan.labels.len());
             let claim = planner(&mut scene);
@@ -126,8 +180,19 @@ impl<'a> Scene<'a> {
 
     /// Times the threshold.
     fn intensity(&mut self) -> f64 {
-        let (low, high) = if self.near.is_some() { NEAR_INTENSITY } else { ATTACK_INTENSITY };
+        let attack = (ATTACK_INTENSITY.0, intensity_max(self.ground.config));
+        let (low, high) = if self.near.is_some() { NEAR_INTENSITY } else { attack };
         self.draw.log_uniform(low, high)
+    }
+
+    /// Times the threshold, of a near miss that would be an attack.
+    fn would_be_intensity(&mut self) -> f64 {
+        self.draw.log_uniform(WOULD_BE_INTENSITY.0, WOULD_BE_INTENSITY.1)
+    }
+
+    /// The smallest count that an attack of that intensity needs, or the largest of such a near miss.
+    fn count(&self, intensity: f64, threshold: f64) -> i64 {
+        (intensity * threshold) as i64 + i64::from(self.near.is_none())
     }
 
     /// A stretch of at most `longest_us` that lies whole in the run, anywhere: its start and length.
@@ -138,6 +203,13 @@ impl<'a> Scene<'a> {
         let margin = (config.skew_max_us() + config.delay_max_us() + 1_000_000).min(config.span_us / 8);
         let latest = config.start_us + config.span_us - margin - length;
         (self.draw.between(config.start_us + margin, latest), length)
+    }
+
+    /// The start of something that lasts `length_us`, anywhere; none if the run is too short for it.
+    fn long_stretch(&mut self, length_us: i64) -> Option<i64> {
+        let config = self.ground.config;
+        let room = config.span_us - length_us - 20_000_000;
+        (room > 0).then(|| config.start_us + 10_000_000 + self.draw.between(0, room))
     }
 
     /// A format of the firewalls, in the shares of the background.
@@ -152,6 +224,12 @@ impl<'a> Scene<'a> {
         let device = *self.draw.pick(&self.devices);
         let wire = self.firewall_wire();
         self.plant(us, self.ground.devices[device].skew_us, device, wire, what);
+    }
+
+    /// Plants a login of `us`, at the portal or at a gateway.
+    fn log_in(&mut self, us: i64, user: UserName, source: IpAddr, is_failure: bool) {
+        let step = *self.draw.pick(&[PORTAL, GATEWAY]);
+        self.log(us, What::Stride(Stride { step, user, source, is_failure }));
     }
 
     /// Plants a record whose line tells `us`, as well as the format can.

@@ -21,7 +21,7 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
     let src = hosts::internal(scene.tenant, scanner(scene.number));
     let is_slow = scene.near.is_some_and(|near| near % 3 == 2);
     let (mut intensity, mut variant) = (scene.intensity(), if scene.near.is_some() { "few ports" } else { "scan" });
-    let mut count = (intensity * PORTS) as i64 + i64::from(scene.near.is_none());
+    let mut count = scene.count(intensity, PORTS);
     let (start_us, length_us) = match is_slow.then(|| slow(scene)).flatten() {
         Some((start_us, length_us, ports)) => {
             (intensity, variant, count) = (SLOW_PORTS_A_MINUTE as f64 / PORTS, "slow scan", ports);
@@ -47,9 +47,7 @@ fn scanner(number: u32) -> u16 {
 fn slow(scene: &mut Scene<'_>) -> Option<(i64, i64, i64)> {
     let ports = scene.draw.between(265, 600);
     let length_us = ports * 60_000_000 / SLOW_PORTS_A_MINUTE;
-    let config = scene.ground.config;
-    let room = config.span_us - length_us - 20_000_000;
-    (room > 0).then(|| (config.start_us + 10_000_000 + scene.draw.between(0, room), length_us, ports))
+    Some((scene.long_stretch(length_us)?, length_us, ports))
 }
 
 /// `count` distinct ports in any order. All of the background's are among them, so that the source's own background adds

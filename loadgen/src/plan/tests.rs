@@ -11,6 +11,8 @@ use crate::fleet::Fleet;
 use crate::fleet::tests::{SMALL, small};
 use crate::truth::TruthRow;
 
+mod starter_rules;
+
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 
@@ -234,16 +236,41 @@ fn attacks_start_anywhere_and_are_of_every_kind() {
     assert!(aligned < fleet.labels().len() / 10);
     let variants: BTreeSet<&str> = fleet.labels().iter().map(|l| l.variant.as_str()).collect();
     let want = [
+        "allowed after",
+        "allowed before",
+        "another destination",
+        "another port",
         "deleted",
         "denied",
+        "failed abroad",
+        "fan-out",
+        "few failures",
         "few ports",
+        "few targets",
+        "few users",
+        "few users, often",
+        "four users",
+        "guesses",
         "looked only",
+        "low severity",
+        "office",
         "other service",
         "popular destination",
+        "refused",
+        "same country",
         "scan",
+        "several ports",
+        "slow failures",
         "slow scan",
+        "slow sweep",
         "small upload",
+        "spray",
         "stopped",
+        "successes",
+        "sweep",
+        "to the outside",
+        "tunnel abroad",
+        "two countries",
         "upload",
     ];
     assert!(variants.iter().eq(want.iter()), "{variants:?}");

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
 use crate::draw::Draw;
-use crate::fleet::{Fleet, Tenant, hosts};
+use crate::fleet::{Fleet, Tenant, people};
 
 /// Who calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl<'a> CloudRecord<'a> {
             identity,
             operation: usize::from(*draw.pick(&self.fleet.weighted_operations)),
             is_denied: draw.one_in(25),
-            user: hosts::person(draw),
+            user: people::person(draw),
             role: draw.pick::<&'static str>(&ROLES),
             region: draw.pick::<&'static str>(&REGIONS),
             source: (identity != Identity::Service).then(|| office(draw)),

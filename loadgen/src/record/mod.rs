@@ -1,12 +1,16 @@
 //! A record before it is bytes. Bytes and truth both come from here and never from each other.
 
 pub(crate) mod cloud;
+pub(crate) mod flow;
 pub(crate) mod malformed;
 pub(crate) mod session;
+pub(crate) mod vpn;
 
 use cloud::CloudRecord;
+use flow::FlowLog;
 use malformed::Fault;
 use session::Session;
+use vpn::VpnLog;
 
 use crate::fleet::device::Device;
 
@@ -38,6 +42,10 @@ pub(crate) enum Record<'a> {
     Session(Wire, Session<'a>),
     /// One or more calls of the cloud's API.
     Cloud(CloudRecord<'a>),
+    /// A firewall's log of a step into its VPN.
+    Vpn(Wire, VpnLog<'a>),
+    /// A flow of the cloud's network.
+    Flow(FlowLog<'a>),
     /// A session's log after an accident.
     Malformed(Fault, Session<'a>),
 }

@@ -1,12 +1,13 @@
 //! What a firewall saw: sessions, what was found in them, and its own notices.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::Wire;
 use crate::draw::Draw;
 use crate::fleet::apps::{AGENTS, APPS, App, SIGNATURES, Signature, URLS};
 use crate::fleet::device::Device;
-use crate::fleet::{Fleet, Tenant, hosts};
+use crate::fleet::people::UserName;
+use crate::fleet::{Fleet, Tenant, hosts, people};
 
 /// What kind of log it is.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +20,35 @@ pub(crate) enum Kind {
     Threat(&'static Signature),
     /// SYSTEM: no session at all.
     System,
+    /// CONFIG: no session either.
+    Config(&'static Change),
 }
+
+/// A change of the device's configuration, or an attempt.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) command: &'static str,
+    /// `Web` or `CLI`.
+    pub(crate) client: &'static str,
+    pub(crate) result: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) admin: &'static str,
+    /// Whence the administrator came.
+    pub(crate) host: Ipv4Addr,
+}
+
+const fn change(command: &'static str, admin: &'static str, path: &'static str) -> Change {
+    Change { command, client: "Web", result: "Succeeded", path, admin, host: Ipv4Addr::new(10, 0, 0, 21) }
+}
+
+/// What administrators do. Paths with commas are quoted in CSV.
+const CHANGES: [Change; 5] = [
+    change("set", "admin", "config shared address web-7"),
+    change("edit", "k.admin", "vsys vsys1 rulebase security rules \"Allow SaaS, office\""),
+    change("commit", "admin", ""),
+    Change { client: "CLI", ..change("delete", "netops", "config shared tag old") },
+    Change { result: "Unauthorized", ..change("set", "auditor", "mgt-config users auditor") },
+];
 
 /// A firewall log's values.
 #[derive(Debug)]
@@ -39,6 +68,8 @@ pub(crate) struct Session<'a> {
     pub(crate) dst_port: u16,
     pub(crate) nat_port: u16,
     pub(crate) zones: (&'static str, &'static str),
+    /// The tenant's host or server that takes part.
+    near: u16,
     pub(crate) app: &'static App,
     pub(crate) user: Option<&'static str>,
     pub(crate) rule: &'static (&'static str, &'static str),
@@ -61,6 +92,10 @@ const RULES: [(&str, &str); 6] = [
     ("dns-ntp", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e05"),
     ("deny-all", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e06"),
 ];
+
+/// Ports whose use among hosts of the inside spreads like a worm's.
+pub(crate) const SMB: u16 = 445;
+pub(crate) const RDP: u16 = 3_389;
 
 /// Doublings of 256 bytes that a background upload may reach: below 4 MiB, so that no two hosts come near the threshold.
 const UPLOAD_DOUBLINGS: u32 = 13;
@@ -94,6 +129,7 @@ impl<'a> Session<'a> {
             dst_port: app.port,
             nat_port: 1_024 + (bits >> 16 & 0xffff) as u16 % 60_000,
             zones: ends.zones,
+            near: ends.near,
             app,
             user: ends.user,
             rule: &RULES[(bits >> 32 & 0xff) as usize % (RULES.len() - 1)],
@@ -111,8 +147,15 @@ impl<'a> Session<'a> {
     /// Turns it into one of the other logs, in the shares of a busy firewall.
     pub(crate) fn vary(&mut self, wire: Wire, draw: &mut Draw) {
         match draw.below(1000) {
-            0..=9 if wire == Wire::Csv => self.kind = Kind::System,
-            0..=29 => self.find(draw.pick(&SIGNATURES)),
+            0..=7 if wire == Wire::Csv => self.kind = Kind::System,
+            8..=9 if wire == Wire::Csv => self.kind = Kind::Config(draw.pick(&CHANGES)),
+            0..=29 => {
+                let signature = draw.pick(&SIGNATURES);
+                self.find(signature);
+                if signature.is_grave() {
+                    self.meet_hostile(draw);
+                }
+            }
             30..=169 => self.browse(draw),
             170..=239 => self.refuse(draw),
             240..=339 => self.start(),
@@ -120,9 +163,24 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn find(&mut self, signature: &'static Signature) {
+    /// The session in which threat prevention found something.
+    pub(crate) fn find(&mut self, signature: &'static Signature) {
         self.kind = Kind::Threat(signature);
         self.action = signature.action;
+    }
+
+    /// Makes the far end one that nobody has allowed traffic with: a grave finding is followed by none. A host has four.
+    fn meet_hostile(&mut self, draw: &mut Draw) {
+        let n = (self.near * 4 + draw.below(4) as u16) % hosts::HOSTILE;
+        match (self.zones.0, self.src) {
+            ("untrust", _) => self.src = hosts::hostile(n),
+            (_, IpAddr::V4(_)) => {
+                self.dst = hosts::hostile(n);
+                self.zones = ("trust", "untrust");
+                self.nat_src = Some(self.nat_src.unwrap_or(hosts::nat(usize::from(self.near))));
+            }
+            (_, IpAddr::V6(_)) => self.dst = hosts::hostile_v6(n),
+        }
     }
 
     fn browse(&mut self, draw: &mut Draw) {
@@ -159,6 +217,20 @@ impl<'a> Session<'a> {
         self.app = &APPS[0];
     }
 
+    /// The person in it, if one is known.
+    pub(crate) fn person(&self) -> Option<UserName> {
+        match self.kind {
+            Kind::System => None,
+            Kind::Config(change) => Some(change.admin.into()),
+            Kind::Traffic(_) | Kind::Url(_) | Kind::Threat(_) => self.user.map(UserName::from),
+        }
+    }
+
+    /// True if the firewall let it pass.
+    pub(crate) fn is_allowed(&self) -> bool {
+        self.action == "allow"
+    }
+
     /// Packets for a number of bytes.
     pub(crate) fn packets(bytes: u64) -> u64 {
         bytes.div_ceil(1_400)
@@ -182,28 +254,36 @@ struct Ends {
     dst: IpAddr,
     zones: (&'static str, &'static str),
     user: Option<&'static str>,
+    near: u16,
 }
 
 impl Ends {
     fn draw(fleet: &Fleet, tenant: usize, app: &App, draw: &mut Draw) -> Self {
-        let host = fleet.hosts.internal(draw);
+        let near = fleet.hosts.internal(draw);
         let chance = draw.below(100);
         let server = draw.below(u64::from(hosts::SERVERS)) as u16;
-        let (src, user) = (hosts::internal(tenant, host), hosts::user(host));
+        let (src, user) = (hosts::internal(tenant, near), people::user(near));
         if app.is_internal {
-            return Self { src, dst: hosts::server(tenant, server), zones: ("trust", "dmz"), user };
+            let server = match app.port {
+                SMB => hosts::mount(near, server % 4),
+                RDP => hosts::mount(near, 4 + server % 2),
+                _ => server,
+            };
+            return Self { src, dst: hosts::server(tenant, server), zones: ("trust", "dmz"), user, near };
         }
-        let far = fleet.hosts.external(draw);
         match chance {
             0..=3 => {
-                let (src, dst) = (hosts::internal_v6(tenant, host), hosts::external_v6(far));
-                Self { src, dst, zones: ("trust", "untrust"), user }
+                let (src, dst) = (hosts::internal_v6(tenant, near), fleet.hosts.used_by(near, draw));
+                Self { src, dst: hosts::external_v6(dst), zones: ("trust", "untrust"), user, near }
             }
             4..=6 => {
-                let (src, dst) = (hosts::external(far), hosts::server(tenant, server));
-                Self { src, dst, zones: ("untrust", "dmz"), user: None }
+                let (src, dst) = (hosts::external(fleet.hosts.external(draw)), hosts::server(tenant, server));
+                Self { src, dst, zones: ("untrust", "dmz"), user: None, near: server }
             }
-            _ => Self { src, dst: hosts::external(far), zones: ("trust", "untrust"), user },
+            _ => {
+                let dst = hosts::external(fleet.hosts.used_by(near, draw));
+                Self { src, dst, zones: ("trust", "untrust"), user, near }
+            }
         }
     }
 }

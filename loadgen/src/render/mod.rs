@@ -1,9 +1,11 @@
 //! Records as bytes: templates with copied segments.
 
 pub(crate) mod cloud;
+mod flow;
 pub(crate) mod session;
 pub(crate) mod template;
 pub(crate) mod text;
+pub(crate) mod vpn;
 
 use std::iter::repeat_n;
 
@@ -16,6 +18,8 @@ use crate::record::{Record, Wire};
 pub(crate) fn render(fleet: &Fleet, record: &Record<'_>, out: &mut Vec<u8>) {
     match record {
         Record::Session(wire, session) => fleet.session_forms.render(*wire, session, out),
+        Record::Vpn(wire, log) => fleet.vpn_forms.render(*wire, log, out),
+        Record::Flow(log) => flow::render(log, out),
         Record::Cloud(record) => fleet.cloud_forms.render(record, out),
         Record::Malformed(fault, session) => broken(fleet, *fault, session, out),
     }

@@ -3,9 +3,9 @@
 use super::template::Template;
 use super::text::{address, bsd_time, csv, hex, iso_micros, iso_millis, iso_seconds, json, number, panos_time};
 use crate::fleet::apps::Signature;
-use crate::fleet::device::{Header, RELEASES, Release};
+use crate::fleet::device::{Device, Header, RELEASES, Release};
 use crate::record::Wire;
-use crate::record::session::{Kind, Session};
+use crate::record::session::{Change, Kind, Session};
 
 /// Writes one field.
 type Put = for<'s, 'a, 'o> fn(&'s Session<'a>, &'o mut Vec<u8>);
@@ -17,6 +17,7 @@ struct CsvForms {
     traffic: Template<Put>,
     threat: Template<Put>,
     system: Template<Put>,
+    config: Template<Put>,
 }
 
 /// Every form of a firewall's log.
@@ -34,6 +35,7 @@ impl SessionForms {
             traffic: Template::csv(include_str!("templates/panos_traffic.csv"), release.traffic, FIELDS),
             threat: Template::csv(include_str!("templates/panos_threat.csv"), release.threat, FIELDS),
             system: Template::csv(include_str!("templates/panos_system.csv"), release.system, FIELDS),
+            config: Template::csv(include_str!("templates/panos_config.csv"), release.config, FIELDS),
         });
         Self {
             strata_traffic: Template::json(include_str!("templates/strata_traffic.json"), FIELDS),
@@ -51,35 +53,36 @@ impl SessionForms {
             Kind::Traffic(_) => &forms.traffic,
             Kind::Url(_) | Kind::Threat(_) => &forms.threat,
             Kind::System => &forms.system,
+            Kind::Config(_) => &forms.config,
         }
     }
 
     /// Appends the log.
     pub(crate) fn render(&self, wire: Wire, session: &Session<'_>, out: &mut Vec<u8>) {
         if wire == Wire::Csv {
-            header(session, out);
+            header(session.device, session.received_us, out);
         }
         self.form(wire, session).render(out, |put, out| put(session, out));
     }
 }
 
 /// What the syslog transport puts before the line.
-fn header(s: &Session<'_>, out: &mut Vec<u8>) {
-    match s.device.header {
+pub(super) fn header(device: &Device, received_us: i64, out: &mut Vec<u8>) {
+    match device.header {
         Header::None => return,
         Header::Rfc3164 => {
             out.extend_from_slice(b"<14>");
-            bsd_time(out, s.received_us);
+            bsd_time(out, received_us);
         }
         Header::Rfc5424 => {
             out.extend_from_slice(b"<14>1 ");
-            iso_millis(out, s.received_us);
+            iso_millis(out, received_us);
             out.push(b'Z');
         }
     }
     out.push(b' ');
-    out.extend_from_slice(s.device.name.as_bytes());
-    out.extend_from_slice(if s.device.header == Header::Rfc5424 { b" - - - - " } else { b" " });
+    out.extend_from_slice(device.name.as_bytes());
+    out.extend_from_slice(if device.header == Header::Rfc5424 { b" - - - - " } else { b" " });
 }
 
 fn start_us(s: &Session<'_>) -> i64 {
@@ -92,12 +95,20 @@ fn subtype(s: &Session<'_>) -> &'static str {
         Kind::Url(_) => "url",
         Kind::Threat(signature) => signature.subtype,
         Kind::System => "general",
+        Kind::Config(_) => "0",
     }
 }
 
 fn threat<'s>(s: &'s Session<'_>) -> Option<&'s Signature> {
     match s.kind {
         Kind::Threat(signature) => Some(signature),
+        _ => None,
+    }
+}
+
+fn change<'s>(s: &'s Session<'_>) -> Option<&'s Change> {
+    match s.kind {
+        Kind::Config(change) => Some(change),
         _ => None,
     }
 }
@@ -272,6 +283,16 @@ const FIELDS: &[(&str, Put)] = &[
         text(o, &severity[1..]);
     }),
     ("direction", |s, o| text(o, threat(s).map_or("client-to-server", |t| t.direction))),
+    ("admin_host", |s, o| {
+        if let Some(change) = change(s) {
+            address(o, change.host.into());
+        }
+    }),
+    ("command", |s, o| text(o, change(s).map_or("", |c| c.command))),
+    ("admin", |s, o| text(o, change(s).map_or("", |c| c.admin))),
+    ("client", |s, o| text(o, change(s).map_or("", |c| c.client))),
+    ("result", |s, o| text(o, change(s).map_or("", |c| c.result))),
+    ("path_csv", |s, o| csv(o, change(s).map_or("", |c| c.path))),
     ("notice_csv", |s, o| {
         csv(
             o,

@@ -68,14 +68,14 @@ fn csv_lines_have_the_columns_of_their_release() {
         seen.entry((columns[5].clone(), columns[3].clone())).or_insert_with(BTreeSet::new).insert(columns.len());
     }
     let want = [
-        ("2305", [23, 79, 75]),
-        ("2561", [26, 121, 115]),
-        ("2562", [26, 121, 115]),
-        ("2816", [26, 123, 117]),
-        ("2817", [26, 123, 117]),
+        ("2305", [16, 36, 23, 79, 75]),
+        ("2561", [26, 49, 26, 121, 115]),
+        ("2562", [26, 49, 26, 121, 115]),
+        ("2816", [26, 50, 26, 123, 117]),
+        ("2817", [26, 50, 26, 123, 117]),
     ];
     let want = want.into_iter().flat_map(|(release, counts)| {
-        let types = ["SYSTEM", "THREAT", "TRAFFIC"].into_iter().zip(counts);
+        let types = ["CONFIG", "GLOBALPROTECT", "SYSTEM", "THREAT", "TRAFFIC"].into_iter().zip(counts);
         types.map(move |(kind, n)| ((release.to_owned(), kind.to_owned()), BTreeSet::from([n])))
     });
     assert_eq!(seen, want.collect());
@@ -90,6 +90,8 @@ fn csv_lines_tell_the_truth() {
         let (kind, high_resolution) = match columns[3].as_str() {
             "TRAFFIC" => (Table::NetworkActivity, columns.get(102)),
             "SYSTEM" => (Table::BaseEvent, columns.get(25)),
+            "CONFIG" => (Table::ApiActivity, columns.get(25)),
+            "GLOBALPROTECT" => (row.table, columns.get(36)),
             _ if columns[4] == "url" => (Table::HttpActivity, columns.get(107)),
             _ => (Table::DetectionFinding, columns.get(107)),
         };
@@ -97,21 +99,77 @@ fn csv_lines_tell_the_truth() {
         assert_eq!(row.time_us, Some(micros(high_resolution.unwrap_or(&columns[6]))));
         assert_eq!(micros(&columns[6]), row.time_us.expect("a time") / 1_000_000 * 1_000_000);
         subtypes.insert(columns[4].clone());
-        if kind == Table::BaseEvent {
-            assert!(row.src_ip.is_none() && row.dst_port.is_none());
-            continue;
-        }
-        assert_eq!((row.src_ip, row.dst_ip), (address(&columns[7]), address(&columns[8])));
-        assert_eq!(row.dst_port, columns[25].parse().ok());
-        assert_eq!(row.bytes_out, if kind == Table::NetworkActivity { columns[32].parse().ok() } else { None });
-        if kind == Table::NetworkActivity {
-            let number = |at: usize| columns[at].parse::<u64>().expect("a number");
-            assert_eq!(number(31), number(32) + number(33));
-            assert_eq!(number(34), number(44) + number(45));
+        match columns[3].as_str() {
+            "SYSTEM" => assert!(row.src_ip.is_none() && row.dst_port.is_none()),
+            "CONFIG" => check_change(&columns, row),
+            "GLOBALPROTECT" => check_step([8, 9, 12, 13, 15, 28].map(|at| columns[at].as_str()), row),
+            _ => check_session(&columns, row),
         }
     }
-    let want = ["deny", "drop", "end", "general", "spyware", "start", "url", "virus", "vulnerability"];
+    let want = ["0", "deny", "drop", "end", "general", "spyware", "start", "url", "virus", "vulnerability"];
     assert!(subtypes.iter().map(String::as_str).eq(want), "{subtypes:?}");
+}
+
+fn check_session(columns: &[String], row: &TruthRow) {
+    assert_eq!((row.src_ip, row.dst_ip), (address(&columns[7]), address(&columns[8])));
+    assert_eq!(row.dst_port, columns[25].parse().ok());
+    let user = columns[12].split_once('\\').map(|(_, user)| user.to_owned());
+    assert_eq!(row.user_name.map(|name| name.to_string()), user);
+    if row.table == Table::DetectionFinding {
+        let words = ["informational", "low", "medium", "high", "critical"];
+        assert_eq!(row.severity_id, words.iter().position(|w| *w == columns[34]).map(|at| at as i32 + 1));
+    }
+    if row.table != Table::NetworkActivity {
+        return assert_eq!((row.bytes_out, row.action_id), (None, None));
+    }
+    let number = |at: usize| columns[at].parse::<u64>().expect("a number");
+    assert_eq!(row.bytes_out, Some(number(32) as i64));
+    assert_eq!(row.action_id, Some(if columns[30] == "allow" { 1 } else { 2 }));
+    assert_eq!(number(31), number(32) + number(33));
+    assert_eq!(number(34), number(44) + number(45));
+}
+
+fn check_change(columns: &[String], row: &TruthRow) {
+    assert_eq!((row.src_ip, row.operation), (address(&columns[7]), Some(columns[9].as_str())));
+    assert_eq!(row.user_name.map(|name| name.to_string()), Some(columns[10].clone()));
+}
+
+/// Event, stage, user, region, public address and status of a GLOBALPROTECT log.
+fn check_step([event, stage, user, region, source, status]: [&str; 6], row: &TruthRow) {
+    let is_login = stage == "login";
+    assert_eq!(row.table, if is_login { Table::Authentication } else { Table::TunnelActivity });
+    assert_eq!((row.src_ip, row.src_country), (address(source), Some(region)));
+    assert_eq!(row.user_name.map(|name| name.to_string()).as_deref(), Some(user));
+    assert_eq!(row.status_id, is_login.then_some(if status == "success" { 1 } else { 2 }));
+    let activity = match event {
+        _ if is_login => 1,
+        "gateway-setup-ssl" | "gateway-setup-ipsec" | "gateway-connected" => 1,
+        "gateway-logout" => 2,
+        _ => 99,
+    };
+    assert_eq!(row.activity_id, Some(activity), "{event}");
+}
+
+#[test]
+fn flow_logs_tell_the_truth() {
+    let mut lines = BTreeSet::new();
+    for (line, rows) in records(|kind| kind == RecordKind::VpcFlow) {
+        let text = String::from_utf8(line).expect("UTF-8");
+        let values: Vec<&str> = text.split(' ').collect();
+        assert_eq!((values.len(), values[0], values[1].len(), rows.len()), (14, "2", 12, 1), "{text}");
+        let row = &rows[0];
+        assert_eq!(row.time_us, values[11].parse::<i64>().ok().map(|s| s * 1_000_000));
+        assert!(values[10] <= values[11] && values[2].len() == 21, "{text}");
+        assert_eq!(
+            (row.table, row.src_ip, row.dst_ip),
+            (Table::NetworkActivity, address(values[3]), address(values[4]))
+        );
+        assert_eq!((row.dst_port, row.bytes_out), (values[6].parse().ok(), values[9].parse().ok()));
+        let action = [(Some(1), "ACCEPT"), (Some(2), "REJECT"), (None, "-")];
+        assert!(action.contains(&(row.action_id, values[12])), "{text}");
+        lines.insert(values[12..].join(" "));
+    }
+    assert!(lines.iter().map(String::as_str).eq(["- NODATA", "ACCEPT OK", "REJECT OK"]), "{lines:?}");
 }
 
 #[test]
@@ -121,7 +179,13 @@ fn csv_lines_come_with_every_header_and_with_quoted_values() {
     for start in ["<14>Jan  5 0", "<14>1 2026-01-05T0", "1,2026/01/05 0"] {
         assert!(lines.iter().any(|(l, _)| text(l).starts_with(start)), "{start}");
     }
-    for value in ["\"Allow SaaS, office\"", "\"Guests \"\"limited\"\", no upload\"", "ACME\\", "2001:db8:"] {
+    for value in [
+        "\"Allow SaaS, office\"",
+        "\"Guests \"\"limited\"\", no upload\"",
+        "ACME\\",
+        "2001:db8:",
+        "\"Microsoft Windows 11 Enterprise , 64-bit\"",
+    ] {
         assert!(lines.iter().any(|(l, _)| text(l).contains(value)), "{value}");
     }
 }
@@ -133,6 +197,11 @@ fn strata_json_tells_the_truth() {
     for (line, rows) in &lines {
         let value: Value = serde_json::from_slice(line).expect("JSON");
         let (text, row) = (|key: &str| value[key].as_str().expect("text"), &rows[0]);
+        if text("LogType") == "GLOBALPROTECT" {
+            let names = ["EventIDValue", "Stage", "SourceUserName", "SourceRegion", "PublicIPv4", "EventStatus"];
+            check_step(names.map(text), row);
+            continue;
+        }
         let table = match (text("LogType"), text("Subtype")) {
             ("TRAFFIC", _) => Table::NetworkActivity,
             ("THREAT", "url") => Table::HttpActivity,

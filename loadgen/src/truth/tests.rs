@@ -1,5 +1,5 @@
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
@@ -50,6 +50,15 @@ fn the_log_holds_a_row_an_event_with_its_values() {
             assert_eq!(bytes.is_valid(at).then(|| bytes.value(at)), row.bytes_out);
             assert_eq!(text("src_ip", at), row.src_ip.map(|ip| ip.to_string()));
             assert_eq!(text("reason", at).as_deref(), row.reason.map(Reason::name));
+            assert_eq!(text("user_name", at), row.user_name.map(|name| name.to_string()));
+            assert_eq!(text("src_country", at).as_deref(), row.src_country);
+            assert_eq!(text("operation", at).as_deref(), row.operation);
+            let number = |name: &str| {
+                let column = column(&batch, name).as_primitive::<Int32Type>();
+                column.is_valid(at).then(|| column.value(at))
+            };
+            let numbers = ["activity_id", "action_id", "severity_id", "status_id"].map(number);
+            assert_eq!(numbers, [row.activity_id, row.action_id, row.severity_id, row.status_id]);
             assert_eq!(text("attack_id", at).is_some(), row.attack.is_some());
         }
     }
@@ -66,15 +75,24 @@ fn every_table_is_in_it_and_the_identity_is_whole() {
         let table = column(&batch, "table").as_string::<i32>();
         tables.extend(table.iter().flatten().map(str::to_owned));
         let topic = column(&batch, "topic").as_string::<i32>();
-        let partition = column(&batch, "partition").as_primitive::<arrow::datatypes::Int32Type>();
+        let partition = column(&batch, "partition").as_primitive::<Int32Type>();
         let offset = column(&batch, "offset").as_primitive::<Int64Type>();
-        let record = column(&batch, "record").as_primitive::<arrow::datatypes::Int32Type>();
+        let record = column(&batch, "record").as_primitive::<Int32Type>();
         for at in 0..batch.num_rows() {
             let identity = (topic.value(at).to_owned(), partition.value(at), offset.value(at), record.value(at));
             assert!(identities.insert(identity), "twice");
         }
     }
-    let want = ["api_activity", "base_event", "dead_letter", "detection_finding", "http_activity", "network_activity"];
+    let want = [
+        "api_activity",
+        "authentication",
+        "base_event",
+        "dead_letter",
+        "detection_finding",
+        "http_activity",
+        "network_activity",
+        "tunnel_activity",
+    ];
     assert!(tables.iter().map(String::as_str).eq(want), "{tables:?}");
     assert!(identities.len() > 40_000, "arrays hold several events");
 }
@@ -86,7 +104,7 @@ fn labels_survive_their_file() {
     let file = File::open(dir.path().join("labels.json")).expect("the file");
     let labels: Vec<Label> = serde_json::from_reader(file).expect("labels");
     assert_eq!(labels, fleet.labels());
-    assert_eq!(labels.len(), 6);
+    assert_eq!(labels.len(), 18);
 }
 
 #[test]

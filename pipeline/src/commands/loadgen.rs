@@ -1,15 +1,18 @@
-//! `palisade loadgen`: a synthetic fleet's logs to stdout or files, with labels and truth beside the files; and the score
-//! of a warehouse that read such files.
+//! `palisade loadgen`: a synthetic fleet's logs to stdout, to files or to Kafka, with labels and truth; and the score of a
+//! warehouse that read them.
 
 use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Context;
-use loadgen::{Fleet, FleetConfig, Label};
+use anyhow::{Context, bail};
+use loadgen::{Fleet, FleetConfig, Label, Pace};
 use sinks::{Warehouse, WarehouseConfig};
 
 use crate::account::{self, Identity};
 use crate::cli::{LoadgenAction, LoadgenArgs, Output, ScoreArgs, WriteArgs};
+use crate::clock;
 use crate::setup;
 use crate::summary::{ScoreSummary, grouped};
 use crate::warehouse_sql;
@@ -27,21 +30,59 @@ pub(crate) fn run(args: &LoadgenArgs) -> anyhow::Result<ExitCode> {
 
 fn write(args: &WriteArgs) -> anyhow::Result<ExitCode> {
     let span_us = i64::try_from(args.span.as_micros())?;
-    let fleet = Fleet::new(FleetConfig { seed: args.seed, events: args.events, span_us, ..FleetConfig::default() })?;
-    match &args.out {
-        Some(dir) => {
-            std::fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
-            let files = loadgen::write_files(&fleet, dir, args.compression.into(), args.files)?;
-            fleet.write_truth(dir)?;
-            let (events, files) = (grouped(args.events), files.len());
-            eprintln!("{events} records in {files} files, labels.json and truth.parquet in {}", dir.display());
-        }
-        None => {
+    let config = FleetConfig { seed: args.seed, events: args.events, span_us, ..FleetConfig::default() };
+    if let Some(dir) = &args.out {
+        std::fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
+    }
+    match (&args.kafka, &args.topic, &args.out) {
+        (Some(brokers), Some(topic), _) => write_kafka(args, config, brokers, topic)?,
+        (_, _, Some(dir)) => write_files(args, config, dir)?,
+        _ => {
             let mut out = BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
-            loadgen::write_stream(&fleet, &mut out)?;
+            loadgen::write_stream(&Fleet::new(config)?, &mut out)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_files(args: &WriteArgs, config: FleetConfig, dir: &Path) -> anyhow::Result<()> {
+    let fleet = Fleet::new(config)?;
+    let files = loadgen::write_files(&fleet, dir, args.compression.into(), args.files)?;
+    fleet.write_truth(dir)?;
+    let (events, files) = (grouped(args.events), files.len());
+    eprintln!("{events} records in {files} files, labels.json and truth.parquet in {}", dir.display());
+    Ok(())
+}
+
+/// The truth is written last: beside it, all records are acknowledged at the offsets that it tells.
+fn write_kafka(args: &WriteArgs, config: FleetConfig, brokers: &str, topic: &str) -> anyhow::Result<()> {
+    let (tenants, partitions) = (config.tenants, args.partitions);
+    if partitions == 0 || !partitions.is_multiple_of(tenants) {
+        bail!("--partitions {partitions}: it must be a multiple of the {tenants} tenants");
+    }
+    let partitions_per_tenant = partitions / tenants;
+    let devices = config.devices.max(partitions);
+    let fleet = Fleet::in_topic(FleetConfig { partitions_per_tenant, devices, ..config }, topic)?;
+    crate::block_on(async { Ok(loadgen::create_topic(brokers, topic, i32::try_from(partitions)?).await?) })?;
+    let sent = loadgen::write_kafka(&fleet, brokers, pace(args, clock::now_us())?, clock::now_us)?;
+    eprintln!("{} records in {partitions} partitions of topic {topic}", grouped(sent));
+    if let Some(dir) = &args.out {
+        fleet.write_truth(dir)?;
+        eprintln!("labels.json and truth.parquet in {}", dir.display());
+    }
+    Ok(())
+}
+
+/// From now on, or up to now.
+fn pace(args: &WriteArgs, now_us: i64) -> anyhow::Result<Pace> {
+    let micros = |duration: Duration| i64::try_from(duration.as_micros());
+    Ok(match args.duration {
+        Some(duration) => Pace::Open { start_wall_us: now_us, wall_span_us: micros(duration)? },
+        None => {
+            let wall_span_us = micros(args.span)?;
+            Pace::AsFast { start_wall_us: now_us - wall_span_us, wall_span_us }
+        }
+    })
 }
 
 async fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
@@ -50,7 +91,8 @@ async fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     let labels: Vec<Label> = serde_json::from_str(&text).with_context(|| format!("{}", labels.display()))?;
     let warehouse = Warehouse::open(WarehouseConfig::at(&args.warehouse)).await?;
     let session = warehouse_sql::session(&warehouse).await?;
-    let account = account::account(&session, &args.truth.join("truth.parquet"), Identity::Files).await?;
+    let identity = if args.kafka { Identity::Kafka } else { Identity::Files };
+    let account = account::account(&session, &args.truth.join("truth.parquet"), identity).await?;
     let alerts = account::alerts(&session, setup::builtin_rules()?.as_ref()).await?;
     let summary = ScoreSummary::new(&account, &loadgen::score(&labels, &alerts));
     let mut out = std::io::stdout().lock();

@@ -25,6 +25,7 @@ fn kind(session: &Session<'_>) -> &'static str {
         Kind::Url(_) => "url",
         Kind::Threat(_) => "threat",
         Kind::System => "system",
+        Kind::Config(_) => "config",
     }
 }
 
@@ -37,12 +38,13 @@ fn kinds_come_in_the_shares_of_a_busy_firewall() {
     };
     let csv = shares(Wire::Csv);
     for (kind, low, high) in
-        [("system", 100, 300), ("threat", 300, 500), ("url", 2_500, 3_100), ("start", 1_800, 2_200)]
+        [("system", 100, 250), ("config", 20, 80), ("threat", 300, 500), ("url", 2_500, 3_100), ("start", 1_800, 2_200)]
     {
         assert!((low..high).contains(&csv[kind]), "{kind}: {}", csv[kind]);
     }
     assert!(csv["end"] > 12_000 && csv["deny"] > 400 && csv["drop"] > 400);
-    assert!(!shares(Wire::Strata).contains_key("system"), "system logs come as CSV only");
+    let strata = shares(Wire::Strata);
+    assert!(!strata.contains_key("system") && !strata.contains_key("config"), "these come as CSV only");
 }
 
 #[test]
