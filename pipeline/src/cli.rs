@@ -257,7 +257,10 @@ pub(crate) struct WriteArgs {
     /// The topic: it is created unless it exists, and must be empty.
     #[arg(long, value_name = "NAME", requires = "kafka")]
     pub(crate) topic: Option<String>,
-    /// Partitions of the topic: a multiple of the three tenants.
+    /// Customers of the fleet, each with partitions of its own.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) tenants: u32,
+    /// Partitions of the topic: a multiple of the tenants.
     #[arg(long, default_value_t = 6, requires = "kafka")]
     pub(crate) partitions: u32,
     /// Spreads the records over this time; without it they go as fast as the brokers take them, as if received in the

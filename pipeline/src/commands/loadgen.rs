@@ -30,7 +30,8 @@ pub(crate) fn run(args: &LoadgenArgs) -> anyhow::Result<ExitCode> {
 
 fn write(args: &WriteArgs) -> anyhow::Result<ExitCode> {
     let span_us = i64::try_from(args.span.as_micros())?;
-    let config = FleetConfig { seed: args.seed, events: args.events, span_us, ..FleetConfig::default() };
+    let config =
+        FleetConfig { seed: args.seed, events: args.events, tenants: args.tenants, span_us, ..FleetConfig::default() };
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
     }

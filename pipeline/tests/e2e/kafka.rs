@@ -16,7 +16,7 @@ use crate::kafka_server::Kafka;
 use crate::kit::{palisade, run_to_end, stdout};
 
 /// Three for each of the fleet's tenants.
-const PARTITIONS: u64 = 9;
+const PARTITIONS: u64 = 8;
 const KILLS: u64 = 10;
 /// Nothing that is waited for takes so long, a rebalance after a death included.
 const PATIENCE_SECONDS: u32 = 180;
@@ -36,7 +36,8 @@ impl Scene {
         let (kafka, truth) = (Kafka::start(), dir.path().join("truth"));
         let mut fill = palisade();
         fill.args(["loadgen", "--topic", "firewall", "--seed", &seed.to_string(), "--events", &events.to_string()]);
-        fill.args(["--partitions", &PARTITIONS.to_string(), "--kafka", &kafka.address(), "--out"]).arg(&truth);
+        fill.args(["--tenants", "2", "--partitions", &PARTITIONS.to_string(), "--kafka", &kafka.address(), "--out"])
+            .arg(&truth);
         stdout(&mut fill);
         Self { kafka, truth, events, dir }
     }
