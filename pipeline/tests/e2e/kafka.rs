@@ -15,7 +15,7 @@ use crate::crash::{Dice, alerts, score, verify};
 use crate::kafka_server::Kafka;
 use crate::kit::{palisade, run_to_end, stdout};
 
-/// Three for each of the fleet's tenants.
+/// Four for each of two tenants.
 const PARTITIONS: u64 = 8;
 const KILLS: u64 = 10;
 /// Nothing that is waited for takes so long, a rebalance after a death included.
