@@ -8,6 +8,7 @@
 
 mod account;
 mod alerts;
+mod builtin_rules;
 mod cli;
 mod clock;
 mod commands;
