@@ -4,7 +4,8 @@
     corpus_lines.py FAMILY...          {"id", "family", "raw"} a line; the id names the file and line it came from
     corpus_lines.py --raw FAMILY...    the lines themselves, as the device or cloud wrote them
 
-FAMILY: traffic, threat (PAN-OS CSV, with or without a syslog header), cloudtrail (one event, or a `Records` array).
+FAMILY: traffic, threat (PAN-OS CSV, with or without a syslog header), globalprotect, system, config (the same, and the JSON of
+Strata Logging Service), cloudtrail (one event, or a `Records` array).
 A line that is none of the families asked for is left out. So is a fragment: a line that names its family but carries no
 event time, as anonymized samples and rule tests do. The summary on stderr counts what was printed and the fragments.
 Exit 0 if every family asked for was found, 1 if one was not, 2 on usage (no corpus is usage).
@@ -21,26 +22,46 @@ import sys
 from collections import Counter
 
 # `future_use, receive time, serial, type`: the fixed head of every PAN-OS line, after any syslog header.
-PAN_OS = re.compile(r"(?:^|[ ,])\d,([^,]*),[^,]*,(TRAFFIC|THREAT),")
+PAN_OS = re.compile(r"(?:^|[ ,])\d,([^,]*),[^,]*,(TRAFFIC|THREAT|GLOBALPROTECT|SYSTEM|CONFIG),")
 PAN_OS_TIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d")
 
 
-def cloudtrail_records(raw):
-    """The events of a CloudTrail line: one, or those of an object that is nothing but `Records`. Empty if it is none."""
+STRATA_FAMILIES = {"GLOBALPROTECT", "SYSTEM", "CONFIG"}
+FAMILIES = ["traffic", "threat", "globalprotect", "system", "config", "cloudtrail"]
+
+
+def document(raw):
+    """The JSON object that a line is; None if it is none."""
     try:
         value = json.loads(raw) if raw.lstrip().startswith("{") else None
     except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def strata_family(value):
+    """The family of a Strata Logging Service document and whether it has a time; None if it is of none."""
+    if not value or value.get("LogType") not in STRATA_FAMILIES or not {"DeviceSN", "LogSourceID"} & value.keys():
+        return None
+    return value["LogType"].lower(), any(value.get(name) for name in ("TimeGenerated", "EventTime"))
+
+
+def cloudtrail_records(value):
+    """The events of a CloudTrail line: one, or those of an object that is nothing but `Records`. Empty if it is none."""
+    if not value:
         return []
-    records = value.get("Records") if isinstance(value, dict) and value.keys() == {"Records"} else [value]
+    records = value.get("Records") if value.keys() == {"Records"} else [value]
     is_event = lambda r: isinstance(r, dict) and {"eventSource", "eventName"} <= r.keys()
     return records if isinstance(records, list) and all(map(is_event, records)) else []
 
 
 def family_of(raw):
-    """traffic, threat or cloudtrail, or that with " fragment" if it has no event time; None for anything else."""
+    """The line's family, or that with " fragment" if it has no event time; None for anything else."""
     if pan_os := PAN_OS.search(raw):
         family, whole = pan_os.group(2).lower(), PAN_OS_TIME.fullmatch(pan_os.group(1))
-    elif records := cloudtrail_records(raw):
+    elif strata := strata_family(value := document(raw)):
+        family, whole = strata
+    elif records := cloudtrail_records(value):
         family, whole = "cloudtrail", all("eventTime" in record for record in records)
     else:
         return None
@@ -70,7 +91,7 @@ def one_line(raw):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("families", nargs="+", choices=["traffic", "threat", "cloudtrail"], metavar="FAMILY")
+    parser.add_argument("families", nargs="+", choices=FAMILIES, metavar="FAMILY")
     parser.add_argument("--raw", action="store_true", help="the lines themselves, without id")
     options = parser.parse_args()
     corpus = os.environ.get("PALISADE_CORPUS")

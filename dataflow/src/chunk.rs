@@ -126,6 +126,11 @@ impl ChunkBuilder {
         self.next = self.next.max(next);
     }
 
+    /// Whose records they are.
+    pub fn tenant(&self) -> &Arc<str> {
+        &self.tenant
+    }
+
     /// Records so far.
     pub fn len(&self) -> usize {
         self.spans.len()

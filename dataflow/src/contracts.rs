@@ -17,6 +17,12 @@ pub enum SourceEvent {
     CaughtUp(PartitionId),
     /// All partitions are read to their end and none will grow; said once, at the end of a bounded input.
     EndOfInput,
+    /// Of a shared source: the partition is ours from this position on. Said again after a seek.
+    Assigned(PartitionId, i64),
+    /// Of a shared source: the partition is someone else's now. What is not in the ledger yet is theirs to read.
+    Revoked(PartitionId),
+    /// Of a shared source: where a partition that someone else reads ends at the moment.
+    LogEnd(PartitionId, i64),
 }
 
 /// Why a source could not go on.
@@ -40,7 +46,14 @@ pub trait Source: Send {
     /// All partitions, in order. A position that [`Source::seek`] does not name is the partition's beginning.
     fn partitions(&self) -> Vec<PartitionId>;
 
-    /// Continues each named partition at its position. Called once, before the first [`Source::next_event`].
+    /// True if other workers read the same partitions: who owns which is then said by events, and what is not assigned is
+    /// not read. Otherwise every partition is ours.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Continues each named partition at its position. Called before the first [`Source::next_event`]; of a shared source
+    /// also later, when the ledger turns out to be further than we are.
     async fn seek(&mut self, positions: &Positions) -> Result<(), SourceError>;
 
     /// The next chunk, in offset order within a partition. Never yields an offset below the sought position twice.

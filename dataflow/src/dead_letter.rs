@@ -36,11 +36,13 @@ pub enum Reason {
     InvalidValue,
     /// No known format.
     UnknownFormat,
+    /// A line that names the columns of those after it and holds no event.
+    Header,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 12] = [
         Reason::Empty,
         Reason::TooLong,
         Reason::InvalidUtf8,
@@ -52,6 +54,7 @@ impl Reason {
         Reason::TimeOutOfRange,
         Reason::InvalidValue,
         Reason::UnknownFormat,
+        Reason::Header,
     ];
 
     /// The reason in tables, metrics and messages.
@@ -68,6 +71,7 @@ impl Reason {
             Reason::TimeOutOfRange => "time_out_of_range",
             Reason::InvalidValue => "invalid_value",
             Reason::UnknownFormat => "unknown_format",
+            Reason::Header => "header",
         }
     }
 }

@@ -191,29 +191,39 @@ fn push_display(out: &mut String, value: impl std::fmt::Display) {
 }
 
 /// Appends a JSON string with its quotes.
+#[inline]
 pub fn push_string(out: &mut String, text: &str) {
     out.push('"');
+    // Without an early exit: most texts need no escape, and their bytes are then looked at many at a time.
+    if text.bytes().fold(false, |any, byte| any | needs_escape(byte)) {
+        push_escaped(out, text);
+    } else {
+        out.push_str(text);
+    }
+    out.push('"');
+}
+
+#[inline]
+fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+fn push_escaped(out: &mut String, text: &str) {
+    use std::fmt::Write;
     let mut from = 0;
-    for (i, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    for (i, byte) in text.bytes().enumerate().filter(|(_, byte)| needs_escape(*byte)) {
         out.push_str(&text[from..i]);
         from = i + 1;
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            other => {
-                use std::fmt::Write;
-                let _ = write!(out, "\\u{other:04x}");
-            }
-        }
+        let _ = match byte {
+            b'"' => out.write_str("\\\""),
+            b'\\' => out.write_str("\\\\"),
+            b'\n' => out.write_str("\\n"),
+            b'\r' => out.write_str("\\r"),
+            b'\t' => out.write_str("\\t"),
+            other => write!(out, "\\u{other:04x}"),
+        };
     }
     out.push_str(&text[from..]);
-    out.push('"');
 }
 
 #[cfg(test)]

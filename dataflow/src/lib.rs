@@ -18,11 +18,12 @@ pub mod dead_letter;
 pub mod identity;
 pub mod json;
 pub mod latency;
+pub mod print;
 pub mod schema;
 pub mod time;
 pub mod watermark;
 
-pub use batch_builder::{BatchBuilder, TableBuilder};
+pub use batch_builder::{BatchBuilder, Shared, Stamp, TableBuilder};
 pub use chunk::{Chunk, ChunkBuilder, Record};
 pub use contracts::{Decoder, Enricher, Source, SourceError, SourceEvent};
 pub use dead_letter::{DeadLetters, Reason};

@@ -9,8 +9,8 @@ pub struct Counts {
     pub addresses: u64,
     /// Texts in `src_ip` or `dst_ip` that are no address.
     pub not_addresses: u64,
-    /// Look-ups that the country cache could not answer.
-    pub country_misses: u64,
-    /// Distinct addresses of a batch that an indicator names.
-    pub intel_matches: u64,
+    /// Look-ups of addresses that the cache could not answer.
+    pub misses: u64,
+    /// Host and user names looked up: the distinct ones of each batch.
+    pub names: u64,
 }

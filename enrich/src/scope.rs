@@ -2,84 +2,52 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use dataflow::Enricher;
-
-use crate::addresses::Addresses;
-use crate::columns::{for_each_address, keywords};
 use crate::error::EnrichError;
 use crate::network::{Address, Network};
+use crate::table::{Column, Content, Index, Keywords, Lookup};
 
 const INTERNAL: i32 = 0;
 const EXTERNAL: i32 = 1;
 
-/// Fills `src_scope` and `dst_scope`. Null where there is no address.
-#[derive(Debug, Clone)]
-pub struct Scope {
-    networks: Arc<[Network]>,
-    dictionary: Arc<StringArray>,
-    version: Arc<str>,
-    keys: Vec<i32>,
-}
+struct Scope(Vec<Network>);
 
-impl Scope {
-    /// Addresses of these networks are internal.
-    ///
-    /// # Errors
-    /// Names the entry that is neither an address nor a network.
-    pub fn new(internal: &[String]) -> Result<Self, EnrichError> {
-        let network =
-            |text: &String| Network::parse(text.trim()).ok_or_else(|| EnrichError::Network { text: text.clone() });
-        let networks: Vec<Network> = internal.iter().map(network).collect::<Result<_, _>>()?;
-        let version = format!("crc32:{:08x}", crc32fast::hash(format!("{networks:?}").as_bytes()));
-        Ok(Self {
-            networks: networks.into(),
-            dictionary: Arc::new(StringArray::from(vec!["internal", "external"])),
-            version: version.into(),
-            keys: Vec::new(),
-        })
-    }
-
-    pub(crate) fn fill(&mut self, addresses: &Addresses) -> Vec<ArrayRef> {
-        let Self { networks, keys, .. } = self;
-        for_each_address(keys, addresses, |address| scope(networks, address));
-        [addresses.src(), addresses.dst()].map(|rows| keywords(keys, rows, &self.dictionary)).into()
+impl Index<Address> for Scope {
+    fn find(&self, _tenant: &str, address: &Address) -> i32 {
+        if self.0.iter().any(|network| network.contains(*address)) { INTERNAL } else { EXTERNAL }
     }
 }
 
-fn scope(networks: &[Network], address: Address) -> i32 {
-    if networks.iter().any(|n| n.contains(address)) { INTERNAL } else { EXTERNAL }
-}
-
-impl Enricher for Scope {
-    fn columns(&self) -> &[&'static str] {
-        &["src_scope", "dst_scope"]
-    }
-
-    fn enrich(&mut self, rows: &RecordBatch) -> Vec<ArrayRef> {
-        let mut addresses = Addresses::new();
-        addresses.read(rows);
-        self.fill(&addresses)
-    }
-
-    fn version(&self) -> &str {
-        &self.version
-    }
+/// Addresses of these networks are internal, all others external. With the version of the list.
+///
+/// # Errors
+/// Names the entry that is neither an address nor a network.
+pub(crate) fn load(internal: &[String]) -> Result<(Content, String), EnrichError> {
+    let network =
+        |text: &String| Network::parse(text.trim()).ok_or_else(|| EnrichError::Network { text: text.clone() });
+    let networks: Vec<Network> = internal.iter().map(network).collect::<Result<_, _>>()?;
+    let version = format!("crc32:{:08x}", crc32fast::hash(format!("{networks:?}").as_bytes()));
+    let mut names = Keywords::default();
+    ["internal", "external"].iter().for_each(|name| names.push(name));
+    let columns = vec![Column::new(&["src_scope", "dst_scope"], names.finish())];
+    let entries = networks.len();
+    let lookup = Lookup { index: Arc::new(Scope(networks)), columns } as Lookup<Address>;
+    Ok((Content { addresses: Some(lookup), entries, ..Content::default() }, version))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::EnrichConfig;
-    use crate::testing::{batch, texts};
 
-    fn scope_of(internal: &[String], ip: &str) -> Option<String> {
-        let mut scope = Scope::new(internal).expect("networks");
-        texts(&scope.enrich(&batch(&[(None, Some(ip))]))[1]).remove(0)
+    fn scope_of(internal: &[String], ip: &str) -> &'static str {
+        let content = load(internal).expect("networks").0;
+        let record =
+            content.addresses.expect("scope is of addresses").index.find("", &Address::parse(ip).expect("an address"));
+        ["internal", "external"][record as usize]
     }
 
     #[test]
-    fn the_default_networks() {
+    fn addresses_are_internal_or_external() {
         let default = EnrichConfig::default().internal_networks;
         for (ip, want) in [
             ("10.0.0.0", "internal"),
@@ -102,31 +70,30 @@ mod tests {
             ("2001:db8::1", "external"),
             ("198.18.0.1", "external"),
         ] {
-            assert_eq!(scope_of(&default, ip).as_deref(), Some(want), "{ip}");
+            assert_eq!(scope_of(&default, ip), want, "{ip}");
         }
-        assert_eq!(scope_of(&default, "any"), None);
     }
 
     #[test]
     fn configured_networks_replace_the_default() {
         let own = ["203.0.113.0/24".to_owned(), " 2001:db8::/32".to_owned()];
-        assert_eq!(scope_of(&own, "203.0.113.9").as_deref(), Some("internal"));
-        assert_eq!(scope_of(&own, "2001:db8::9").as_deref(), Some("internal"));
-        assert_eq!(scope_of(&own, "10.0.0.1").as_deref(), Some("external"));
-        assert_eq!(scope_of(&[], "10.0.0.1").as_deref(), Some("external"));
+        assert_eq!(scope_of(&own, "203.0.113.9"), "internal");
+        assert_eq!(scope_of(&own, "2001:db8::9"), "internal");
+        assert_eq!(scope_of(&own, "10.0.0.1"), "external");
+        assert_eq!(scope_of(&[], "10.0.0.1"), "external");
     }
 
     #[test]
     fn a_wrong_network_is_named() {
-        let error = Scope::new(&["10.0.0.0/8".to_owned(), "lan".to_owned()]).expect_err("not a network");
-        assert!(error.to_string().contains("\"lan\""), "{error}");
+        let error = load(&["10.0.0.0/8".to_owned(), "lan".to_owned()]).err().map(|e| e.to_string());
+        assert!(error.as_ref().is_some_and(|e| e.contains("\"lan\"")), "{error:?}");
     }
 
     #[test]
     fn the_version_is_the_networks() {
         let version = |nets: &[&str]| {
             let nets: Vec<String> = nets.iter().map(|&n| n.to_owned()).collect();
-            Scope::new(&nets).expect("networks").version().to_owned()
+            load(&nets).expect("networks").1
         };
         assert_eq!(version(&["10.0.0.0/8"]), version(&["10.1.0.0/8"]), "the same network");
         assert_ne!(version(&["10.0.0.0/8"]), version(&["10.0.0.0/9"]));

@@ -1,16 +1,21 @@
 //! Events a second through decode, beside the bare JSON parser on the same bytes:
-//! `cargo bench --workspace --bench decode -- [strata|pan-os|cloudtrail]`.
+//! `cargo bench --workspace --bench decode -- [strata|pan-os|cloudtrail|FILE OF RECORDS]...`.
 //!
 //! Rates are per CPU-second of one core where the system tells (Linux), otherwise per second. Seeded, invented events:
 //! Strata Logging Service TRAFFIC of 78 keys and about 2 KB, half with a domain user (an escape), PAN-OS TRAFFIC lines of
 //! 115 columns, CloudTrail records. Every column and `unmapped` is on; the batches are finished within the time.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use dataflow::{BatchBuilder, Chunk, ChunkBuilder, DeadLetters, Decoder, PartitionId};
 use ingest::decode::{AutoDecoder, DecodeConfig};
+
+/// The binary's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EVENTS: usize = 4_096;
 const CHUNKS: usize = 4;
@@ -19,31 +24,39 @@ const ROUNDS: usize = 7;
 type Render = fn(&mut Random) -> String;
 
 fn main() {
-    let kinds: [(&str, Render, bool); 3] =
-        [("strata json", strata, true), ("pan-os csv", panos, false), ("cloudtrail json", cloudtrail, true)];
+    let kinds: [(&str, Render); 3] = [("strata json", strata), ("pan-os csv", panos), ("cloudtrail json", cloudtrail)];
     let only: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let wanted = |name: &str| only.is_empty() || only.iter().any(|o| name.contains(o.as_str()));
-    for (name, render, is_json) in kinds.into_iter().filter(|k| wanted(k.0)) {
+    for (name, render) in kinds.into_iter().filter(|k| wanted(k.0)) {
         let mut random = Random(0x5eed);
         let lines: Vec<String> = (0..EVENTS * CHUNKS).map(|_| render(&mut random)).collect();
-        let chunks: Vec<Chunk> = lines.chunks(EVENTS).map(chunk).collect();
-        let bytes = lines.iter().map(String::len).sum::<usize>();
-        if is_json {
-            measure(&format!("{name}: tape alone"), bytes, || tapes(&lines));
-        }
-        let mut decoder = AutoDecoder::new(DecodeConfig::default());
-        let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
-        measure(&format!("{name}: decode"), bytes, || {
-            for chunk in &chunks {
-                decoder.decode(chunk, &mut rows, &mut dead);
-                assert_eq!((rows.rows(), dead.len()), (EVENTS, 0), "every event becomes a row");
-                std::hint::black_box(rows.finish());
-            }
-        });
+        compare(name, &lines);
+    }
+    for path in only.iter().map(Path::new).filter(|p| p.is_file()) {
+        let text = std::fs::read_to_string(path).expect("a file of records");
+        let lines: Vec<String> = text.lines().take(EVENTS * CHUNKS).map(str::to_owned).collect();
+        compare(&path.file_name().unwrap_or_default().to_string_lossy(), &lines);
     }
 }
 
-fn measure(name: &str, bytes: usize, mut run: impl FnMut()) {
+/// Decode beside the bare parser, on the same lines.
+fn compare(name: &str, lines: &[String]) {
+    let chunks: Vec<Chunk> = lines.chunks(EVENTS).map(chunk).collect();
+    if lines.iter().all(|line| line.starts_with('{')) {
+        measure(&format!("{name}: tape alone"), lines, || tapes(lines));
+    }
+    let mut decoder = AutoDecoder::new(DecodeConfig::default());
+    let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
+    measure(&format!("{name}: decode"), lines, || {
+        for chunk in &chunks {
+            decoder.decode(chunk, &mut rows, &mut dead);
+            assert_eq!((rows.rows(), dead.len()), (chunk.len(), 0), "every event becomes a row");
+            std::hint::black_box(rows.finish());
+        }
+    });
+}
+
+fn measure(name: &str, lines: &[String], mut run: impl FnMut()) {
     run();
     let mut seconds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
@@ -53,13 +66,14 @@ fn measure(name: &str, bytes: usize, mut run: impl FnMut()) {
         })
         .collect();
     seconds.sort_by(f64::total_cmp);
-    let rate = |s: f64| (EVENTS * CHUNKS) as f64 / s / 1e3;
+    let bytes = lines.iter().map(String::len).sum::<usize>();
+    let rate = |s: f64| lines.len() as f64 / s / 1e3;
     let (median, best, worst) = (seconds[ROUNDS / 2], seconds[0], seconds[ROUNDS - 1]);
     report(&format!(
         "{name}: {:.0} k events/s, {:.0} MB/s, {} bytes an event (median of {ROUNDS}; {:.0} to {:.0} k)",
         rate(median),
         bytes as f64 / median / 1e6,
-        bytes / (EVENTS * CHUNKS),
+        bytes / lines.len(),
         rate(worst),
         rate(best)
     ));

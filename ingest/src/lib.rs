@@ -13,5 +13,6 @@
 mod aws;
 pub mod decode;
 pub mod files;
+pub mod kafka;
 mod normalize;
 mod paloalto;

@@ -1,5 +1,5 @@
 //! How fast records are made: `cargo bench --workspace --bench render`. Prints records/s and bytes/s of one core for each
-//! kind of work, the best and the median of seven rounds. Without cargo's `--bench` (a test run) it makes one short round.
+//! kind of work: best, median and worst of seven rounds. Without cargo's `--bench` (a test run) it makes one short round.
 
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -46,13 +46,14 @@ fn report(name: &str, fleet: &Fleet, round: fn(&Fleet) -> (usize, f64)) {
     let mut rounds: Vec<(usize, f64)> = (0..count).map(|_| round(fleet)).collect();
     rounds.sort_by(|a, b| a.1.total_cmp(&b.1));
     let rate = |(_, seconds): (usize, f64)| records as f64 / seconds / 1e3;
-    let (best, median) = (rounds[0], rounds[count / 2]);
+    let (best, median, worst) = (rounds[0], rounds[count / 2], rounds[count - 1]);
     let megabytes = best.0 as f64 / best.1 / 1e6;
     let size = best.0 as u64 / records;
     eprintln!(
-        "{name:<12} best {:>7.0} k records/s, median {:>7.0} k, {megabytes:>6.0} MB/s, {size} bytes a record",
+        "{name:<12} best {:>7.0} k records/s, median {:>7.0} k, worst {:>7.0} k, {megabytes:>6.0} MB/s, {size} bytes a record",
         rate(best),
-        rate(median)
+        rate(median),
+        rate(worst)
     );
 }
 

@@ -157,6 +157,7 @@ fn delivered(limits: ChunkLimits, positions: &BTreeMap<PartitionId, i64>) -> Vec
                 ),
                 SourceEvent::CaughtUp(_) => {}
                 SourceEvent::EndOfInput => break,
+                other => panic!("a source of its own partitions: {other:?}"),
             }
         }
     });

@@ -76,9 +76,12 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
-    /// What the lines are: auto, panos-csv, panos-json or cloudtrail.
+    /// What the lines are: auto, panos-csv, panos-json, cloudtrail or vpc-flow.
     #[arg(long, default_value = "auto")]
     pub(crate) format: ingest::decode::Format,
+    /// The fields of VPC flow logs, in order, divided by commas; the default format without it.
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    pub(crate) vpc_flow_fields: Option<Vec<String>>,
     /// Reads {"id", "raw"} a line and writes {"id", "events"} or {"id", "error"} a line, in order.
     #[arg(long)]
     pub(crate) wrapped: bool,

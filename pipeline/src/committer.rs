@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::flight::Flight;
+use crate::intake::stopped;
 use crate::telemetry::Telemetry;
 
 /// The committer's task.
@@ -32,7 +33,7 @@ impl Committer {
                     other => other?,
                 },
                 () = stopped(&mut stop) => {
-                            let report = self.tables.settle().await?;
+                    let report = self.tables.settle().await?;
                     self.note(&report);
                     return Ok(());
                 }
@@ -60,14 +61,9 @@ impl Committer {
             let name = commit.table.name();
             self.telemetry.table_commits.with_label_values(&[name, "committed"]).inc();
             self.telemetry.committed.with_label_values(&[name]).inc_by(commit.rows);
-            for entry in &commit.entries {
-                self.flight.arrive(&entry.partition, entry.start, now);
-            }
+        }
+        for (table, positions) in &report.ends {
+            self.flight.arrive(*table, positions, now);
         }
     }
-}
-
-/// Ends when `stop` turns true, or when nobody can turn it any more.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|s| *s).await;
 }

@@ -1,10 +1,9 @@
 //! Events between receipt and being queryable: what the latency of each event is made of.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dataflow::{Latency, PartitionId};
+use dataflow::{Latency, OffsetRange, PartitionId, Positions, Table};
 
 use crate::telemetry::Telemetry;
 
@@ -29,7 +28,8 @@ impl Received {
         }
     }
 
-    fn events(&self) -> u64 {
+    /// How many events were noted.
+    pub(crate) fn events(&self) -> u64 {
         self.counts.iter().map(|(_, n)| n).sum()
     }
 }
@@ -43,10 +43,17 @@ pub(crate) struct Flight {
 
 #[derive(Default)]
 struct Shared {
-    /// With the tables that have yet to take the range in.
-    open: HashMap<(PartitionId, i64), (Received, usize)>,
+    open: HashMap<(PartitionId, i64), Open>,
     queryable: Latency,
     alerts: Latency,
+}
+
+/// A range whose rows cannot all be queried yet.
+struct Open {
+    next: i64,
+    received: Received,
+    /// The tables that have yet to take the range in.
+    tables: BTreeSet<Table>,
 }
 
 impl Flight {
@@ -58,31 +65,49 @@ impl Flight {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The range that starts at `start` is about to get its ledger entry, with rows for so many tables.
-    pub(crate) fn depart(&self, partition: &PartitionId, start: i64, received: Received, tables: usize) {
-        if tables > 0 {
-            self.lock().open.insert((partition.clone(), start), (received, tables));
+    /// The range is about to get its ledger entry, with rows for these tables.
+    pub(crate) fn depart(
+        &self,
+        partition: &PartitionId,
+        range: OffsetRange,
+        received: Received,
+        tables: BTreeSet<Table>,
+    ) {
+        if !tables.is_empty() {
+            self.lock().open.insert((partition.clone(), range.start), Open { next: range.next, received, tables });
         }
     }
 
-    /// One table took the range in at `now_us`; after the last one all of its rows are queryable.
-    pub(crate) fn arrive(&self, partition: &PartitionId, start: i64, now_us: i64) {
+    /// The range did not get its entry after all.
+    pub(crate) fn retract(&self, partition: &PartitionId, start: i64) -> Received {
+        let open = self.lock().open.remove(&(partition.clone(), start));
+        open.map(|open| open.received).unwrap_or_default()
+    }
+
+    /// At `now_us` the table has all rows below the positions, whoever committed them. With the last of its tables, a range
+    /// is queryable.
+    pub(crate) fn arrive(&self, table: Table, positions: &Positions, now_us: i64) {
         let mut shared = self.lock();
-        let Entry::Occupied(mut open) = shared.open.entry((partition.clone(), start)) else { return };
-        open.get_mut().1 -= 1;
-        if open.get().1 > 0 {
-            return;
-        }
-        let (received, _) = open.remove();
-        for (ms, events) in &received.counts {
+        let mut landed = Vec::new();
+        shared.open.retain(|(partition, _), open| {
+            if positions.get(partition).is_some_and(|have| *have >= open.next) {
+                open.tables.remove(&table);
+            }
+            let is_open = !open.tables.is_empty();
+            if !is_open {
+                landed.push(std::mem::take(&mut open.received));
+            }
+            is_open
+        });
+        for (ms, events) in landed.iter().flat_map(|received| &received.counts) {
             let took_us = now_us - ms * 1000;
             shared.queryable.record(took_us, *events);
             // The Prometheus histogram takes one observation at a time; the range's buckets stay few.
             let seconds = took_us as f64 / 1e6;
             (0..*events).for_each(|_| self.telemetry.queryable_latency.observe(seconds));
         }
-        let events = i64::try_from(received.events()).unwrap_or(i64::MAX);
-        self.telemetry.in_flight.sub(events);
+        let events: u64 = landed.iter().map(Received::events).sum();
+        self.telemetry.in_flight.sub(i64::try_from(events).unwrap_or(i64::MAX));
     }
 
     /// `count` alerts became durable at `now_us`; `received_us` is the receipt of the oldest event behind them.
@@ -112,13 +137,27 @@ mod tests {
         received.note(1_000_500, 1);
         received.note(2_000_000, 1);
         assert_eq!((received.min_us, received.max_us, received.events()), (Some(1_000_000), Some(2_000_000), 101));
-        flight.depart(&partition, 0, received, 2);
-        flight.arrive(&partition, 0, 2_500_000);
+        let range = OffsetRange { start: 0, next: 101 };
+        flight.depart(&partition, range, received, BTreeSet::from([Table::NetworkActivity, Table::DeadLetter]));
+        let at = |next| Positions::from([(partition.clone(), next)]);
+        flight.arrive(Table::NetworkActivity, &at(101), 2_500_000);
+        flight.arrive(Table::DeadLetter, &at(100), 2_600_000);
         assert_eq!(flight.latencies().0.count(), 0, "one table of two");
-        flight.arrive(&partition, 0, 3_000_000);
-        flight.arrive(&partition, 0, 9_000_000); // a second commit of the same range changes nothing
+        flight.arrive(Table::DeadLetter, &at(101), 3_000_000);
+        flight.arrive(Table::DeadLetter, &at(150), 9_000_000); // a later commit changes nothing
         let (queryable, _) = flight.latencies();
         assert_eq!(queryable.count(), 101);
         assert!((queryable.quantile_ms(0.5) - 2000.0).abs() < 3.0 && (queryable.quantile_ms(0.0) - 1000.0).abs() < 2.0);
+    }
+    #[test]
+    fn a_range_that_another_worker_took_is_nobodys_latency() {
+        let flight = Flight::new(Telemetry::new());
+        let partition = PartitionId::new("t", "i", 0);
+        let mut received = Received::default();
+        received.note(1_000_000, 7);
+        flight.depart(&partition, OffsetRange { start: 0, next: 7 }, received, BTreeSet::from([Table::BaseEvent]));
+        assert_eq!(flight.retract(&partition, 0).events(), 7);
+        flight.arrive(Table::BaseEvent, &Positions::from([(partition, 9)]), 2_000_000);
+        assert_eq!(flight.latencies().0.count(), 0);
     }
 }

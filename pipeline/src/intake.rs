@@ -2,45 +2,123 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use dataflow::{PartitionId, Positions, Source, SourceEvent};
+use sinks::Warehouse;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::claims::Claims;
+use crate::merge::ToMerge;
 use crate::queue::Sender;
 use crate::shard::ToShard;
 
 /// Which shard owns which partition.
 pub(crate) type Routes = Arc<HashMap<PartitionId, Sender<ToShard>>>;
 
-/// Reads the source until its end or until `stop`. Returns true if it came to its end.
-///
-/// # Errors
-/// If the source cannot go on. A shard that is gone ends intake quietly: its own error says why.
-pub(crate) async fn run(
-    mut source: Box<dyn Source>,
-    starts: Positions,
-    routes: Routes,
-    mut stop: watch::Receiver<bool>,
-) -> anyhow::Result<bool> {
-    let own = source.partitions();
-    source.seek(&starts.into_iter().filter(|(partition, _)| own.contains(partition)).collect()).await?;
-    loop {
-        let event = tokio::select! {
-            event = source.next_event() => event?,
-            _ = stop.wait_for(|s| *s) => return Ok(false),
-        };
-        let (partition, item) = match event {
-            SourceEvent::Chunk(chunk) => (chunk.partition.clone(), ToShard::Chunk(chunk)),
-            SourceEvent::CaughtUp(partition) => (partition.clone(), ToShard::CaughtUp(partition)),
-            SourceEvent::EndOfInput => return Ok(true),
-        };
-        let shard = routes.get(&partition).with_context(|| format!("{partition}: the source did not announce it"))?;
-        if shard.send(item).await.is_err() {
-            return Ok(false);
+/// How often a shared source hears of positions and of partitions that were lost to another worker.
+const CLAIMS_EVERY: Duration = Duration::from_secs(1);
+
+/// Where intake delivers.
+#[derive(Clone)]
+pub(crate) struct Intake {
+    pub(crate) routes: Routes,
+    pub(crate) to_merge: Sender<ToMerge>,
+    pub(crate) claims: Claims,
+    pub(crate) warehouse: Warehouse,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// A stage behind is gone; its own error says why.
+struct Gone;
+
+impl Intake {
+    /// Reads the source until its end or until `stop`. Returns true if it came to its end.
+    ///
+    /// # Errors
+    /// If the source cannot go on. A stage that is gone ends intake quietly: its own error says why.
+    pub(crate) async fn run(mut self, mut source: Box<dyn Source>, starts: Positions) -> anyhow::Result<bool> {
+        let own = source.partitions();
+        if !source.is_shared() {
+            source
+                .seek(&starts.iter().filter(|(p, _)| own.contains(p)).map(|(p, at)| (p.clone(), *at)).collect())
+                .await?;
+            for partition in &own {
+                let position = starts.get(partition).copied().unwrap_or(0);
+                if self.deliver(SourceEvent::Assigned(partition.clone(), position)).await?.is_err() {
+                    return Ok(false);
+                }
+            }
+        }
+        let mut claims = tokio::time::interval(CLAIMS_EVERY);
+        let mut stop = self.stop.clone();
+        loop {
+            let event = tokio::select! {
+                event = source.next_event() => event?,
+                () = stopped(&mut stop) => return Ok(false),
+                _ = claims.tick(), if source.is_shared() => {
+                    self.settle_claims(&mut source, &own).await?;
+                    continue;
+                }
+            };
+            if matches!(event, SourceEvent::EndOfInput) {
+                return Ok(true);
+            }
+            if self.deliver(event).await?.is_err() {
+                return Ok(false);
+            }
         }
     }
+
+    async fn deliver(&mut self, event: SourceEvent) -> anyhow::Result<Result<(), Gone>> {
+        let (to_shard, to_merge) = match event {
+            SourceEvent::Chunk(chunk) => (Some((chunk.partition.clone(), ToShard::Chunk(chunk))), None),
+            SourceEvent::CaughtUp(p) => (Some((p.clone(), ToShard::CaughtUp(p))), None),
+            SourceEvent::Assigned(p, position) => {
+                tracing::info!(partition = %p, position, "assigned");
+                (Some((p.clone(), ToShard::Assigned(p.clone(), position))), Some(ToMerge::Assigned(p)))
+            }
+            SourceEvent::Revoked(p) => {
+                tracing::info!(partition = %p, "revoked");
+                (Some((p.clone(), ToShard::Revoked(p.clone()))), Some(ToMerge::Revoked(p)))
+            }
+            SourceEvent::LogEnd(p, end) => (None, Some(ToMerge::LogEnd(p, end))),
+            SourceEvent::EndOfInput => (None, None),
+        };
+        if let Some((partition, item)) = to_shard {
+            let shard = self.routes.get(&partition);
+            let shard = shard.with_context(|| format!("{partition}: the source did not announce it"))?;
+            if shard.send(item).await.is_err() {
+                return Ok(Err(Gone));
+            }
+        }
+        match to_merge {
+            Some(item) => Ok(self.to_merge.send(item).await.map_err(|_| Gone)),
+            None => Ok(Ok(())),
+        }
+    }
+
+    /// Continues partitions after what others wrote of them, and tells the source how far the ledger is.
+    async fn settle_claims(&self, source: &mut Box<dyn Source>, own: &[PartitionId]) -> anyhow::Result<()> {
+        let fenced = self.claims.take_fenced(own);
+        if !fenced.is_empty() {
+            let all = self.warehouse.start_positions().await?;
+            let positions = all.into_iter().filter(|(p, _)| fenced.contains(p)).collect();
+            source.seek(&positions).await?;
+        }
+        let durable = self.claims.take_durable(own);
+        if !durable.is_empty() {
+            source.acknowledge(&durable).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends when `stop` turns true, or when nobody can turn it any more.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|s| *s).await;
 }
 
 /// Waits for every source's end, the signal, or a stage that failed. True if every source came to its end.

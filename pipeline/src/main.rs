@@ -9,6 +9,7 @@
 mod account;
 mod alerts;
 mod builtin_rules;
+mod claims;
 mod cli;
 mod clock;
 mod commands;
@@ -19,7 +20,9 @@ mod flight;
 mod intake;
 mod live;
 mod merge;
+mod outbox;
 mod queue;
+mod reload;
 mod setup;
 mod shard;
 mod stages;

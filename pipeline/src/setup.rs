@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use aggregate::RuleSet;
 use anyhow::Context;
-use dataflow::Source;
-use enrich::Chain;
+use dataflow::{PartitionId, Positions, Source};
+use enrich::Reloader;
 use ingest::files::{FileSource, FilesConfig};
+use ingest::kafka::{KafkaConfig, KafkaSource, StartPositions};
 use loadgen::{Fleet, GeneratorSource, Pace};
 use serde::{Deserialize, Serialize};
-use sinks::{Warehouse, WarehouseConfig};
+use sinks::{AlertTopic, Warehouse, WarehouseConfig};
 
 use crate::builtin_rules::BUILTIN_RULES;
 use crate::clock;
-use crate::config::{Config, FilesSource, GeneratorSource as GeneratorConfig, SourceConfig};
+use crate::config::{self, Config, FilesSource, GeneratorSource as GeneratorConfig, SourceConfig};
+use crate::outbox::{Mail, Outbox};
+use crate::telemetry::Telemetry;
 
 /// Bytes of a chunk: a few thousand lines.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -21,7 +24,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Opens the warehouse, or makes it.
 pub(crate) async fn warehouse(config: &Config) -> anyhow::Result<Warehouse> {
     let at = config.warehouse.clone();
-    let config = WarehouseConfig { region: config.region.clone(), ..WarehouseConfig::at(&at) };
+    let (region, merge_groups) = (config.region.clone(), config.merge_groups);
+    let config = WarehouseConfig { region, merge_groups, ..WarehouseConfig::at(&at) };
     Warehouse::open(config).await.with_context(|| format!("warehouse {}", at.display()))
 }
 
@@ -37,8 +41,16 @@ pub(crate) fn builtin_rules() -> anyhow::Result<Arc<RuleSet>> {
 }
 
 /// Loads the enrichment tables.
-pub(crate) fn enrich(config: &Config) -> anyhow::Result<Chain> {
-    Ok(Chain::build(&config.enrich)?)
+pub(crate) fn enrich(config: &Config) -> anyhow::Result<Reloader> {
+    Ok(Reloader::open(&config.enrich, clock::now_us())?)
+}
+
+/// The way of alerts out of the process, if the configuration names one.
+pub(crate) fn outbox(config: &Config, warehouse: &Warehouse, telemetry: &Telemetry) -> anyhow::Result<Option<Outbox>> {
+    let Some(to) = &config.alert_topic else { return Ok(None) };
+    let topic = AlertTopic::new(&to.brokers, &to.topic, &to.settings)?;
+    let outbox = sinks::Outbox::new(warehouse.clone(), topic);
+    Ok(Some(Outbox { outbox, mail: Mail::default(), telemetry: telemetry.clone() }))
 }
 
 /// This process in ledger entries: host and process id.
@@ -53,6 +65,7 @@ pub(crate) async fn sources(config: &Config, warehouse: &Warehouse) -> anyhow::R
     for source in &config.sources {
         sources.push(match source {
             SourceConfig::Files(files) => Box::new(file_source(files, config.follow, warehouse)?),
+            SourceConfig::Kafka(kafka) => Box::new(kafka_source(kafka, config.follow, warehouse).await?),
             SourceConfig::Generator(generator) => Box::new(generator_source(generator, warehouse).await?),
         });
     }
@@ -75,6 +88,35 @@ fn file_source(files: &FilesSource, follow: bool, warehouse: &Warehouse) -> anyh
         registry: at.root.join(&at.region).join("meta/files").join(&files.topic),
     };
     Ok(FileSource::open(config, clock::now_us)?)
+}
+
+/// The ledger, as a Kafka source asks it on its own thread.
+struct LedgerPositions {
+    warehouse: Warehouse,
+    runtime: tokio::runtime::Handle,
+}
+
+impl StartPositions for LedgerPositions {
+    fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, Box<dyn std::error::Error + Send + Sync>> {
+        let mut known = self.runtime.block_on(self.warehouse.start_positions())?;
+        known.retain(|partition, _| partitions.contains(partition));
+        Ok(known)
+    }
+}
+
+async fn kafka_source(kafka: &config::KafkaSource, follow: bool, warehouse: &Warehouse) -> anyhow::Result<KafkaSource> {
+    let config = KafkaConfig {
+        name: kafka.name.clone(),
+        instance: kafka.instance.clone(),
+        follow,
+        line_limit: kafka.line_limit,
+        session_timeout: kafka.session_timeout,
+        settings: kafka.settings.clone(),
+        ..KafkaConfig::new(&kafka.brokers, &kafka.topic, &kafka.group, kafka.tenant.clone())
+    };
+    let starts = Arc::new(LedgerPositions { warehouse: warehouse.clone(), runtime: tokio::runtime::Handle::current() });
+    // It asks the brokers, and waits for them.
+    Ok(tokio::task::spawn_blocking(move || KafkaSource::open(config, starts)).await??)
 }
 
 /// When a fleet began to send. Recorded once, so that a restart goes on with the same schedule and receive times.

@@ -1,27 +1,27 @@
 //! A shard: one thread with the partitions it owns. Decode, enrich, detect, buffer; at a flush, the range's files, its
 //! deltas and then its ledger entry, which is the commit point (PROTOCOL.md, one worker, 5 and 6).
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aggregate::{RuleSet, SourceStage};
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
-use dataflow::{
-    BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Positions, Reason, Table, TableBatch,
-};
+use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Reason, Table, TableBatch};
 use enrich::Chain;
 use ingest::decode::AutoDecoder;
-use sinks::{Created, Origin, SourceEntry, TableFiles, Warehouse};
+use sinks::{AlertChain, Created, Origin, SourceEntry, TableFiles, Warehouse};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
+use crate::claims::Claims;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, WorkerConfig};
 use crate::flight::{Flight, Received};
-use crate::merge::{GROUPS, MergeGone, ToMerge};
+use crate::merge::{MergeGone, ToMerge};
+use crate::outbox::Mail;
 use crate::queue::{self, Receiver, Sender, Weigh};
 use crate::telemetry::Telemetry;
 
@@ -34,20 +34,24 @@ pub(crate) enum ToShard {
     Chunk(Chunk),
     /// The partition is read to its present end.
     CaughtUp(PartitionId),
+    /// The partition is ours from this offset on; what we hold of it is void.
+    Assigned(PartitionId, i64),
+    /// The partition is someone else's: what is not in the ledger is theirs to read.
+    Revoked(PartitionId),
 }
 
 impl Weigh for ToShard {
     fn rows(&self) -> usize {
         match self {
             ToShard::Chunk(chunk) => chunk.len(),
-            ToShard::CaughtUp(_) => 0,
+            _ => 0,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
             ToShard::Chunk(chunk) => chunk.bytes(),
-            ToShard::CaughtUp(_) => 0,
+            _ => 0,
         }
     }
 }
@@ -61,12 +65,22 @@ pub(crate) struct ShardContext {
     pub(crate) warehouse: Warehouse,
     pub(crate) writer: Arc<str>,
     pub(crate) to_merge: Sender<ToMerge>,
+    pub(crate) claims: Claims,
+    /// None if alerts stay in their table.
+    pub(crate) mail: Option<Mail>,
     pub(crate) flight: Flight,
     pub(crate) telemetry: Telemetry,
     pub(crate) runtime: Handle,
 }
 
 impl ShardContext {
+    /// Tells the outbox, if there is one.
+    pub(crate) fn mail(&self, tell: impl FnOnce(&Mail)) {
+        if let Some(mail) = &self.mail {
+            tell(mail);
+        }
+    }
+
     /// The same context without a way into the merge stage, for the merge stage itself.
     pub(crate) fn detached(&self) -> Self {
         Self { to_merge: queue::closed(), ..self.clone() }
@@ -79,14 +93,6 @@ pub(crate) struct Shard {
     decoder: AutoDecoder,
     input: Receiver<ToShard>,
     partitions: HashMap<PartitionId, OpenPartition>,
-    resume: Resume,
-}
-
-/// Where partitions continue: their position, and their watermark there.
-#[derive(Clone, Default)]
-pub(crate) struct Resume {
-    pub(crate) positions: Positions,
-    pub(crate) watermarks: BTreeMap<PartitionId, i64>,
 }
 
 /// A partition and its open range `[start, next)`: all that is not in the ledger yet.
@@ -110,57 +116,88 @@ struct OpenPartition {
 }
 
 impl Shard {
-    /// A shard that continues each partition where `resume` says (at 0 where it says nothing).
-    pub(crate) fn new(context: ShardContext, input: Receiver<ToShard>, resume: Resume) -> Self {
+    /// A shard without partitions.
+    pub(crate) fn new(context: ShardContext, input: Receiver<ToShard>) -> Self {
         let decoder = AutoDecoder::new(context.config.decode.clone());
-        Self { context, decoder, input, partitions: HashMap::new(), resume }
+        Self { context, decoder, input, partitions: HashMap::new() }
     }
 
     /// Works until every sender is gone, then flushes what is open.
     ///
     /// # Errors
-    /// What cannot be written, and a partition that another worker has taken over.
+    /// What cannot be written, and a partition of ours alone that another worker has written to.
     pub(crate) fn run(mut self) -> anyhow::Result<()> {
         let tick = (self.context.config.worker.flush_interval / 4).max(Duration::from_millis(5));
         loop {
             let input = &mut self.input;
             let runtime = self.context.runtime.clone();
             match runtime.block_on(async { tokio::time::timeout(tick, input.recv()).await }) {
-                Ok(Some(ToShard::Chunk(chunk))) => self.take_chunk(chunk)?,
-                Ok(Some(ToShard::CaughtUp(partition))) => self.caught_up(&partition)?,
+                Ok(Some(item)) => self.take(item)?,
                 Ok(None) => break,
                 Err(_) => {}
             }
             self.flush_due()?;
+            self.take_new_tables()?;
         }
+        self.flush_all()
+    }
+
+    fn take(&mut self, item: ToShard) -> anyhow::Result<()> {
+        match item {
+            ToShard::Assigned(id, position) => {
+                self.abandon(&id);
+                let open = OpenPartition::new(&self.context, &id, position)?;
+                self.context.mail(|mail| mail.waits(AlertChain::Partition(id.clone())));
+                self.partitions.insert(id, open);
+            }
+            ToShard::Revoked(id) => {
+                self.abandon(&id);
+                self.context.mail(|mail| mail.release(AlertChain::Partition(id)));
+            }
+            ToShard::Chunk(chunk) => {
+                // Chunks of a partition that was taken from us may still be on their way.
+                if let Some(open) = self.partitions.get_mut(&chunk.partition) {
+                    open.take(chunk, &mut self.decoder, &mut self.context)?;
+                }
+            }
+            ToShard::CaughtUp(id) => {
+                // Not a reason to flush: a source that keeps up says so after every chunk.
+                self.partitions.get_mut(&id).into_iter().for_each(|open| open.caught_up = true);
+            }
+        }
+        Ok(())
+    }
+
+    /// New enrichment tables begin with new ranges: what is open is flushed with the old ones first, so that every row of
+    /// a range, and its entry, has the same versions.
+    fn take_new_tables(&mut self) -> anyhow::Result<()> {
+        if !self.context.enrich.is_stale() {
+            return Ok(());
+        }
+        self.flush_all()?;
+        self.context.enrich.refresh();
+        let versions = versions(&self.context.rules, &self.context.enrich);
         for partition in self.partitions.values_mut() {
-            partition.flush(&mut self.context)?;
+            partition.stage.set_versions(&versions);
         }
         Ok(())
     }
 
-    fn take_chunk(&mut self, chunk: Chunk) -> anyhow::Result<()> {
-        let partition = open(&mut self.partitions, &self.context, &self.resume, &chunk.partition)?;
-        partition.take(chunk, &mut self.decoder, &mut self.context)
-    }
-
-    fn caught_up(&mut self, id: &PartitionId) -> anyhow::Result<()> {
-        // Not a reason to flush: a source that keeps up says so after every chunk.
-        open(&mut self.partitions, &self.context, &self.resume, id)?.caught_up = true;
-        Ok(())
+    fn flush_all(&mut self) -> anyhow::Result<()> {
+        let open: Vec<PartitionId> = self.partitions.keys().cloned().collect();
+        open.iter().try_for_each(|id| self.flush(id))
     }
 
     /// Flushes what is old or large enough; tells the merge stage of partitions that fell silent.
     fn flush_due(&mut self) -> anyhow::Result<()> {
-        let worker = self.context.config.worker.clone();
         let now = clock::instant();
+        let worker = self.context.config.worker.clone();
+        let due: Vec<PartitionId> =
+            self.partitions.values().filter(|p| p.is_due(&worker, now)).map(|p| p.id.clone()).collect();
+        due.iter().try_for_each(|id| self.flush(id))?;
         for p in self.partitions.values_mut() {
-            let full = p.buffered_rows + p.rows.rows() >= worker.flush_rows || p.buffered_bytes >= worker.flush_bytes;
-            if full || (p.next > p.start && now - p.opened_at >= worker.flush_interval) {
-                p.flush(&mut self.context)?;
-            }
-            let silent = p.caught_up && p.next == p.start && now - p.last_chunk_at >= worker.idle_after;
-            if silent && !p.idle_sent {
+            let is_silent = p.caught_up && p.next == p.start && now - p.last_chunk_at >= worker.idle_after;
+            if is_silent && !p.idle_sent {
                 p.idle_sent = true;
                 let idle = ToMerge::Idle(p.id.clone());
                 self.context.runtime.block_on(self.context.to_merge.send(idle)).map_err(|_| MergeGone)?;
@@ -168,29 +205,45 @@ impl Shard {
         }
         Ok(())
     }
-}
 
-/// The partition, opened where it continues if this is its first mention.
-fn open<'a>(
-    partitions: &'a mut HashMap<PartitionId, OpenPartition>,
-    context: &ShardContext,
-    resume: &Resume,
-    id: &PartitionId,
-) -> anyhow::Result<&'a mut OpenPartition> {
-    match partitions.entry(id.clone()) {
-        Entry::Occupied(known) => Ok(known.into_mut()),
-        Entry::Vacant(new) => Ok(new.insert(OpenPartition::new(context, id, resume)?)),
+    /// Puts the partition's open range into the ledger. If another worker has put a range there, ours is void and intake is
+    /// asked to continue after theirs.
+    fn flush(&mut self, id: &PartitionId) -> anyhow::Result<()> {
+        let Some(open) = self.partitions.get_mut(id) else { return Ok(()) };
+        if open.flush(&mut self.context)? == Flushed::Fenced {
+            self.abandon(id);
+            self.context.claims.fence(id.clone());
+        }
+        Ok(())
+    }
+
+    /// Forgets what is open of a partition: whoever owns it reads it again.
+    fn abandon(&mut self, id: &PartitionId) {
+        if let Some(open) = self.partitions.remove(id) {
+            let events = open.received.events();
+            self.context.telemetry.abandoned.inc_by(events);
+            self.context.telemetry.in_flight.sub(i64::try_from(events).unwrap_or(i64::MAX));
+        }
     }
 }
 
+/// How a flush ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Flushed {
+    /// The range is in the ledger, or there was none.
+    Done,
+    /// Another worker's range is there.
+    Fenced,
+}
+
 impl OpenPartition {
-    fn new(context: &ShardContext, id: &PartitionId, resume: &Resume) -> anyhow::Result<Self> {
+    fn new(context: &ShardContext, id: &PartitionId, start: i64) -> anyhow::Result<Self> {
         let now = clock::instant();
         let disorder = i64::try_from(context.config.worker.disorder.as_micros())?;
-        let mut stage =
-            SourceStage::new(&context.rules, id.clone(), disorder, resume.watermarks.get(id).copied(), GROUPS);
+        let watermark = context.runtime.block_on(context.warehouse.watermark(id))?;
+        let groups = NonZeroU32::new(context.warehouse.merge_groups()).unwrap_or(NonZeroU32::MIN);
+        let mut stage = SourceStage::new(&context.rules, id.clone(), disorder, watermark, groups);
         stage.set_versions(&versions(&context.rules, &context.enrich));
-        let start = resume.positions.get(id).copied().unwrap_or(0);
         Ok(Self {
             stage,
             id: id.clone(),
@@ -265,17 +318,24 @@ impl OpenPartition {
         self.tables.entry(batch.table).or_default().push(batch.rows);
     }
 
+    /// True if the open range is old or large enough to be flushed.
+    fn is_due(&self, worker: &WorkerConfig, now: Instant) -> bool {
+        let full =
+            self.buffered_rows + self.rows.rows() >= worker.flush_rows || self.buffered_bytes >= worker.flush_bytes;
+        full || (self.next > self.start && now - self.opened_at >= worker.flush_interval)
+    }
+
     /// Writes the open range and its entry; afterwards the range is the ledger's and a new one is open.
-    fn flush(&mut self, context: &mut ShardContext) -> anyhow::Result<()> {
+    fn flush(&mut self, context: &mut ShardContext) -> anyhow::Result<Flushed> {
         self.seal(context)?;
         if self.next == self.start {
-            return Ok(());
+            return Ok(Flushed::Done);
         }
         let range = OffsetRange { start: self.start, next: self.next };
         self.write(range, context).with_context(|| format!("flush of {} [{}, {})", self.id, range.start, range.next))
     }
 
-    fn write(&mut self, range: OffsetRange, context: &ShardContext) -> anyhow::Result<()> {
+    fn write(&mut self, range: OffsetRange, context: &ShardContext) -> anyhow::Result<Flushed> {
         let source = self.stage.take_delta()?;
         context.telemetry.note_failures(&source.failures);
         let late_batches = [source.alerts.clone(), self.dead.finish()];
@@ -293,10 +353,18 @@ impl OpenPartition {
         (entry.received_min, entry.received_max) = (self.received.min_us, self.received.max_us);
         entry.versions = versions(&context.rules, &context.enrich);
         // Before the entry exists: the committer may take it in at once.
-        let tables = entry.tables.len();
-        context.flight.depart(&self.id, range.start, std::mem::take(&mut self.received), tables);
-        self.create_entry(&entry, context)?;
-        self.hand_over(range, source, &entry, context)
+        let tables = entry.tables.keys().copied().collect();
+        context.flight.depart(&self.id, range, std::mem::take(&mut self.received), tables);
+        if let Some(other) = self.create_entry(&entry, context)? {
+            self.received = context.flight.retract(&self.id, range.start);
+            if context.claims.is_shared(&self.id) {
+                tracing::info!(partition = %self.id, other, "another worker wrote to the partition; resuming after it");
+                return Ok(Flushed::Fenced);
+            }
+            bail!("another worker ({other}) owns the partition now; stop one of the two");
+        }
+        self.hand_over(range, source, &entry, context)?;
+        Ok(Flushed::Done)
     }
 
     fn stage_files(
@@ -313,19 +381,19 @@ impl OpenPartition {
         Ok(staged)
     }
 
-    fn create_entry(&self, entry: &SourceEntry, context: &ShardContext) -> anyhow::Result<()> {
+    /// The commit point. Some other writer if the range was taken already.
+    fn create_entry(&self, entry: &SourceEntry, context: &ShardContext) -> anyhow::Result<Option<String>> {
         #[cfg(feature = "mutants")]
         if sinks::mutant::commit_before_entry() {
             context.runtime.block_on(context.warehouse.committer(&context.writer).commit_unrecorded(entry))?;
         }
         match context.runtime.block_on(context.warehouse.ledger().create_source(entry))? {
             Created::New | Created::Ours => {}
-            Created::Taken(other) => {
-                bail!("another worker ({}) owns the partition now; stop one of the two", other.writer)
-            }
+            Created::Taken(other) => return Ok(Some(other.writer)),
         }
         context.telemetry.ledger_entries.with_label_values(&["source"]).inc();
-        Ok(())
+        context.claims.note_durable(&entry.partition, entry.next);
+        Ok(None)
     }
 
     /// The entry exists: alerts may leave, the merge stage gets the deltas, a new range opens.
@@ -339,13 +407,15 @@ impl OpenPartition {
         let now = clock::now_us();
         if let Some(alerts) = &source.alerts {
             crate::alerts::announce(alerts, now, None, context);
+            context.mail(|mail| mail.waits(AlertChain::Partition(self.id.clone())));
         }
         let merged = ToMerge::Range {
             partition: self.id.clone(),
             range,
-            delta: source.deltas.into_groups().swap_remove(0),
+            deltas: source.deltas,
             watermark: entry.watermark,
             received_min: entry.received_min,
+            versions: entry.versions.clone(),
         };
         context.runtime.block_on(context.to_merge.send(merged)).map_err(|_| MergeGone)?;
         (self.start, self.records) = (self.next, 0);

@@ -11,14 +11,16 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::claims::Claims;
 use crate::committer::Committer;
 use crate::config::Config;
 use crate::flight::Flight;
-use crate::intake::{self, Routes};
-use crate::merge::Merger;
+use crate::intake::{self, Intake, Routes};
+use crate::merge::{Merger, Roster};
 use crate::queue;
+use crate::reload::{self, Reloads};
 use crate::setup;
-use crate::shard::{Resume, Shard, ShardContext};
+use crate::shard::{Shard, ShardContext};
 use crate::stages::Stages;
 use crate::telemetry::{Health, Telemetry};
 
@@ -46,17 +48,22 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     warehouse.committer(&writer).roll_forward().await?;
     let positions = warehouse.start_positions().await?;
     let rules = setup::rules(&config)?;
-    let enrich = setup::enrich(&config)?;
+    let tables = setup::enrich(&config)?;
     let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse).await?;
-    let partitions: Vec<PartitionId> = sources.iter().flat_map(|s| s.partitions()).collect();
+    let roster = Roster::of(&sources);
+    let partitions: Vec<PartitionId> = roster.partitions.clone();
+    let claims = Claims::new(sources.iter().filter(|s| s.is_shared()).flat_map(|s| s.partitions()));
 
     // The stages, from the last to the first.
     let (w, ended) = (&config.worker, Arc::new(AtomicBool::new(false)));
     let (to_merge, merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
+    let outbox = setup::outbox(&config, &warehouse, &telemetry)?;
     let context = ShardContext {
         rules,
-        enrich,
-        to_merge,
+        enrich: tables.chain(),
+        to_merge: to_merge.clone(),
+        claims: claims.clone(),
+        mail: outbox.as_ref().map(|outbox| outbox.mail.clone()),
         warehouse: warehouse.clone(),
         writer: writer.as_str().into(),
         flight: flight.clone(),
@@ -64,37 +71,46 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
         runtime: Handle::current(),
         config: config.clone(),
     };
-    let merger = Merger::recover(context.detached(), merge_input, &partitions, ended.clone()).await?;
-    let resume = Resume { positions: positions.clone(), watermarks: merger.watermarks() };
+    let merger = Merger::new(context.detached(), merge_input, roster, ended.clone());
     let mut stages = Stages::start("merge", move || merger.run())?;
     let mut routes = HashMap::new();
     for shard in 0..w.shards.min(partitions.len()).max(1) {
         let (to_shard, input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("shard"));
         let owned = partitions.iter().enumerate().filter(|(i, _)| i % w.shards == shard);
         routes.extend(owned.map(|(_, p)| (p.clone(), to_shard.clone())));
-        let work = Shard::new(context.clone(), input, resume.clone());
+        let work = Shard::new(context.clone(), input);
         stages.spawn(&format!("shard-{shard}"), move || work.run())?;
     }
     drop(context);
-    let (stop_commits, commits_stopped) = watch::channel(false);
+    let (stop_reloads, reloads_stopped) = reload::stop();
+    let reloads = Reloads::new(tables, config.enrich.reload_interval, telemetry.clone());
+    stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
+    let (stop_last, last_stopped) = watch::channel(false);
+    let outbox = outbox.map(|outbox| stages.task(outbox.run(last_stopped.clone())));
     let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
-    let committer = stages.task(committer.run(commits_stopped));
+    let committer = stages.task(committer.run(last_stopped));
 
     // Intake runs until the end of its sources or the signal; then each stage drains into the next.
     let routes: Routes = Arc::new(routes);
+    let intake = Intake { routes: routes.clone(), to_merge, claims, warehouse: warehouse.clone(), stop: stop.clone() };
     let mut intakes = JoinSet::new();
     for source in sources {
-        intakes.spawn(intake::run(source, positions.clone(), routes.clone(), stop.clone()));
+        intakes.spawn(intake.clone().run(source, positions.clone()));
     }
+    drop(intake);
     health.set_ready(true);
     tracing::info!(partitions = partitions.len(), "the worker is ready");
     let result = intake::join(intakes, until_end, stop, stages.failed()).await;
     ended.store(matches!(result, Ok(true)), Ordering::Release);
-    drop(routes);
+    drop((routes, stop_reloads));
     let drained = stages.join().await;
-    stop_commits.send_replace(true);
+    stop_last.send_replace(true);
     let committed = committer.await?;
+    let sent = match outbox {
+        Some(outbox) => outbox.await?,
+        None => Ok(()),
+    };
     health.set_ready(false);
-    drained.and(result.map(drop)).and(committed)?;
+    drained.and(result.map(drop)).and(committed).and(sent)?;
     Ok(warehouse)
 }

@@ -18,6 +18,9 @@ pub struct WarehouseConfig {
     pub namespace: String,
     /// The Kafka cluster the records come from. Recorded at first use; another one is refused. None: whatever is recorded.
     pub cluster_id: Option<String>,
+    /// Merge groups of a warehouse that is made: how finely windows are spread over the workers of a fleet. Fixed
+    /// afterwards. One process needs one.
+    pub merge_groups: u32,
     /// Rows of a Parquet row group.
     pub row_group_rows: usize,
     /// Bytes of a Parquet row group while it is encoded.
@@ -41,6 +44,7 @@ impl Default for WarehouseConfig {
             region: "local".to_owned(),
             namespace: "palisade".to_owned(),
             cluster_id: None,
+            merge_groups: 1,
             row_group_rows: 1 << 20,
             row_group_bytes: 128 << 20,
             commit_entries_max: 4096,
@@ -73,6 +77,7 @@ impl WarehouseConfig {
             return fail("root: names no directory".to_owned());
         }
         let positive = [
+            ("merge_groups", self.merge_groups as usize),
             ("row_group_rows", self.row_group_rows),
             ("row_group_bytes", self.row_group_bytes),
             ("commit_entries_max", self.commit_entries_max),

@@ -132,6 +132,14 @@ pub enum Error {
         /// The cause.
         source: ::parquet::errors::ParquetError,
     },
+    /// A topic did not take a message.
+    #[error("cannot send to topic {topic}: {source}")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// The cause.
+        source: Box<rdkafka::error::KafkaError>,
+    },
     /// The configuration cannot be used.
     #[error("warehouse configuration: {0}")]
     Config(String),
@@ -147,6 +155,7 @@ impl Error {
             Error::Store { source, .. } => is_transient_io(source),
             Error::Catalog { source, .. } => is_transient_catalog(source),
             Error::Fenced { .. } => true,
+            Error::Topic { source, .. } => !matches!(**source, rdkafka::error::KafkaError::ClientConfig(..)),
             _ => false,
         };
         if transient { Class::Transient } else { Class::Permanent }

@@ -18,7 +18,7 @@
 //! - A property-only change commits an empty snapshot, so that every change of `palisade.next` is pinned by the
 //!   snapshot requirement of the commit.
 //!
-//! Absent on purpose: collection of old entries and orphans, sorting within files, webhooks and topics.
+//! Absent on purpose: collection of old entries and orphans, sorting within files, webhooks.
 
 pub mod commit;
 pub mod config;
@@ -26,6 +26,7 @@ pub mod error;
 pub mod ledger;
 #[cfg(feature = "mutants")]
 pub mod mutant;
+pub mod outbox;
 pub mod parquet;
 pub mod step;
 pub mod store;
@@ -35,6 +36,7 @@ pub use commit::{CommitReport, Committer, TableCommit};
 pub use config::WarehouseConfig;
 pub use error::{Class, Error};
 pub use ledger::{Created, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
+pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert};
 pub use parquet::{EncodedFile, Encoder};
 pub use step::Step;
 pub use warehouse::{Origin, Warehouse};

@@ -1,9 +1,10 @@
-"""Writes the demo's country databases and its indicator list, byte for byte the same each time.
+"""Writes the demo's country and ASN databases and its indicator lists, byte for byte the same each time.
 
     pip install mmdb_writer && python3 make.py
 
 The addresses are reserved ones only: the benchmark network of RFC 2544 (the generator's "internet") and the
-documentation networks of RFC 5737 and RFC 3849. The countries are invented; no public database was read.
+documentation networks of RFC 5737 and RFC 3849, the AS numbers those of RFC 5398, the names those of RFC 2606. Countries and
+organizations are invented; no public database was read.
 """
 import ipaddress
 import pathlib
@@ -14,6 +15,19 @@ from netaddr import IPSet
 HERE = pathlib.Path(__file__).parent
 COUNTRIES = "US DE JP BR GB IN FR AU CA NL SG ZA KR SE PL MX".split()
 DOCUMENTATION = {"203.0.113.0/24": "CN", "192.0.2.0/24": "RU", "2001:db8::/32": "CH"}
+# RFC 5398: 64496 to 64511 are for documentation.
+SYSTEMS = [(64496 + i, f"{name} Example") for i, name in enumerate(
+    "Alder Hosting,Birch Telecom,Cedar Cloud,Dogwood Mobile,Elm Research Network,Fir Broadband,Hazel CDN,Juniper Transit".split(","))]
+DOMAINS = """domain,category,confidence
+evil.example,c2,90
+*.phish.example,phishing,70
+login.phish.example,phishing,85
+casino.example,scam,55
+ads.example,adware,40
+dga.test,c2,95
+*.sinkhole.test,sinkhole,60
+dropper.invalid,malware,80
+"""
 BUILD_EPOCH = 1_760_000_000
 
 
@@ -28,12 +42,22 @@ def demo_networks():
     return networks
 
 
-def write_mmdb(name, kind, networks, record, ip_version=6):
+def demo_systems():
+    """Each autonomous system's networks: the benchmark network in /20s, two in turn, and the documentation networks."""
+    networks = {}
+    for i, net in enumerate(ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=20)):
+        networks.setdefault(i % len(SYSTEMS), []).append(str(net))
+    networks[0].append("203.0.113.0/24")
+    networks[1].append("2001:db8::/32")
+    return networks
+
+
+def write_mmdb(name, kind, networks, record, ip_version=6, description="Invented countries on reserved networks"):
     writer = mmdb_writer.MMDBWriter(
-        ip_version, kind, languages=["en"], description="Invented countries on reserved networks", ipv4_compatible=ip_version == 6
+        ip_version, kind, languages=["en"], description=description, ipv4_compatible=ip_version == 6, int_type="u32"
     )
-    for code, nets in networks.items():
-        writer.insert_network(IPSet(nets), record(code))
+    for key, nets in networks.items():
+        writer.insert_network(IPSet(nets), record(key))
     path = HERE / name
     mmdb_writer.time.time = lambda: BUILD_EPOCH
     writer.to_db_file(str(path))
@@ -53,8 +77,18 @@ def write_intel():
     path.write_text("\n".join(lines) + "\n")
     assert len(lines) == 201 and len({line.split(",")[0] for line in lines}) == 201
     print(path.name, len(lines) - 1, "indicators")
+    (path.parent / "domains.csv").write_text(DOMAINS)
 
 
 write_mmdb("demo-country.mmdb", "Palisade-Demo-Country", demo_networks(), lambda code: {"country": {"iso_code": code}})
 write_mmdb("flat-country.mmdb", "Palisade-Flat-Country", {"CN": ["203.0.113.0/24"]}, lambda code: {"country_code": code}, 4)
+ASNS = "Invented autonomous systems on reserved networks"
+write_mmdb(
+    "demo-asn.mmdb", "Palisade-Demo-ASN", demo_systems(), description=ASNS,
+    record=lambda i: {"autonomous_system_number": SYSTEMS[i][0], "autonomous_system_organization": SYSTEMS[i][1]},
+)
+write_mmdb(
+    "flat-asn.mmdb", "Palisade-Flat-ASN", {0: ["203.0.113.0/24"], 1: ["192.0.2.0/24"]}, ip_version=4, description=ASNS,
+    record=lambda i: [{"asn": "AS64511", "as_name": "Flat Example"}, {"asn": "none"}][i],
+)
 write_intel()

@@ -1,4 +1,14 @@
-//! One leaf's values, padded with nulls on demand and cut back when a row is aborted.
+//! One leaf's values.
+//!
+//! ```text
+//!   row      0  1  2  3  4  5  6   (7 is being written)
+//!   set      a  b  .  c
+//!   values   a  b  0  c               len = 4: nobody has asked for rows 4 to 6 yet
+//!   valid    1  1  0                  as far as the last null; the rest up to len is set
+//! ```
+//!
+//! A row costs a column only what it sets. Rows without a value are padded all at once when the column is next set, or at
+//! the end; bits of validity are written for nulls only. An aborted row is cut off again.
 
 use std::sync::Arc;
 
@@ -6,37 +16,52 @@ use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Int32Array, Int64Array, ListArray, StringArray,
     TimestampMicrosecondArray,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::buffer::NullBuffer;
 
+use super::ends::Ends;
 use super::keywords::Keywords;
-use crate::schema::{LeafKind, UTC};
-use crate::schema::{LeafSpec, element_field};
+use crate::schema::{LeafKind, LeafSpec, Space, UTC, element_field};
 
 #[derive(Debug)]
 pub(super) struct Column {
+    /// Rows (or elements) so far, with a value or null.
+    len: usize,
     values: Values,
-    /// For a list: where each row's values end.
-    list_ends: Option<Vec<i32>>,
     valid: BooleanBufferBuilder,
-    any_null: bool,
-    kind: LeafKind,
-    path: &'static str,
+    /// For a list: where each row's values end.
+    list_ends: Option<Ends>,
+    /// Values and bytes of the last batch: the next one will be like it.
+    last: (usize, usize),
+    leaf: &'static LeafSpec,
+    /// The list of structs whose elements it counts; none if it counts rows.
+    pub(super) element_of: Option<usize>,
 }
 
 #[derive(Debug)]
 enum Values {
     Keyword(Vec<i32>, Box<Keywords>),
-    Bytes { bytes: Vec<u8>, ends: Vec<i32> },
+    Bytes { bytes: Vec<u8>, ends: Ends },
     I32(Vec<i32>),
     I64(Vec<i64>),
     Bool(BooleanBufferBuilder),
+}
+
+/// A value that many rows share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared<'a> {
+    /// Of a keyword column.
+    Text(&'a str),
+    /// Of a 32-bit column.
+    I32(i32),
+    /// Of a list of keywords.
+    List(&'a [&'a str]),
 }
 
 impl Values {
     fn new(kind: LeafKind) -> Self {
         match kind {
             LeafKind::Keyword => Self::Keyword(Vec::new(), Box::new(Keywords::new())),
-            LeafKind::Text | LeafKind::Json | LeafKind::Binary => Self::Bytes { bytes: Vec::new(), ends: Vec::new() },
+            LeafKind::Text | LeafKind::Json | LeafKind::Binary => Self::Bytes { bytes: Vec::new(), ends: Ends::new() },
             LeafKind::I32 => Self::I32(Vec::new()),
             LeafKind::I64 | LeafKind::Time => Self::I64(Vec::new()),
             LeafKind::Bool => Self::Bool(BooleanBufferBuilder::new(0)),
@@ -53,13 +78,23 @@ impl Values {
         }
     }
 
+    fn reserve(&mut self, (values, more): (usize, usize)) {
+        match self {
+            Self::Keyword(keys, _) => keys.reserve(values),
+            Self::Bytes { bytes, ends } => {
+                bytes.reserve(more);
+                ends.reserve(values);
+            }
+            Self::I32(v) => v.reserve(values),
+            Self::I64(v) => v.reserve(values),
+            Self::Bool(_) => {}
+        }
+    }
+
     fn pad(&mut self, len: usize) {
         match self {
             Self::Keyword(keys, _) => keys.resize(len, 0),
-            Self::Bytes { ends, .. } => {
-                let last = ends.last().copied().unwrap_or(0);
-                ends.resize(len, last);
-            }
+            Self::Bytes { ends, .. } => ends.pad(len),
             Self::I32(v) => v.resize(len, 0),
             Self::I64(v) => v.resize(len, 0),
             Self::Bool(v) => v.append_n(len - v.len(), false),
@@ -71,7 +106,7 @@ impl Values {
             Self::Keyword(keys, _) => keys.truncate(len),
             Self::Bytes { bytes, ends } => {
                 ends.truncate(len);
-                bytes.truncate(ends.last().map_or(0, |&e| e as usize));
+                bytes.truncate(ends.last());
             }
             Self::I32(v) => v.truncate(len),
             Self::I64(v) => v.truncate(len),
@@ -79,27 +114,22 @@ impl Values {
         }
     }
 
-    fn push_bytes(&mut self, value: &[u8]) -> bool {
-        let Self::Bytes { bytes, ends } = self else { return false };
-        bytes.extend_from_slice(value);
-        ends.push(i32::try_from(bytes.len()).expect("a batch's column stays below 2 GiB"));
-        true
-    }
-
+    /// False if the values are not strings.
+    #[inline]
     fn push_str(&mut self, value: &str) -> bool {
-        if let Self::Keyword(keys, keywords) = self {
-            keys.push(keywords.key(value));
-            return true;
+        match self {
+            Self::Keyword(keys, keywords) => keys.push(keywords.key(value)),
+            Self::Bytes { bytes, ends } => push_bytes(bytes, ends, value.as_bytes()),
+            _ => return false,
         }
-        self.push_bytes(value.as_bytes())
+        true
     }
 
     fn finish(&mut self, kind: LeafKind, nulls: Option<NullBuffer>) -> ArrayRef {
         match self {
             Self::Keyword(keys, keywords) => keywords.finish(std::mem::take(keys), nulls),
             Self::Bytes { bytes, ends } => {
-                let ends = std::mem::take(ends);
-                let offsets = OffsetBuffer::new(std::iter::once(0).chain(ends).collect::<Vec<i32>>().into());
+                let offsets = ends.finish();
                 let bytes = std::mem::take(bytes);
                 if kind == LeafKind::Binary {
                     return Arc::new(BinaryArray::new(offsets, bytes.into(), nulls));
@@ -117,21 +147,28 @@ impl Values {
     }
 }
 
+#[inline]
+fn push_bytes(bytes: &mut Vec<u8>, ends: &mut Ends, value: &[u8]) {
+    bytes.extend_from_slice(value);
+    ends.push(bytes.len());
+}
+
 impl Column {
     pub(super) fn new(leaf: &'static LeafSpec) -> Self {
         Self {
+            len: 0,
             values: Values::new(leaf.kind),
-            list_ends: leaf.is_list.then(Vec::new),
             valid: BooleanBufferBuilder::new(0),
-            any_null: false,
-            kind: leaf.kind,
-            path: &leaf.path,
+            list_ends: leaf.is_list.then(Ends::new),
+            last: (0, 0),
+            leaf,
+            element_of: if let Space::Element(list) = leaf.space { Some(list) } else { None },
         }
     }
 
     /// Rows (or elements) that have a value or a null so far.
     pub(super) fn len(&self) -> usize {
-        self.valid.len()
+        self.len
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -145,144 +182,186 @@ impl Column {
         values + self.list_ends.as_ref().map_or(0, |e| e.len() * 4)
     }
 
+    /// Makes room for a batch like the last one, so that its buffers need not grow by doubling.
+    pub(super) fn reserve(&mut self) {
+        self.values.reserve(self.last);
+    }
+
     /// Nulls up to `row`; false if `row` has its value already.
     #[inline]
     fn reach(&mut self, row: usize) -> bool {
-        let len = self.valid.len();
-        if len > row {
-            return false;
-        }
-        if len < row {
+        if self.len < row {
             self.pad(row);
         }
-        true
+        self.len == row
     }
 
+    #[cold]
     fn pad(&mut self, len: usize) {
-        self.any_null |= len > self.valid.len();
-        self.valid.append_n(len - self.valid.len(), false);
+        self.valid.append_n(self.len - self.valid.len(), true);
+        self.valid.append_n(len - self.len, false);
         match &mut self.list_ends {
             None => self.values.pad(len),
-            Some(ends) => ends.resize(len, self.values.len() as i32),
+            Some(ends) => ends.pad(len),
         }
+        self.len = len;
     }
 
     #[inline]
     pub(super) fn set_str(&mut self, row: usize, value: &str) -> bool {
-        let free = self.reach(row);
-        if free {
-            let ok = self.values.push_str(value);
-            self.mark(ok);
+        if !self.reach(row) {
+            return false;
         }
-        free
+        if !self.values.push_str(value) {
+            self.panic_for("text");
+        }
+        self.len += 1;
+        true
     }
 
     #[inline]
     pub(super) fn set_bytes(&mut self, row: usize, value: &[u8]) -> bool {
-        let free = self.reach(row);
-        if free {
-            assert_eq!(self.kind, LeafKind::Binary, "{} does not hold bytes", self.path);
-            let ok = self.values.push_bytes(value);
-            self.mark(ok);
+        if !self.reach(row) {
+            return false;
         }
-        free
+        match &mut self.values {
+            Values::Bytes { bytes, ends } if self.leaf.kind == LeafKind::Binary => push_bytes(bytes, ends, value),
+            _ => self.panic_for("bytes"),
+        }
+        self.len += 1;
+        true
     }
 
     #[inline]
     pub(super) fn set_i32(&mut self, row: usize, value: i32) -> bool {
-        let free = self.reach(row);
-        if free {
-            let ok = if let Values::I32(v) = &mut self.values {
-                v.push(value);
-                true
-            } else {
-                false
-            };
-            self.mark(ok);
+        if !self.reach(row) {
+            return false;
         }
-        free
+        match &mut self.values {
+            Values::I32(v) => v.push(value),
+            _ => self.panic_for("an i32"),
+        }
+        self.len += 1;
+        true
     }
 
     #[inline]
     pub(super) fn set_i64(&mut self, row: usize, value: i64) -> bool {
-        let free = self.reach(row);
-        if free {
-            let ok = if let Values::I64(v) = &mut self.values {
-                v.push(value);
-                true
-            } else {
-                false
-            };
-            self.mark(ok);
+        if !self.reach(row) {
+            return false;
         }
-        free
+        match &mut self.values {
+            Values::I64(v) => v.push(value),
+            _ => self.panic_for("an i64"),
+        }
+        self.len += 1;
+        true
     }
 
     #[inline]
     pub(super) fn set_bool(&mut self, row: usize, value: bool) -> bool {
-        let free = self.reach(row);
-        if free {
-            let ok = if let Values::Bool(v) = &mut self.values {
-                v.append(value);
-                true
-            } else {
-                false
-            };
-            self.mark(ok);
+        if !self.reach(row) {
+            return false;
         }
-        free
+        match &mut self.values {
+            Values::Bool(v) => v.append(value),
+            _ => self.panic_for("a bool"),
+        }
+        self.len += 1;
+        true
     }
 
     /// Adds to the list of `row`.
     pub(super) fn push_str(&mut self, row: usize, value: &str) {
         let fresh = self.reach(row);
-        let ok = self.values.push_str(value);
-        let count = self.values.len() as i32;
-        let ends = self.list_ends.as_mut().unwrap_or_else(|| panic!("{} is not a list", self.path));
-        if fresh {
-            ends.push(count);
-            self.mark(ok);
-        } else if let Some(end) = ends.last_mut() {
-            *end = count;
+        if !self.values.push_str(value) {
+            self.panic_for("text");
+        }
+        let count = self.values.len();
+        match &mut self.list_ends {
+            Some(ends) if fresh => {
+                ends.push(count);
+                self.len += 1;
+            }
+            Some(ends) => ends.extend_last(count),
+            None => self.panic_for("a list"),
         }
     }
 
-    #[inline]
-    fn mark(&mut self, ok: bool) {
-        assert!(ok, "{} holds {:?}", self.path, self.kind);
-        self.valid.append(true);
+    /// Sets all rows of `[from, to)` to one value. Rows that have theirs already keep it.
+    pub(super) fn fill(&mut self, from: usize, to: usize, value: Shared<'_>) {
+        if self.len >= to || !self.reach(from.max(self.len)) {
+            return;
+        }
+        match (&mut self.values, value) {
+            (Values::Keyword(keys, keywords), Shared::Text(text)) => {
+                let key = keywords.key(text);
+                keys.resize(to, key);
+            }
+            (Values::I32(v), Shared::I32(value)) => v.resize(to, value),
+            (Values::Keyword(..), Shared::List(texts)) => {
+                for (row, text) in (self.len..to).flat_map(|row| texts.iter().map(move |text| (row, text))) {
+                    self.push_str(row, text);
+                }
+                return;
+            }
+            _ => self.panic_for("a shared value of another kind"),
+        }
+        self.len = to;
+    }
+
+    #[cold]
+    fn panic_for(&self, what: &str) -> ! {
+        panic!("{} holds {:?}: it cannot take {what}", self.leaf.path, self.leaf.kind);
     }
 
     /// Forgets rows from `len` on.
     pub(super) fn truncate(&mut self, len: usize) {
-        if self.valid.len() <= len {
+        if self.len <= len {
             return;
         }
-        self.valid.truncate(len);
+        self.len = len;
+        self.valid.truncate(len.min(self.valid.len()));
         match &mut self.list_ends {
             None => self.values.truncate(len),
             Some(ends) => {
                 ends.truncate(len);
-                let kept = ends.last().map_or(0, |&e| e as usize);
-                self.values.truncate(kept);
+                self.values.truncate(ends.last());
             }
         }
     }
 
-    /// The array of `rows` values; the column is empty afterwards.
-    pub(super) fn finish(&mut self, rows: usize) -> ArrayRef {
-        if self.valid.len() < rows {
+    /// The array of `rows` values, none if all are null; the column is empty afterwards.
+    pub(super) fn finish(&mut self, rows: usize) -> Option<ArrayRef> {
+        if self.len == 0 {
+            self.last = (0, 0);
+            return None;
+        }
+        if self.len < rows {
             self.pad(rows);
         }
-        let valid = self.valid.finish();
-        let nulls = std::mem::take(&mut self.any_null).then(|| NullBuffer::new(valid));
-        match &mut self.list_ends {
-            None => self.values.finish(self.kind, nulls),
+        let nulls = self.nulls();
+        self.last = match &self.values {
+            Values::Bytes { bytes, ends } => (ends.len(), bytes.len()),
+            values => (values.len(), 0),
+        };
+        self.len = 0;
+        Some(match &mut self.list_ends {
+            None => self.values.finish(self.leaf.kind, nulls),
             Some(ends) => {
-                let offsets = std::iter::once(0).chain(std::mem::take(ends)).collect::<Vec<i32>>();
-                let values = self.values.finish(self.kind, None);
-                Arc::new(ListArray::new(element_field(self.kind), OffsetBuffer::new(offsets.into()), values, nulls))
+                let offsets = ends.finish();
+                let values = self.values.finish(self.leaf.kind, None);
+                Arc::new(ListArray::new(element_field(self.leaf.kind), offsets, values, nulls))
             }
+        })
+    }
+
+    /// None if no row is null.
+    fn nulls(&mut self) -> Option<NullBuffer> {
+        if self.valid.is_empty() {
+            return None;
         }
+        self.valid.append_n(self.len - self.valid.len(), true);
+        Some(NullBuffer::new(self.valid.finish())).filter(|n| n.null_count() > 0)
     }
 }

@@ -86,6 +86,73 @@ fn an_aborted_row_leaves_no_trace() {
     assert!(text.contains("[two, more]") && text.contains("uid: two"), "{text}");
 }
 
+/// A string column, as text.
+fn texts(batch: &RecordBatch, path: &[&str]) -> Vec<String> {
+    let (first, rest) = path.split_first().expect("a path");
+    let column = rest.iter().fold(batch.column_by_name(first).expect("a column").clone(), |array, name| {
+        array.as_struct().column_by_name(name).expect("an attribute").clone()
+    });
+    let text = |row| arrow::util::display::array_value_to_string(&column, row).expect("printable");
+    (0..column.len()).map(text).collect()
+}
+
+#[test]
+fn what_runs_of_rows_share_is_in_each_of_them() {
+    let stamp = |name| {
+        Stamp::from([
+            (leaf("metadata.product.name"), Shared::Text(name)),
+            (leaf("metadata.profiles[]"), Shared::List(&["cloud", "datetime"])),
+        ])
+    };
+    let (one, two) = (stamp("one"), stamp("two"));
+    let mut b = TableBuilder::new(Table::ApiActivity);
+    for round in 0..2 {
+        let rows = [(0, "acme", Some(&one)), (0, "acme", Some(&one)), (1, "acme", None), (1, "else", Some(&two))];
+        for (offset, (number, tenant, stamp)) in (0..).zip(rows) {
+            let partition = PartitionId::new("t", "i", number);
+            let mut chunk = ChunkBuilder::new(partition.clone(), tenant.into(), offset);
+            chunk.push(b"x", offset, 99);
+            b.stamp(&two);
+            b.abort_row();
+            b.set_i64(leaf("time"), 1);
+            if let Some(stamp) = stamp {
+                b.stamp(stamp);
+            }
+            b.end_event(&partition, tenant, &chunk.finish().records().next().expect("one record"), 0);
+        }
+        let batch = b.finish();
+        assert_eq!(texts(&batch, &["_topic"]), ["t", "t", "t", "t"]);
+        assert_eq!(texts(&batch, &["_partition_id"]), ["0", "0", "1", "1"], "round {round}");
+        assert_eq!(texts(&batch, &["tenant_uid"]), ["acme", "acme", "acme", "else"]);
+        assert_eq!(texts(&batch, &["metadata", "tenant_uid"]), ["acme", "acme", "acme", "else"]);
+        assert_eq!(texts(&batch, &["metadata", "product", "name"]), ["one", "one", "", "two"], "round {round}");
+        let both = "[cloud, datetime]";
+        assert_eq!(texts(&batch, &["metadata", "profiles"]), [both, both, "", both], "round {round}");
+        assert_eq!(texts(&batch, &["class_name"]), ["API Activity"; 4]);
+    }
+}
+
+#[test]
+fn nulls_stand_where_nothing_was_set() {
+    let mut b = TableBuilder::new(Table::ApiActivity);
+    for offset in 0..10 {
+        if [2, 3, 7].contains(&offset) {
+            b.set_str(leaf("message"), "m");
+            b.set_bool(leaf("actor.session.is_mfa"), offset == 3);
+        }
+        if offset == 7 {
+            b.abort_row();
+            b.set_str(leaf("message"), "n");
+        }
+        end(&mut b, offset);
+    }
+    let batch = b.finish();
+    assert_eq!(texts(&batch, &["message"]), ["", "", "m", "m", "", "", "", "n", "", ""]);
+    assert_eq!(texts(&batch, &["actor", "session", "is_mfa"]), ["", "", "false", "true", "", "", "", "", "", ""]);
+    assert_eq!(batch.column_by_name("message").expect("a column").null_count(), 7);
+    assert_eq!(batch.column_by_name("raw_data").expect("a column").null_count(), 10);
+}
+
 #[test]
 fn a_finished_builder_starts_anew() {
     let mut b = TableBuilder::new(Table::ApiActivity);

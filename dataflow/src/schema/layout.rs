@@ -116,7 +116,7 @@ impl Node {
 }
 
 impl LeafSpec {
-    fn data_type(&self) -> DataType {
+    pub(crate) fn data_type(&self) -> DataType {
         if self.is_list { DataType::List(element_field(self.kind)) } else { self.kind.data_type() }
     }
 }

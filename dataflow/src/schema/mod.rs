@@ -22,7 +22,7 @@ pub const OCSF_VERSION: &str = "1.8.0";
 pub const UTC: &str = "+00:00";
 
 /// Columns that enrichment fills, in schema order.
-pub const ENRICHMENT_COLUMNS: [&str; 8] = [
+pub const ENRICHMENT_COLUMNS: [&str; 23] = [
     "src_country",
     "dst_country",
     "src_scope",
@@ -31,6 +31,21 @@ pub const ENRICHMENT_COLUMNS: [&str; 8] = [
     "dst_intel_category",
     "src_intel_confidence",
     "dst_intel_confidence",
+    "src_asn",
+    "dst_asn",
+    "src_as_name",
+    "dst_as_name",
+    "domain_intel_category",
+    "domain_intel_confidence",
+    "src_asset_name",
+    "dst_asset_name",
+    "src_asset_criticality",
+    "dst_asset_criticality",
+    "src_asset_owner",
+    "dst_asset_owner",
+    "user_department",
+    "user_title",
+    "user_is_privileged",
 ];
 
 /// A table of the warehouse: an OCSF class, or one of Palisade's own.

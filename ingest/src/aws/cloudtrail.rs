@@ -243,14 +243,14 @@ impl CloudTrail {
 
     fn set_resource(&self, row: &mut Row<'_, '_>, doc: Doc<'_>, element: At) -> bool {
         let t = &self.targets;
-        let target = |key: &str| match key {
-            "ARN" | "arn" => Some(&t.resource_uid),
-            "type" => Some(&t.resource_type),
-            "accountId" => Some(&t.resource_owner),
+        let target = |key: &[u8]| match key {
+            b"ARN" | b"arn" => Some(&t.resource_uid),
+            b"type" => Some(&t.resource_type),
+            b"accountId" => Some(&t.resource_owner),
             _ => None,
         };
         let is_named = |m: crate::decode::json::Member<'_>| {
-            matches!(m.key, "ARN" | "arn") && doc.value(m.at).scalar().is_some_and(|t| !t.is_empty())
+            matches!(doc.key(&m), b"ARN" | b"arn") && doc.value(m.at).scalar().is_some_and(|t| !t.is_empty())
         };
         if !doc.members(element).any(is_named) {
             return false;
@@ -260,7 +260,7 @@ impl CloudTrail {
         for member in doc.members(element) {
             let value = doc.value(member.at);
             let empty = matches!(value, Value::Null | Value::Text { text: "", .. });
-            complete &= empty || target(member.key).is_some_and(|t| row.set(t, value));
+            complete &= empty || target(doc.key(&member)).is_some_and(|t| row.set(t, value));
         }
         complete
     }

@@ -80,16 +80,16 @@ pub(crate) fn shape(doc: Doc<'_>, object: At) -> Shape<'_> {
     let (mut source, mut name, mut of_cloud) = (false, false, false);
     let mut records = None;
     for member in doc.members(object) {
-        match member.key {
-            "LogType" => log_type = text(doc, member.at),
-            "Subtype" | "SubType" | "LogSubtype" => subtype = text(doc, member.at),
-            "DeviceSN" | "LogSourceID" | "TimeGenerated" | "TimeReceived" => of_device = true,
-            "eventSource" => source = !text(doc, member.at).is_empty(),
-            "eventName" => name = !text(doc, member.at).is_empty(),
-            "userIdentity" | "sourceIPAddress" | "eventID" => of_cloud = true,
-            "Records" => records = Some(member.at),
+        match doc.key(&member) {
+            b"LogType" => log_type = text(doc, member.at),
+            b"Subtype" | b"SubType" | b"LogSubtype" => subtype = text(doc, member.at),
+            b"DeviceSN" | b"LogSourceID" | b"TimeGenerated" | b"TimeReceived" => of_device = true,
+            b"eventSource" => source = !text(doc, member.at).is_empty(),
+            b"eventName" => name = !text(doc, member.at).is_empty(),
+            b"userIdentity" | b"sourceIPAddress" | b"eventID" => of_cloud = true,
+            b"Records" => records = Some(member.at),
             // An S3 event notification looks alike but is none.
-            "s3" => of_cloud = false,
+            b"s3" => of_cloud = false,
             _ => {}
         }
         // Strata documents name these first; their many other names need no look.

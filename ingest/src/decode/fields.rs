@@ -5,6 +5,7 @@
 //! conversion, `path+path` for a hot column beside it, `:slot` for what the vendor's code reads, `-` for `unmapped`.
 //! Files are parsed once, checked against the table's columns and resolved to leaf indices.
 
+use dataflow::print::Print;
 use dataflow::schema::LeafKind;
 use dataflow::{Leaf, Table};
 
@@ -96,10 +97,16 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("firewall_rule", &["name", "uid"]),
     ("http_request.url", &["url_string"]),
     ("actor.user", &["name", "uid", "account.uid"]),
-    ("resources[]", &["uid"]),
+    ("resources[]", &["uid", "name"]),
+    ("user", &["name", "uid", "account.uid"]),
+    ("service", &["name", "uid"]),
+    ("src_endpoint.os", &["name"]),
+    ("tunnel_interface", &["name", "uid", "ip"]),
+    ("network_observation_point", ENDPOINT),
 ];
 
-const ENDPOINT: &[&str] = &["ip", "hostname", "uid", "domain", "svc_name", "interface_name"];
+const ENDPOINT: &[&str] =
+    &["ip", "hostname", "name", "uid", "domain", "svc_name", "interface_name", "interface_uid", "instance_uid"];
 
 /// A set of the objects of [`NEEDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -284,6 +291,19 @@ impl FieldTable {
         self
     }
 
+    /// Only these columns, in this order; a name that the file lacks is left out.
+    pub(crate) fn with_columns(mut self, names: &[&str]) -> Self {
+        let column = |name: &&str| self.columns.iter().find(|(c, _)| c == name).copied();
+        self.columns = names.iter().filter_map(column).collect();
+        self
+    }
+
+    /// All columns but these, for a log type that leaves some out.
+    pub(crate) fn without_columns(mut self, names: &[&str]) -> Self {
+        self.columns.retain(|(c, _)| !names.contains(c));
+        self
+    }
+
     /// Columns of the syslog form: name and where it goes.
     pub(crate) fn columns(&self) -> &[(&'static str, To)] {
         &self.columns
@@ -291,7 +311,7 @@ impl FieldTable {
 
     /// Where the member `key` of the document (scope 0) or of an object goes.
     #[inline]
-    pub(crate) fn to(&self, scope: u8, key: &str) -> To {
+    pub(crate) fn to(&self, scope: u8, key: &[u8]) -> &To {
         self.names[scope as usize].get(key)
     }
 
@@ -306,8 +326,7 @@ fn slot_index(name: &str, slots: &[&str]) -> Result<u8, String> {
     index.and_then(|i| u8::try_from(i).ok()).ok_or_else(|| format!("no slot {name:?}"))
 }
 
-/// JSON names -> where they go: open addressing over a few bytes of the name, which tell a vendor's names apart. The
-/// same bytes are all of a name of up to 24 bytes, so that one comparison of words decides.
+/// JSON names -> where they go: open addressing by the names' prints, so that one comparison of words decides.
 #[derive(Debug, Default)]
 struct Names {
     entries: Vec<Entry>,
@@ -316,7 +335,7 @@ struct Names {
     buckets: Vec<u16>,
 }
 
-/// One cache line: a document looks up some eighty of them.
+/// A document looks up some eighty of them: each begins a cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 struct Entry {
@@ -344,7 +363,7 @@ impl Names {
     /// Puts an entry into the first free bucket from its own on.
     fn index(&mut self, index: usize) -> Result<(), String> {
         let mask = self.buckets.len() - 1;
-        let mut at = self.entries[index].print.hash() & mask;
+        let mut at = bucket(&self.entries[index].print) & mask;
         while self.buckets[at] != 0 {
             at = (at + 1) & mask;
         }
@@ -353,51 +372,24 @@ impl Names {
     }
 
     #[inline]
-    fn get(&self, key: &str) -> To {
-        if self.buckets.is_empty() {
-            return To::Unmapped;
-        }
-        let mask = self.buckets.len() - 1;
-        let print = Print::of(key.as_bytes());
-        let mut at = print.hash() & mask;
-        while let Some(index) = usize::from(self.buckets[at]).checked_sub(1) {
+    fn get(&self, key: &[u8]) -> &To {
+        let print = Print::of(key);
+        let mask = self.buckets.len().wrapping_sub(1);
+        let mut at = bucket(&print) & mask;
+        // Without names there are no buckets.
+        while let Some(index) = self.buckets.get(at).and_then(|&b| usize::from(b).checked_sub(1)) {
             let entry = &self.entries[index];
-            if entry.print == print && (key.len() <= Print::BYTES || self.names[index] == key) {
-                return entry.to;
+            if entry.print == print && (print.is_whole() || self.names[index].as_bytes() == key) {
+                return &entry.to;
             }
             at = (at + 1) & mask;
         }
-        To::Unmapped
+        &To::Unmapped
     }
 }
 
-/// The length of a name and its first, middle and last eight bytes: all of it, up to 24 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Print {
-    len: usize,
-    words: [u64; 3],
-}
-
-impl Print {
-    const BYTES: usize = 24;
-
-    #[inline]
-    fn of(name: &[u8]) -> Self {
-        let len = name.len();
-        let middle = name.get(len.saturating_sub(8) / 2..).and_then(|m| m.first_chunk::<8>());
-        let words = match (name.first_chunk::<8>(), middle, name.last_chunk::<8>()) {
-            (Some(first), Some(middle), Some(last)) => [first, middle, last].map(|w| u64::from_le_bytes(*w)),
-            _ => [name.iter().fold(0, |word, &b| word << 8 | u64::from(b)), 0, 0],
-        };
-        Self { len, words }
-    }
-
-    #[inline]
-    fn hash(&self) -> usize {
-        let [first, _, last] = self.words;
-        let mixed = (first ^ last.rotate_left(25) ^ self.len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 40) as usize
-    }
+fn bucket(print: &Print) -> usize {
+    (print.hash() >> 40) as usize
 }
 
 #[cfg(test)]

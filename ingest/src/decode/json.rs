@@ -1,16 +1,21 @@
-//! A JSON document as simd-json's tape, with the source text of every value beside it.
+//! A JSON document as tokens that stand for their text in the source.
 //!
-//! The tape holds numbers as machine numbers, which loses `1.10` and refuses `1e400`. So numbers are never taken from
-//! it: stage 1 of the parser leaves the byte offset of every structural character, one a value, and a walk over the tape
-//! moves a second finger over those offsets. Numbers and whole objects are then read, verbatim, where they stand. A
-//! document whose numbers the tape refuses is parsed once more with zeros in their places.
+//! The SIMD parser's own tape holds numbers as machine numbers, which loses `1.10` and refuses `1e400`, and it copies every
+//! string. So only the parser's first stage is used, which finds the structural characters and proves that the bytes are
+//! UTF-8; [`walk`] makes tokens of them and proves the rest. Numbers, strings without escapes and whole objects are then
+//! read, verbatim, where they stand. Only why a document is refused is left to the parser to say.
 //!
 //! Absent: any meaning of a key.
 
+mod walk;
+
+use std::ops::Range;
+
 use dataflow::Reason;
-use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded};
+use simd_json::{Buffers, ErrorType, INPUT_PADDING, Tape, fill_tape, fill_tape_padded};
 
 use super::{Limits, Rejected};
+use walk::{Kind, Token, Tokens};
 
 /// A value, with its text as it stands in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,7 @@ pub(crate) struct JsonParser {
     buffers: Buffers,
     tape: Tape<'static>,
     padded: Vec<u8>,
+    tokens: Tokens,
     limits: Limits,
 }
 
@@ -57,108 +63,253 @@ impl std::fmt::Debug for JsonParser {
 /// A parsed document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Doc<'a> {
-    nodes: &'a [Node<'a>],
-    /// Offset of each structural character: one a bracket, colon, comma and value.
-    marks: &'a [u32],
+    tokens: &'a Tokens,
     source: &'a str,
 }
 
-/// Where a value stands: in the tape and among the structural characters.
+/// Where a value stands among the tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct At {
-    node: u32,
-    mark: u32,
-}
+pub(crate) struct At(u32);
 
 /// A member of an object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member<'a> {
-    pub(crate) key: &'a str,
-    /// The key's JSON text is itself between quotes.
-    pub(crate) plain_key: bool,
     pub(crate) at: At,
+    key: &'a Token,
+    value: &'a Token,
+}
+
+impl Member<'_> {
+    /// The key's JSON text is itself between quotes.
+    pub(crate) fn has_plain_key(&self) -> bool {
+        matches!(self.key.kind, Kind::Plain)
+    }
+
+    /// The value is `null` or an empty string.
+    #[inline]
+    pub(crate) fn is_void(&self) -> bool {
+        match self.value.kind {
+            Kind::Null => true,
+            Kind::Plain => self.value.start == self.value.end,
+            _ => false,
+        }
+    }
 }
 
 impl JsonParser {
     pub(crate) fn new(limits: Limits) -> Self {
-        let buffers = Buffers::with_max_depth(4096, limits.json_depth_max);
-        Self { buffers, tape: Tape(Vec::new()), padded: Vec::new(), limits }
+        // The parser's second stage refuses the outermost bracket at this depth, so that it ends where it begins.
+        let buffers = Buffers::with_max_depth(4096, 0);
+        Self { buffers, tape: Tape(Vec::new()), padded: Vec::new(), tokens: Tokens::default(), limits }
     }
 
-    /// Parses `source` and hands the document to `read`.
+    /// Parses `source`, an object, and hands the document to `read`.
     pub(crate) fn with_doc<R, F>(&mut self, source: &[u8], read: F) -> Result<R, Rejected>
     where
         F: FnOnce(Doc<'_>) -> Result<R, Rejected>,
     {
+        self.find_marks(source)?;
+        // The first stage has seen that all of it is UTF-8; to look again costs less than to look at each value.
+        let text = simdutf8::basic::from_utf8(source).unwrap_or_default();
+        let limits = self.limits;
+        match self.tokens.read(text, self.buffers.structural_indexes(), limits.json_depth_max) {
+            Ok(()) => {
+                let doc = Doc { tokens: &self.tokens, source: text };
+                doc.check(&limits)?;
+                read(doc)
+            }
+            Err(reason) => Err(refusal(source, reason, limits.json_depth_max)),
+        }
+    }
+
+    /// The parser's first stage; the marks are then in its buffers.
+    fn find_marks(&mut self, source: &[u8]) -> Result<(), Rejected> {
         self.padded.clear();
         self.padded.extend_from_slice(source);
         self.padded.resize(source.len() + INPUT_PADDING, 0);
-        match self.parse(source, read) {
-            Ok(result) => result,
-            Err((error, read)) if is_number_error(&error) => {
-                if !blank_numbers(source, &mut self.padded) {
-                    return Err(reject(&error));
-                }
-                self.parse(source, read).unwrap_or_else(|(error, _)| Err(reject(&error)))
-            }
-            Err((error, _)) => Err(reject(&error)),
-        }
-    }
-
-    /// Parses what `padded` holds; gives `read` back if that is no JSON.
-    fn parse<R, F>(&mut self, source: &[u8], read: F) -> Result<Result<R, Rejected>, (simd_json::Error, F)>
-    where
-        F: FnOnce(Doc<'_>) -> Result<R, Rejected>,
-    {
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let parsed = fill_tape_padded(&mut self.padded, source.len(), &mut self.buffers, &mut tape);
-        let result = match parsed {
-            Ok(()) => {
-                // The parser has seen that all of it is UTF-8; to look again costs less than to look at each value.
-                let source = std::str::from_utf8(source).unwrap_or_default();
-                let doc = Doc { nodes: &tape.0, marks: self.buffers.structural_indexes(), source };
-                Ok(doc.check(&self.limits).and_then(|()| read(doc)))
-            }
-            Err(error) => Err((error, read)),
-        };
         self.tape = tape.reset();
-        result
+        match parsed {
+            Err(error) if *error.error() != ErrorType::DepthLimitExceeded => Err(reject(&error, reason_of(&error))),
+            _ => Ok(()),
+        }
     }
 }
 
-fn is_number_error(error: &simd_json::Error) -> bool {
-    matches!(error.error(), ErrorType::InvalidNumber | ErrorType::InvalidExponent)
+/// What the whole parser says of a document that is refused for that reason.
+#[cold]
+fn refusal(source: &[u8], reason: Reason, depth_max: usize) -> Rejected {
+    let mut source = source.to_vec();
+    let mut buffers = Buffers::with_max_depth(source.len(), depth_max);
+    match fill_tape(&mut source, &mut buffers, &mut Tape(Vec::new())) {
+        Err(error) => reject(&error, reason),
+        Ok(()) => Rejected::new(reason, "not JSON by RFC 8259".to_owned()),
+    }
 }
 
-fn reject(error: &simd_json::Error) -> Rejected {
-    let reason = match error.error() {
-        ErrorType::DepthLimitExceeded => Reason::TooDeep,
-        ErrorType::InvalidUtf8 => Reason::InvalidUtf8,
-        _ => Reason::InvalidJson,
-    };
+fn reject(error: &simd_json::Error, reason: Reason) -> Rejected {
     Rejected::new(reason, format!("byte {}: {:?}", error.index(), error.error()))
 }
 
-/// Puts a zero and spaces in the place of every number of `source`. False if one of them is not a JSON number.
-fn blank_numbers(source: &[u8], padded: &mut [u8]) -> bool {
-    padded[..source.len()].copy_from_slice(source);
-    let mut at = 0;
-    while at < source.len() {
-        match source[at] {
-            b'"' => at = string_end(source, at),
-            b'-' | b'0'..=b'9' => {
-                let end = source[at..].iter().position(|b| !is_number_byte(*b)).map_or(source.len(), |n| at + n);
-                if !is_json_number(&source[at..end]) {
-                    return false;
-                }
-                padded[at..end].fill(b' ');
-                padded[at] = b'0';
-                at = end;
+fn reason_of(error: &simd_json::Error) -> Reason {
+    match error.error() {
+        ErrorType::DepthLimitExceeded => Reason::TooDeep,
+        ErrorType::InvalidUtf8 => Reason::InvalidUtf8,
+        _ => Reason::InvalidJson,
+    }
+}
+
+impl<'a> Doc<'a> {
+    /// The outermost value.
+    pub(crate) fn root(&self) -> At {
+        At(0)
+    }
+
+    /// Counts keys, and measures strings, but only of a document that is long enough to break a limit.
+    fn check(&self, limits: &Limits) -> Result<(), Rejected> {
+        let keys = self.tokens.keys;
+        if keys > limits.json_keys_max {
+            return Err(Rejected::new(Reason::TooLarge, format!("{keys} keys; {} allowed", limits.json_keys_max)));
+        }
+        if self.source.len() > limits.string_bytes_max {
+            let long = self.tokens.list.iter().filter_map(|token| self.string(token)).map(str::len).max();
+            if let Some(bytes) = long.filter(|b| *b > limits.string_bytes_max) {
+                let detail = format!("a string of {bytes} bytes; {} allowed", limits.string_bytes_max);
+                return Err(Rejected::new(Reason::TooLarge, detail));
             }
-            _ => at += 1,
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn token(&self, at: At) -> &'a Token {
+        &self.tokens.list[at.0 as usize]
+    }
+
+    /// True if the value is an object.
+    pub(crate) fn is_object(&self, at: At) -> bool {
+        matches!(self.token(at).kind, Kind::Object(_))
+    }
+
+    /// The members of an object; none of anything else.
+    #[inline]
+    pub(crate) fn members(self, at: At) -> impl Iterator<Item = Member<'a>> {
+        let end = if let Kind::Object(after) = self.token(at).kind { after } else { 0 };
+        let tokens = self.tokens.list.get(..end as usize).unwrap_or_default();
+        let mut next = at.0 + 1;
+        std::iter::from_fn(move || {
+            let [key, value] = tokens.get(next as usize..)?.first_chunk::<2>()?;
+            let at = At(next + 1);
+            next = value.after(at);
+            Some(Member { at, key, value })
+        })
+    }
+
+    /// The elements of an array; none of anything else.
+    pub(crate) fn elements(self, at: At) -> impl Iterator<Item = At> {
+        let end = if let Kind::Array(after) = self.token(at).kind { after } else { 0 };
+        let mut next = at.0 + 1;
+        std::iter::from_fn(move || {
+            let value = (next < end).then_some(At(next))?;
+            next = self.token(value).after(value);
+            Some(value)
+        })
+    }
+
+    /// The member `key` of an object: the first of that name.
+    pub(crate) fn member(self, at: At, key: &str) -> Option<At> {
+        self.members(at).find(|m| self.key(m) == key.as_bytes()).map(|m| m.at)
+    }
+
+    #[inline]
+    fn verbatim(&self, token: &Token) -> &'a str {
+        &self.source[token.start as usize..token.end as usize]
+    }
+
+    #[inline]
+    fn string(&self, token: &Token) -> Option<&'a str> {
+        match token.kind {
+            Kind::Plain => Some(self.verbatim(token)),
+            Kind::Escaped(text) => Some(self.tokens.text(text)),
+            _ => None,
         }
     }
-    true
+
+    /// The value at a place.
+    #[inline]
+    pub(crate) fn value(&self, at: At) -> Value<'a> {
+        self.read(self.token(at))
+    }
+
+    /// The value of a member.
+    #[inline]
+    pub(crate) fn value_of(&self, member: &Member<'a>) -> Value<'a> {
+        self.read(member.value)
+    }
+
+    /// The text of a member that is a string or literal.
+    #[inline]
+    pub(crate) fn scalar(&self, member: &Member<'a>) -> Option<&'a str> {
+        match member.value.kind {
+            Kind::Plain | Kind::Literal => Some(self.verbatim(member.value)),
+            Kind::Escaped(text) => Some(self.tokens.text(text)),
+            _ => None,
+        }
+    }
+
+    /// The name of a member.
+    pub(crate) fn name(&self, member: &Member<'a>) -> &'a str {
+        self.string(member.key).unwrap_or_default()
+    }
+
+    /// The name of a member, to compare: bytes are cheaper to take than text.
+    #[inline]
+    pub(crate) fn key(&self, member: &Member<'a>) -> &'a [u8] {
+        match member.key.kind {
+            Kind::Escaped(text) => self.tokens.text(text).as_bytes(),
+            _ => &self.source.as_bytes()[member.key.start as usize..member.key.end as usize],
+        }
+    }
+
+    #[inline]
+    fn read(&self, token: &Token) -> Value<'a> {
+        match token.kind {
+            Kind::Plain => Value::Text { text: self.verbatim(token), plain: true },
+            Kind::Escaped(text) => Value::Text { text: self.tokens.text(text), plain: false },
+            Kind::Literal => Value::Literal(self.verbatim(token)),
+            Kind::Null => Value::Null,
+            Kind::Object(_) | Kind::Array(_) => Value::Nested(self.verbatim(token)),
+        }
+    }
+
+    /// The text of a value as it stands, a string's with its quotes.
+    pub(crate) fn source_text(&self, at: At) -> &'a str {
+        let token = self.token(at);
+        match token.kind {
+            Kind::Plain | Kind::Escaped(_) => &self.source[token.start as usize - 1..token.end as usize + 1],
+            _ => self.verbatim(token),
+        }
+    }
+
+    /// A member as it stands, and its place, if that is what would be written for it: a key and a scalar without escapes
+    /// or white space.
+    #[inline]
+    pub(crate) fn written(&self, member: &Member<'a>) -> Option<Range<usize>> {
+        let (key, value) = (member.key, member.value);
+        let quote = match value.kind {
+            Kind::Plain => 1,
+            Kind::Literal => 0,
+            _ => return None,
+        };
+        let is_close = value.start - quote == key.end + 2;
+        (is_close && member.has_plain_key()).then_some(key.start as usize - 1..(value.end + quote) as usize)
+    }
+
+    /// The document's text.
+    pub(crate) fn source(&self) -> &'a str {
+        self.source
+    }
 }
 
 /// The offset after the string that begins at `at`.
@@ -172,172 +323,6 @@ fn string_end(source: &[u8], at: usize) -> usize {
         }
     }
     source.len()
-}
-
-fn is_number_byte(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
-}
-
-/// RFC 8259, section 6.
-fn is_json_number(text: &[u8]) -> bool {
-    let text = text.strip_prefix(b"-").unwrap_or(text);
-    let skip_digits = |t: &[u8]| t.iter().take_while(|b| b.is_ascii_digit()).count();
-    let whole = skip_digits(text);
-    if whole == 0 || (whole > 1 && text[0] == b'0') {
-        return false;
-    }
-    let mut rest = &text[whole..];
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let n = skip_digits(fraction);
-        if n == 0 {
-            return false;
-        }
-        rest = &fraction[n..];
-    }
-    if let Some((b'e' | b'E', exponent)) = rest.split_first() {
-        let exponent = exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-")).unwrap_or(exponent);
-        let n = skip_digits(exponent);
-        return n > 0 && n == exponent.len();
-    }
-    rest.is_empty()
-}
-
-impl<'a> Doc<'a> {
-    /// The outermost value.
-    pub(crate) fn root(&self) -> At {
-        At { node: 0, mark: 0 }
-    }
-
-    /// Counts keys and measures strings, but only of a document that is long enough to break a limit.
-    fn check(&self, limits: &Limits) -> Result<(), Rejected> {
-        if self.nodes.len() / 2 > limits.json_keys_max {
-            let keys: usize = self.nodes.iter().map(|n| if let Node::Object { len, .. } = n { *len } else { 0 }).sum();
-            if keys > limits.json_keys_max {
-                return Err(Rejected::new(Reason::TooLarge, format!("{keys} keys; {} allowed", limits.json_keys_max)));
-            }
-        }
-        if self.source.len() > limits.string_bytes_max {
-            let long =
-                self.nodes.iter().filter_map(|n| if let Node::String(s) = n { Some(s.len()) } else { None }).max();
-            if let Some(bytes) = long.filter(|b| *b > limits.string_bytes_max) {
-                let detail = format!("a string of {bytes} bytes; {} allowed", limits.string_bytes_max);
-                return Err(Rejected::new(Reason::TooLarge, detail));
-            }
-        }
-        Ok(())
-    }
-
-    fn node(&self, at: At) -> Option<&'a Node<'a>> {
-        self.nodes.get(at.node as usize)
-    }
-
-    /// True if the value is an object.
-    pub(crate) fn is_object(&self, at: At) -> bool {
-        matches!(self.node(at), Some(Node::Object { .. }))
-    }
-
-    /// The members of an object; none of anything else.
-    pub(crate) fn members(self, at: At) -> impl Iterator<Item = Member<'a>> {
-        let left = if let Some(Node::Object { len, .. }) = self.node(at) { *len } else { 0 };
-        let mut next = At { node: at.node + 1, mark: at.mark + 1 };
-        (0..left).map(move |_| {
-            let (key, plain_key) = self.string(next);
-            let value = At { node: next.node + 1, mark: next.mark + 2 };
-            next = self.after(value);
-            Member { key, plain_key, at: value }
-        })
-    }
-
-    /// The elements of an array; none of anything else.
-    pub(crate) fn elements(self, at: At) -> impl Iterator<Item = At> {
-        let left = if let Some(Node::Array { len, .. }) = self.node(at) { *len } else { 0 };
-        let mut next = At { node: at.node + 1, mark: at.mark + 1 };
-        (0..left).map(move |_| {
-            let value = next;
-            next = self.after(value);
-            value
-        })
-    }
-
-    /// What follows a value and the comma after it.
-    fn after(&self, at: At) -> At {
-        match self.nodes[at.node as usize] {
-            Node::Object { count, .. } | Node::Array { count, .. } => {
-                At { node: at.node + 1 + count as u32, mark: self.close(at.mark) + 2 }
-            }
-            Node::String(_) | Node::Static(_) => At { node: at.node + 1, mark: at.mark + 2 },
-        }
-    }
-
-    /// The mark of the bracket that closes the one at `mark`.
-    fn close(&self, mark: u32) -> u32 {
-        let mut depth = 0_usize;
-        for (at, &offset) in (mark..).zip(&self.marks[mark as usize..]) {
-            match self.source.as_bytes()[offset as usize] {
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
-                return at;
-            }
-        }
-        unreachable!("the parser took a document whose brackets do not match")
-    }
-
-    /// The member `key` of an object: the first of that name.
-    pub(crate) fn member(self, at: At, key: &str) -> Option<At> {
-        self.members(at).find(|m| m.key == key).map(|m| m.at)
-    }
-
-    /// A string and whether its JSON text holds no escape: a quote that no backslash precedes ends it where it would
-    /// end if it held none (decoding an escape only ever shortens).
-    #[inline]
-    fn string(&self, at: At) -> (&'a str, bool) {
-        let Node::String(text) = self.nodes[at.node as usize] else { return ("", false) };
-        let start = self.marks[at.mark as usize] as usize;
-        let end = start + 1 + text.len();
-        let bytes = self.source.as_bytes();
-        (text, bytes.get(end) == Some(&b'"') && (text.is_empty() || bytes[end - 1] != b'\\'))
-    }
-
-    /// The value at a place.
-    #[inline]
-    pub(crate) fn value(&self, at: At) -> Value<'a> {
-        match self.nodes[at.node as usize] {
-            Node::String(_) => {
-                let (text, plain) = self.string(at);
-                Value::Text { text, plain }
-            }
-            Node::Static(StaticNode::Null) => Value::Null,
-            Node::Static(StaticNode::Bool(b)) => Value::Literal(if b { "true" } else { "false" }),
-            Node::Static(_) => Value::Literal(self.number(at)),
-            Node::Object { .. } | Node::Array { .. } => Value::Nested(self.nested(at)),
-        }
-    }
-
-    /// The text of an object, array, number or string, as it stands.
-    pub(crate) fn source_text(&self, at: At) -> &'a str {
-        match (self.nodes[at.node as usize], self.value(at)) {
-            (_, Value::Nested(text) | Value::Literal(text)) => text,
-            (Node::String(_), _) => {
-                let start = self.marks[at.mark as usize] as usize;
-                &self.source[start..string_end(self.source.as_bytes(), start)]
-            }
-            _ => "null",
-        }
-    }
-
-    fn number(&self, at: At) -> &'a str {
-        let rest = &self.source[self.marks[at.mark as usize] as usize..];
-        let len = rest.bytes().position(|b| !is_number_byte(b)).unwrap_or(rest.len());
-        &rest[..len]
-    }
-
-    fn nested(&self, at: At) -> &'a str {
-        let (start, end) = (self.marks[at.mark as usize], self.marks[self.close(at.mark) as usize]);
-        &self.source[start as usize..=end as usize]
-    }
 }
 
 /// Appends JSON text on one line: white space between tokens goes if the text holds a line end, otherwise it stays.

@@ -1,10 +1,12 @@
 //! Records -> OCSF rows and dead letters.
 //!
-//! **Data in:** the records of a [`Chunk`]: PAN-OS syslog CSV, Strata Logging Service JSON, CloudTrail JSON, or anything.
+//! **Data in:** the records of a [`Chunk`]: PAN-OS syslog CSV, Strata Logging Service JSON, CloudTrail JSON, VPC flow logs, or
+//! anything.
 //! **Data out:** rows in the builder of each event's class, dead letters for the rest.
 //!
 //! Every record ends in at least one row or in exactly one dead letter, never in both. A JSON object of no known format,
-//! and a line of text, become base_event: nothing is thrown away for being unknown. What a row's columns do not hold is
+//! and a line of text, become base_event: nothing is thrown away for being unknown. A line of column names is a dead letter
+//! with a reason of its own. What a row's columns do not hold is
 //! in `unmapped`, numbers verbatim; what is dropped is listed at [`row`].
 //!
 //! Absent: the tenant (the chunk's), enrichment, windows, any I/O.
@@ -24,9 +26,12 @@ use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, Reason, Record, Table}
 use serde::Deserialize;
 
 use crate::aws::cloudtrail::CloudTrail;
+use crate::aws::vpc_flow::{Line, VpcFlow};
 use crate::normalize::Event;
 use crate::normalize::base_event::BaseEvent;
 use crate::paloalto::PaloAlto;
+
+pub use crate::aws::flow_fields::{FlowFields, FlowFieldsError};
 
 use csv::Columns;
 use detect::Shape;
@@ -43,6 +48,16 @@ pub struct DecodeConfig {
     pub limits: Limits,
     /// When a row keeps its event's text in `raw_data`.
     pub raw_data: RawData,
+    /// VPC flow logs.
+    pub vpc_flow: VpcFlowConfig,
+}
+
+/// How to decode VPC flow logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VpcFlowConfig {
+    /// The fields of a record, in order; the default format if none are named.
+    pub fields: FlowFields,
 }
 
 /// The format of the records of a source.
@@ -59,11 +74,14 @@ pub enum Format {
     /// AWS CloudTrail: records, or files of them.
     #[serde(rename = "cloudtrail")]
     CloudTrail,
+    /// AWS VPC flow logs, as text.
+    VpcFlow,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 4] = [Format::Auto, Format::PanosCsv, Format::PanosJson, Format::CloudTrail];
+    pub const ALL: [Format; 5] =
+        [Format::Auto, Format::PanosCsv, Format::PanosJson, Format::CloudTrail, Format::VpcFlow];
 
     /// The name in configuration and on the command line.
     pub const fn name(self) -> &'static str {
@@ -72,6 +90,7 @@ impl Format {
             Format::PanosCsv => "panos-csv",
             Format::PanosJson => "panos-json",
             Format::CloudTrail => "cloudtrail",
+            Format::VpcFlow => "vpc-flow",
         }
     }
 }
@@ -84,7 +103,7 @@ impl fmt::Display for Format {
 
 /// A name that is no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a format: auto, panos-csv, panos-json, cloudtrail")]
+#[error("{0:?} is not a format: auto, panos-csv, panos-json, cloudtrail, vpc-flow")]
 pub struct UnknownFormat(String);
 
 impl FromStr for Format {
@@ -158,6 +177,7 @@ struct Targets {
     scratch: Scratch,
     paloalto: PaloAlto,
     cloudtrail: CloudTrail,
+    vpc_flow: VpcFlow,
     base: BaseEvent,
 }
 
@@ -176,6 +196,7 @@ impl AutoDecoder {
                 scratch: Scratch::default(),
                 paloalto: PaloAlto::new(),
                 cloudtrail: CloudTrail::new(),
+                vpc_flow: VpcFlow::new(config.vpc_flow.fields.clone()),
                 base: BaseEvent::new(),
             },
             config,
@@ -219,10 +240,17 @@ impl AutoDecoder {
         let raw = (t.raw_data != RawData::Never).then_some(text);
         let event = Event { chunk, record, index: 0, raw };
         let panos = matches!(t.format, Format::Auto | Format::PanosCsv).then(|| detect::panos_line(text)).flatten();
-        match panos {
-            Some(line) => t.paloalto.decode_line(&line, &mut self.columns, (rows, &mut t.scratch), &event),
-            None if t.format == Format::Auto => t.base.decode_text(text, rows, &mut t.scratch, &event),
-            None => Err(not_of(t.format)),
+        if let Some(line) = panos {
+            return t.paloalto.decode_line(&line, &mut self.columns, (rows, &mut t.scratch), &event);
+        }
+        let line = t.vpc_flow.line(text);
+        match (t.format, line) {
+            (Format::Auto | Format::VpcFlow, Line::Header) => Err(t.vpc_flow.header(text)),
+            (Format::Auto, Line::Flow) | (Format::VpcFlow, _) => {
+                t.vpc_flow.decode((text, line), rows.table(Table::NetworkActivity), &mut t.scratch, &event)
+            }
+            (Format::Auto, Line::Other) => t.base.decode_text(text, rows, &mut t.scratch, &event),
+            (format, _) => Err(not_of(format)),
         }
     }
 }

@@ -4,13 +4,14 @@
 //! would stand (there was none); a field that says again what its slot's reader has found elsewhere (named there).
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use dataflow::json::push_string;
 use dataflow::time::RANGE_US;
 use dataflow::{Leaf, TableBuilder};
 
 use super::fields::{Convert, FieldTable, Objects, Target, To};
-use super::json::{At, Doc, Value, push_one_line};
+use super::json::{At, Doc, Member, Value, push_one_line};
 use super::values;
 
 /// Slots a vendor may use.
@@ -75,6 +76,9 @@ pub(crate) struct Row<'r, 'v> {
     fields: &'r FieldTable,
     scratch: &'r mut Scratch,
     slots: [Option<Slotted<'v>>; SLOTS],
+    /// Members of the document that go into `unmapped` as they stand, one after the other, and are not there yet.
+    run: Range<usize>,
+    source: &'v str,
     touched: Objects,
     satisfied: Objects,
     /// Objects whose fields stay in `unmapped`.
@@ -91,19 +95,29 @@ impl<'r, 'v> Row<'r, 'v> {
         scratch.unmapped.clear();
         scratch.unmapped.push('{');
         let (touched, satisfied) = (Objects::default(), Objects::default());
-        Self { builder, fields, scratch, slots: [None; SLOTS], touched, satisfied, barred }
+        Self { builder, fields, scratch, slots: [None; SLOTS], run: 0..0, source: "", touched, satisfied, barred }
     }
 
-    /// Takes a CSV line's columns; those beyond the table's are named `column_N` by their place from 1.
+    /// Takes a line's columns, the empty ones among them; as [`Row::read_filled`].
     pub(crate) fn read_columns(&mut self, columns: impl Iterator<Item = &'v str>) {
+        self.read_filled(columns.enumerate().filter(|(_, text)| !text.is_empty()));
+    }
+
+    /// Takes a line's columns with their places; those beyond the table's are named `column_N` by their place from 1.
+    pub(crate) fn read_filled(&mut self, columns: impl Iterator<Item = (usize, &'v str)>) {
         let fields = self.fields;
-        for (i, text) in columns.enumerate().filter(|(_, t)| !t.is_empty()) {
+        for (i, text) in columns {
             let value = Value::text(text);
             match fields.columns().get(i) {
-                Some(&(name, to)) => self.put(to, Slotted { scope: 0, name, value, at: None }, true),
+                Some((_, To::Column(target))) if self.set(target, value) => {}
+                Some(&(name, To::Slot(slot))) if self.slots[slot as usize].is_none() => {
+                    self.slots[slot as usize] = Some(Slotted { scope: 0, name, value, at: None });
+                }
+                Some((name, _)) => push_member(self.unmapped(), name, true, value),
                 None => {
-                    let _ = write!(open_member(&mut self.scratch.unmapped), "\"column_{}\":", i + 1);
-                    push_string(&mut self.scratch.unmapped, text);
+                    let unmapped = self.unmapped();
+                    let _ = write!(unmapped, "\"column_{}\":", i + 1);
+                    push_string(unmapped, text);
                 }
             }
         }
@@ -113,23 +127,32 @@ impl<'r, 'v> Row<'r, 'v> {
     pub(crate) fn read_members(&mut self, doc: Doc<'v>, object: At, scope: u8) {
         let fields = self.fields;
         for member in doc.members(object) {
-            match fields.to(scope, member.key) {
-                To::Object(inner) if doc.is_object(member.at) => self.read_object(doc, member.at, inner, member.key),
-                to => {
-                    let (value, at) = (doc.value(member.at), Some(member.at));
-                    self.put(to, Slotted { scope, name: member.key, value, at }, member.plain_key);
+            if member.is_void() {
+                continue;
+            }
+            match fields.to(scope, doc.key(&member)) {
+                To::Object(inner) if doc.is_object(member.at) => {
+                    self.read_object(doc, member.at, *inner, doc.name(&member));
                 }
+                To::Column(target) if self.set_member(target, doc, &member) => {}
+                To::Slot(slot) if self.slots[*slot as usize].is_none() => {
+                    let (name, value, at) = (doc.name(&member), doc.value_of(&member), Some(member.at));
+                    self.slots[*slot as usize] = Some(Slotted { scope, name, value, at });
+                }
+                _ => self.keep_member(doc, &member),
             }
         }
     }
 
     /// A nested object whose members have places of their own; what remains of it stays an object in `unmapped`.
     fn read_object(&mut self, doc: Doc<'v>, object: At, scope: u8, key: &str) {
+        self.end_run();
         let before = self.scratch.unmapped.len();
         push_string(open_member(&mut self.scratch.unmapped), key);
         self.scratch.unmapped.push_str(":{");
         let opened = self.scratch.unmapped.len();
         self.read_members(doc, object, scope);
+        self.end_run();
         if self.scratch.unmapped.len() == opened {
             self.scratch.unmapped.truncate(before);
         } else {
@@ -137,21 +160,45 @@ impl<'r, 'v> Row<'r, 'v> {
         }
     }
 
+    /// Puts a member into `unmapped`. Members that stand side by side as they would be written are copied at once.
     #[inline]
-    fn put(&mut self, to: To, field: Slotted<'v>, plain_name: bool) {
-        if matches!(field.value, Value::Null | Value::Text { text: "", .. }) {
-            return;
+    fn keep_member(&mut self, doc: Doc<'v>, member: &Member<'v>) {
+        match doc.written(member) {
+            Some(place) if place.start == self.run.end + 1 && !self.run.is_empty() => self.run.end = place.end,
+            Some(place) => {
+                self.end_run();
+                (self.run, self.source) = (place, doc.source());
+            }
+            None => push_member(self.unmapped(), doc.name(member), member.has_plain_key(), doc.value_of(member)),
         }
-        match to {
-            To::Column(target) if self.set(&target, field.value) => {}
-            To::Slot(slot) if self.slots[slot as usize].is_none() => self.slots[slot as usize] = Some(field),
-            _ => push_member(&mut self.scratch.unmapped, field.name, plain_name, field.value),
+    }
+
+    #[inline]
+    fn end_run(&mut self) {
+        if !self.run.is_empty() {
+            let run = std::mem::take(&mut self.run);
+            open_member(&mut self.scratch.unmapped).push_str(&self.source[run]);
         }
+    }
+
+    /// The object `unmapped`, open for a further member.
+    #[inline]
+    fn unmapped(&mut self) -> &mut String {
+        self.end_run();
+        open_member(&mut self.scratch.unmapped)
     }
 
     /// What a slot holds; it is then the caller's to place or to [`Row::keep`].
     pub(crate) fn take(&mut self, slot: impl Into<u8>) -> Option<Slotted<'v>> {
         self.slots[slot.into() as usize].take()
+    }
+
+    /// Moves what `other` holds to `slot`, if that holds none.
+    pub(crate) fn fall_back(&mut self, slot: impl Into<u8>, other: impl Into<u8>) {
+        let slot = slot.into() as usize;
+        if self.slots[slot].is_none() {
+            self.slots[slot] = self.take(other);
+        }
     }
 
     /// The text of what a slot holds; empty if it holds none.
@@ -166,19 +213,21 @@ impl<'r, 'v> Row<'r, 'v> {
 
     /// Puts a taken value into `unmapped` under its own name.
     pub(crate) fn keep(&mut self, field: Slotted<'v>) {
-        let unmapped = open_member(&mut self.scratch.unmapped);
-        self.scratch.text.clear();
+        self.end_run();
+        let Scratch { unmapped, text } = self.scratch;
+        text.clear();
         if field.scope > 0 {
-            let _ = write!(self.scratch.text, "{}.", self.fields.path(field.scope));
+            let _ = write!(text, "{}.", self.fields.path(field.scope));
         }
-        self.scratch.text.push_str(field.name);
-        push_string(unmapped, &self.scratch.text);
+        text.push_str(field.name);
+        push_string(open_member(unmapped), text);
         unmapped.push(':');
         push_value(unmapped, field.value);
     }
 
     /// Makes a whole object the row's `unmapped`.
     pub(crate) fn keep_whole(&mut self, object: &str) {
+        self.run = 0..0;
         self.scratch.unmapped.clear();
         push_one_line(&mut self.scratch.unmapped, object);
         self.scratch.unmapped.pop();
@@ -210,29 +259,53 @@ impl<'r, 'v> Row<'r, 'v> {
     }
 
     /// Sets a column if the value fits it, the column is free and its object is not barred.
-    #[inline]
     pub(crate) fn set(&mut self, target: &Target, value: Value<'_>) -> bool {
-        if target.touches.meets(self.barred) {
-            return value.scalar().is_some_and(|text| means_nothing(target.convert, text));
-        }
-        let set = match value {
-            Value::Text { text, .. } | Value::Literal(text) if target.convert != Convert::Json => {
-                self.convert(target, text)
+        match value.scalar() {
+            Some(text) if target.convert != Convert::Json => self.set_scalar(target, text),
+            _ if target.touches.meets(self.barred) || target.convert != Convert::Json => false,
+            _ => {
+                let set = self.set_json(target.leaf, value);
+                self.note(target, &set)
             }
-            _ if target.convert == Convert::Json => self.set_json(target.leaf, value),
-            _ => Set::No,
-        };
+        }
+    }
+
+    #[inline]
+    fn set_member(&mut self, target: &Target, doc: Doc<'v>, member: &Member<'v>) -> bool {
+        match doc.scalar(member) {
+            Some(text) if target.convert != Convert::Json => self.set_scalar(target, text),
+            _ => self.set(target, doc.value_of(member)),
+        }
+    }
+
+    /// As [`Row::set`], with the text of a string or literal, for what is not JSON.
+    fn set_scalar(&mut self, target: &Target, text: &str) -> bool {
+        if target.touches.meets(self.barred) {
+            return means_nothing(target.convert, text);
+        }
+        let set = self.convert(target, text);
+        self.note(target, &set)
+    }
+
+    /// Notes what setting a column did to the objects it lies in. True if the value is taken care of.
+    #[inline]
+    fn note(&mut self, target: &Target, set: &Set) -> bool {
         match set {
             Set::Done => {
                 self.touched = self.touched.with(target.touches);
                 self.satisfied = self.satisfied.with(target.satisfies);
                 true
             }
-            Set::MeansNothing => true,
+            Set::MeansNothing => {
+                // Without the address the object cannot become valid: its port need not be found in vain.
+                self.barred = self.barred.with(target.satisfies.without(self.satisfied));
+                true
+            }
             Set::No => false,
         }
     }
 
+    #[inline]
     fn convert(&mut self, target: &Target, text: &str) -> Set {
         match target.convert {
             Convert::Text => self.text(target, text),
@@ -268,6 +341,7 @@ impl<'r, 'v> Row<'r, 'v> {
         }
     }
 
+    #[inline]
     fn text(&mut self, target: &Target, text: &str) -> Set {
         let set = self.builder.set_str(target.leaf, text);
         if let Some(also) = target.also.filter(|_| set) {
@@ -285,19 +359,17 @@ impl<'r, 'v> Row<'r, 'v> {
     }
 
     fn ip(&mut self, target: &Target, text: &str) -> Set {
-        match values::ip(text) {
-            None => Set::No,
-            // A v4 address parses in its one form only, so its text is right as it stands.
-            Some(std::net::IpAddr::V4(_)) if !text.contains(':') => self.text(target, text),
-            Some(ip) => {
-                let mut canonical = std::mem::take(&mut self.scratch.text);
-                canonical.clear();
-                let _ = write!(canonical, "{ip}");
-                let set = self.text(target, &canonical);
-                self.scratch.text = canonical;
-                set
-            }
+        // A v4 address parses in its one form only, so its text is right as it stands.
+        if values::ipv4(text).is_some() {
+            return self.text(target, text);
         }
+        let Some(ip) = values::ip(text) else { return Set::No };
+        let mut canonical = std::mem::take(&mut self.scratch.text);
+        canonical.clear();
+        let _ = write!(canonical, "{ip}");
+        let set = self.text(target, &canonical);
+        self.scratch.text = canonical;
+        set
     }
 
     fn ip_list(&mut self, target: &Target, text: &str) -> Set {
@@ -336,6 +408,7 @@ impl<'r, 'v> Row<'r, 'v> {
                 self.keep(field);
             }
         }
+        self.end_run();
         if self.scratch.unmapped.len() > 1 {
             self.scratch.unmapped.push('}');
             self.builder.set_str(leaf, &self.scratch.unmapped);
@@ -374,7 +447,7 @@ fn open_member(object: &mut String) -> &mut String {
 }
 
 fn push_member(object: &mut String, name: &str, plain_name: bool, value: Value<'_>) {
-    push_value_text(open_member(object), name, plain_name);
+    push_value_text(object, name, plain_name);
     object.push(':');
     push_value(object, value);
 }

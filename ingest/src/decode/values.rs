@@ -28,13 +28,18 @@ fn epoch_time(text: &str) -> Option<i64> {
 
 /// `YYYY-MM-DD[T ]hh:mm:ss[.fraction][zone]`, with `/` for `-` too.
 fn calendar_time(bytes: &[u8]) -> Option<i64> {
-    let (head, rest) = bytes.split_at_checked(19)?;
-    let part = |at: usize| digits(&head[at..at + 2]);
-    let (year, month, day) = (digits(&head[..4])?, part(5)?, part(8)?);
-    let (hour, minute, second) = (part(11)?, part(14)?, part(17)?);
+    let (head, rest) = bytes.split_first_chunk::<19>()?;
+    let mut worst = 0;
+    let mut digit = |at: usize| {
+        let digit = head[at].wrapping_sub(b'0');
+        worst = worst.max(digit);
+        i64::from(digit)
+    };
+    let year = digit(0) * 1000 + digit(1) * 100 + digit(2) * 10 + digit(3);
+    let [month, day, hour, minute, second] = [5, 8, 11, 14, 17].map(|at| digit(at) * 10 + digit(at + 1));
     let marks = head[7] == head[4] && matches!(head[10], b'T' | b't' | b' ') && head[13] == b':' && head[16] == b':';
     let in_range = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
-    if !marks || !in_range || hour > 23 || minute > 59 || second > 60 {
+    if worst > 9 || !marks || !in_range || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let (micros, zone) = match rest.split_first() {
@@ -70,8 +75,8 @@ fn micros_of_fraction(fraction: &[u8]) -> Option<i64> {
     if fraction.len() > 18 {
         return None;
     }
-    let kept = &fraction[..fraction.len().min(6)];
-    digits(fraction)?;
+    let (kept, cut) = fraction.split_at(fraction.len().min(6));
+    digits(cut)?;
     Some(digits(kept)? * 10_i64.pow(6 - kept.len() as u32))
 }
 
@@ -93,11 +98,33 @@ fn zone_seconds(zone: &[u8]) -> Option<i64> {
 
 /// An address; v4-mapped v6 becomes v4. Zones and ports are not part of an address.
 pub(crate) fn ip(text: &str) -> Option<IpAddr> {
-    if text.as_bytes().contains(&b':') {
-        let v6: Ipv6Addr = text.parse().ok()?;
-        return Some(v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4));
+    if let Some(v4) = ipv4(text) {
+        return Some(IpAddr::V4(v4));
     }
-    text.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
+    let v6: Ipv6Addr = text.parse().ok()?;
+    Some(v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4))
+}
+
+/// Four numbers of 0 to 255 without leading zeros, between dots.
+#[inline]
+pub(crate) fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let (mut octet, mut number, mut digits) = (0, 0_u32, 0);
+    for &byte in text.as_bytes() {
+        match byte {
+            b'0'..=b'9' if digits < 3 && (digits == 0 || number > 0) => {
+                number = number * 10 + u32::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && octet < 3 => {
+                octets[octet] = u8::try_from(number).ok()?;
+                (octet, number, digits) = (octet + 1, 0, 0);
+            }
+            _ => return None,
+        }
+    }
+    octets[octet] = u8::try_from(number).ok()?;
+    (octet == 3 && digits > 0).then_some(octets.into())
 }
 
 /// The six bytes of a MAC address written with colons, hyphens or nothing between them, into `xx:xx:xx:xx:xx:xx`.
@@ -123,10 +150,15 @@ pub(crate) fn mac(text: &str, out: &mut String) -> bool {
 }
 
 /// A whole number in decimal digits, without a plus sign or leading zeros that a column would lose.
+#[inline]
 pub(crate) fn integer(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let exact = digits.len() == 1 || !digits.starts_with('0');
-    if exact && digits.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
+    let number = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let exact = number.len() == 1 || number.first().is_some_and(|first| *first != b'0');
+    if !exact || number.len() > 18 {
+        return if exact && number.iter().all(u8::is_ascii_digit) { text.parse().ok() } else { None };
+    }
+    let value = digits(number)?;
+    Some(if number.len() < text.len() { -value } else { value })
 }
 
 /// `domain\user` -> (domain, user); anything else has no domain (`user@domain` is one name).

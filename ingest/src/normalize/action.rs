@@ -21,8 +21,9 @@ const ALERT: Caption = (19, "Alert");
 const RESET: Caption = (21, "Reset");
 const CHALLENGE: Caption = (23, "Challenge");
 
-/// Word, action, disposition, exact. Source: the Action field of PAN-OS's traffic, threat and URL log pages.
-const WORDS: [(&str, Caption, Caption, bool); 20] = [
+/// Word, action, disposition, exact. Source: the Action field of PAN-OS's traffic, threat and URL log pages; `accept` and
+/// `reject` of AWS's flow log records.
+const WORDS: [(&str, Caption, Caption, bool); 22] = [
     ("allow", ALLOWED, ALLOWED, true),
     ("deny", DENIED, BLOCKED, true),
     ("drop", DENIED, DROPPED, true),
@@ -43,6 +44,8 @@ const WORDS: [(&str, Caption, Caption, bool); 20] = [
     ("sinkhole", DENIED, BLOCKED, false),
     ("continue", ALLOWED, ALLOWED, false),
     ("forward", ALLOWED, LOGGED, false),
+    ("accept", ALLOWED, ALLOWED, true),
+    ("reject", DENIED, BLOCKED, true),
 ];
 
 /// The meaning of an action word; unknown words are 99 with the word, an empty one is 0.

@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 use dataflow::time::RANGE_US;
 use dataflow::watermark::is_time_suspect;
-use dataflow::{Chunk, Leaf, Reason, Record, Table, TableBuilder};
+use dataflow::{Chunk, Leaf, Reason, Record, Shared, Stamp, Table, TableBuilder};
 
 use crate::decode::Rejected;
 use crate::decode::fields::{FieldTable, Objects};
@@ -38,14 +38,14 @@ pub(crate) struct Product {
 /// A class as one product fills it.
 #[derive(Debug)]
 pub(crate) struct Class {
-    product: Product,
-    profiles: &'static [&'static str],
+    /// Product and profiles.
+    stamp: Stamp,
+    /// The same, and the kind of device, where the class has a device.
+    device_stamp: Stamp,
     activities: Vec<Activity>,
     leaves: Leaves,
     /// `action_id`, `action`, `disposition_id`, `disposition`, where the class has them.
     action: Option<[Leaf; 4]>,
-    /// `device.type_id`, `device.type`, where the class has a device.
-    device: Option<[Leaf; 2]>,
 }
 
 #[derive(Debug)]
@@ -65,9 +65,6 @@ struct Leaves {
     type_name: Leaf,
     severity_id: Leaf,
     severity: Leaf,
-    product: Leaf,
-    vendor: Leaf,
-    profiles: Leaf,
     labels: Leaf,
     original_time: Leaf,
     unmapped: Leaf,
@@ -134,10 +131,16 @@ impl Class {
             type_name: format!("{name}: {caption}"),
         };
         let action = ["action_id", "action", "disposition_id", "disposition"];
-        let device = ["device.type_id", "device.type"];
+        let stamp = [
+            (leaf("metadata.product.name"), Shared::Text(product.name)),
+            (leaf("metadata.product.vendor_name"), Shared::Text(product.vendor)),
+            (leaf("metadata.profiles[]"), Shared::List(profiles)),
+        ];
+        let device = [("device.type_id", Shared::I32(FIREWALL.0)), ("device.type", Shared::Text(FIREWALL.1))];
+        let device = device.into_iter().filter_map(|(path, value)| Some((table.leaf(path)?, value)));
         Self {
-            product,
-            profiles,
+            stamp: stamp.into(),
+            device_stamp: stamp.into_iter().chain(device).collect(),
             activities: activities(table).iter().map(activity).collect(),
             leaves: Leaves {
                 time: leaf("time"),
@@ -147,16 +150,12 @@ impl Class {
                 type_name: leaf("type_name"),
                 severity_id: leaf("severity_id"),
                 severity: leaf("severity"),
-                product: leaf("metadata.product.name"),
-                vendor: leaf("metadata.product.vendor_name"),
-                profiles: leaf("metadata.profiles[]"),
                 labels: leaf("metadata.labels[]"),
                 original_time: leaf("metadata.original_time"),
                 unmapped: leaf("unmapped"),
                 raw_data: leaf("raw_data"),
             },
             action: table.leaf("disposition_id").map(|_| action.map(leaf)),
-            device: table.leaf("device.type_id").map(|_| device.map(leaf)),
         }
     }
 
@@ -231,15 +230,8 @@ impl Class {
     }
 
     fn finish(&self, row: &mut Row<'_, '_>, event: &Event<'_>) {
-        row.builder.set_str(self.leaves.product, self.product.name);
-        row.builder.set_str(self.leaves.vendor, self.product.vendor);
-        for profile in self.profiles {
-            row.builder.push_str(self.leaves.profiles, profile);
-        }
-        if let Some([type_id, type_name]) = self.device.filter(|_| row.has(Objects::named("device"))) {
-            row.builder.set_i32(type_id, FIREWALL.0);
-            row.builder.set_str(type_name, FIREWALL.1);
-        }
+        let has_device = row.has(Objects::named("device"));
+        row.builder.stamp(if has_device { &self.device_stamp } else { &self.stamp });
         if let Some(raw) = event.raw {
             row.builder.set_str(self.leaves.raw_data, raw);
         }

@@ -17,6 +17,8 @@ fn types_are_named_by_class_and_activity() {
     for (table, id, uid, name) in [
         (Table::NetworkActivity, 5, 400_105, "Network Activity: Refuse"),
         (Table::HttpActivity, 3, 400_203, "HTTP Activity: Get"),
+        (Table::Authentication, 1, 300_201, "Authentication: Logon"),
+        (Table::TunnelActivity, 3, 401_403, "Tunnel Activity: Renew"),
         (Table::ApiActivity, 4, 600_304, "API Activity: Delete"),
         (Table::DetectionFinding, 1, 200_401, "Detection Finding: Create"),
         (Table::BaseEvent, 0, 0, "Base Event: Unknown"),
@@ -41,6 +43,7 @@ fn actions_by_their_words() {
         ("block-continue", "Denied", "Challenge", false),
         ("sinkhole", "Denied", "Blocked", false),
         ("forward", "Allowed", "Logged", false),
+        ("REJECT", "Denied", "Blocked", true),
         ("novel", "novel", "novel", true),
         ("", "Unknown", "Unknown", true),
     ] {
@@ -56,6 +59,9 @@ fn words_of_severity_protocol_and_method() {
     assert_eq!(enums::severity("severe"), None);
     for (name, number) in [("tcp", Some(6)), ("UDP", Some(17)), ("ipv6-icmp", Some(58)), ("hopopt?", None)] {
         assert_eq!(enums::protocol(name), number, "{name}");
+    }
+    for (number, name) in [(6, Some("tcp")), (58, Some("ipv6-icmp")), (255, None)] {
+        assert_eq!(enums::protocol_name(number), name);
     }
     for (word, want) in [("get", Some((3, "GET"))), ("Post", Some((6, "POST"))), ("PROPFIND", None), ("", None)] {
         assert_eq!(enums::http_method(word), want, "{word}");

@@ -1,7 +1,9 @@
 //! PAN-OS logs, as syslog CSV and as Strata Logging Service writes them in JSON.
 //!
-//! TRAFFIC -> network_activity, THREAT of subtype url -> http_activity, other THREAT -> detection_finding, any other log
-//! type -> base_event. The `.fields` files say which field goes where; the code here reads what needs a decision.
+//! TRAFFIC -> network_activity, THREAT of subtype url -> http_activity, other THREAT -> detection_finding, GLOBALPROTECT ->
+//! authentication and tunnel_activity, CONFIG -> api_activity, SYSTEM -> authentication where someone logs in or out, else
+//! base_event, any other log type -> base_event. The `.fields` files say which field goes where; the code here reads what
+//! needs a decision.
 //!
 //! - Event time: the high-resolution time, else the generated time, else the receive time. Times without a zone are the
 //!   device's and are read as UTC.
@@ -11,8 +13,11 @@
 //! Dropped: a generated time that says the same second as the high-resolution time; a domain or a category that a
 //! second field says again.
 //!
-//! Absent: what GlobalProtect, HIP match, User-ID and the other log types mean.
+//! Absent: what HIP match, User-ID and the other log types mean.
 
+mod config;
+mod globalprotect;
+mod system;
 mod threat;
 mod traffic;
 mod url;
@@ -29,6 +34,7 @@ use crate::decode::values;
 use crate::normalize::{Class, Event, Product, action, enums, first_time};
 
 slots! {
+    // What every log type has: SHARED_SLOTS of them.
     LogType "log_type",
     Subtype "subtype",
     Time "time",
@@ -37,19 +43,48 @@ slots! {
     Serial "serial",
     Sequence "sequence",
     Version "version",
-    Action "action",
     User "user",
     UserDomain "user_domain",
-    Protocol "protocol",
-    Elapsed "elapsed",
     Severity "severity",
+    Elapsed "elapsed",
+    // TRAFFIC and THREAT. Other log types have slots of their own in these places: `own_slots`.
+    Action "action",
+    Protocol "protocol",
     Url "url",
     Method "method",
     Category "category",
     CategoryList "category_list",
     ThreatId "threat_id",
     ThreatName "threat_name",
+    OtherSeverity "other_severity",
 }
+
+/// Slots that lie before those of one log type.
+const SHARED_SLOTS: usize = Slot::Action as usize;
+
+/// Declares the slots of one log type, after those that all log types share.
+macro_rules! own_slots {
+    ($first:ident $first_text:literal, $($name:ident $text:literal),* $(,)?) => {
+        /// Fields that the code of this log type reads, by their names in its field table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        enum Own { $first = $crate::paloalto::SHARED_SLOTS as u8, $($name),* }
+
+        impl Own {
+            const NAMES: &[&str] = &[$first_text, $($text),*];
+        }
+
+        impl From<Own> for u8 {
+            fn from(slot: Own) -> u8 {
+                slot as u8
+            }
+        }
+
+        const _: () =
+            assert!($crate::paloalto::SHARED_SLOTS + Own::NAMES.len() <= $crate::decode::row::SLOTS);
+    };
+}
+use own_slots;
 
 const PRODUCT: Product = Product { name: "PAN-OS", vendor: "Palo Alto Networks" };
 const SECURITY: &[&str] = &["host", "security_control", "datetime"];
@@ -63,13 +98,24 @@ fn table(file: &'static str, text: &'static str, table: Table) -> FieldTable {
     FieldTable::parse(file, text, table, Slot::NAMES).unwrap_or_else(|e| panic!("{e}"))
 }
 
+/// As [`table`], for a log type with slots of its own.
+///
+/// # Panics
+/// If the file is wrong.
+fn own_table(file: &'static str, text: &'static str, table: Table, own: &[&str]) -> FieldTable {
+    let names = [&Slot::NAMES[..SHARED_SLOTS], own].concat();
+    FieldTable::parse(file, text, table, &names).unwrap_or_else(|e| panic!("{e}"))
+}
+
 /// Decodes PAN-OS events.
 #[derive(Debug)]
 pub(crate) struct PaloAlto {
     traffic: traffic::Traffic,
     url: url::Url,
     threat: threat::Threat,
-    system: Other,
+    globalprotect: globalprotect::GlobalProtect,
+    system: system::System,
+    config: config::Config,
     other: Other,
 }
 
@@ -96,7 +142,9 @@ impl PaloAlto {
             traffic: traffic::Traffic::new(),
             url: url::Url::new(),
             threat: threat::Threat::new(),
-            system: Other::new("system.fields", include_str!("system.fields"), true),
+            globalprotect: globalprotect::GlobalProtect::new(),
+            system: system::System::new(),
+            config: config::Config::new(),
             other: Other::new("other.fields", include_str!("other.fields"), false),
         }
     }
@@ -113,6 +161,8 @@ impl PaloAlto {
         let least = match line.log_type {
             "TRAFFIC" => traffic::LEAST_COLUMNS,
             "THREAT" => threat::LEAST_COLUMNS,
+            "GLOBALPROTECT" => globalprotect::LEAST_COLUMNS,
+            "CONFIG" => config::LEAST_COLUMNS,
             _ => OTHER_COLUMNS,
         };
         if columns.len() < least {
@@ -149,8 +199,12 @@ impl PaloAlto {
             self.url.decode(input, rows.table(Table::HttpActivity), scratch, event)
         } else if is("THREAT") {
             self.threat.decode(subtype, input, rows.table(Table::DetectionFinding), scratch, event)
+        } else if is("GLOBALPROTECT") {
+            self.globalprotect.decode(input, rows, scratch, event)
         } else if is("SYSTEM") {
             self.system.decode(input, rows, scratch, event)
+        } else if is("CONFIG") {
+            self.config.decode(input, rows.table(Table::ApiActivity), scratch, event)
         } else {
             self.other.decode(input, rows, scratch, event)
         }
@@ -195,9 +249,17 @@ impl Other {
 }
 
 impl<'v> Input<'v> {
+    /// The text of one field, by its column (from 0) or its JSON name, before the row is read.
+    fn text_of(self, column: usize, name: &str) -> &'v str {
+        match self {
+            Input::Csv { columns, line, .. } => columns.get(line, column),
+            Input::Json { doc, at } => doc.member(at, name).and_then(|at| doc.value(at).scalar()).unwrap_or_default(),
+        }
+    }
+
     fn read(self, row: &mut Row<'_, 'v>) {
         match self {
-            Input::Csv { columns, line, .. } => row.read_columns((0..columns.len()).map(|i| columns.get(line, i))),
+            Input::Csv { columns, line, .. } => row.read_filled(columns.filled(line)),
             Input::Json { doc, at } => row.read_members(doc, at, 0),
         }
     }
@@ -291,6 +353,32 @@ fn set_action(row: &mut Row<'_, '_>, class: &Class) {
     class.set_action(row, &found);
     if let Some(field) = field.filter(|_| !found.exact) {
         row.keep(field);
+    }
+}
+
+/// Sets the status from a slot's word; 99 bears a word that is neither success nor failure. A word that the caption does
+/// not repeat is kept.
+fn set_status(row: &mut Row<'_, '_>, slot: impl Into<u8>, [id, caption]: [Leaf; 2]) {
+    let Some(field) = row.take(slot) else { return };
+    if field.text().is_empty() {
+        return row.keep(field);
+    }
+    let found = enums::status(field.text());
+    row.builder.set_i32(id, found.map_or(99, |f| f.0));
+    row.builder.set_str(caption, found.map_or(field.text(), |f| f.1));
+    if found.is_some_and(|(_, caption)| !caption.eq_ignore_ascii_case(field.text())) {
+        row.keep(field);
+    }
+}
+
+/// Seconds of the elapsed time -> milliseconds; what is no number is kept.
+fn set_duration(row: &mut Row<'_, '_>, duration: Leaf) {
+    let Some(field) = row.take(Slot::Elapsed) else { return };
+    match values::integer(field.text()).and_then(|s| s.checked_mul(1000)) {
+        Some(ms) => {
+            row.builder.set_i64(duration, ms);
+        }
+        None => row.keep(field),
     }
 }
 

@@ -402,15 +402,28 @@ fn severities_that_are_none_are_kept() {
 }
 
 #[test]
+fn a_threat_document_may_name_its_severity_otherwise() {
+    for (fields, id, unmapped) in [
+        (r#""Severity":"High""#, "4", "null"),
+        (r#""Severity":"High","VendorSeverity":"Low""#, "2", r#"{"Severity":"High"}"#),
+        (r#""VendorSeverity":"Low","Severity":5"#, "2", r#"{"Severity":5}"#),
+        (r#""Severity":5"#, "0", r#"{"Severity":5}"#),
+    ] {
+        let row = row_of(&strata("THREAT", &format!(r#""SourceAddress":"10.0.0.1",{fields}"#)));
+        check(&row, &[("severity_id", id), ("unmapped", unmapped)]);
+    }
+}
+
+#[test]
 fn other_log_types_are_base_events() {
-    let line = "<14>Nov 20 10:00:01 fw-1 1,2026/11/20 10:00:01,0011,CONFIG,vpn,2817,2026/11/20 10:00:00,,x,\"a, b\"";
+    let line = "<14>Nov 20 10:00:01 fw-1 1,2026/11/20 10:00:01,0011,HIPMATCH,vpn,2817,2026/11/20 10:00:00,,x,\"a, b\"";
     let row = row_of(line);
     check(
         &row,
         &[
             ("class_uid", "0"),
             ("time_dt", "\"2026-11-20T10:00:00.000000Z\""),
-            ("metadata.log_name", "\"CONFIG\""),
+            ("metadata.log_name", "\"HIPMATCH\""),
             ("metadata.event_code", "\"vpn\""),
             ("device", r#"{"uid":"0011","hostname":"fw-1","type_id":9,"type":"Firewall"}"#),
             ("unmapped", r#"{"future_use":"1"}"#),
@@ -420,8 +433,11 @@ fn other_log_types_are_base_events() {
     let config = crate::decode::DecodeConfig { raw_data: crate::decode::RawData::Never, ..Default::default() };
     let bare = decode_all(config, &[line.as_bytes()]);
     assert!(bare.rows[0].3.contains(r#""unmapped":{"future_use":"1","column_9":"x","column_10":"a, b"}"#), "{bare:?}");
-    let row = row_of(&strata("GLOBALPROTECT", r#""Stage":"tunnel","LoginDuration":0,"AuthMethod":null"#));
-    check(&row, &[("class_uid", "0"), ("unmapped", r#"{"Stage":"tunnel","LoginDuration":0}"#), ("raw_data", "null")]);
+    let row = row_of(&strata("HIPMATCH", r#""HipMatchType":"object","VirtualSystemID":0,"SourceIPv6":null"#));
+    check(
+        &row,
+        &[("class_uid", "0"), ("unmapped", r#"{"HipMatchType":"object","VirtualSystemID":0}"#), ("raw_data", "null")],
+    );
 }
 
 #[test]

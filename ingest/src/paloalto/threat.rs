@@ -83,6 +83,8 @@ impl Threat {
             let time = self.common.fill(row, &self.class, input, event)?;
             row.builder.set_i64(self.finding.created_time, time);
             self.class.set_activity(row, CREATE);
+            // Some forwarders name the vendor's severity so; beside `VendorSeverity` it is another's.
+            row.fall_back(Slot::Severity, Slot::OtherSeverity);
             set_severity(row, &self.class);
             set_action(row, &self.class);
             self.connection.fill(row);

@@ -2,11 +2,10 @@
 
 use dataflow::{Leaf, Reason, Table, TableBuilder};
 
-use super::{Common, Connection, Input, PRODUCT, SECURITY, Slot, User, set_action, table};
+use super::{Common, Connection, Input, PRODUCT, SECURITY, Slot, User, set_action, set_duration, table};
 use crate::decode::Rejected;
 use crate::decode::fields::{FieldTable, Objects, Target};
 use crate::decode::row::{Row, Scratch};
-use crate::decode::values;
 use crate::normalize::{Class, Event, enums};
 
 /// Up to the action: with fewer columns a line does not say what happened.
@@ -67,13 +66,7 @@ impl Traffic {
         if activity == CLOSE {
             row.builder.set_i64(self.end_time, time);
         }
-        let Some(field) = row.take(Slot::Elapsed) else { return };
-        match values::integer(field.text()).and_then(|s| s.checked_mul(1000)) {
-            Some(ms) => {
-                row.builder.set_i64(self.duration, ms);
-            }
-            None => row.keep(field),
-        }
+        set_duration(row, self.duration);
     }
 }
 

@@ -47,6 +47,7 @@ async fn drain(source: &mut GeneratorSource) -> (Delivered, Vec<PartitionId>) {
             SourceEvent::Chunk(chunk) => take(&chunk, &mut delivered),
             SourceEvent::CaughtUp(id) => caught_up.push(id),
             SourceEvent::EndOfInput => return (delivered, caught_up),
+            other => panic!("a source of its own partitions: {other:?}"),
         }
     }
 }
@@ -137,6 +138,7 @@ fn the_open_loop_gives_nothing_early_and_forgives_nothing_late() {
                 }
                 SourceEvent::CaughtUp(_) => waits += 1,
                 SourceEvent::EndOfInput => break,
+                other => panic!("a source of its own partitions: {other:?}"),
             }
         }
     });

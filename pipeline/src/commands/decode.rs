@@ -8,7 +8,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
 use dataflow::json::{JsonRows, push_string};
 use dataflow::{BatchBuilder, Chunk, ChunkBuilder, DeadLetters, Decoder, PartitionId, TableBatch};
-use ingest::decode::{AutoDecoder, DecodeConfig};
+use ingest::decode::{AutoDecoder, DecodeConfig, FlowFields, VpcFlowConfig};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -45,9 +45,9 @@ enum Answer {
 /// Runs the command.
 ///
 /// # Errors
-/// If stdin cannot be read or stdout cannot be written.
+/// If stdin cannot be read or stdout cannot be written, or the fields named are no flow log's.
 pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
-    let mut decoder = AutoDecoder::new(DecodeConfig { format: args.format, ..DecodeConfig::default() });
+    let mut decoder = AutoDecoder::new(config(args)?);
     let mut input = BufReader::with_capacity(1 << 18, std::io::stdin().lock());
     let mut out = std::io::BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
     let mut line = Vec::new();
@@ -73,6 +73,12 @@ pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{dead_total} of {next} lines could not be decoded");
     }
     Ok(if args.strict && dead_total > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
+}
+
+fn config(args: &DecodeArgs) -> anyhow::Result<DecodeConfig> {
+    let fields = args.vpc_flow_fields.clone().map(FlowFields::try_from).transpose().context("--vpc-flow-fields")?;
+    let vpc_flow = VpcFlowConfig { fields: fields.unwrap_or_default() };
+    Ok(DecodeConfig { format: args.format, vpc_flow, ..DecodeConfig::default() })
 }
 
 /// Reads a line without its end into `line`, at most `LINE_LIMIT` bytes of it; returns its whole length, or None at the end.

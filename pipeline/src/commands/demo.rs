@@ -72,10 +72,12 @@ fn config(args: &DemoArgs) -> Config {
     Config {
         warehouse: args.warehouse.clone(),
         region: "local".to_owned(),
+        merge_groups: 1,
         sources: vec![SourceConfig::Generator(GeneratorSource { fleet: fleet_config(args), duration: args.duration })],
         decode: ingest::decode::DecodeConfig::default(),
         enrich: enrich::EnrichConfig::demo(),
         rules: RulesConfig { builtin: true, paths: Vec::new() },
+        alert_topic: None,
         worker: WorkerConfig {
             flush_interval: Duration::from_secs(2),
             commit_interval: Duration::from_secs(3),

@@ -13,10 +13,13 @@ pub(crate) use raw::ConfigError;
 pub(crate) struct Config {
     pub(crate) warehouse: PathBuf,
     pub(crate) region: String,
+    /// Merge groups of a warehouse that is made.
+    pub(crate) merge_groups: u32,
     pub(crate) sources: Vec<SourceConfig>,
     pub(crate) decode: ingest::decode::DecodeConfig,
     pub(crate) enrich: enrich::EnrichConfig,
     pub(crate) rules: RulesConfig,
+    pub(crate) alert_topic: Option<AlertTopic>,
     pub(crate) worker: WorkerConfig,
     pub(crate) listen: Option<SocketAddr>,
     /// Keep looking for more when every source is read; otherwise a source ends.
@@ -27,6 +30,7 @@ pub(crate) struct Config {
 #[derive(Debug, Clone)]
 pub(crate) enum SourceConfig {
     Files(FilesSource),
+    Kafka(KafkaSource),
     Generator(GeneratorSource),
 }
 
@@ -38,6 +42,29 @@ pub(crate) struct FilesSource {
     pub(crate) globs: Vec<String>,
     pub(crate) partitions: u32,
     pub(crate) line_limit: usize,
+}
+
+/// A topic of Apache Kafka.
+#[derive(Debug, Clone)]
+pub(crate) struct KafkaSource {
+    /// The rows' topic.
+    pub(crate) name: String,
+    pub(crate) brokers: String,
+    pub(crate) topic: String,
+    pub(crate) group: String,
+    pub(crate) instance: Option<String>,
+    pub(crate) tenant: ingest::kafka::TenantRule,
+    pub(crate) line_limit: usize,
+    pub(crate) session_timeout: Duration,
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+/// Where alerts go beside the table.
+#[derive(Debug, Clone)]
+pub(crate) struct AlertTopic {
+    pub(crate) brokers: String,
+    pub(crate) topic: String,
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 /// A synthetic fleet that sends for a while.

@@ -1,15 +1,16 @@
 //! What the YAML may say, and how it becomes a [`Config`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use enrich::TableSource;
+use ingest::kafka::{TenantRule, UNASSIGNED};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Config, FilesSource, GeneratorSource, RulesConfig, SourceConfig, WorkerConfig};
+use super::{AlertTopic, Config, FilesSource, GeneratorSource, KafkaSource, RulesConfig, SourceConfig, WorkerConfig};
 
 /// A configuration that cannot be used: where, what, and what to try.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,8 @@ struct RawConfig {
     #[serde(default)]
     rules: RawRules,
     #[serde(default)]
+    alerts: RawAlerts,
+    #[serde(default)]
     worker: RawWorker,
     #[serde(default)]
     telemetry: RawTelemetry,
@@ -85,6 +88,12 @@ struct RawWarehouse {
     path: PathBuf,
     #[serde(default = "local")]
     region: String,
+    #[serde(default = "one")]
+    merge_groups: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn local() -> String {
@@ -95,8 +104,9 @@ fn local() -> String {
 #[serde(deny_unknown_fields)]
 struct RawSource {
     name: Option<String>,
-    tenant: Option<String>,
+    tenant: Option<RawTenant>,
     files: Option<RawFiles>,
+    kafka: Option<RawKafka>,
     generator: Option<RawGenerator>,
 }
 
@@ -106,6 +116,51 @@ struct RawFiles {
     paths: Vec<String>,
     partitions: Option<u32>,
     line_limit: Option<ByteSize>,
+}
+
+/// A name, or where it is found: `{header: tenant}`, `{topic: "logs.{tenant}"}`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum RawTenant {
+    Name(String),
+    Found(RawFound),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFound {
+    header: Option<String>,
+    otherwise: Option<String>,
+    topic: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawKafka {
+    brokers: String,
+    topic: String,
+    group: Option<String>,
+    instance: Option<String>,
+    line_limit: Option<ByteSize>,
+    #[serde(default, deserialize_with = "maybe_duration")]
+    session_timeout: Option<Duration>,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawAlerts {
+    kafka: Option<RawAlertTopic>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAlertTopic {
+    brokers: String,
+    topic: String,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -196,14 +251,20 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, String> {
     }
     confined("warehouse.region", &raw.warehouse.region)?;
     let mut enrich = raw.enrich;
-    for table in enrich.country.iter_mut().chain(&mut enrich.intel) {
-        if let TableSource::File(path) = table {
-            *path = base.join(&*path);
-        }
+    enrich.resolve(&base);
+    if !(1..=1024).contains(&raw.warehouse.merge_groups) {
+        return Err(format!("warehouse.merge_groups: {} is not in 1..=1024", raw.warehouse.merge_groups));
     }
+    let alert_topic = raw.alerts.kafka.map(|k| AlertTopic {
+        brokers: k.brokers,
+        topic: k.topic,
+        settings: k.settings.into_iter().collect(),
+    });
     Ok(Config {
         warehouse: base.join(raw.warehouse.path),
         region: raw.warehouse.region,
+        merge_groups: raw.warehouse.merge_groups,
+        alert_topic,
         sources,
         decode: raw.decode,
         enrich,
@@ -221,36 +282,98 @@ impl SourceConfig {
     fn topic(&self) -> Option<&str> {
         match self {
             SourceConfig::Files(files) => Some(&files.topic),
+            SourceConfig::Kafka(kafka) => Some(&kafka.name),
             SourceConfig::Generator(_) => None,
         }
     }
 }
 
 fn source(base: &Path, index: usize, raw: RawSource) -> Result<SourceConfig, String> {
-    match (raw.files, raw.generator) {
-        (Some(files), None) => {
-            let topic = raw.name.unwrap_or_else(|| format!("files-{index}"));
-            confined(&format!("sources[{index}].name"), &topic)?;
-            let tenant = raw.tenant.unwrap_or_else(|| "default".to_owned());
-            confined(&format!("sources[{index}].tenant"), &tenant)?;
-            if files.paths.is_empty() {
-                return Err(format!("sources[{index}].files.paths: at least one path or glob is needed"));
-            }
-            let partitions = files.partitions.unwrap_or(1);
-            if !(1..=1024).contains(&partitions) {
-                return Err(format!("sources[{index}].files.partitions: {partitions} is not in 1..=1024"));
-            }
-            let globs = files.paths.iter().map(|p| base.join(p).to_string_lossy().into_owned()).collect();
-            let line_limit = files.line_limit.map_or(1 << 20, |s| s.as_u64() as usize);
-            Ok(SourceConfig::Files(FilesSource { topic, tenant, globs, partitions, line_limit }))
-        }
-        (None, Some(g)) => {
+    match (raw.files, raw.kafka, raw.generator) {
+        (Some(files), None, None) => files_source(base, index, raw.name, raw.tenant, files).map(SourceConfig::Files),
+        (None, Some(kafka), None) => kafka_source(index, raw.name, raw.tenant, kafka).map(SourceConfig::Kafka),
+        (None, None, Some(g)) => {
             let mut fleet = loadgen::FleetConfig { seed: g.seed, events: g.events, ..Default::default() };
             fleet.tenants = g.tenants.unwrap_or(fleet.tenants);
             Ok(SourceConfig::Generator(GeneratorSource { fleet, duration: g.duration }))
         }
-        _ => Err(format!("sources[{index}]: exactly one of `files` and `generator` is needed")),
+        _ => Err(format!("sources[{index}]: exactly one of `files`, `kafka` and `generator` is needed")),
     }
+}
+
+fn files_source(
+    base: &Path,
+    index: usize,
+    name: Option<String>,
+    tenant: Option<RawTenant>,
+    files: RawFiles,
+) -> Result<FilesSource, String> {
+    let topic = name.unwrap_or_else(|| format!("files-{index}"));
+    confined(&format!("sources[{index}].name"), &topic)?;
+    let tenant = match tenant {
+        None => "default".to_owned(),
+        Some(RawTenant::Name(name)) => name,
+        Some(RawTenant::Found(_)) => {
+            return Err(format!("sources[{index}].tenant: files have no headers or topics; give a name"));
+        }
+    };
+    confined(&format!("sources[{index}].tenant"), &tenant)?;
+    if files.paths.is_empty() {
+        return Err(format!("sources[{index}].files.paths: at least one path or glob is needed"));
+    }
+    let partitions = files.partitions.unwrap_or(1);
+    if !(1..=1024).contains(&partitions) {
+        return Err(format!("sources[{index}].files.partitions: {partitions} is not in 1..=1024"));
+    }
+    let globs = files.paths.iter().map(|p| base.join(p).to_string_lossy().into_owned()).collect();
+    Ok(FilesSource { topic, tenant, globs, partitions, line_limit: line_limit(files.line_limit) })
+}
+
+fn kafka_source(
+    index: usize,
+    name: Option<String>,
+    tenant: Option<RawTenant>,
+    kafka: RawKafka,
+) -> Result<KafkaSource, String> {
+    let name = name.unwrap_or_else(|| kafka.topic.clone());
+    confined(&format!("sources[{index}].name"), &name)?;
+    Ok(KafkaSource {
+        name,
+        tenant: tenant_rule(&format!("sources[{index}].tenant"), tenant)?,
+        brokers: kafka.brokers,
+        topic: kafka.topic,
+        group: kafka.group.unwrap_or_else(|| "palisade".to_owned()),
+        instance: kafka.instance,
+        line_limit: line_limit(kafka.line_limit),
+        session_timeout: kafka.session_timeout.unwrap_or(Duration::from_secs(45)),
+        settings: kafka.settings.into_iter().collect(),
+    })
+}
+
+fn tenant_rule(place: &str, raw: Option<RawTenant>) -> Result<TenantRule, String> {
+    let fixed = |name: String| confined(place, &name).map(|()| TenantRule::Fixed(name.into()));
+    match raw {
+        None => fixed("default".to_owned()),
+        Some(RawTenant::Name(name)) => fixed(name),
+        Some(RawTenant::Found(RawFound { header: Some(key), otherwise, topic: None })) => {
+            let otherwise = otherwise.unwrap_or_else(|| UNASSIGNED.to_owned());
+            confined(&format!("{place}.otherwise"), &otherwise)?;
+            Ok(TenantRule::Header { key, otherwise: otherwise.into() })
+        }
+        Some(RawTenant::Found(RawFound { header: None, otherwise: None, topic: Some(template) })) => {
+            match template.matches("{tenant}").count() {
+                1 => Ok(TenantRule::Topic(template)),
+                _ => Err(format!("{place}.topic: `{template}` must hold `{{tenant}}` once")),
+            }
+        }
+        Some(RawTenant::Found(_)) => Err(format!(
+            "{place}: a name, {{header: KEY}} or {{topic: \"logs.{{tenant}}\"}}; `otherwise` goes with `header`"
+        )),
+    }
+}
+
+fn line_limit(size: Option<ByteSize>) -> usize {
+    size.map_or(1 << 20, |s| s.as_u64() as usize)
 }
 
 /// Names become parts of object paths and table properties.

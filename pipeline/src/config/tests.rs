@@ -21,7 +21,7 @@ fn the_smallest_configuration_has_defaults_and_paths_relative_to_it() {
 fn values_have_units() {
     let yaml = format!(
         "{SMALLEST}worker: {{flush_interval: 250ms, commit_interval: 1m 30s, flush_size: 64MiB, queue_size: 1GiB, shards: 3}}\n\
-         enrich: {{country: geo.mmdb, intel: [builtin, /srv/ioc.csv]}}\ntelemetry: {{listen: '127.0.0.1:9464'}}\n"
+         enrich: {{country: geo.mmdb, intel: [builtin, /srv/ioc.csv], assets: [hosts.csv], reload_interval: 30s}}\ntelemetry: {{listen: '127.0.0.1:9464'}}\n"
     );
     let config = parse(&yaml).expect("valid");
     assert_eq!(config.worker.flush_interval, Duration::from_millis(250));
@@ -29,6 +29,8 @@ fn values_have_units() {
     assert_eq!((config.worker.flush_bytes, config.worker.queue_bytes, config.worker.shards), (64 << 20, 1 << 30, 3));
     assert_eq!(config.enrich.country, Some(enrich::TableSource::File("/etc/palisade/geo.mmdb".into())));
     assert_eq!(config.enrich.intel[0], enrich::TableSource::Builtin);
+    assert_eq!(config.enrich.assets, [enrich::TableSource::File("/etc/palisade/hosts.csv".into())]);
+    assert_eq!(config.enrich.reload_interval, Duration::from_secs(30));
     assert_eq!(config.listen, "127.0.0.1:9464".parse().ok());
 }
 
@@ -41,6 +43,10 @@ fn a_mistake_is_told_with_its_place_and_the_way_out() {
         ("warehouse: {path: w}\nsources: [{}]\n", "sources[0]: exactly one of `files` and `generator` is needed"),
         (&format!("{SMALLEST}worker: {{shards: 0}}\n"), "worker.shards: 0 would never move"),
         (&format!("{SMALLEST}worker: {{disorder: soon}}\n"), "palisade.yaml:3:"),
+        (
+            &format!("{SMALLEST}enrich: {{asset: [x]}}\n"),
+            "palisade.yaml:3:10: unknown key `asset`; did you mean `assets`?",
+        ),
         (&format!("{SMALLEST}worker: {{flush_size: 1 acre}}\n"), "palisade.yaml:3:"),
         ("warehouse: {path: w, region: a/b}\nsources: [{files: {paths: [x]}}]\n", "warehouse.region: `a/b`"),
         (

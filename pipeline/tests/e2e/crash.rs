@@ -50,38 +50,44 @@ impl Calm {
 
     /// Each event once, with its values; each alert once, as in the calm run.
     pub(crate) fn verify(&self, warehouse: &Path) -> Result<(), String> {
-        let mut score = palisade();
-        score
-            .args(["loadgen", "score", "--output", "json", "--truth"])
-            .arg(&self.logs)
-            .arg("--warehouse")
-            .arg(warehouse);
-        let score: Value = serde_json::from_str(&stdout(&mut score)).expect("a JSON object");
-        for figure in ["unaccounted", "missing", "extra", "doubled", "altered", "false_alerts"] {
-            if score[figure] != 0 {
-                return Err(format!("{figure} is not 0: {score}"));
-            }
-        }
-        if score["attacks_detected"] != score["attacks_planted"] {
-            return Err(format!("attacks were missed: {score}"));
-        }
-        let twice = sql(warehouse, ALERTS_TWICE);
-        if !twice.is_empty() {
-            return Err(format!("alerts stand twice: {twice:?}"));
-        }
-        let found = alerts(warehouse);
-        if found != self.alerts {
-            return Err(format!("alerts differ from the calm run: {} and {}", found.len(), self.alerts.len()));
-        }
-        Ok(())
+        verify(&self.logs, warehouse, &self.alerts)
     }
+}
+
+/// Each event of the truth once, with its values; each attack detected, nothing else; each alert once, and `wanted`.
+pub(crate) fn verify(truth: &Path, warehouse: &Path, wanted: &[Value]) -> Result<(), String> {
+    let score = score(truth, warehouse);
+    for figure in ["unaccounted", "missing", "extra", "doubled", "altered", "false_alerts"] {
+        if score[figure] != 0 {
+            return Err(format!("{figure} is not 0: {score}"));
+        }
+    }
+    if score["attacks_detected"] != score["attacks_planted"] {
+        return Err(format!("attacks were missed: {score}"));
+    }
+    let twice = sql(warehouse, ALERTS_TWICE);
+    if !twice.is_empty() {
+        return Err(format!("alerts stand twice: {twice:?}"));
+    }
+    let found = alerts(warehouse);
+    if found != wanted {
+        return Err(format!("alerts differ from the calm run: {} and {}", found.len(), wanted.len()));
+    }
+    Ok(())
+}
+
+/// The score of a warehouse.
+pub(crate) fn score(truth: &Path, warehouse: &Path) -> Value {
+    let mut score = palisade();
+    score.args(["loadgen", "score", "--output", "json", "--truth"]).arg(truth).arg("--warehouse").arg(warehouse);
+    serde_json::from_str(&stdout(&mut score)).expect("a JSON object")
 }
 
 const ALERTS_TWICE: &str = "SELECT finding_info.uid AS uid, _revision, count(*) AS n FROM detection_finding \
     WHERE _topic LIKE '\\_%' ESCAPE '\\' GROUP BY finding_info.uid, _revision HAVING count(*) > 1";
 
 /// The final revision of every alert, without what tells when it was made.
-fn alerts(warehouse: &Path) -> Vec<Value> {
+pub(crate) fn alerts(warehouse: &Path) -> Vec<Value> {
     sql(
         warehouse,
         "SELECT a.finding_info.uid AS uid, a.finding_info.title AS title, a.tenant_uid, a.src_ip, a.dst_ip, a._window_start, \
@@ -113,10 +119,10 @@ fn last_step(trace: &Path) -> String {
 }
 
 /// A small generator of numbers, so that a failure can be repeated.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
+    pub(crate) fn roll(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % below.max(1)
     }

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog.sql import SqlCatalog
 
@@ -20,7 +21,12 @@ for name in catalog.list_tables("palisade"):
         of["offsets"] = sum(o % 1000003 for o in offsets)
     if "src_endpoint" in rows.column_names:
         of["distinct_src_ip"] = pc.count_distinct(pc.struct_field(rows["src_endpoint"], "ip")).as_py()
+    if "dst_ip" in rows.column_names:
+        of["distinct_dst_ip"] = pc.count_distinct(rows["dst_ip"]).as_py()
     if "traffic" in rows.column_names:
         of["bytes_out"] = pc.sum(pc.struct_field(rows["traffic"], "bytes_out")).as_py() or 0
+    if "time" in rows.column_names:
+        span = pc.min_max(rows["time"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())).as_py()
+        of |= {"time_us_min": span["min"] or 0, "time_us_max": span["max"] or 0}
     figures[name[-1]] = of
 print(json.dumps(figures))

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::kit::{number, on_thread, palisade};
 
 /// The body of a GET, and the status line.
-fn get(address: &str, path: &str) -> (String, String) {
+pub(crate) fn get(address: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).expect("the worker listens");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: palisade\r\nConnection: close\r\n\r\n").expect("a request");
     let mut text = String::new();
@@ -20,6 +20,15 @@ fn get(address: &str, path: &str) -> (String, String) {
 
 /// Starts a worker and reads where it listens.
 fn start(config: &std::path::Path) -> (Child, String) {
+    let (child, address, lines) = start_and_hear(config);
+    on_thread(move || lines.for_each(drop));
+    (child, address)
+}
+
+/// Starts a worker, reads where it listens, and keeps what it says from there on. Whoever hears has to read on.
+pub(crate) fn start_and_hear(
+    config: &std::path::Path,
+) -> (Child, String, impl Iterator<Item = String> + Send + 'static) {
     let mut command = palisade();
     command.args(["--log", "info", "run", "--output", "json", "-c"]).arg(config);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
@@ -27,8 +36,7 @@ fn start(config: &std::path::Path) -> (Child, String) {
     let line = lines.find(|l| l.starts_with("metrics: http://")).expect("it says where");
     let address = line.trim_start_matches("metrics: http://").trim_end_matches("/metrics").to_owned();
     lines.find(|l| l.contains("the worker is ready")).expect("it says when");
-    on_thread(move || lines.for_each(drop));
-    (child, address)
+    (child, address, lines)
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataflow::{OffsetRange, PartitionId, Table};
+use dataflow::{OffsetRange, PartitionId, Positions, Table};
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -56,6 +56,8 @@ pub struct CommitReport {
     pub commits: Vec<TableCommit>,
     /// More waits than one commit takes: call again at once.
     pub more: bool,
+    /// For each table, up to where it has all rows now, whoever committed them.
+    pub ends: BTreeMap<Table, Positions>,
 }
 
 /// One commit of one table.
@@ -151,6 +153,7 @@ impl Committer {
             let report = self.pass(lag).await?;
             total.more = report.more;
             total.commits.extend(report.commits);
+            total.ends = report.ends;
         }
         Ok(total)
     }
@@ -165,6 +168,7 @@ impl Committer {
             report.more |= more;
             step::reached(Step::BetweenTables);
         }
+        report.ends = pass.into_ends();
         Ok(report)
     }
 

@@ -66,6 +66,11 @@ impl Pass {
         Ok(Self { partitions, groups, ..Self::default() })
     }
 
+    /// For each table that is done: up to where it has all rows.
+    pub(super) fn into_ends(self) -> BTreeMap<Table, Positions> {
+        self.ends
+    }
+
     /// Notes that a table has all that its plan says.
     pub(super) fn done(&mut self, plan: &Plan) {
         self.ends.insert(plan.table, plan.ends.clone());

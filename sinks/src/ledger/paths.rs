@@ -62,6 +62,14 @@ impl Paths {
         format!("{}/state/{MERGE}/{group}/{step:020}-{attempt}.arrow", self.region)
     }
 
+    pub(crate) fn outbox(&self, chain: &str) -> String {
+        format!("{}/outbox/{chain}", self.region)
+    }
+
+    pub(crate) fn sent(&self, chain: &str, below: i64) -> String {
+        format!("{}/{below:020}.sent", self.outbox(chain))
+    }
+
     pub(crate) fn table(&self, table: &str) -> String {
         format!("{}/data/{table}", self.region)
     }

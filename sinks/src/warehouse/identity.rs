@@ -9,9 +9,6 @@ use crate::ledger::{Ledger, PROTOCOL_VERSION};
 use crate::store::Create;
 use crate::{Error, Result, WarehouseConfig};
 
-/// Merge groups of a new warehouse: one process needs one.
-const MERGE_GROUPS: u32 = 1;
-
 /// `meta/cluster.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Cluster {
@@ -33,7 +30,7 @@ struct Incarnation<'a> {
 pub(super) async fn open_cluster(ledger: &Ledger, config: &WarehouseConfig) -> Result<Cluster> {
     let path = ledger.paths().cluster();
     let cluster_id = config.cluster_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
-    let new = Cluster { protocol: PROTOCOL_VERSION, cluster_id, merge_groups: MERGE_GROUPS };
+    let new = Cluster { protocol: PROTOCOL_VERSION, cluster_id, merge_groups: config.merge_groups };
     let bytes = serde_json::to_vec(&new).map_err(|e| Error::Config(e.to_string()))?;
     ledger.store().create(&path, Bytes::from(bytes)).await?;
     let recorded = ledger.store().get(&path).await?;

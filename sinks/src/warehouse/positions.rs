@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dataflow::{PartitionId, Positions, Table};
+use dataflow::{PartitionId, Positions, Table, Watermark};
 
 use super::Warehouse;
 use crate::ledger::MergeEntry;
@@ -114,6 +114,29 @@ impl Warehouse {
                 Err(Error::NotInLedger { table, key, next, first: from, end })
             }
         }
+    }
+
+    /// The partition's watermark at the end of its chain; none if its entries since the last merge step do not say. It only
+    /// spares a restarted partition from beginning its clock anew.
+    ///
+    /// # Errors
+    /// If the catalog or the store fails.
+    pub async fn watermark(&self, partition: &PartitionId) -> Result<Option<i64>> {
+        let head = self.merge_head(0).await?;
+        let merged = head.as_ref().and_then(|entry| entry.vector.get(partition).copied());
+        let mut watermark = head.and_then(|entry| match entry.partition_watermarks.get(partition) {
+            Some(Watermark::EventTime(time)) if *time > i64::MIN => Some(*time),
+            _ => None,
+        });
+        let from = match merged {
+            Some(next) => Some(next),
+            None => self.ledger().first(partition).await?,
+        };
+        let Some(from) = from else { return Ok(None) };
+        for entry in self.ledger().walk(partition, from, usize::MAX).await? {
+            watermark = entry.watermark.or(watermark);
+        }
+        Ok(watermark)
     }
 
     /// The newest step of a merge group; None if it has not taken any.

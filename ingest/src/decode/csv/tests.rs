@@ -59,6 +59,16 @@ proptest! {
     }
 
     #[test]
+    fn commas_divide_what_has_no_quotes(line in "(\\PC|[,\\-+.]){0,60}") {
+        let line = line.replace('"', "");
+        prop_assert_eq!(split(&line), line.split(',').collect::<Vec<_>>());
+        let mut columns = Columns::default();
+        columns.split(&line);
+        let filled: Vec<(usize, &str)> = line.split(',').enumerate().filter(|(_, t)| !t.is_empty()).collect();
+        prop_assert_eq!(columns.filled(&line).collect::<Vec<_>>(), filled);
+    }
+
+    #[test]
     fn any_line_has_columns(line in "(\\PC|[,\"\\\\]){0,40}") {
         prop_assert!(!split(&line).is_empty());
     }

@@ -17,8 +17,8 @@ fn rewritten(json: &str) -> Result<String, Reason> {
                     if out.len() > before + 1 {
                         out.push(',');
                     }
-                    dataflow::json::push_string(out, m.key);
-                    assert!(!m.plain_key || !m.key.contains(['"', '\\']), "{}", m.key);
+                    dataflow::json::push_string(out, doc.name(&m));
+                    assert!(!m.has_plain_key() || !doc.name(&m).contains(['"', '\\']));
                     out.push(':');
                     write(doc, m.at, out);
                 }
@@ -98,6 +98,31 @@ fn what_is_no_json() {
 }
 
 #[test]
+fn escapes_mean_what_they_say() {
+    for (json, want) in [
+        (r#"{"a":"\u00e9\ud83d\ude00\/\b\f"}"#, Ok(concat!("{\"a\":\"\u{e9}\u{1f600}/", r#"\u0008\u000c"}"#))),
+        (r#"{"\u0061":"x","b":["\t","plain","\\"]}"#, Ok(r#"{"a":"x","b":["\t","plain","\\"]}"#)),
+        (r#"{"a":"\udc00"}"#, Err(Reason::InvalidUtf8)),
+        (r#"{"a":"\ud800\u0061"}"#, Err(Reason::InvalidJson)),
+        (r#"{"a":"\u12"}"#, Err(Reason::InvalidJson)),
+        (r#"{"a":"\u+123"}"#, Err(Reason::InvalidJson)),
+    ] {
+        assert_eq!(rewritten(json).as_deref(), want.as_ref().copied(), "{json}");
+    }
+}
+
+#[test]
+fn members_that_are_written_as_they_stand() {
+    let json = r#"{"a":1,"b" :2,"c": "x","d":"y","e\n":3,"f":"\n","g":[1],"h":null,"i":"" }"#;
+    let stands = |doc: Doc<'_>| {
+        let written = doc.members(doc.root()).filter_map(|m| doc.written(&m)).map(|place| json[place].to_owned());
+        Ok(written.collect::<Vec<_>>())
+    };
+    let found = JsonParser::new(Limits::default()).with_doc(json.as_bytes(), stands).expect("valid JSON");
+    assert_eq!(found, [r#""a":1"#, r#""d":"y""#, r#""i":"""#]);
+}
+
+#[test]
 fn the_numbers_of_json() {
     for (text, want) in [
         ("0", true),
@@ -114,7 +139,7 @@ fn the_numbers_of_json() {
         ("1.2.3", false),
         ("--1", false),
     ] {
-        assert_eq!(is_json_number(text.as_bytes()), want, "{text}");
+        assert_eq!(walk::is_json_number(text.as_bytes()), want, "{text}");
     }
 }
 
@@ -135,8 +160,18 @@ fn a_parser_forgets_the_last_document() {
     let mut parser = JsonParser::new(Limits::default());
     for json in [r#"{"a":[1,2,3],"b":"long text"}"#, r#"{"c":1e999}"#, r#"{"bad"#, r#"{"a":2}"#] {
         let first =
-            parser.with_doc(json.as_bytes(), |doc| Ok(doc.members(doc.root()).next().map(|m| m.key.to_owned())));
+            parser.with_doc(json.as_bytes(), |doc| Ok(doc.members(doc.root()).next().map(|m| doc.name(&m).to_owned())));
         assert_eq!(first.is_ok(), json.ends_with('}'), "{json}");
+    }
+}
+
+/// A document with a few bytes changed, and what the SIMD parser makes of it; none where only a number stops it, whose
+/// numbers are machine numbers.
+fn parser_takes(json: &[u8]) -> Option<bool> {
+    match simd_json::to_tape(&mut json.to_vec()) {
+        Ok(_) => Some(true),
+        Err(error) if matches!(error.error(), ErrorType::InvalidNumber | ErrorType::InvalidExponent) => None,
+        Err(_) => Some(false),
     }
 }
 
@@ -166,5 +201,21 @@ proptest! {
         let json = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
         let again = rewritten(&json.expect("a value has a text")).expect("valid JSON");
         prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&again).expect("valid JSON"), value);
+    }
+
+    #[test]
+    fn a_document_is_taken_if_the_parser_takes_it(value in prop::collection::btree_map("\\PC{0,3}", json_value(), 0..4), changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"{}[]:,\"\\u/ \n0-1.eE+tfnd8\x01\xe9".to_vec())), 0..3)) {
+        let mut json = serde_json::to_vec(&value).expect("a value has a text");
+        for (at, byte) in changes {
+            // The first byte is what the decoder knows an object by.
+            if json.len() > 1 {
+                let at = 1 + at.index(json.len() - 1);
+                json[at] = byte;
+            }
+        }
+        let taken = JsonParser::new(Limits::default()).with_doc(&json, |_| Ok(())).is_ok();
+        if let Some(parser) = parser_takes(&json) {
+            prop_assert_eq!(taken, parser, "{}", String::from_utf8_lossy(&json));
+        }
     }
 }

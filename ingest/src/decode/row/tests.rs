@@ -81,6 +81,11 @@ fn members_go_where_the_table_says() {
         (r#"{"In":{}}"#, "{"),
         (r#"{"a":{},"In":{"b":{}},"c":[]}"#, r#"{"a":{},"In":{"b":{}},"c":[]}"#),
         (r#"{"k\"ey":"v\\al\u0001"}"#, r#"{"k\"ey":"v\\al\u0001"}"#),
+        (
+            r#"{"a":1,"b":"x","Port":80,"c":2.50,"d": 3,"e":null,"f":true,"g":"","Name":"n","h":"i"}"#,
+            r#"{"a":1,"b":"x","c":2.50,"d":3,"f":true,"h":"i","Name":"n"}"#,
+        ),
+        (r#"{"a":1,"In":{"b":1,"c":2},"d":1}"#, r#"{"a":1,"In":{"b":1,"c":2},"d":1}"#),
         (r#"{"Name":"a","Name":"b"}"#, r#"{"Name":"b","Name":"a"}"#),
     ] {
         assert_eq!(from_json(json), want, "{json}");

@@ -49,6 +49,26 @@ fn panos_other() {
 }
 
 #[test]
+fn panos_globalprotect() {
+    golden("panos-globalprotect.log");
+}
+
+#[test]
+fn panos_system() {
+    golden("panos-system.log");
+}
+
+#[test]
+fn panos_config() {
+    golden("panos-config.log");
+}
+
+#[test]
+fn vpc_flow() {
+    golden("vpc-flow.log");
+}
+
+#[test]
 fn strata() {
     golden("strata.log");
 }

@@ -115,13 +115,24 @@ pub(crate) fn threat(changes: &[(usize, &str)]) -> String {
     replace(line, changes)
 }
 
-fn replace(line: &str, changes: &[(usize, &str)]) -> String {
-    let mut columns: Vec<&str> = line.split(',').collect();
+/// A line with some columns (from 1) replaced.
+pub(crate) fn replace(line: &str, changes: &[(usize, &str)]) -> String {
+    let mut columns = split(line);
     for (column, value) in changes {
         columns.resize(columns.len().max(*column), "");
         columns[column - 1] = value;
     }
     columns.join(",")
+}
+
+/// The columns of a line as they stand, quotes included.
+pub(crate) fn split(line: &str) -> Vec<&str> {
+    let mut quoted = false;
+    let at_comma = |c: char| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    };
+    line.split(at_comma).collect()
 }
 
 #[test]
@@ -131,7 +142,7 @@ fn a_format_has_one_name() {
         assert_eq!(serde_json::from_str::<Format>(&format!("\"{format}\"")).ok(), Some(format));
     }
     let error = "csv".parse::<Format>().expect_err("no format");
-    assert_eq!(error.to_string(), "\"csv\" is not a format: auto, panos-csv, panos-json, cloudtrail");
+    assert_eq!(error.to_string(), "\"csv\" is not a format: auto, panos-csv, panos-json, cloudtrail, vpc-flow");
 }
 
 #[test]
@@ -141,6 +152,9 @@ fn configuration_has_defaults_and_refuses_unknown_keys() {
     let config = read(r#"{"format":"panos-csv","limits":{"json_depth_max":3},"raw_data":"never"}"#).expect("right");
     assert_eq!((config.format, config.limits.json_depth_max, config.raw_data), (Format::PanosCsv, 3, RawData::Never));
     assert_eq!(config.limits.json_keys_max, Limits::default().json_keys_max);
+    let config = read(r#"{"vpc_flow":{"fields":["end","srcaddr","dstaddr"]}}"#).expect("right");
+    assert_eq!(config.vpc_flow.fields.names(), ["end", "srcaddr", "dstaddr"]);
+    assert!(read(r#"{"vpc_flow":{"fields":["end","scraddr"]}}"#).is_err_and(|e| e.to_string().contains("scraddr")));
     assert!(read(r#"{"fromat":"auto"}"#).is_err() && read(r#"{"limits":{"depth":3}}"#).is_err());
 }
 
@@ -151,19 +165,24 @@ fn a_fixed_format_takes_nothing_else() {
         r#"{"LogType":"TRAFFIC","DeviceSN":"1","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.0.0.1"}"#;
     let trail = r#"{"eventSource":"s3.amazonaws.com","eventName":"GetObject","eventID":"1","eventTime":"2026-11-20T10:00:00Z"}"#;
     let file = format!(r#"{{"Records":[{trail}]}}"#);
-    let records = [line.as_str(), strata, trail, &file, "hello", "{}"];
+    let flow = "2 111122223333 eni-1 10.0.0.1 10.0.0.2 1024 443 6 1 40 1795168740 1795168800 ACCEPT OK";
+    let records = [line.as_str(), strata, trail, &file, "hello", "{}", flow];
     for (format, taken) in [
-        (Format::Auto, vec![0, 1, 2, 3, 4, 5]),
+        (Format::Auto, vec![0, 1, 2, 3, 4, 5, 6]),
         (Format::PanosCsv, vec![0]),
         (Format::PanosJson, vec![1]),
         (Format::CloudTrail, vec![2, 3]),
+        (Format::VpcFlow, vec![6]),
     ] {
         let bytes: Vec<&[u8]> = records.iter().map(|r| r.as_bytes()).collect();
         let decoded = decode_all(DecodeConfig { format, ..DecodeConfig::default() }, &bytes);
         let mut offsets: Vec<i64> = decoded.rows.iter().map(|r| r.1).collect();
         offsets.sort_unstable();
         assert_eq!(offsets, taken, "{format}");
-        assert!(decoded.dead.iter().all(|(_, reason)| *reason == Reason::UnknownFormat), "{format}: {decoded:?}");
+        // A flow log counts values before it looks at them.
+        let refused =
+            |reason| reason == Reason::UnknownFormat || (format == Format::VpcFlow && reason == Reason::MissingField);
+        assert!(decoded.dead.iter().all(|(_, reason)| refused(*reason)), "{format}: {decoded:?}");
         assert_eq!(decoded.rows.len() + decoded.dead.len(), records.len(), "{format}");
     }
 }

@@ -98,6 +98,7 @@ async fn a_dropped_call_loses_no_record() {
             SourceEvent::Chunk(chunk) => take(&chunk, &mut at, &mut got),
             SourceEvent::CaughtUp(_) => {}
             SourceEvent::EndOfInput => break,
+            other => panic!("a source of its own files: {other:?}"),
         }
     }
     let payloads: Vec<_> = got.iter().map(|r| String::from_utf8_lossy(&r.payload).into_owned()).collect();
@@ -116,7 +117,7 @@ async fn a_following_source_waits_for_more() {
         match source.next_event().await.expect("reads") {
             SourceEvent::Chunk(chunk) => take(&chunk, &mut at, &mut got),
             SourceEvent::CaughtUp(_) => folder.append("a.log", format!("a{}\n", got.len())),
-            SourceEvent::EndOfInput => panic!("a following source has no end"),
+            other => panic!("a following source has no end, and nobody to share with: {other:?}"),
         }
     }
     assert_eq!(texts(&got), ["0:0/0 a0", "0:1/0 a1", "0:2/0 a2", "0:3/0 a3", "0:4/0 a4"]);

@@ -28,6 +28,7 @@ fn partitions_take_turns_and_say_when_they_are_done() {
             }
             Step::Event(SourceEvent::CaughtUp(id)) => events.push(format!("{} done", id.partition)),
             Step::Event(SourceEvent::EndOfInput) => events.push("end".to_owned()),
+            Step::Event(other) => panic!("a source of its own files: {other:?}"),
             Step::Wait | Step::Ended => break,
         }
     }

@@ -94,8 +94,8 @@ fn drain(worker: &mut Worker, positions: &mut BTreeMap<i32, i64>) -> Result<Vec<
     loop {
         match worker.step(false)? {
             Step::Event(SourceEvent::Chunk(chunk)) => take(&chunk, positions, &mut got),
-            Step::Event(SourceEvent::CaughtUp(_)) => {}
             Step::Event(SourceEvent::EndOfInput) | Step::Wait | Step::Ended => return Ok(got),
+            Step::Event(_) => {}
         }
     }
 }

@@ -17,7 +17,7 @@ const OWNERS: [(&str, &[&str], &[&str]); 5] = [
     ("datafusion", &["aggregate", "pipeline"], &["sinks"]),
     ("iceberg", &["sinks", "pipeline"], &[]),
     ("hdrhistogram", &["dataflow", "loadgen"], &[]),
-    ("rdkafka", &["ingest", "sinks", "loadgen"], &[]),
+    ("rdkafka", &["ingest", "sinks", "loadgen"], &["pipeline"]),
 ];
 
 /// Names that say nothing and so collect everything.
@@ -133,6 +133,7 @@ fn each_rule_of_dependency_is_seen_to_refuse() {
         ("aggregate", "[dev-dependencies]\niceberg.workspace = true", Some("aggregate: iceberg belongs to")),
         ("aggregate", "[dependencies]\nhdrhistogram.workspace = true", Some("aggregate: hdrhistogram belongs to")),
         ("pipeline", "[dependencies]\nrdkafka.workspace = true", Some("pipeline: rdkafka belongs to")),
+        ("pipeline", "[dev-dependencies]\nrdkafka.workspace = true", None),
         ("utils", "", Some("utils: a name that says nothing")),
         ("parser", "", Some("parser: has no floor")),
     ] {

@@ -15,8 +15,14 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("pipeline/ lies in the workspace").to_owned()
 }
 
+/// The folder of what `.ci/setup` made.
+pub(crate) fn cache() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    Some(std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home)?.join("palisade"))
+}
+
 /// The text of a file, by its path from the root.
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 

@@ -4,18 +4,15 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::root;
+use super::{cache, root};
 
 /// The Python with PyIceberg and the OCSF schemas: `PALISADE_PYTHON`, or the one that `.ci/setup` made.
 ///
 /// # Panics
 /// If there is none: a test without its judge fails, it does not pass silently.
 pub(crate) fn python() -> PathBuf {
-    let cache = || {
-        let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        Some(std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home)?.join("palisade/venv/bin/python"))
-    };
-    let python = std::env::var_os("PALISADE_PYTHON").map(PathBuf::from).or_else(cache);
+    let cached = || Some(cache()?.join("venv/bin/python"));
+    let python = std::env::var_os("PALISADE_PYTHON").map(PathBuf::from).or_else(cached);
     python.filter(|p| p.exists()).expect("no Python environment (PALISADE_PYTHON): run .ci/setup")
 }
 

@@ -1,0 +1,323 @@
+//! Structural characters -> tokens, and with it the proof that the document is JSON (RFC 8259).
+//!
+//! ```text
+//!   source   { "a" : 1.10 , "b" : [ "x\n" ] }
+//!   marks    ^ ^   ^ ^    ^ ^   ^ ^ ^     ^ ^     found by the parser's first stage, many bytes at a time
+//!   tokens   { a     1.10   b     [ x\n           one a key and one a value; a bracket knows the token after its end
+//! ```
+//!
+//! The first stage has seen that the bytes are UTF-8, that strings are closed and that they hold no control character. What
+//! stands between two marks is one string, number or word, and white space.
+
+use dataflow::Reason;
+use memchr::memchr;
+
+use super::At;
+
+/// A key or a value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token {
+    /// Its text in the source: of a string without quotes, of an object or array with brackets.
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// A string that is its own text.
+    Plain,
+    /// A string with escapes: the index of its text in [`Tokens::texts`].
+    Escaped(u32),
+    /// A number, `true` or `false`.
+    Literal,
+    Null,
+    /// The index of the token after its members.
+    Object(u32),
+    Array(u32),
+}
+
+impl Token {
+    /// The token after the value `at`, which this is.
+    #[inline]
+    pub(super) fn after(&self, at: At) -> u32 {
+        match self.kind {
+            Kind::Object(after) | Kind::Array(after) => after,
+            _ => at.0 + 1,
+        }
+    }
+}
+
+/// The tokens of a document.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    pub(super) list: Vec<Token>,
+    /// Strings with escapes, unescaped: where each ends in `unescaped`.
+    pub(super) texts: Vec<u32>,
+    pub(super) unescaped: String,
+    /// Keys of all objects together.
+    pub(super) keys: usize,
+    /// Brackets not closed yet, by their tokens.
+    open: Vec<u32>,
+}
+
+impl Tokens {
+    /// Reads a document. On an error the tokens are of no use.
+    pub(super) fn read(&mut self, source: &str, marks: &[u32], depth_max: usize) -> Result<(), Reason> {
+        self.list.clear();
+        self.texts.clear();
+        self.unescaped.clear();
+        self.open.clear();
+        self.keys = 0;
+        let backslash = memchr(b'\\', source.as_bytes()).unwrap_or(usize::MAX);
+        Walk { tokens: self, source, marks, depth_max, backslash }.document()
+    }
+
+    /// The text of the string with that index.
+    pub(super) fn text(&self, index: u32) -> &str {
+        let index = index as usize;
+        let start = index.checked_sub(1).map_or(0, |before| self.texts[before]);
+        &self.unescaped[start as usize..self.texts[index] as usize]
+    }
+}
+
+struct Walk<'t> {
+    tokens: &'t mut Tokens,
+    source: &'t str,
+    /// The marks that are ahead.
+    marks: &'t [u32],
+    depth_max: usize,
+    /// The first backslash that is not behind the walk.
+    backslash: usize,
+}
+
+/// What the walk is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Object,
+    Array,
+}
+
+impl Walk<'_> {
+    fn document(mut self) -> Result<(), Reason> {
+        let mut opened = self.element()?;
+        loop {
+            let within = match opened {
+                Some(within) => within,
+                None => match self.comma()? {
+                    Some(within) => within,
+                    None if self.marks.is_empty() => return Ok(()),
+                    None => return Err(Reason::InvalidJson),
+                },
+            };
+            opened = if within == Within::Object { self.members()? } else { self.element()? };
+        }
+    }
+
+    #[inline]
+    fn byte(&self, at: u32) -> u8 {
+        self.source.as_bytes().get(at as usize).copied().unwrap_or_default()
+    }
+
+    /// Members up to one whose value is an object or array, or up to the last. After a value another mark always follows, be
+    /// it only the bracket that closes the document.
+    #[inline(never)]
+    fn members(&mut self) -> Result<Option<Within>, Reason> {
+        loop {
+            let &[key, colon, value, next] = self.marks.first_chunk().ok_or(Reason::InvalidJson)?;
+            if self.byte(key) != b'"' || self.byte(colon) != b':' {
+                return Err(Reason::InvalidJson);
+            }
+            self.tokens.keys += 1;
+            let key = self.string(key, colon)?;
+            self.marks = &self.marks[3..];
+            let scalar = match self.byte(value) {
+                b'{' | b'[' => {
+                    self.tokens.list.push(key);
+                    return self.open(value, next);
+                }
+                b'"' => self.string(value, next)?,
+                _ => self.word(value, next)?,
+            };
+            self.tokens.list.extend_from_slice(&[key, scalar]);
+            if self.byte(next) != b',' {
+                return Ok(None);
+            }
+            self.marks = &self.marks[1..];
+        }
+    }
+
+    fn element(&mut self) -> Result<Option<Within>, Reason> {
+        let &[value, next] = self.marks.first_chunk().ok_or(Reason::InvalidJson)?;
+        self.marks = &self.marks[1..];
+        let scalar = match self.byte(value) {
+            b'{' | b'[' => return self.open(value, next),
+            b'"' => self.string(value, next)?,
+            _ => self.word(value, next)?,
+        };
+        self.tokens.list.push(scalar);
+        Ok(None)
+    }
+
+    /// An object or array that is empty, or its bracket.
+    fn open(&mut self, at: u32, next: u32) -> Result<Option<Within>, Reason> {
+        if self.tokens.open.len() >= self.depth_max {
+            return Err(Reason::TooDeep);
+        }
+        self.tokens.open.push(self.tokens.list.len() as u32);
+        let (kind, within, end) = match self.byte(at) {
+            b'{' => (Kind::Object(0), Within::Object, b'}'),
+            _ => (Kind::Array(0), Within::Array, b']'),
+        };
+        self.tokens.list.push(Token { start: at, end: at + 1, kind });
+        if self.byte(next) != end {
+            return Ok(Some(within));
+        }
+        self.marks = &self.marks[1..];
+        self.close(next);
+        Ok(None)
+    }
+
+    /// Over brackets that close, to the comma before a further member or element; none at the end.
+    #[inline]
+    fn comma(&mut self) -> Result<Option<Within>, Reason> {
+        while let Some(&open) = self.tokens.open.last() {
+            let is_object = matches!(self.tokens.list[open as usize].kind, Kind::Object(_));
+            let (&mark, ahead) = self.marks.split_first().ok_or(Reason::InvalidJson)?;
+            self.marks = ahead;
+            match self.byte(mark) {
+                b',' => return Ok(Some(if is_object { Within::Object } else { Within::Array })),
+                b'}' if is_object => self.close(mark),
+                b']' if !is_object => self.close(mark),
+                _ => return Err(Reason::InvalidJson),
+            }
+        }
+        Ok(None)
+    }
+
+    fn close(&mut self, at: u32) {
+        let after = self.tokens.list.len() as u32;
+        let Some(token) = self.tokens.open.pop().and_then(|open| self.tokens.list.get_mut(open as usize)) else {
+            return;
+        };
+        token.end = at + 1;
+        token.kind = if let Kind::Object(_) = token.kind { Kind::Object(after) } else { Kind::Array(after) };
+    }
+
+    /// Where the text before the mark `next` ends, white space left out.
+    #[inline]
+    fn end_before(&self, next: u32) -> u32 {
+        let mut end = next;
+        while end > 0 && matches!(self.byte(end - 1), b' ' | b'\t' | b'\n' | b'\r') {
+            end -= 1;
+        }
+        end
+    }
+
+    #[inline]
+    fn string(&mut self, quote: u32, next: u32) -> Result<Token, Reason> {
+        let mut end = next.wrapping_sub(1);
+        if self.byte(end) != b'"' {
+            end = self.end_before(next).wrapping_sub(1);
+        }
+        if end <= quote || self.byte(end) != b'"' {
+            return Err(Reason::InvalidJson);
+        }
+        let start = quote + 1;
+        let kind = if self.backslash < end as usize { self.escaped(start, end)? } else { Kind::Plain };
+        Ok(Token { start, end, kind })
+    }
+
+    #[cold]
+    fn escaped(&mut self, start: u32, end: u32) -> Result<Kind, Reason> {
+        unescape(&self.source[start as usize..end as usize], &mut self.tokens.unescaped)?;
+        let rest = &self.source.as_bytes()[end as usize..];
+        self.backslash = memchr(b'\\', rest).map_or(usize::MAX, |n| end as usize + n);
+        self.tokens.texts.push(self.tokens.unescaped.len() as u32);
+        Ok(Kind::Escaped(self.tokens.texts.len() as u32 - 1))
+    }
+
+    #[inline]
+    fn word(&self, start: u32, next: u32) -> Result<Token, Reason> {
+        let end = self.end_before(next);
+        let kind = match self.source.as_bytes().get(start as usize..end as usize).unwrap_or_default() {
+            [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => Kind::Literal,
+            b"0" | b"true" | b"false" => Kind::Literal,
+            b"null" => Kind::Null,
+            number if is_json_number(number) => Kind::Literal,
+            _ => return Err(Reason::InvalidJson),
+        };
+        Ok(Token { start, end, kind })
+    }
+}
+
+/// RFC 8259, section 6.
+pub(super) fn is_json_number(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let skip_digits = |t: &[u8]| t.iter().take_while(|b| b.is_ascii_digit()).count();
+    let whole = skip_digits(text);
+    if whole == 0 || (whole > 1 && text[0] == b'0') {
+        return false;
+    }
+    let mut rest = &text[whole..];
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let n = skip_digits(fraction);
+        if n == 0 {
+            return false;
+        }
+        rest = &fraction[n..];
+    }
+    if let Some((b'e' | b'E', exponent)) = rest.split_first() {
+        let exponent = exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-")).unwrap_or(exponent);
+        let n = skip_digits(exponent);
+        return n > 0 && n == exponent.len();
+    }
+    rest.is_empty()
+}
+
+/// Appends what a string's JSON text means. RFC 8259, section 7; half a surrogate pair means nothing.
+fn unescape(text: &str, out: &mut String) -> Result<(), Reason> {
+    let mut rest = text;
+    while let Some(at) = memchr(b'\\', rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        let escape = *rest.as_bytes().get(at + 1).ok_or(Reason::InvalidJson)?;
+        let mut len = 2;
+        out.push(match escape {
+            b'"' | b'\\' | b'/' => char::from(escape),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let (read, c) = code_point(&rest.as_bytes()[at..])?;
+                len = read;
+                c
+            }
+            _ => return Err(Reason::InvalidJson),
+        });
+        rest = &rest[at + len..];
+    }
+    out.push_str(rest);
+    Ok(())
+}
+
+/// `\uXXXX`, or two of them that are a surrogate pair: how long it is, and what it means.
+fn code_point(text: &[u8]) -> Result<(usize, char), Reason> {
+    let high = hex(text).ok_or(Reason::InvalidJson)?;
+    match high {
+        0xd800..=0xdbff => {
+            let low = hex(&text[6..]).filter(|low| (0xdc00..=0xdfff).contains(low)).ok_or(Reason::InvalidJson)?;
+            let c = char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00));
+            Ok((12, c.ok_or(Reason::InvalidJson)?))
+        }
+        // Half a pair would be no UTF-8.
+        _ => Ok((6, char::from_u32(high).ok_or(Reason::InvalidUtf8)?)),
+    }
+}
+
+/// The four digits after `\u`.
+fn hex(text: &[u8]) -> Option<u32> {
+    let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
+    digits.iter().try_fold(0, |n, &d| Some(n << 4 | char::from(d).to_digit(16)?))
+}

@@ -1,0 +1,108 @@
+//! What can go wrong with a topic.
+
+use dataflow::SourceError;
+use rdkafka::types::RDKafkaErrorCode;
+
+/// Why a topic cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// The client library's own error.
+    #[error("{action}")]
+    Client {
+        /// What was being done.
+        action: String,
+        /// Its cause.
+        #[source]
+        source: rdkafka::error::KafkaError,
+    },
+    /// A broker could not be asked for the topic's id.
+    #[error("{broker}: the broker did not tell the id of topic `{topic}`: {what}")]
+    TopicId {
+        /// Whom we asked.
+        broker: String,
+        /// The topic.
+        topic: String,
+        /// What it said.
+        what: String,
+    },
+    /// No such topic.
+    #[error("the brokers have no topic `{0}`; create it, or correct `topic`")]
+    UnknownTopic(String),
+    /// The topic's name does not fit the tenant's template.
+    #[error(
+        "topic `{0}` does not fit the template of `tenant`; the name of a tenant must stand where `{{tenant}}` does"
+    )]
+    Template(String),
+    /// The broker has deleted records that were not read.
+    #[error("partition {partition}: continues at {position}, but the broker's records begin at {low}: {} records are lost to retention; restore them, or accept the loss by moving the ledger", low - position)]
+    Retention {
+        /// The partition.
+        partition: i32,
+        /// Where we are.
+        position: i64,
+        /// Where the broker's log begins.
+        low: i64,
+    },
+    /// The broker's log ends before our position.
+    #[error(
+        "partition {partition}: continues at {position}, but the broker's log ends at {high}: the log was truncated, or the topic is another one"
+    )]
+    Truncated {
+        /// The partition.
+        partition: i32,
+        /// Where we are.
+        position: i64,
+        /// Where the broker's log ends.
+        high: i64,
+    },
+    /// A message without a timestamp has no durable receive time.
+    #[error(
+        "partition {partition}, offset {offset}: the message has no timestamp; the topic's message format is older than Kafka 0.10"
+    )]
+    NoTimestamp {
+        /// The partition.
+        partition: i32,
+        /// The message.
+        offset: i64,
+    },
+    /// The group gave us a partition that the topic did not have when we started.
+    #[error("partition {0} is new; restart the worker to take it in")]
+    NewPartition(i32),
+    /// The ledger could not say where partitions continue.
+    #[error("the ledger did not say where partitions continue")]
+    Positions(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No thread to be had.
+    #[error("the poll thread could not be started")]
+    Thread(#[source] std::io::Error),
+    /// The poll thread has ended.
+    #[error("the poll thread has stopped; its own error says why")]
+    Stopped,
+}
+
+impl KafkaError {
+    pub(super) fn client(action: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
+        let action = action.into();
+        move |source| Self::Client { action, source }
+    }
+
+    fn is_transient(&self) -> bool {
+        use RDKafkaErrorCode as Code;
+        match self {
+            Self::Client { source, .. } => matches!(
+                source.rdkafka_error_code(),
+                Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve)
+            ),
+            Self::TopicId { .. } | Self::Positions(_) => true,
+            _ => false,
+        }
+    }
+
+    pub(super) fn into_source(self, topic: &str) -> SourceError {
+        SourceError {
+            source_name: format!("kafka topic {topic}"),
+            what: self.to_string(),
+            transient: self.is_transient(),
+            cause: std::error::Error::source(&self).is_some().then(|| Box::new(self) as _),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Apache Kafka: a topic read by a consumer group, each partition from where the ledger says.
+//!
+//! **Data in:** messages; their timestamp is the receive time, their value the record. **Data out:** chunks in offset order,
+//! and who owns which partition.
+//!
+//! ```text
+//! broker -> librdkafka -> poll thread (one a source) -> bounded channel -> KafkaSource::next_event
+//!                          |  rebalance callback: asks the ledger where each new partition continues, assigns there
+//!                          |  channel full: waits; full for long: pauses the partitions and keeps polling
+//! ```
+//!
+//! Invariants:
+//! - No position comes from the group's offsets: they are written as a hint for lag dashboards, and never read.
+//! - No record below a partition's position is delivered, whatever an earlier fetch still brings.
+//! - What is said of a partition lies between its [`SourceEvent::Assigned`] and its [`SourceEvent::Revoked`].
+//! - A topic that was deleted and made again under the same name has another incarnation (Kafka's topic id).
+//!
+//! A bounded run ([`KafkaConfig::follow`] is false) joins no group: it reads every partition to the end it had at the
+//! start.
+//!
+//! Absent on purpose: TLS and SASL, transactions as a producer, partitions added while running (a restart sees them).
+
+mod config;
+mod error;
+mod poller;
+mod rebalance;
+mod tenant;
+mod topic_id;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use dataflow::{PartitionId, Positions, Source, SourceError, SourceEvent};
+use tokio::sync::mpsc;
+
+pub use config::KafkaConfig;
+pub use error::KafkaError;
+pub use tenant::{TenantRule, UNASSIGNED};
+
+use poller::{Command, Poller};
+
+/// Where partitions continue. Asked on the poll thread, inside the rebalance callback; may block on the store.
+pub trait StartPositions: Send + Sync {
+    /// The next offset of each of the partitions that the ledger knows; the others are left out.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// The source. Dropping it ends the poll thread and leaves the group.
+#[derive(Debug)]
+pub struct KafkaSource {
+    topic: String,
+    partitions: Vec<PartitionId>,
+    events: mpsc::Receiver<Result<SourceEvent, KafkaError>>,
+    commands: std::sync::mpsc::Sender<Command>,
+    poll: Option<JoinHandle<()>>,
+}
+
+impl KafkaSource {
+    /// Asks the brokers for the topic, and starts reading.
+    ///
+    /// # Errors
+    /// If the brokers do not answer within the configured time, or do not have the topic.
+    pub fn open(config: KafkaConfig, starts: Arc<dyn StartPositions>) -> Result<Self, SourceError> {
+        let topic = config.topic.clone();
+        let incarnation =
+            topic_id::fetch(&config.brokers, &topic, config.timeout).map_err(|e| e.into_source(&topic))?;
+        Self::open_as(config, &incarnation, starts).map_err(|e| e.into_source(&topic))
+    }
+
+    /// Opens the topic under an incarnation that the caller knows.
+    fn open_as(config: KafkaConfig, incarnation: &str, starts: Arc<dyn StartPositions>) -> Result<Self, KafkaError> {
+        let topic = config.topic.clone();
+        let (to_source, events) = mpsc::channel(config.queue_chunks.max(1));
+        let (commands, inbox) = std::sync::mpsc::channel();
+        let poller = Poller::connect(config, incarnation, starts, to_source, inbox)?;
+        let partitions = poller.partitions();
+        let poll = std::thread::Builder::new().name(format!("kafka-{topic}")).spawn(move || poller.run());
+        let poll = Some(poll.map_err(KafkaError::Thread)?);
+        Ok(Self { topic, partitions, events, commands, poll })
+    }
+
+    fn command(&self, command: Command) -> Result<(), SourceError> {
+        self.commands.send(command).map_err(|_| KafkaError::Stopped.into_source(&self.topic))
+    }
+}
+
+#[async_trait]
+impl Source for KafkaSource {
+    fn partitions(&self) -> Vec<PartitionId> {
+        self.partitions.clone()
+    }
+
+    /// Says who owns what by events.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    /// Continues partitions that are ours at other positions: someone else has committed what we were reading. Each is
+    /// announced again with [`SourceEvent::Assigned`]; chunks that come before it are of the past.
+    async fn seek(&mut self, positions: &Positions) -> Result<(), SourceError> {
+        self.command(Command::Seek(positions.clone()))
+    }
+
+    /// Cancel safe.
+    async fn next_event(&mut self) -> Result<SourceEvent, SourceError> {
+        let stopped = || Err(KafkaError::Stopped);
+        self.events.recv().await.unwrap_or_else(stopped).map_err(|e| e.into_source(&self.topic))
+    }
+
+    async fn acknowledge(&mut self, positions: &Positions) -> Result<(), SourceError> {
+        self.command(Command::Acknowledge(positions.clone()))
+    }
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        // Both ends that the thread listens to close; it leaves the group and ends.
+        self.events.close();
+        let _ = self.commands.send(Command::Stop);
+        if let Some(poll) = self.poll.take() {
+            let _ = poll.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

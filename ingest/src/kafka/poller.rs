@@ -1,0 +1,387 @@
+//! The poll thread: the only one that talks to the consumer. Messages become chunks, one open a partition; what is to be
+//! said waits in a backlog for room in the channel, and while it waits for long, the partitions are paused.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use dataflow::{ChunkBuilder, PartitionId, Positions, SourceEvent};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::Sender;
+
+use super::rebalance::{Change, Group};
+use super::tenant::Tenants;
+use super::{KafkaConfig, KafkaError, StartPositions};
+
+/// What the source asks for.
+#[derive(Debug)]
+pub(super) enum Command {
+    Seek(Positions),
+    Acknowledge(Positions),
+    Stop,
+}
+
+/// Longest wait for a message. Open chunks leave after it, and at this age.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// Messages between two looks at commands and clocks.
+const BURST: usize = 1024;
+
+/// A full channel is waited for so long before the partitions are paused and polling goes on without them.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often the ends of partitions that others read are asked for.
+const LOG_ENDS_EVERY: Duration = Duration::from_secs(5);
+
+/// A partition that is ours.
+#[derive(Debug)]
+struct Lane {
+    /// The next offset to deliver; what a racing fetch brings from below is dropped.
+    position: i64,
+    /// Where a bounded run ends.
+    end: Option<i64>,
+    open: Option<ChunkBuilder>,
+}
+
+/// Why the loop ends.
+enum Halt {
+    /// Nobody listens any more.
+    Deaf,
+    Failed(KafkaError),
+}
+
+impl From<KafkaError> for Halt {
+    fn from(error: KafkaError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// See the module's front.
+pub(super) struct Poller {
+    config: KafkaConfig,
+    consumer: Arc<BaseConsumer<Group>>,
+    ids: Arc<[PartitionId]>,
+    tenants: Tenants,
+    lanes: BTreeMap<i32, Lane>,
+    backlog: VecDeque<SourceEvent>,
+    events: Sender<Result<SourceEvent, KafkaError>>,
+    commands: Receiver<Command>,
+    runtime: Handle,
+    sent_at: Instant,
+    ends_asked_at: Instant,
+    is_paused: bool,
+    has_ended: bool,
+}
+
+impl Poller {
+    /// Connects, and joins the group or takes every partition. To be called within a runtime.
+    pub(super) fn connect(
+        config: KafkaConfig,
+        incarnation: &str,
+        starts: Arc<dyn StartPositions>,
+        events: Sender<Result<SourceEvent, KafkaError>>,
+        commands: Receiver<Command>,
+    ) -> Result<Self, KafkaError> {
+        let topic = config.topic.clone();
+        let tenants = Tenants::of(&config.tenant, &topic).ok_or_else(|| KafkaError::Template(topic.clone()))?;
+        let ids = topic_partitions(&config, incarnation)?;
+        let group = Group::new(&config, ids.clone(), starts);
+        let made = config.client().create_with_context(group);
+        let consumer: BaseConsumer<Group> = made.map_err(KafkaError::client("make a consumer"))?;
+        let mut poller = Self {
+            config,
+            consumer: Arc::new(consumer),
+            ids,
+            tenants,
+            lanes: BTreeMap::new(),
+            backlog: VecDeque::new(),
+            events,
+            commands,
+            runtime: Handle::current(),
+            sent_at: now(),
+            ends_asked_at: now(),
+            is_paused: false,
+            has_ended: false,
+        };
+        match poller.config.follow {
+            true => poller.consumer.subscribe(&[&topic]).map_err(KafkaError::client("join the group"))?,
+            false => poller.take_all()?,
+        }
+        Ok(poller)
+    }
+
+    pub(super) fn partitions(&self) -> Vec<PartitionId> {
+        self.ids.to_vec()
+    }
+
+    /// Every partition, from the ledger's position to its present end, without a group.
+    fn take_all(&mut self) -> Result<(), KafkaError> {
+        let all: Vec<i32> = self.ids.iter().map(|id| id.partition).collect();
+        let mut list = TopicPartitionList::new();
+        for (partition, position) in self.consumer.context().positions(&self.consumer, &all)? {
+            self.name(&mut list, partition, position)?;
+            let end = Some(self.log_ends(partition)?.1);
+            self.lanes.insert(partition, Lane { position, end, open: None });
+            self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
+        }
+        self.consumer.assign(&list).map_err(KafkaError::client("take every partition"))
+    }
+
+    fn name(&self, list: &mut TopicPartitionList, partition: i32, position: i64) -> Result<(), KafkaError> {
+        let added = list.add_partition_offset(&self.config.topic, partition, Offset::Offset(position));
+        added.map_err(KafkaError::client("name a position"))
+    }
+
+    fn log_ends(&self, partition: i32) -> Result<(i64, i64), KafkaError> {
+        let asked = self.consumer.fetch_watermarks(&self.config.topic, partition, self.config.timeout);
+        asked.map_err(KafkaError::client(format!("partition {partition}: ask for the log's ends")))
+    }
+
+    fn id(&self, partition: i32) -> PartitionId {
+        let any = &self.ids[0];
+        PartitionId::new(any.topic.clone(), any.incarnation.clone(), partition)
+    }
+
+    /// Polls until the source is dropped, or what cannot be mended.
+    pub(super) fn run(mut self) {
+        if let Err(Halt::Failed(error)) = self.poll_on() {
+            // The reader gets it after what was delivered before.
+            let _ = self.events.blocking_send(Err(error));
+        }
+    }
+
+    fn poll_on(&mut self) -> Result<(), Halt> {
+        while self.obey()? {
+            self.drain()?;
+            self.pause(!self.backlog.is_empty())?;
+            self.ask_log_ends()?;
+            self.poll_burst()?;
+            self.end_if_over();
+        }
+        Ok(())
+    }
+
+    /// Carries out what the source asked for. False when it is to end.
+    fn obey(&mut self) -> Result<bool, Halt> {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Seek(positions)) => self.seek(&positions)?,
+                Ok(Command::Acknowledge(positions)) => self.acknowledge(&positions),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return Ok(false),
+                Err(TryRecvError::Empty) => return Ok(true),
+            }
+        }
+    }
+
+    fn seek(&mut self, positions: &Positions) -> Result<(), KafkaError> {
+        for (id, position) in positions {
+            let Some(lane) = self.lanes.get_mut(&id.partition) else { continue };
+            (lane.position, lane.open) = (*position, None);
+            let at = Offset::Offset(*position);
+            let sought = self.consumer.seek(&self.config.topic, id.partition, at, self.config.timeout);
+            sought.map_err(KafkaError::client(format!("partition {}: seek {position}", id.partition)))?;
+            self.backlog.push_back(SourceEvent::Assigned(id.clone(), *position));
+        }
+        Ok(())
+    }
+
+    /// A hint for whoever looks at the group's lag; a failure changes nothing.
+    fn acknowledge(&self, positions: &Positions) {
+        let mut list = TopicPartitionList::new();
+        let ours = positions.iter().filter(|(id, _)| self.lanes.contains_key(&id.partition));
+        for (id, position) in ours {
+            let _ = self.name(&mut list, id.partition, *position);
+        }
+        if self.config.follow && list.count() > 0 {
+            let _ = self.consumer.commit(&list, CommitMode::Async);
+        }
+    }
+
+    /// Sends what waits: with patience, but not for so long that the group would miss us.
+    fn drain(&mut self) -> Result<(), Halt> {
+        let patience = if self.is_paused { Duration::ZERO } else { PATIENCE };
+        while !self.backlog.is_empty() {
+            let room = self.runtime.block_on(async { tokio::time::timeout(patience, self.events.reserve()).await });
+            match (room, self.backlog.pop_front()) {
+                (Ok(Ok(room)), Some(event)) => room.send(Ok(event)),
+                (Ok(Err(_)), _) => return Err(Halt::Deaf),
+                (Err(_), event) => {
+                    event.into_iter().for_each(|e| self.backlog.push_front(e));
+                    break;
+                }
+                (_, None) => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, wanted: bool) -> Result<(), KafkaError> {
+        if !wanted && !self.is_paused {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        self.lanes.keys().for_each(|p| drop(list.add_partition(&self.config.topic, *p)));
+        self.is_paused = wanted;
+        match wanted {
+            true => self.consumer.pause(&list).map_err(KafkaError::client("pause partitions")),
+            false => self.consumer.resume(&list).map_err(KafkaError::client("resume partitions")),
+        }
+    }
+
+    /// Of partitions that others read, so that a silent one can be told from one whose reader is slow.
+    fn ask_log_ends(&mut self) -> Result<(), KafkaError> {
+        if !self.config.follow || now() - self.ends_asked_at < LOG_ENDS_EVERY {
+            return Ok(());
+        }
+        self.ends_asked_at = now();
+        for id in self.ids.clone().iter().filter(|id| !self.lanes.contains_key(&id.partition)) {
+            // A broker that does not answer now is asked again; the partition is not silent until one did.
+            if let Ok((_, high)) = self.log_ends(id.partition) {
+                self.backlog.push_back(SourceEvent::LogEnd(id.clone(), high));
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_burst(&mut self) -> Result<(), Halt> {
+        let consumer = self.consumer.clone();
+        for _ in 0..BURST {
+            let polled = consumer.poll(LINGER);
+            self.note_changes()?;
+            match polled {
+                Some(Ok(message)) => self.take(&message)?,
+                Some(Err(ClientError::PartitionEOF(partition))) => self.caught_up(partition),
+                Some(Err(error)) => trouble(error)?,
+                None => break,
+            }
+        }
+        if now() - self.sent_at >= LINGER {
+            self.sent_at = now();
+            let open: Vec<i32> = self.lanes.keys().copied().collect();
+            open.into_iter().for_each(|partition| self.close(partition));
+        }
+        Ok(())
+    }
+
+    /// What the group decided during the last poll.
+    fn note_changes(&mut self) -> Result<(), KafkaError> {
+        for change in self.consumer.context().take() {
+            match change {
+                Change::Assigned(partition, position) => {
+                    self.lanes.insert(partition, Lane { position, end: None, open: None });
+                    self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
+                }
+                Change::Revoked(partition) => {
+                    self.lanes.remove(&partition);
+                    self.backlog.push_back(SourceEvent::Revoked(self.id(partition)));
+                }
+                Change::Failed(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), KafkaError> {
+        let (partition, offset) = (message.partition(), message.offset());
+        let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
+        if offset < lane.position || lane.end.is_some_and(|end| offset >= end) {
+            return Ok(());
+        }
+        let received_ms = message.timestamp().to_millis().filter(|ms| *ms >= 0);
+        let received_ms = received_ms.ok_or(KafkaError::NoTimestamp { partition, offset })?;
+        let tenant = self.tenants.name(message).clone();
+        if lane.open.as_ref().is_some_and(|open| *open.tenant() != tenant || open.bytes() >= self.config.chunk_bytes) {
+            self.close(partition);
+        }
+        let id = self.id(partition);
+        let Some(lane) = self.lanes.get_mut(&partition) else { return Ok(()) };
+        let open = lane.open.get_or_insert_with(|| ChunkBuilder::new(id, tenant, lane.position));
+        let payload = message.payload().unwrap_or_default();
+        let kept = &payload[..payload.len().min(self.config.line_limit)];
+        open.push_cut(kept, payload.len() as u64, offset, received_ms.saturating_mul(1000));
+        lane.position = offset + 1;
+        Ok(())
+    }
+
+    /// The partition's open chunk is to leave.
+    fn close(&mut self, partition: i32) {
+        if let Some(open) = self.lanes.get_mut(&partition).and_then(|lane| lane.open.take()) {
+            self.backlog.push_back(SourceEvent::Chunk(open.finish()));
+        }
+    }
+
+    fn caught_up(&mut self, partition: i32) {
+        self.close(partition);
+        if let Some(lane) = self.lanes.get_mut(&partition) {
+            lane.end = lane.end.map(|_| lane.position);
+            self.backlog.push_back(SourceEvent::CaughtUp(self.id(partition)));
+        }
+    }
+
+    /// Says that a bounded run has read everything.
+    fn end_if_over(&mut self) {
+        let is_over = !self.config.follow && self.lanes.values().all(|l| l.end.is_some_and(|end| l.position >= end));
+        if is_over && !self.has_ended {
+            self.has_ended = true;
+            let open: Vec<i32> = self.lanes.keys().copied().collect();
+            open.into_iter().for_each(|partition| self.close(partition));
+            self.backlog.push_back(SourceEvent::EndOfInput);
+        }
+    }
+}
+
+/// Errors that the client mends itself are left to it.
+fn trouble(error: ClientError) -> Result<(), KafkaError> {
+    let is_final = matches!(error, ClientError::MessageConsumptionFatal(_))
+        || matches!(
+            error.rdkafka_error_code(),
+            Some(
+                Code::AutoOffsetReset
+                    | Code::OffsetOutOfRange
+                    | Code::UnknownTopic
+                    | Code::UnknownTopicOrPartition
+                    | Code::TopicAuthorizationFailed
+                    | Code::GroupAuthorizationFailed
+                    | Code::Authentication
+                    | Code::Fatal
+            )
+        );
+    if is_final { Err(KafkaError::client("read")(error)) } else { Ok(()) }
+}
+
+/// The topic's partitions, in order.
+fn topic_partitions(config: &KafkaConfig, incarnation: &str) -> Result<Arc<[PartitionId]>, KafkaError> {
+    let asking = config.client().create().map_err(KafkaError::client("make a client"));
+    let asking: BaseConsumer = asking?;
+    let metadata = asking.fetch_metadata(Some(&config.topic), config.timeout);
+    let metadata = metadata.map_err(KafkaError::client("ask for the topic"))?;
+    let mut numbers: Vec<i32> =
+        metadata.topics().iter().flat_map(|t| t.partitions()).map(rdkafka::metadata::MetadataPartition::id).collect();
+    if numbers.is_empty() {
+        return Err(KafkaError::UnknownTopic(config.topic.clone()));
+    }
+    numbers.sort_unstable();
+    let (topic, incarnation): (Arc<str>, Arc<str>) = (config.name.as_str().into(), incarnation.into());
+    Ok(numbers.into_iter().map(|n| PartitionId::new(topic.clone(), incarnation.clone(), n)).collect())
+}
+
+/// The position to continue at, held against the broker's log `[low, high)`.
+pub(super) fn within(partition: i32, known: Option<i64>, (low, high): (i64, i64)) -> Result<i64, KafkaError> {
+    match known {
+        None => Ok(low),
+        Some(position) if position < low => Err(KafkaError::Retention { partition, position, low }),
+        Some(position) if position > high => Err(KafkaError::Truncated { partition, position, high }),
+        Some(position) => Ok(position),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "when chunks leave and brokers are asked again; no record depends on it")]
+fn now() -> Instant {
+    Instant::now()
+}

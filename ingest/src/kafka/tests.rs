@@ -1,0 +1,188 @@
+//! Against librdkafka's mock cluster: groups and rebalances are its own, no fencing. Real brokers are the pipeline's tests.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+
+use super::*;
+
+const TOPIC: &str = "fw";
+
+/// A ledger that says what it is told.
+#[derive(Default)]
+struct Fixed(Mutex<BTreeMap<i32, i64>>);
+
+impl StartPositions for Fixed {
+    fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, Box<dyn std::error::Error + Send + Sync>> {
+        let known = self.0.lock().map_err(|_| "poisoned")?;
+        Ok(partitions.iter().filter_map(|p| Some((p.clone(), *known.get(&p.partition)?))).collect())
+    }
+}
+
+struct Cluster(MockCluster<'static, DefaultProducerContext>);
+
+impl Cluster {
+    fn new(partitions: i32) -> Self {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic(TOPIC, partitions, 1).expect("a topic");
+        Self(cluster)
+    }
+
+    fn fill(&self, partition: i32, records: impl IntoIterator<Item = i64>) {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", self.0.bootstrap_servers()).create().expect("a producer");
+        for n in records {
+            let value = format!("record {n}");
+            let record = BaseRecord::<(), _>::to(TOPIC).partition(partition).payload(&value).timestamp(1_000 + n);
+            producer.send(record).map_err(|(e, _)| e).expect("queued");
+        }
+        producer.flush(Duration::from_secs(10)).expect("delivered");
+    }
+
+    fn config(&self, follow: bool) -> KafkaConfig {
+        let tenant = TenantRule::Fixed("acme".into());
+        let config = KafkaConfig::new(&self.0.bootstrap_servers(), TOPIC, "palisade", tenant);
+        KafkaConfig { follow, session_timeout: Duration::from_secs(6), ..config }
+    }
+}
+
+async fn open(config: KafkaConfig, starts: Arc<Fixed>) -> KafkaSource {
+    let opened = tokio::task::spawn_blocking(move || KafkaSource::open_as(config, "i", starts)).await;
+    opened.expect("not canceled").expect("a source")
+}
+
+async fn next(source: &mut KafkaSource) -> SourceEvent {
+    let event = tokio::time::timeout(Duration::from_secs(30), source.next_event()).await;
+    event.expect("within half a minute").expect("no error")
+}
+
+/// Offsets and payloads by partition, until `enough`.
+async fn read_until(
+    source: &mut KafkaSource,
+    enough: impl Fn(&BTreeMap<i32, Vec<i64>>) -> bool,
+) -> BTreeMap<i32, Vec<i64>> {
+    let mut read: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    while !enough(&read) {
+        match next(source).await {
+            SourceEvent::Chunk(chunk) => {
+                let offsets = read.entry(chunk.partition.partition).or_default();
+                for record in chunk.records() {
+                    assert_eq!(record.payload, format!("record {}", record.offset).as_bytes());
+                    assert_eq!(record.received_at, (1_000 + record.offset) * 1_000);
+                    offsets.push(record.offset);
+                }
+                assert_eq!(chunk.offsets.next, offsets.last().expect("records") + 1);
+            }
+            SourceEvent::EndOfInput => break,
+            _ => {}
+        }
+    }
+    read
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounded_run_reads_from_the_ledgers_positions_to_the_end() {
+    let cluster = Cluster::new(3);
+    cluster.fill(0, 0..500);
+    cluster.fill(1, 0..20);
+    let starts = Arc::new(Fixed(Mutex::new(BTreeMap::from([(0, 100), (1, 20)]))));
+    let mut source = open(cluster.config(false), starts).await;
+    assert_eq!(source.partitions().len(), 3);
+    let read = read_until(&mut source, |_| false).await;
+    assert_eq!(read, BTreeMap::from([(0, (100..500).collect())]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_is_given_partitions_at_the_ledgers_positions() {
+    let cluster = Cluster::new(2);
+    cluster.fill(0, 0..50);
+    cluster.fill(1, 0..50);
+    let starts = Arc::new(Fixed(Mutex::new(BTreeMap::from([(1, 30)]))));
+    let mut source = open(cluster.config(true), starts).await;
+    let mut assigned = BTreeMap::new();
+    while assigned.len() < 2 {
+        if let SourceEvent::Assigned(id, position) = next(&mut source).await {
+            assigned.insert(id.partition, position);
+        }
+    }
+    assert_eq!(assigned, BTreeMap::from([(0, 0), (1, 30)]));
+    let read = read_until(&mut source, |r| r.values().map(Vec::len).sum::<usize>() == 70).await;
+    assert_eq!(read, BTreeMap::from([(0, (0..50).collect()), (1, (30..50).collect())]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seek_announces_the_partition_anew_and_delivers_from_there() {
+    let cluster = Cluster::new(1);
+    cluster.fill(0, 0..100);
+    let mut source = open(cluster.config(true), Arc::default()).await;
+    read_until(&mut source, |r| r.get(&0).is_some_and(|o| o.len() == 100)).await;
+    let id = source.partitions()[0].clone();
+    source.seek(&Positions::from([(id.clone(), 40)])).await.expect("asked");
+    loop {
+        match next(&mut source).await {
+            SourceEvent::Assigned(again, position) if position > 0 => {
+                assert_eq!((again, position), (id, 40));
+                break;
+            }
+            SourceEvent::Chunk(_) => panic!("everything was read"),
+            _ => {}
+        }
+    }
+    let read = read_until(&mut source, |r| r.get(&0).is_some_and(|o| o.len() == 60)).await;
+    assert_eq!(read[&0], (40..100).collect::<Vec<i64>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_members_share_the_partitions_and_one_inherits_all() {
+    let cluster = Cluster::new(4);
+    let mut first = Member { source: open(cluster.config(true), Arc::default()).await, owns: 0 };
+    first.until_it_owns(4).await;
+    let mut second = Member { source: open(cluster.config(true), Arc::default()).await, owns: 0 };
+    // Both read on: a rebalance needs every member.
+    tokio::join!(first.until_it_owns(2), second.until_it_owns(2));
+    drop(first);
+    second.until_it_owns(4).await;
+}
+
+/// A source and how many partitions are its own.
+struct Member {
+    source: KafkaSource,
+    owns: i64,
+}
+
+impl Member {
+    async fn until_it_owns(&mut self, partitions: i64) {
+        while self.owns != partitions {
+            self.owns += match next(&mut self.source).await {
+                SourceEvent::Assigned(..) => 1,
+                SourceEvent::Revoked(_) => -1,
+                _ => 0,
+            };
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_waits_is_waited_for_and_nothing_is_lost() {
+    let cluster = Cluster::new(1);
+    cluster.fill(0, 0..2_000);
+    let config = KafkaConfig { queue_chunks: 1, chunk_bytes: 64, ..cluster.config(true) };
+    let mut source = open(config, Arc::default()).await;
+    let read = read_until(&mut source, |r| r.get(&0).is_some_and(|o| o.len() == 2_000)).await;
+    assert_eq!(read[&0], (0..2_000).collect::<Vec<i64>>());
+}
+
+#[test]
+fn a_position_outside_the_log_stops() {
+    use poller::within;
+    assert_eq!(within(0, None, (7, 9)).expect("from the beginning"), 7);
+    assert_eq!(within(0, Some(9), (7, 9)).expect("at the end"), 9);
+    let lost = within(3, Some(4), (7, 9)).expect_err("retention").to_string();
+    assert!(lost.contains("partition 3") && lost.contains("3 records are lost"), "{lost}");
+    let cut = within(3, Some(10), (7, 9)).expect_err("truncated").to_string();
+    assert!(cut.contains("continues at 10") && cut.contains("ends at 9"), "{cut}");
+}

@@ -1,0 +1,373 @@
+//! One merge group as this process sees it: its state, what it has merged, and what waits for its next step.
+//!
+//! Step k applies ranges in (partition, offset) order, moves the combined watermark, and fires what became due. State
+//! after k is a pure function of state k-1 and the ranges of step k, so whoever takes a group over redoes it from the ledger
+//! and the exchange files; no source is read again for it (PROTOCOL.md, merge groups).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use aggregate::{Delta, Deltas, MergeStage, StepOutput, StepStamp};
+use anyhow::{Context, bail};
+use dataflow::{OffsetRange, PartitionId, Positions, Watermark};
+use sinks::{AlertChain, Created, Ledger, MergeEntry, Origin, SourceEntry};
+use uuid::Uuid;
+
+use crate::alerts;
+use crate::clock;
+use crate::shard::{ShardContext, stage_files, versions};
+
+/// A range that is in the ledger: what every group is offered.
+#[derive(Clone)]
+pub(super) struct Ranged {
+    pub(super) partition: PartitionId,
+    pub(super) range: OffsetRange,
+    pub(super) watermark: Option<i64>,
+    pub(super) received_min: Option<i64>,
+    /// Of the tables that enriched it.
+    pub(super) versions: BTreeMap<String, String>,
+}
+
+/// A range that waits for its step.
+struct Pending {
+    ranged: Ranged,
+    delta: Delta,
+}
+
+/// What the partitions are at a step.
+pub(super) struct Surroundings<'a> {
+    /// Every partition of every source, whoever reads it.
+    pub(super) partitions: &'a [PartitionId],
+    /// Those that are caught up and silent.
+    pub(super) idle: &'a BTreeSet<PartitionId>,
+    /// Every source came to its end: close every window.
+    pub(super) is_last: bool,
+}
+
+/// How a step ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stepped {
+    /// Taken, or nothing was to be done.
+    Ours,
+    /// Another worker took it: what we hold of the group is void.
+    Lost,
+}
+
+/// See the module's front.
+pub(super) struct Group {
+    number: u32,
+    stage: MergeStage,
+    next_step: i64,
+    /// Merged up to here.
+    vector: Positions,
+    /// Merged or pending up to here.
+    reached: Positions,
+    watermarks: BTreeMap<PartitionId, i64>,
+    pending: Vec<Pending>,
+    /// What enriched the ranges of the last step that merged any: named by the alerts and the entry of a step.
+    versions: BTreeMap<String, String>,
+    /// The partitions that were idle at the last step.
+    idle: BTreeSet<PartitionId>,
+    state_at: Instant,
+}
+
+impl Group {
+    /// The group after its last step in the ledger: the newest state, and the steps after it redone.
+    ///
+    /// # Errors
+    /// If an object that the ledger names is missing or damaged.
+    pub(super) fn recover(context: &ShardContext, number: u32) -> anyhow::Result<Self> {
+        let mut group = Self {
+            number,
+            stage: MergeStage::new(&context.rules, number),
+            next_step: 0,
+            vector: Positions::new(),
+            reached: Positions::new(),
+            watermarks: BTreeMap::new(),
+            pending: Vec::new(),
+            versions: versions(&context.rules, &context.enrich),
+            idle: BTreeSet::new(),
+            state_at: clock::instant(),
+        };
+        let redone = context.runtime.block_on(group.redo_steps(context));
+        redone.with_context(|| format!("merge group {number}"))?;
+        context.mail(|mail| mail.waits(AlertChain::Group(number)));
+        Ok(group)
+    }
+
+    async fn redo_steps(&mut self, context: &ShardContext) -> anyhow::Result<()> {
+        let ledger = context.warehouse.ledger();
+        let mut to_redo = Vec::new();
+        let mut at = context.warehouse.merge_head(self.number).await?;
+        while let Some(entry) = at {
+            if let Some(object) = &entry.state {
+                let bytes = ledger.get_object(object).await?;
+                self.stage = MergeStage::restore(&context.rules, self.number, &bytes)
+                    .with_context(|| format!("merge state {}", object.path))?;
+                self.adopt(&entry);
+                break;
+            }
+            let before = entry.step - 1;
+            to_redo.push(entry);
+            at = if before < 0 { None } else { ledger.get_merge(self.number, before).await? };
+        }
+        for entry in to_redo.iter().rev() {
+            self.redo(ledger, entry).await.with_context(|| format!("redo of merge step {}", entry.step))?;
+        }
+        self.reached.clone_from(&self.vector);
+        Ok(())
+    }
+
+    async fn redo(&mut self, ledger: &Ledger, entry: &MergeEntry) -> anyhow::Result<()> {
+        for (partition, next) in &entry.vector {
+            let Some(mut at) = start(ledger, &self.vector, partition).await? else { continue };
+            while at < *next {
+                let source = ledger.get_source(partition, at).await?;
+                let source = source.with_context(|| format!("{partition}: no ledger entry at {at}"))?;
+                let delta = load_delta(ledger, &source, self.number).await?;
+                self.stage.apply(partition, range(&source), &delta)?;
+                at = source.next;
+            }
+        }
+        let stamp = StepStamp { step: entry.step, at: entry.at };
+        self.stage.step(stamp, entry.watermark, &entry.vector, &entry.versions)?;
+        self.adopt(entry);
+        Ok(())
+    }
+
+    fn adopt(&mut self, entry: &MergeEntry) {
+        self.next_step = entry.step + 1;
+        self.versions.clone_from(&entry.versions);
+        self.vector.clone_from(&entry.vector);
+        for (partition, watermark) in &entry.partition_watermarks {
+            // Idleness is not inherited: it must be seen anew that nothing waits.
+            if let Watermark::EventTime(time) = watermark
+                && *time > i64::MIN
+            {
+                self.watermarks.insert(partition.clone(), *time);
+            }
+        }
+    }
+
+    /// Bytes of window state.
+    pub(super) fn bytes(&self) -> usize {
+        self.stage.bytes()
+    }
+
+    /// A range that this process has just put into the ledger.
+    ///
+    /// # Errors
+    /// If the ranges before it, which others wrote, cannot be read.
+    pub(super) fn offer(&mut self, context: &ShardContext, ranged: &Ranged, deltas: &Deltas) -> anyhow::Result<()> {
+        let Ranged { partition, range, .. } = ranged;
+        let mut reached = self.reached(context, partition)?.unwrap_or(range.start);
+        while reached < range.start && self.follow(context, partition)? > 0 {
+            reached = self.reached(context, partition)?.unwrap_or(range.start);
+        }
+        if reached > range.start {
+            return Ok(()); // read from the ledger before it was handed over
+        }
+        let delta = deltas.for_group(self.number).cloned().unwrap_or_else(|| Delta::empty(self.number));
+        self.push(ranged.clone(), delta)
+    }
+
+    /// Reads what the ledger has of the partition beyond what was reached, up to a bound. How many ranges there were.
+    ///
+    /// # Errors
+    /// If the ledger or an exchange file cannot be read.
+    pub(super) fn follow(&mut self, context: &ShardContext, partition: &PartitionId) -> anyhow::Result<usize> {
+        let Some(from) = self.reached(context, partition)? else { return Ok(0) };
+        let (ledger, number) = (context.warehouse.ledger(), self.number);
+        let read = async {
+            let mut found = Vec::new();
+            for entry in ledger.walk(partition, from, FOLLOW_ENTRIES).await? {
+                let delta = load_delta(ledger, &entry, number).await?;
+                found.push((entry, delta));
+            }
+            anyhow::Ok(found)
+        };
+        let found = context.runtime.block_on(read)?;
+        let ranges = found.len();
+        for (entry, delta) in found {
+            let ranged = Ranged {
+                partition: partition.clone(),
+                range: range(&entry),
+                watermark: entry.watermark,
+                received_min: entry.received_min,
+                versions: entry.versions,
+            };
+            self.push(ranged, delta)?;
+        }
+        Ok(ranges)
+    }
+
+    /// Up to where the partition is merged or pending; none if it has no entry yet.
+    pub(super) fn reached(&mut self, context: &ShardContext, partition: &PartitionId) -> anyhow::Result<Option<i64>> {
+        let first = context.runtime.block_on(start(context.warehouse.ledger(), &self.reached, partition))?;
+        if let Some(first) = first {
+            self.reached.insert(partition.clone(), first);
+        }
+        Ok(first)
+    }
+
+    fn push(&mut self, ranged: Ranged, delta: Delta) -> anyhow::Result<()> {
+        let reached = self.reached.insert(ranged.partition.clone(), ranged.range.next);
+        if let Some(reached) = reached.filter(|r| *r != ranged.range.start) {
+            bail!("{}: merged up to {reached}, next range starts at {}", ranged.partition, ranged.range.start);
+        }
+        self.pending.push(Pending { ranged, delta });
+        Ok(())
+    }
+
+    /// Applies what waits, as the next step of the group.
+    ///
+    /// # Errors
+    /// What cannot be written or merged.
+    pub(super) fn step(&mut self, context: &ShardContext, around: &Surroundings<'_>) -> anyhow::Result<Stepped> {
+        if self.pending.is_empty() && self.idle == *around.idle && !around.is_last {
+            return Ok(Stepped::Ours);
+        }
+        let oldest = self.pending.iter().filter_map(|p| p.ranged.received_min).min();
+        let versions = self.step_versions(context);
+        self.apply_pending()?;
+        self.idle.clone_from(around.idle);
+        let watermarks = self.partition_watermarks(around);
+        let combined = Watermark::combine(watermarks.values().copied());
+        let watermark = if around.is_last { combined.max(self.stage.close_all_watermark()) } else { combined };
+        let stamp = StepStamp { step: self.next_step, at: clock::now_us() };
+        let output = self.stage.step(stamp, watermark, &self.vector, &versions)?;
+
+        let mut entry = MergeEntry::empty(self.number, stamp.step, stamp.at, &context.writer, Uuid::new_v4());
+        entry.vector.clone_from(&self.vector);
+        entry.partition_watermarks = watermarks;
+        (entry.watermark, entry.versions, entry.windows_closed) = (watermark, versions, output.windows_closed);
+        self.write(context, &mut entry, &output, around.is_last)?;
+        match context.runtime.block_on(context.warehouse.ledger().create_merge(&entry))? {
+            Created::New | Created::Ours => {}
+            Created::Taken(_) => return Ok(Stepped::Lost),
+        }
+        self.adopt(&entry);
+        report(context, self.number, &output, watermark, oldest.unwrap_or(stamp.at));
+        Ok(Stepped::Ours)
+    }
+
+    /// The versions behind the step: of the ranges it merges, or else of the last that were merged; the rules are its own.
+    fn step_versions(&self, context: &ShardContext) -> BTreeMap<String, String> {
+        let merged = union(self.pending.iter().map(|p| &p.ranged.versions));
+        let mut versions = if merged.is_empty() { self.versions.clone() } else { merged };
+        versions.insert("rules".to_owned(), context.rules.version().to_owned());
+        versions
+    }
+
+    fn apply_pending(&mut self) -> anyhow::Result<()> {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.sort_by(|a, b| {
+            (&a.ranged.partition, a.ranged.range.start).cmp(&(&b.ranged.partition, b.ranged.range.start))
+        });
+        for Pending { ranged, delta } in pending {
+            self.stage.apply(&ranged.partition, ranged.range, &delta)?;
+            self.vector.insert(ranged.partition.clone(), ranged.range.next);
+            self.watermarks.extend(ranged.watermark.map(|time| (ranged.partition, time)));
+        }
+        Ok(())
+    }
+
+    /// A partition that has not said anything yet holds every window open.
+    fn partition_watermarks(&self, around: &Surroundings<'_>) -> BTreeMap<PartitionId, Watermark> {
+        let all: BTreeSet<&PartitionId> = around.partitions.iter().chain(self.vector.keys()).collect();
+        let of = |partition: &PartitionId| match self.watermarks.get(partition) {
+            _ if around.idle.contains(partition) => Watermark::Idle,
+            Some(time) => Watermark::EventTime(*time),
+            None => Watermark::EventTime(i64::MIN),
+        };
+        all.into_iter().map(|partition| (partition.clone(), of(partition))).collect()
+    }
+
+    /// The step's files, and its state if that is due.
+    fn write(
+        &mut self,
+        context: &ShardContext,
+        entry: &mut MergeEntry,
+        output: &StepOutput,
+        is_last: bool,
+    ) -> anyhow::Result<()> {
+        let origin = Origin::Step { group: self.number, step: entry.step };
+        for batch in output.alerts.iter().chain(&output.late) {
+            let files = stage_files(context, origin, entry.attempt, batch.table, std::slice::from_ref(&batch.rows))?;
+            entry.tables.insert(batch.table, files);
+        }
+        if is_last || clock::instant() - self.state_at >= context.config.worker.state_interval {
+            self.state_at = clock::instant();
+            let state = self.stage.snapshot()?;
+            let put = context.warehouse.ledger().put_state(self.number, entry.step, entry.attempt, state.into());
+            entry.state = Some(context.runtime.block_on(put)?);
+        }
+        Ok(())
+    }
+}
+
+/// Entries of one partition read at a time.
+const FOLLOW_ENTRIES: usize = 256;
+
+/// Where a partition's chain is taken up: at the known position, or at its first entry.
+async fn start(ledger: &Ledger, known: &Positions, partition: &PartitionId) -> anyhow::Result<Option<i64>> {
+    match known.get(partition) {
+        Some(position) => Ok(Some(*position)),
+        None => Ok(ledger.first(partition).await?),
+    }
+}
+
+/// The entry exists: count, and let the alerts leave.
+fn report(context: &ShardContext, number: u32, output: &StepOutput, watermark: Option<i64>, oldest_us: i64) {
+    let telemetry = &context.telemetry;
+    telemetry.ledger_entries.with_label_values(&["merge"]).inc();
+    telemetry.windows_closed.inc_by(output.windows_closed);
+    telemetry.late_rows.inc_by(output.late_rows);
+    telemetry.note_failures(&output.failures);
+    if let Some(watermark) = watermark {
+        telemetry.watermark.with_label_values(&["all"]).set(watermark / 1_000_000);
+    }
+    if let Some(batch) = &output.alerts {
+        alerts::announce(batch, clock::now_us(), Some(oldest_us), context);
+        context.mail(|mail| mail.waits(AlertChain::Group(number)));
+    }
+}
+
+/// Every version of each table, joined by `+` where ranges differ.
+fn union<'a>(ranges: impl Iterator<Item = &'a BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<&String, BTreeSet<&str>> = BTreeMap::new();
+    for (name, version) in ranges.flatten() {
+        all.entry(name).or_default().insert(version);
+    }
+    all.into_iter().map(|(name, versions)| (name.clone(), Vec::from_iter(versions).join("+"))).collect()
+}
+
+fn range(entry: &SourceEntry) -> OffsetRange {
+    OffsetRange { start: entry.start, next: entry.next }
+}
+
+async fn load_delta(ledger: &Ledger, entry: &SourceEntry, group: u32) -> anyhow::Result<Delta> {
+    match &entry.exchange {
+        None => Ok(Delta::empty(group)),
+        Some(object) => {
+            let bytes = ledger.get_object(object).await?;
+            Deltas::decode_group(&bytes, group).with_context(|| format!("exchange file {}", object.path))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_names_every_version_behind_it() {
+        let of = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
+        };
+        let ranges =
+            [of(&[("intel", "2"), ("scope", "1")]), of(&[("intel", "1"), ("scope", "1")]), of(&[("asn", "7")])];
+        assert_eq!(union(ranges.iter()), of(&[("asn", "7"), ("intel", "1+2"), ("scope", "1")]));
+        assert_eq!(union([].iter()), BTreeMap::new());
+    }
+}

@@ -1,0 +1,222 @@
+//! Two workers read one topic of a real Apache Kafka and are killed again and again: each event is in its table once, each
+//! alert in the tables once and on the alert topic, as in a calm run of one worker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use rdkafka::message::Message;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::crash::{Dice, alerts, score, verify};
+use crate::kafka_server::Kafka;
+use crate::kit::{palisade, run_to_end, stdout};
+
+const PARTITIONS: i32 = 8;
+const KILLS: u64 = 10;
+/// Nothing that is waited for takes so long, a rebalance after a death included.
+const PATIENCE_SECONDS: u32 = 180;
+
+/// A topic filled by the fleet, and where the truth about it is.
+struct Scene {
+    kafka: Kafka,
+    truth: PathBuf,
+    events: u64,
+    dir: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new(seed: u64) -> Self {
+        let events = std::env::var("PALISADE_KAFKA_EVENTS").map_or(100_000, |n| n.parse().expect("a number"));
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (kafka, truth) = (Kafka::start(), dir.path().join("truth"));
+        kafka.create_topic("firewall", PARTITIONS);
+        let mut fill = palisade();
+        fill.args(["loadgen", "--topic", "firewall", "--seed", &seed.to_string(), "--events", &events.to_string()]);
+        fill.args(["--partitions", &PARTITIONS.to_string(), "--kafka", &kafka.address(), "--out"]).arg(&truth);
+        stdout(&mut fill);
+        Self { kafka, truth, events, dir }
+    }
+
+    /// The configuration of workers with a warehouse, a group and an alert topic of this name. Ranges are small: each
+    /// partition gets a dozen entries or more.
+    fn config(&self, name: &str) -> (PathBuf, PathBuf) {
+        self.kafka.create_topic(&alert_topic(name), 1);
+        let (address, flush_rows) = (self.kafka.address(), self.events / (12 * PARTITIONS as u64));
+        let yaml = format!(
+            "warehouse: {{path: {name}}}\n\
+             sources:\n  - name: firewall\n    tenant: {{header: tenant}}\n    \
+             kafka: {{brokers: \"{address}\", topic: firewall, group: {name}}}\n\
+             alerts: {{kafka: {{brokers: \"{address}\", topic: {alerts}}}}}\n\
+             worker: {{flush_interval: 500ms, commit_interval: 1s, flush_rows: {flush_rows}}}\n",
+            alerts = alert_topic(name),
+        );
+        let path = self.dir.path().join(format!("{name}.yaml"));
+        std::fs::write(&path, yaml).expect("a writable folder");
+        (path, self.dir.path().join(name))
+    }
+
+    /// What each alert's messages say, by the alert's id.
+    fn published(&self, name: &str) -> BTreeMap<String, Vec<Value>> {
+        let mut published: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for message in self.kafka.consume_all(&alert_topic(name)) {
+            let key = String::from_utf8(message.key().expect("a key").to_vec()).expect("a UUID as text");
+            let alert = serde_json::from_slice(message.payload().expect("a value")).expect("JSON");
+            published.entry(key).or_default().push(content_of_message(&alert));
+        }
+        published
+    }
+}
+
+fn alert_topic(name: &str) -> String {
+    format!("detections-{name}")
+}
+
+/// What must be the same in the table and on the topic.
+fn content_of_message(alert: &Value) -> Value {
+    json!({
+        "uid": alert["finding_info"]["uid"],
+        "title": alert["finding_info"]["title"],
+        "tenant": alert["metadata"]["tenant_uid"],
+        "time": alert["time"],
+        "evidences": evidences(alert),
+        "unmapped": alert["unmapped"],
+    })
+}
+
+fn content_of_row(alert: &Value) -> Value {
+    let time: jiff::Timestamp = alert["time"].as_str().and_then(|t| t.parse().ok()).expect("a time");
+    let unmapped = alert["unmapped"].as_str().map(|text| serde_json::from_str::<Value>(text).expect("JSON"));
+    json!({
+        "uid": alert["uid"],
+        "title": alert["title"],
+        "tenant": alert["tenant_uid"],
+        "time": time.as_millisecond(),
+        "evidences": evidences(alert),
+        "unmapped": unmapped,
+    })
+}
+
+/// Identities of the events behind an alert: `topic@incarnation/partition/offset/record`.
+fn evidences(alert: &Value) -> Vec<&str> {
+    alert["evidences"].as_array().into_iter().flatten().filter_map(|e| e["uid"].as_str()).collect()
+}
+
+/// Partitions of the events behind an alert.
+fn partitions(alert: &Value) -> BTreeSet<&str> {
+    evidences(alert).into_iter().filter_map(|uid| uid.split('/').nth(1)).collect()
+}
+
+/// A worker process, which does not outlive its test.
+struct Worker {
+    child: Child,
+    config: PathBuf,
+    log: PathBuf,
+}
+
+impl Worker {
+    fn start(config: &Path, log: PathBuf) -> Self {
+        let stderr = File::options().create(true).append(true).open(&log).expect("a log file");
+        let mut run = palisade();
+        run.args(["--log", "info", "run", "-c"]).arg(config).stdout(Stdio::null()).stderr(stderr);
+        Self { child: run.spawn().expect("the binary starts"), config: config.to_owned(), log }
+    }
+
+    fn assert_alive(&mut self) {
+        let status = self.child.try_wait().expect("our child");
+        assert_eq!(status, None, "a worker ended by itself:\n{}", self.said());
+    }
+
+    fn kill_and_restart(&mut self) {
+        self.assert_alive();
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+        *self = Self::start(&self.config, self.log.clone());
+    }
+
+    fn stop(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("our child");
+        let status = self.child.wait().expect("our child");
+        assert!(status.success(), "{status} at SIGTERM:\n{}", self.said());
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Records that the ledger of a warehouse is known to cover: where each partition's last entry starts.
+fn progress(warehouse: &Path) -> u64 {
+    let folders = |path: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let start = |entry: PathBuf| entry.file_name()?.to_str()?.strip_suffix(".entry")?.parse::<u64>().ok();
+    let last = |partition: PathBuf| folders(&partition).into_iter().filter_map(start).max().unwrap_or(0);
+    let topics = folders(&warehouse.join("local/ledger"));
+    let topics = topics.into_iter().filter(|topic| topic.to_string_lossy().contains("/firewall@"));
+    topics.flat_map(|topic| folders(&topic)).map(last).sum()
+}
+
+/// Waits until the workers have brought it about.
+fn wait_until(what: &str, workers: &mut [Worker], mut reached: impl FnMut() -> bool) {
+    let looks_a_second = 20;
+    let arrived = (0..PATIENCE_SECONDS * looks_a_second).any(|_| {
+        workers.iter_mut().for_each(Worker::assert_alive);
+        reached() || {
+            std::thread::park_timeout(Duration::from_secs(1) / looks_a_second);
+            false
+        }
+    });
+    let said = || workers.iter().map(Worker::said).collect::<Vec<_>>().join("\n");
+    assert!(arrived, "not within {PATIENCE_SECONDS} s: {what}\n{}", said());
+}
+
+/// Two workers to the end of the topic, one or the other killed each time that the ledger reaches a drawn point.
+fn run_two_and_kill(scene: &Scene, name: &str, seed: u64) -> PathBuf {
+    let (config, warehouse) = scene.config(name);
+    let start = |n: usize| Worker::start(&config, scene.dir.path().join(format!("worker-{n}.log")));
+    let mut workers = [start(0), start(1)];
+    let mut dice = Dice(seed);
+    let mut points: Vec<u64> = (0..KILLS).map(|_| dice.roll(scene.events * 8 / 10)).collect();
+    points.sort_unstable();
+    for (kill, point) in points.into_iter().enumerate() {
+        wait_until(&format!("{point} records before kill {kill}"), &mut workers, || progress(&warehouse) >= point);
+        workers[kill % 2].kill_and_restart();
+    }
+    wait_until("the group has read all", &mut workers, || scene.kafka.lag(name, "firewall") == 0);
+    wait_until("the tables hold all", &mut workers, || score(&scene.truth, &warehouse)["missing"] == 0);
+    workers.into_iter().for_each(Worker::stop);
+    // There is nothing left to read: this closes the windows that were still open, as the calm run does at its end.
+    run_to_end(&config);
+    warehouse
+}
+
+#[test]
+fn two_workers_killed_ten_times_store_and_alert_each_event_once() {
+    let scene = Scene::new(11);
+    let (config, calm) = scene.config("calm");
+    run_to_end(&config);
+    let wanted = alerts(&calm);
+    verify(&scene.truth, &calm, &wanted).expect("a calm run is right");
+    assert!(wanted.iter().any(|alert| partitions(alert).len() > 1), "no window's key spans partitions");
+    let killed = run_two_and_kill(&scene, "killed", 20_261_122);
+    verify(&scene.truth, &killed, &wanted).unwrap_or_else(|e| panic!("after {KILLS} kills: {e}"));
+    for name in ["calm", "killed"] {
+        let published = scene.published(name);
+        assert_eq!(published.len(), wanted.len(), "{name}: ids on the topic, and in the tables");
+        for alert in wanted.iter().map(content_of_row) {
+            let messages = alert["uid"].as_str().and_then(|uid| published.get(uid));
+            assert!(messages.is_some_and(|m| m.contains(&alert)), "{name}: {alert} was published as {messages:?}");
+        }
+    }
+}

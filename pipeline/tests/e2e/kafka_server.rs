@@ -1,0 +1,219 @@
+//! A real Apache Kafka for a test: broker and controller in one Java process on loopback, which ends with the test.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Message, OwnedMessage};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::house::{cache, read};
+use crate::kit::stdout;
+
+/// No answer of a broker that runs takes so long.
+const ANSWER: Duration = Duration::from_secs(30);
+const START_SECONDS: u32 = 60;
+
+/// Started by a test, stopped when dropped. Topics are made by [`Kafka::create_topic`] only.
+pub(crate) struct Kafka {
+    address: SocketAddr,
+    supervisor: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Kafka {
+    /// Starts a broker and waits until it answers.
+    ///
+    /// # Panics
+    /// If `.ci/setup` did not run, or the broker does not come up; with what it said.
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let [broker, controller] = free_addresses();
+        let config = dir.path().join("server.properties");
+        std::fs::write(&config, properties(broker, controller, &dir.path().join("log"))).expect("a writable folder");
+        let format = ["kafka.tools.StorageTool", "format", "--standalone", "-t", "UGFsaXNhZGVUZXN0cysrKw", "-c"];
+        stdout(java().args(format).arg(&config));
+        let kafka = Self { address: broker, supervisor: supervised(&config, dir.path()), dir };
+        kafka.wait_until_ready();
+        kafka
+    }
+
+    /// `host:port` for `bootstrap.servers`.
+    pub(crate) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Makes a topic.
+    pub(crate) fn create_topic(&self, name: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("an admin client");
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let made = runtime.block_on(admin.create_topics([&topic], &options)).expect("the broker answers");
+        assert_eq!(made, [Ok(name.to_owned())]);
+    }
+
+    /// Sends messages, each to its partition, and waits until the broker has them.
+    pub(crate) fn produce(&self, topic: &str, messages: impl IntoIterator<Item = (i32, Vec<u8>)>) {
+        let producer: BaseProducer = self.client().create().expect("a producer");
+        for (partition, payload) in messages {
+            let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(&payload);
+            while let Err((error, again)) = producer.send(record) {
+                assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull), "{error}");
+                producer.poll(ANSWER);
+                record = again;
+            }
+        }
+        producer.flush(ANSWER).expect("the broker takes them all");
+    }
+
+    /// All messages that a topic holds now, partition by partition in the order of offsets.
+    pub(crate) fn consume_all(&self, topic: &str) -> Vec<OwnedMessage> {
+        let consumer: BaseConsumer =
+            self.client().set("group.id", "unused").set("enable.partition.eof", "true").create().expect("a consumer");
+        let partitions = self.partitions(&consumer, topic);
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..partitions {
+            assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
+        }
+        consumer.assign(&assignment).expect("partitions that exist");
+        let (mut messages, mut ended) = (Vec::new(), 0);
+        while ended < partitions {
+            match consumer.poll(ANSWER) {
+                Some(Ok(message)) => messages.push(message.detach()),
+                Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                other => panic!("{topic}: {other:?}"),
+            }
+        }
+        messages.sort_by_key(|m| (m.partition(), m.offset()));
+        messages
+    }
+
+    /// Messages of a topic that a group has not committed yet.
+    pub(crate) fn lag(&self, group: &str, topic: &str) -> i64 {
+        let consumer: BaseConsumer = self.client().set("group.id", group).create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, self.partitions(&consumer, topic) - 1);
+        let committed = consumer.committed_offsets(list, ANSWER).expect("the broker answers");
+        let lags = committed.elements().into_iter().map(|at| {
+            let (low, high) = consumer.fetch_watermarks(topic, at.partition(), ANSWER).expect("the broker answers");
+            high - at.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low)
+        });
+        lags.sum()
+    }
+
+    fn partitions(&self, consumer: &BaseConsumer, topic: &str) -> i32 {
+        let metadata = consumer.fetch_metadata(Some(topic), ANSWER).expect("the broker answers");
+        let count = metadata.topics().first().map_or(0, |t| t.partitions().len());
+        i32::try_from(count).expect("few partitions")
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address()).set("reconnect.backoff.max.ms", "250");
+        config.set_log_level(RDKafkaLogLevel::Emerg); // a broker that is not up yet is no news
+        config
+    }
+
+    fn wait_until_ready(&self) {
+        let consumer: BaseConsumer = self.client().set("group.id", "unused").create().expect("a consumer");
+        let up = |_| consumer.fetch_metadata(None, Duration::from_secs(1)).is_ok_and(|m| !m.brokers().is_empty());
+        let said = || std::fs::read_to_string(self.dir.path().join("broker.log")).unwrap_or_default();
+        assert!((0..START_SECONDS).any(up), "Apache Kafka does not answer after {START_SECONDS} s:\n{}", said());
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        // Closes its stdin first, at which it kills the broker.
+        let _ = self.supervisor.wait();
+    }
+}
+
+/// The broker under a shell that kills it when our end of the shell's stdin closes: when [`Kafka`] is dropped, and when
+/// this process dies in whatever way. In a process group of its own, or an interrupt at the terminal would end the shell first.
+fn supervised(config: &Path, dir: &Path) -> Child {
+    let log = || std::fs::File::options().create(true).append(true).open(dir.join("broker.log")).expect("a log file");
+    let broker = java();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#""$@" </dev/null & broker=$!; read -r _; kill -9 $broker; wait"#, "sh"]);
+    shell.arg(broker.get_program()).args(broker.get_args()).arg("kafka.Kafka").arg(config);
+    shell.stdin(Stdio::piped()).stdout(log()).stderr(log()).process_group(0);
+    shell.spawn().expect("a shell starts")
+}
+
+/// Java with Apache Kafka's classes, made to start soon rather than to run fast.
+fn java() -> Command {
+    let said = Command::new("java").arg("-version").output();
+    assert!(said.is_ok_and(|out| out.status.success()), "no Java: run .ci/setup");
+    let mut java = Command::new("java");
+    java.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    java.args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]).arg(libraries().join("*"));
+    java
+}
+
+/// The folder of jars: `PALISADE_KAFKA`, or the one that `.ci/setup` made for the version that its `pom.xml` names.
+fn libraries() -> PathBuf {
+    let pom = read(".ci/kafka/pom.xml");
+    let version = pom.split("<kafka.version>").nth(1).and_then(|rest| rest.split('<').next()).expect("a version");
+    let cached = || Some(cache()?.join("kafka").join(version).join("libs"));
+    let libraries = std::env::var_os("PALISADE_KAFKA").map(PathBuf::from).or_else(cached);
+    libraries.filter(|p| p.is_dir()).expect("no Apache Kafka (PALISADE_KAFKA): run .ci/setup")
+}
+
+/// Two addresses where nobody listens and, on Linux, nobody else will: each broker has a loopback address of its own.
+fn free_addresses() -> [SocketAddr; 2] {
+    static STARTED: AtomicU8 = AtomicU8::new(64);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, STARTED.fetch_add(1, Ordering::Relaxed), high, low | 1);
+    let bind = |ip: Ipv4Addr| TcpListener::bind((ip, 0));
+    let listeners = [(), ()].map(|()| bind(own).or_else(|_| bind(Ipv4Addr::LOCALHOST)).expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("a bound listener has an address"))
+}
+
+fn properties(broker: SocketAddr, controller: SocketAddr, log: &Path) -> String {
+    format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         controller.quorum.bootstrap.servers={controller}\n\
+         controller.listener.names=CONTROLLER\n\
+         listeners=PLAINTEXT://{broker},CONTROLLER://{controller}\n\
+         advertised.listeners=PLAINTEXT://{broker}\n\
+         log.dirs={}\n\
+         auto.create.topics.enable=false\n\
+         offsets.topic.replication.factor=1\n\
+         offsets.topic.num.partitions=1\n\
+         transaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\n\
+         transaction.state.log.num.partitions=1\n\
+         share.coordinator.state.topic.replication.factor=1\n\
+         share.coordinator.state.topic.min.isr=1\n\
+         group.initial.rebalance.delay.ms=0\n\
+         group.min.session.timeout.ms=1000\n",
+        log.display()
+    )
+}
+
+#[test]
+fn a_broker_starts_takes_messages_gives_them_back_and_ends() {
+    let kafka = Kafka::start();
+    kafka.create_topic("eight", 8);
+    kafka.produce("eight", (0..1_000).map(|n| (n % 8, n.to_string().into_bytes())));
+    let payloads: Vec<Vec<u8>> =
+        kafka.consume_all("eight").iter().map(|m| m.payload().expect("a payload").to_vec()).collect();
+    let want = (0..8).flat_map(|p| (0..125).map(move |k| (p + 8 * k).to_string().into_bytes()));
+    assert_eq!(payloads, want.collect::<Vec<_>>());
+    assert_eq!(kafka.lag("nobody", "eight"), 1_000);
+    let address = kafka.address();
+    drop(kafka);
+    assert!(std::net::TcpStream::connect(&address).is_err(), "{address} still answers");
+}

@@ -1,0 +1,65 @@
+//! A Kafka topic that takes alerts: idempotent producer, every in-sync replica acknowledges, key = alert id.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use super::OutgoingAlert;
+use crate::{Error, Result};
+
+/// How long an alert may take until the brokers have it.
+const DELIVERY: Duration = Duration::from_secs(30);
+
+/// See the module's front. Cheap to clone.
+#[derive(Clone)]
+pub struct AlertTopic {
+    producer: FutureProducer,
+    topic: String,
+}
+
+impl std::fmt::Debug for AlertTopic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AlertTopic").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl AlertTopic {
+    /// A topic on brokers (`host:port`, comma-separated); `settings` are librdkafka's, over ours. Connects when first used.
+    ///
+    /// # Errors
+    /// [`Error::Topic`] if a setting is not librdkafka's.
+    pub fn new(brokers: &str, topic: &str, settings: &[(String, String)]) -> Result<Self> {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", brokers)
+            .set("client.id", "palisade")
+            .set("enable.idempotence", "true")
+            .set("compression.type", "zstd")
+            .set("linger.ms", "5")
+            .set("message.timeout.ms", DELIVERY.as_millis().to_string());
+        settings.iter().for_each(|(key, value)| {
+            client.set(key, value);
+        });
+        let topic = topic.to_owned();
+        match client.create() {
+            Ok(producer) => Ok(Self { producer, topic }),
+            Err(source) => Err(Error::Topic { topic, source: Box::new(source) }),
+        }
+    }
+
+    /// Sends the alerts; all are acknowledged when it returns `Ok`.
+    ///
+    /// # Errors
+    /// [`Error::Topic`]: some may have been taken, so send all again.
+    pub async fn send(&self, alerts: &[OutgoingAlert]) -> Result<()> {
+        let sending = alerts.iter().map(|alert| {
+            let record = FutureRecord::to(&self.topic).key(&alert.id).payload(&alert.json);
+            self.producer.send(record, DELIVERY)
+        });
+        let failed = join_all(sending).await.into_iter().find_map(std::result::Result::err);
+        let failed = failed.map(|(source, _)| Error::Topic { topic: self.topic.clone(), source: Box::new(source) });
+        failed.map_or(Ok(()), Err)
+    }
+}
