@@ -1,13 +1,15 @@
-//! Window update and close: 1 M rows, 100 k keys, batches of 8,192 rows; rows a second on one core.
+//! Window update and close on one core: rows a second, and nanoseconds a row.
 //!
-//! `cargo bench --bench window`
+//! `cargo bench --bench window`: 1 M connections of 100 k addresses within a minute, batches of 8,192 rows; first one rule
+//! that counts and one that counts distinct values, then each rule that ships over a mix of tables, then all of them.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 
-use aggregate::{Deltas, MergeStage, RuleSet, SourceStage, StepStamp};
-use dataflow::{OffsetRange, PartitionId, Positions, Record, Table, TableBatch, TableBuilder};
+use aggregate::{Delta, Deltas, MergeStage, RuleSet, SourceStage, StepStamp};
+use dataflow::{Leaf, OffsetRange, PartitionId, Positions, Record, Table, TableBatch, TableBuilder};
 
 const ROWS: i64 = 1_000_000;
 const KEYS: i64 = 100_000;
@@ -28,65 +30,140 @@ fn rule(select: &str, having: &str) -> Arc<RuleSet> {
     RuleSet::from_texts(&[("bench", &text)]).expect("a rule")
 }
 
-/// One minute of connections, the keys in an order that no cache guesses.
-fn batches(partition: &PartitionId) -> Vec<TableBatch> {
-    let table = Table::NetworkActivity;
-    let paths = ["time", "src_endpoint.ip", "dst_endpoint.port", "traffic.bytes_out"];
-    let [time, ip, port, bytes] = paths.map(|p| table.expect_leaf(p));
+/// One table's rows as batches; `fill` sets the columns of row `i` but its time.
+fn batches(partition: &PartitionId, table: Table, rows: i64, fill: impl Fn(&mut TableBuilder, i64)) -> Vec<TableBatch> {
     let mut all = Vec::new();
     let mut b = TableBuilder::new(table);
-    for i in 0..ROWS {
-        let key = i.wrapping_mul(7_919) % KEYS;
-        let at = i * SPAN_US / ROWS;
-        b.set_i64(time, at);
-        b.set_str(ip, &format!("10.{}.{}.{}", key >> 16, key >> 8 & 255, key & 255));
-        b.set_i32(port, (i % 1_021) as i32);
-        b.set_i64(bytes, i % 1_500);
+    for i in 0..rows {
+        let at = i * SPAN_US / rows;
+        b.set_i64(table.expect_leaf("time"), at);
+        fill(&mut b, i);
         let record = Record { payload: b"", offset: i, received_at: at, full_len: 0 };
         b.end_event(partition, "acme", &record, 0);
-        if (i + 1) % BATCH == 0 || i + 1 == ROWS {
+        if (i + 1) % BATCH == 0 || i + 1 == rows {
             all.push(TableBatch { table, rows: b.finish() });
         }
     }
     all
 }
 
+/// An address for the row, in an order that no cache guesses.
+fn address(i: i64) -> String {
+    let key = i.wrapping_mul(7_919) % KEYS;
+    format!("10.{}.{}.{}", key >> 16, key >> 8 & 255, key & 255)
+}
+
+/// Connections with a port each of a thousand.
+fn connections(partition: &PartitionId) -> Vec<TableBatch> {
+    let table = Table::NetworkActivity;
+    let [ip, port, bytes] = ["src_endpoint.ip", "dst_endpoint.port", "traffic.bytes_out"].map(|p| table.expect_leaf(p));
+    batches(partition, table, ROWS, |b, i| {
+        b.set_str(ip, &address(i));
+        b.set_i32(port, (i % 1_021) as i32);
+        b.set_i64(bytes, i % 1_500);
+    })
+}
+
+fn set_texts(b: &mut TableBuilder, leaves: &[Leaf], texts: &[&str]) {
+    for (leaf, text) in leaves.iter().zip(texts) {
+        b.set_str(*leaf, text);
+    }
+}
+
+fn set_numbers(b: &mut TableBuilder, leaves: &[Leaf], numbers: &[i32]) {
+    for (leaf, number) in leaves.iter().zip(numbers) {
+        b.set_i32(*leaf, *number);
+    }
+}
+
+/// What a fleet sends: connections to few ports, one in fifty a login, one in a thousand a threat.
+fn mix(partition: &PartitionId) -> Vec<TableBatch> {
+    const PORTS: [i32; 8] = [443, 443, 443, 443, 80, 53, 445, 3389];
+    let table = Table::NetworkActivity;
+    let texts = ["src_endpoint.ip", "dst_endpoint.ip", "src_scope", "dst_scope"].map(|p| table.expect_leaf(p));
+    let numbers = ["dst_endpoint.port", "action_id"].map(|p| table.expect_leaf(p));
+    let bytes = table.expect_leaf("traffic.bytes_out");
+    let mut all = batches(partition, table, ROWS, |b, i| {
+        let to = if i % 4 == 0 { "internal" } else { "external" };
+        set_texts(b, &texts, &[&address(i), &address(i / 3), "internal", to]);
+        let port = PORTS[(i % 8) as usize];
+        set_numbers(b, &numbers, &[port, 1 + i32::from(i % 9 == 0)]);
+        b.set_i64(bytes, i % 1_500);
+    });
+    let table = Table::Authentication;
+    let texts = ["service.name", "user.name", "src_endpoint.ip", "src_country"].map(|p| table.expect_leaf(p));
+    let numbers = ["activity_id", "status_id"].map(|p| table.expect_leaf(p));
+    all.extend(batches(partition, table, ROWS / 50, |b, i| {
+        let user = format!("user{}", i % 5_000);
+        set_texts(b, &texts, &["GlobalProtect", &user, &address(i), "NL"]);
+        set_numbers(b, &numbers, &[1, 1 + i32::from(i % 10 == 0)]);
+    }));
+    let table = Table::DetectionFinding;
+    let texts = ["src_ip", "dst_ip", "finding_info.title"].map(|p| table.expect_leaf(p));
+    let severity = table.expect_leaf("severity_id");
+    all.extend(batches(partition, table, ROWS / 1_000, |b, i| {
+        set_texts(b, &texts, &[&address(i), &address(i / 3), "a threat"]);
+        b.set_i32(severity, (i % 5) as i32 + 1);
+    }));
+    all
+}
+
 #[expect(clippy::print_stdout, reason = "a bench prints")]
-fn run(name: &str, rules: &Arc<RuleSet>, partition: &PartitionId, batches: &[TableBatch]) {
-    let mut stage = SourceStage::new(rules, partition.clone(), 0, None, NonZeroU32::MIN);
+fn run(name: &str, rules: &Arc<RuleSet>, groups: u32, partition: &PartitionId, batches: &[TableBatch]) {
+    let rows: usize = batches.iter().map(|b| b.rows.num_rows()).sum();
+    let groups = NonZeroU32::new(groups).expect("above zero");
+    let mut stage = SourceStage::new(rules, partition.clone(), 0, None, groups);
     let ((), update) = seconds(|| batches.iter().for_each(|b| stage.process(b).expect("processed")));
     let bytes = stage.bytes();
-    let (delta, take) = seconds(|| stage.take_delta().expect("a delta").deltas);
-    let (encoded, encode) = seconds(|| delta.encode().expect("encoded"));
-    let (delta, decode) = seconds(|| Deltas::decode_group(&encoded, 0).expect("decoded"));
-    let mut merge = MergeStage::new(rules, 0);
+    let (deltas, take) = seconds(|| stage.take_delta().expect("a delta").deltas);
+    let (encoded, encode) = seconds(|| deltas.encode().expect("encoded"));
+    let decoded = || (0..groups.get()).map(|g| Deltas::decode_group(&encoded, g).expect("decoded"));
+    let (deltas, decode) = seconds(|| decoded().collect::<Vec<Delta>>());
+    let mut merges: Vec<MergeStage> = (0..groups.get()).map(|g| MergeStage::new(rules, g)).collect();
     let range = OffsetRange { start: 0, next: ROWS };
-    let ((), apply) = seconds(|| merge.apply(partition, range, &delta).expect("applied"));
-    let end = merge.close_all_watermark();
-    let stamp = StepStamp { step: 0, at: 0 };
-    let (output, close) = seconds(|| merge.step(stamp, end, &Positions::new(), &BTreeMap::new()).expect("a step"));
+    let pairs = merges.iter_mut().zip(&deltas);
+    let ((), apply) =
+        seconds(|| pairs.for_each(|(merge, delta)| merge.apply(partition, range, delta).expect("applied")));
+    let (closed, close) = seconds(|| merges.iter_mut().map(close_all).sum::<u64>());
     println!(
-        "{name}: update {:.2} M rows/s, {} groups, {:.0} MB; delta {:.0} ms, encode {:.0} ms ({:.0} MB), decode {:.0} ms; apply {:.0} ms, close {} windows {:.0} ms",
-        ROWS as f64 / update / 1e6,
-        delta.rows(),
+        "{name}, {groups} groups: update {:.2} M rows/s, {:.0} ns/row, {} states, {:.0} MB; delta {:.0} ms, encode {:.0} ms ({:.0} MB), decode {:.0} ms; apply {:.0} ms, close {closed} windows {:.0} ms, {:.0} ns/row",
+        rows as f64 / update / 1e6,
+        update * 1e9 / rows as f64,
+        deltas.iter().map(Delta::rows).sum::<usize>(),
         bytes as f64 / 1e6,
         take * 1e3,
         encode * 1e3,
         encoded.len() as f64 / 1e6,
         decode * 1e3,
         apply * 1e3,
-        output.windows_closed,
         close * 1e3,
+        close * 1e9 / rows as f64,
     );
+}
+
+fn close_all(merge: &mut MergeStage) -> u64 {
+    let end = merge.close_all_watermark();
+    let stamp = StepStamp { step: 0, at: 0 };
+    merge.step(stamp, end, &Positions::new(), &BTreeMap::new()).expect("a step").windows_closed
 }
 
 fn main() {
     let partition = PartitionId::new("bench", "0", 0);
-    let batches = batches(&partition);
+    let rows = connections(&partition);
     let count = rule("count(*) AS n, sum(traffic.bytes_out) AS bytes", "count(*) > 1000000");
     let distinct = rule("count(DISTINCT dst_port) AS ports", "count(DISTINCT dst_port) > 1000000");
     for _ in 0..3 {
-        run("count, sum", &count, &partition, &batches);
-        run("count distinct", &distinct, &partition, &batches);
+        run("count, sum", &count, 1, &partition, &rows);
+        run("count, sum", &count, 16, &partition, &rows);
+        run("count distinct", &distinct, 1, &partition, &rows);
+    }
+    let (folder, rows) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules"), mix(&partition));
+    let all = RuleSet::load(std::slice::from_ref(&folder)).expect("the rules that ship");
+    for rule in all.rules() {
+        let one = RuleSet::load(&[folder.join(rule.name()).with_extension("yaml")]).expect("the rule");
+        run(rule.name(), &one, 1, &partition, &rows);
+    }
+    for groups in [1, 16] {
+        run("all rules", &all, groups, &partition, &rows);
     }
 }

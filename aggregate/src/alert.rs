@@ -276,7 +276,7 @@ impl AlertWriter {
         for row in finding.evidence {
             self.rows.begin_element("evidences");
             self.text("evidences[].uid", &row.uid());
-            let table = finding.rule.table();
+            let table = finding.rule.tables()[row.input];
             self.text("evidences[].data", &format!(r#"{{"table":"{table}","time":"{}"}}"#, rfc3339(row.time)));
             if finding.window.is_none() {
                 self.endpoints(finding.hot);

@@ -17,7 +17,7 @@ use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
 use crate::evidence::{self, Candidates, Evidence, StateColumns};
-use crate::sql::{AggregateFunction, AggregatePlan, WindowPlan};
+use crate::sql::{AggregateFunction, AggregatePlan, Call, WindowPlan};
 
 /// The columns of a rule's states.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl StateLayout {
         let own = |name: String, f: &FieldRef| Arc::new(f.as_ref().clone().with_name(name).with_nullable(true));
         let pane = has_pane.then(|| Arc::new(Field::new("pane", DataType::Int64, true)));
         let tenant = Arc::new(Field::new("tenant_uid", DataType::Utf8, true));
-        let keys = plan.keys.iter().enumerate().map(|(i, (field, _))| own(format!("key{i}"), field));
+        let keys = plan.keys.iter().enumerate().map(|(i, field)| own(format!("key{i}"), field));
         let mut fields: Vec<FieldRef> = pane.into_iter().chain([tenant]).chain(keys).collect();
         let group = fields.len();
         for (i, aggregate) in plan.aggregates.iter().enumerate() {
@@ -71,7 +71,8 @@ impl GroupTable {
     pub(crate) fn new(plan: &Arc<WindowPlan>, layout: StateLayout, keep: usize) -> Result<Self> {
         let values = new_group_values(layout.group_schema(), &GroupOrdering::None)?;
         let aggregates = plan.aggregates.iter().map(accumulator).collect::<Result<_>>()?;
-        Ok(Self { plan: plan.clone(), layout, values, aggregates, evidence: Evidence::new(keep), groups: Vec::new() })
+        let evidence = Evidence::new(keep, plan.inputs.len());
+        Ok(Self { plan: plan.clone(), layout, values, aggregates, evidence, groups: Vec::new() })
     }
 
     /// The columns of its states.
@@ -90,10 +91,16 @@ impl GroupTable {
         self.values.size() + aggregates + self.evidence.bytes()
     }
 
-    /// Adds rows: `input` holds what the aggregates read, `keys` the group columns, row by row. If an expression fails on
-    /// a row, nothing is added.
-    pub(crate) fn update(&mut self, keys: &[ArrayRef], input: &RecordBatch, rows: &Candidates<'_>) -> Result<()> {
-        let calls = self.plan.aggregates.iter().map(|call| arguments(call, input)).collect::<Result<Vec<_>>>()?;
+    /// Adds rows: `input` holds what `calls` (one an aggregate) read, `keys` the group columns, row by row. If an expression
+    /// fails on a row, nothing is added.
+    pub(crate) fn update(
+        &mut self,
+        keys: &[ArrayRef],
+        calls: &[Call],
+        input: &RecordBatch,
+        rows: &Candidates<'_>,
+    ) -> Result<()> {
+        let calls = calls.iter().map(|call| arguments(call, input)).collect::<Result<Vec<_>>>()?;
         self.values.intern(keys, &mut self.groups)?;
         let total = self.values.len();
         for (aggregate, (args, filter)) in self.aggregates.iter_mut().zip(calls) {
@@ -147,7 +154,7 @@ impl GroupTable {
 }
 
 /// The arguments of a call, and its FILTER.
-fn arguments(call: &AggregatePlan, input: &RecordBatch) -> Result<(Vec<ArrayRef>, Option<ArrayRef>)> {
+fn arguments(call: &Call, input: &RecordBatch) -> Result<(Vec<ArrayRef>, Option<ArrayRef>)> {
     let evaluate = |e: &Arc<dyn PhysicalExpr>| e.evaluate(input)?.into_array(input.num_rows());
     Ok((call.args.iter().map(evaluate).collect::<Result<_>>()?, call.filter.as_ref().map(evaluate).transpose()?))
 }
@@ -197,7 +204,8 @@ mod tests {
             Arc::new(StringArray::from(vec!["acme"; ports.len()])),
             Arc::new(StringArray::from_iter_values(ports.iter().map(|p| (p % 10).to_string()))),
         ];
-        let schema = table.plan.input.schema.clone();
+        let plan = table.plan.clone();
+        let schema = plan.inputs[0].input.schema.clone();
         let columns = schema.fields().iter().map(|f| -> ArrayRef {
             match f.data_type() {
                 DataType::Int32 => Arc::new(Int32Array::from(ports.to_vec())),
@@ -207,8 +215,8 @@ mod tests {
         let input = RecordBatch::try_new(schema.clone(), columns.collect())?;
         let (times, records) = (vec![0; ports.len()], vec![0; ports.len()]);
         let source = Arc::from("t@i/0");
-        let rows = Candidates { source: &source, times: &times, offsets: &times, records: &records };
-        table.update(&keys, &input, &rows)
+        let rows = Candidates { source: &source, input: 0, times: &times, offsets: &times, records: &records };
+        table.update(&keys, &plan.inputs[0].calls, &input, &rows)
     }
 
     fn text(batch: &RecordBatch) -> Vec<String> {

@@ -24,7 +24,7 @@ use crate::group_table::{GroupTable, StateLayout, truth};
 use crate::leaves::LeafCache;
 use crate::merge_group;
 use crate::rule::{Rule, RulePlan, RuleSet};
-use crate::sql::{FilterPlan, Input, PhysicalRef, WindowPlan};
+use crate::sql::{FilterPlan, Input, PhysicalRef, WindowInput, WindowPlan};
 
 /// What a range adds: to the windowed rules, and as alerts of the filter rules.
 #[derive(Debug, Clone)]
@@ -162,24 +162,27 @@ impl SourceStage {
             self.clock.observe(*time, *received);
         }
         let rules = self.rules.clone();
-        for (index, rule) in rules.rules().iter().enumerate().filter(|(_, r)| r.table() == batch.table) {
-            self.rule(index, rule, batch, &mut cache, &common)?;
+        for (index, rule) in rules.rules().iter().enumerate() {
+            for input in rule.inputs_of(batch.table) {
+                self.rule(index, rule, input, batch, &mut cache, &common)?;
+            }
         }
         Ok(())
     }
 
-    /// One rule over one batch. If an expression fails, the halves go their own ways, down to the row that fails: which
+    /// One input of one rule over one batch. If an expression fails, the halves go their own ways, down to the row that fails: which
     /// rows match does not depend on how they were batched.
     fn rule(
         &mut self,
         index: usize,
         rule: &Rule,
+        input: usize,
         batch: &TableBatch,
         cache: &mut LeafCache<'_>,
         common: &Common,
     ) -> Result<()> {
         let result = match &rule.plan {
-            RulePlan::Window(plan) => self.window_rule(index, rule, plan, cache, common),
+            RulePlan::Window(plan) => self.window_rule((index, input), rule, plan, cache, common),
             RulePlan::Filter(plan) => self.filter_rule(rule, plan, cache, common),
         };
         let Err(AggregateError::Evaluate { cause, .. }) = result else { return result };
@@ -192,7 +195,7 @@ impl SourceStage {
             let half = TableBatch { table: batch.table, rows: batch.rows.slice(from, len) };
             let mut cache = LeafCache::new(half.table, &half.rows);
             let common = Common::new(&mut cache)?;
-            self.rule(index, rule, &half, &mut cache, &common)?;
+            self.rule(index, rule, input, &half, &mut cache, &common)?;
         }
         Ok(())
     }
@@ -228,15 +231,16 @@ impl SourceStage {
 
     fn window_rule(
         &mut self,
-        index: usize,
+        (index, input): (usize, usize),
         rule: &Rule,
         plan: &Arc<WindowPlan>,
         cache: &mut LeafCache<'_>,
         common: &Common,
     ) -> Result<()> {
         let failed = AggregateError::evaluate(rule.uid());
-        let input = input_batch(&plan.input, cache)?;
-        let passes = plan.predicate.as_ref().map(|p| condition(p.evaluate(&input), &input)).transpose();
+        let reads = Reads { plan, number: input, from: &plan.inputs[input], source: &self.source };
+        let input = input_batch(&reads.from.input, cache)?;
+        let passes = reads.from.predicate.as_ref().map(|p| condition(p.evaluate(&input), &input)).transpose();
         let passes = passes.map_err(&failed)?;
         let kept = passes.as_ref().map_or(input.num_rows(), BooleanArray::true_count);
         if kept == 0 {
@@ -250,11 +254,11 @@ impl SourceStage {
             }
         };
         match passes.filter(|_| kept < input.num_rows()) {
-            None => update(table, plan, &input, common, &self.source).map_err(&failed),
+            None => reads.update(table, &input, common).map_err(&failed),
             Some(mask) => {
                 let predicate = FilterBuilder::new(&mask).optimize().build();
                 let (input, common) = (predicate.filter_record_batch(&input)?, common.filter(&predicate)?);
-                update(table, plan, &input, &common, &self.source).map_err(&failed)
+                reads.update(table, &input, &common).map_err(&failed)
             }
         }
     }
@@ -305,7 +309,7 @@ impl SourceStage {
         row: &Row<'_>,
     ) {
         let (time, offset, record) = (row.time, row.offset, row.record);
-        let evidence = [EvidenceRow { time, source: self.source.clone(), offset, record }];
+        let evidence = [EvidenceRow { time, source: self.source.clone(), offset, record, input: 0 }];
         let mut key = String::new();
         push_string(&mut key, &evidence[0].uid());
         let mut own = Hot::default();
@@ -346,21 +350,32 @@ fn condition(value: DfResult<datafusion::logical_expr::ColumnarValue>, input: &R
     Ok(truth(&value?.into_array(input.num_rows())?))
 }
 
-fn update(
-    table: &mut GroupTable,
-    plan: &WindowPlan,
-    input: &RecordBatch,
-    common: &Common,
-    source: &Arc<str>,
-) -> DfResult<()> {
-    let times = common.times().iter().zip(common.received());
-    let panes = times.map(|(time, received)| plan.spec.pane_of(window_time(*time, *received)));
-    let mut keys: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(panes)), common.tenants.clone()];
-    for (_, key) in &plan.keys {
-        keys.push(key.evaluate(input)?.into_array(input.num_rows())?);
+/// One input of a windowed rule, in one partition.
+struct Reads<'a> {
+    plan: &'a WindowPlan,
+    number: usize,
+    from: &'a WindowInput,
+    source: &'a Arc<str>,
+}
+
+impl Reads<'_> {
+    /// Adds rows that meet the condition.
+    fn update(&self, table: &mut GroupTable, input: &RecordBatch, common: &Common) -> DfResult<()> {
+        let times = common.times().iter().zip(common.received());
+        let panes = times.map(|(time, received)| self.plan.spec.pane_of(window_time(*time, *received)));
+        let mut keys: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(panes)), common.tenants.clone()];
+        for key in &self.from.keys {
+            keys.push(key.evaluate(input)?.into_array(input.num_rows())?);
+        }
+        let candidates = Candidates {
+            source: self.source,
+            input: self.number,
+            times: common.times(),
+            offsets: common.offsets(),
+            records: common.records(),
+        };
+        table.update(&keys, &self.from.calls, input, &candidates)
     }
-    let candidates = Candidates { source, times: common.times(), offsets: common.offsets(), records: common.records() };
-    table.update(&keys, input, &candidates)
 }
 
 /// The row's own hot columns, for alerts that are one row.

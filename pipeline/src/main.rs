@@ -9,6 +9,7 @@
 mod account;
 mod alerts;
 mod audit;
+mod builtin_rules;
 mod claims;
 mod cli;
 mod clock;

@@ -12,17 +12,11 @@ use loadgen::{Fleet, GeneratorSource, Pace};
 use serde::{Deserialize, Serialize};
 use sinks::{AlertTopic, Warehouse, WarehouseConfig};
 
+use crate::builtin_rules::BUILTIN_RULES;
 use crate::clock;
 use crate::config::{self, Config, FilesSource, GeneratorSource as GeneratorConfig, SourceConfig};
 use crate::outbox::{Mail, Outbox};
 use crate::telemetry::Telemetry;
-
-/// The rules that ship with Palisade.
-const BUILTIN_RULES: [(&str, &str); 3] = [
-    ("rules/port_scan.yaml", include_str!("../../rules/port_scan.yaml")),
-    ("rules/rare_upload.yaml", include_str!("../../rules/rare_upload.yaml")),
-    ("rules/cloudtrail_logging_stopped.yaml", include_str!("../../rules/cloudtrail_logging_stopped.yaml")),
-];
 
 /// Bytes of a chunk: a few thousand lines.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -37,13 +31,13 @@ pub(crate) async fn warehouse(config: &Config) -> anyhow::Result<Warehouse> {
 
 /// Loads and proves the rules.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<Arc<RuleSet>> {
-    let builtin: &[(&str, &str)] = if config.rules.builtin { &BUILTIN_RULES } else { &[] };
+    let builtin: &[(&str, &str)] = if config.rules.builtin { BUILTIN_RULES } else { &[] };
     Ok(RuleSet::load_beside(builtin, &config.rules.paths)?)
 }
 
 /// The rules that ship, whatever a configuration says.
 pub(crate) fn builtin_rules() -> anyhow::Result<Arc<RuleSet>> {
-    Ok(RuleSet::from_texts(&BUILTIN_RULES)?)
+    Ok(RuleSet::from_texts(BUILTIN_RULES)?)
 }
 
 /// Loads the enrichment tables.

@@ -105,7 +105,7 @@ fn evidence(question: &Question<'_>, states: &[Grouped], rows: &[u32], groups: u
     for (i, &row) in rows.iter().enumerate() {
         place[row as usize] = Some(i);
     }
-    let mut evidence = Evidence::new(question.rule.evidence());
+    let mut evidence = Evidence::new(question.rule.evidence(), question.plan.inputs.len());
     for (state, groups) in states.iter().filter(|_| !rows.is_empty()) {
         let pairs = groups.iter().enumerate().filter_map(|(row, &group)| Some((row, place[group]?)));
         evidence.merge(&StateColumns::of(state), pairs, rows.len());

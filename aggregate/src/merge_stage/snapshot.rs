@@ -12,7 +12,7 @@ use crate::codec::{self, Kind};
 use crate::error::{AggregateError, Result};
 use crate::rule::{Rule, RuleSet};
 
-const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 1 };
+const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 2 };
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {

@@ -40,7 +40,7 @@ pub struct Rule {
     emit: Emit,
     allowed_lateness_us: i64,
     evidence: usize,
-    table: Table,
+    tables: Vec<Table>,
     file: String,
     sql: String,
     pub(crate) attack: Attack,
@@ -92,9 +92,14 @@ impl Rule {
         &self.false_positives
     }
 
-    /// The table it reads.
-    pub fn table(&self) -> Table {
-        self.table
+    /// The tables it reads: one, or one for each SELECT of a UNION ALL.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// Which of [`Rule::tables`] are this one.
+    pub(crate) fn inputs_of(&self, table: Table) -> impl Iterator<Item = usize> {
+        self.tables.iter().enumerate().filter(move |(_, own)| **own == table).map(|(i, _)| i)
     }
 
     /// When it alerts.
@@ -180,11 +185,12 @@ impl Rule {
         if raw.evidence > EVIDENCE_MAX {
             return Err(file.at_key("evidence", format!("at most {EVIDENCE_MAX} rows of evidence"), None));
         }
-        let (table, plan) = plan(&raw.sql, raw.emit == Emit::OnThreshold).map_err(|e| {
+        let plan = plan(&raw.sql, raw.emit == Emit::OnThreshold).map_err(|e| {
             let (line, column) = file.of_sql(e.line, e.column);
             RuleError { file: file.name.to_owned(), line, column, what: e.what, suggestion: e.suggestion }
         })?;
         check_tests(&raw, &file)?;
+        let tables = plan.tables();
         let plan = match plan {
             Plan::Filter(plan) => RulePlan::Filter(Arc::new(plan)),
             Plan::Window(plan) => RulePlan::Window(Arc::new(plan)),
@@ -203,7 +209,7 @@ impl Rule {
             emit: raw.emit,
             allowed_lateness_us: lateness,
             evidence: raw.evidence,
-            table,
+            tables,
             file: file.name.to_owned(),
             sql: raw.sql,
             attack,

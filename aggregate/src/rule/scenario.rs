@@ -56,7 +56,7 @@ struct RawEvents {
     every: Option<String>,
     #[serde(default = "default_tenant")]
     tenant: String,
-    /// Another table than the rule's.
+    /// Another table than the rule's first.
     table: Option<Table>,
     #[serde(default)]
     set: BTreeMap<String, RawValue>,
@@ -258,12 +258,14 @@ struct Source {
     next: i64,
 }
 
+/// An event of a test.
 #[derive(Debug, Clone)]
-struct Row {
-    table: Table,
-    tenant: String,
-    time: i64,
-    set: Vec<(String, Value)>,
+pub(crate) struct Row {
+    pub(crate) table: Table,
+    pub(crate) tenant: String,
+    pub(crate) time: i64,
+    /// Columns by path.
+    pub(crate) set: Vec<(String, Value)>,
 }
 
 impl<'a> Run<'a> {
@@ -293,7 +295,7 @@ impl<'a> Run<'a> {
 
     fn rows(&mut self, events: &RawEvents) -> Result<(), String> {
         let us = |text: &Option<String>| text.as_deref().and_then(duration_us).unwrap_or(0);
-        let table = events.table.unwrap_or(self.rule.table());
+        let table = events.table.unwrap_or_else(|| self.rule.tables()[0]);
         for i in 0..events.count {
             let time = BASE_US + us(&events.at) + us(&events.every) * i as i64;
             let set = events.set.iter().map(|(path, value)| (path.clone(), value.at(i))).collect();
@@ -405,7 +407,7 @@ impl RawValue {
 }
 
 /// The rows as batches, one a table, offsets from `start`.
-fn batches(partition: &PartitionId, start: i64, rows: &[Row]) -> Result<Vec<TableBatch>, String> {
+pub(crate) fn batches(partition: &PartitionId, start: i64, rows: &[Row]) -> Result<Vec<TableBatch>, String> {
     let mut builders: BTreeMap<Table, TableBuilder> = BTreeMap::new();
     for (row, offset) in rows.iter().zip(start..) {
         let builder = builders.entry(row.table).or_insert_with(|| TableBuilder::new(row.table));

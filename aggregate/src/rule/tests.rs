@@ -91,8 +91,8 @@ fn a_folder_is_its_yaml_files() {
     let rules = RuleSet::load(&[folder.path().to_owned()]).expect("one rule");
     let rule = &rules.rules()[0];
     assert_eq!(
-        (rule.title(), rule.version(), rule.level(), rule.table()),
-        ("Denied", 2, Level::Low, Table::NetworkActivity)
+        (rule.title(), rule.version(), rule.level(), rule.tables()),
+        ("Denied", 2, Level::Low, [Table::NetworkActivity].as_slice())
     );
     assert!(!rule.is_windowed());
     assert_eq!(rule.max_window_us(), 0);

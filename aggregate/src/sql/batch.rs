@@ -7,14 +7,15 @@ use dataflow::Table;
 use dataflow::schema::UTC;
 use dataflow::watermark::FUTURE_TOLERANCE_US;
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, Select, SelectItem, SetExpr, Statement, TableWithJoins,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr,
+    Statement, TableFactor, TableWithJoins,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::SqlError;
-use super::from::take_from;
+use super::from::{Source, take_from};
 use super::parse::{parse, start};
+use super::{SqlError, union};
 use crate::window::WindowSpec;
 
 /// The columns that the query gives before those the rule selects.
@@ -24,11 +25,19 @@ pub(crate) const WINDOW: [&str; 2] = ["_window_start", "_window_end"];
 /// The rule's SQL over plain tables: tenant, window bounds if there is a window, then what the rule selects.
 pub(crate) fn batch_sql(sql: &str) -> Result<String, SqlError> {
     let mut select = parse(sql)?;
+    let subquery = subquery(&select);
     let from = take_from(&mut select)?;
-    let name = from.alias.as_deref().unwrap_or(from.table.name());
+    let (name, own) = match (&from.source, subquery) {
+        (Source::Table(table), _) => (table.name(), own_rows(*table)),
+        (Source::Subquery(_), Some(query)) => ("input", own_union(*query)?),
+        (Source::Subquery(_), None) => {
+            return Err(SqlError::new(start(), "no batch form: a subquery of another shape"));
+        }
+    };
+    let name = from.alias.as_deref().unwrap_or(name);
     let rows = match from.window {
-        None => own_rows(from.table, "e.*"),
-        Some(spec) => windowed_rows(from.table, spec),
+        None => own,
+        Some(spec) => windowed_rows(&own, spec),
     };
     select.from = relation(&format!("({rows}) AS \"{name}\""))?;
     let mut added = vec![column("tenant_uid", TENANT)];
@@ -67,13 +76,46 @@ fn relation(text: &str) -> Result<Vec<TableWithJoins>, SqlError> {
     }
 }
 
-/// The events of a table: rows whose topic begins with an underscore are Palisade's own alerts, which no rule sees.
-fn own_rows(table: Table, columns: &str) -> String {
-    format!("SELECT {columns} FROM {table} AS e WHERE substr(e._topic, 1, 1) <> '_'")
+/// Rows whose topic begins with an underscore are Palisade's own alerts, which no rule sees.
+const IS_EVENT: &str = "substr(_topic, 1, 1) <> '_'";
+
+/// The events of a table.
+fn own_rows(table: Table) -> String {
+    format!("SELECT * FROM {table} WHERE {IS_EVENT}")
+}
+
+/// The subquery that the window function reads, as it is written.
+fn subquery(select: &Select) -> Option<Box<Query>> {
+    let TableFactor::Table { args: Some(args), .. } = &select.from.first()?.relation else { return None };
+    args.args.iter().find_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(query))) => Some(query.clone()),
+        _ => None,
+    })
+}
+
+/// The events of each SELECT of a UNION ALL, with the tenant and the receive time, which windows need.
+fn own_union(mut query: Query) -> Result<String, SqlError> {
+    let is_event = expression(IS_EVENT)?;
+    for select in union::selects(&mut query.body)? {
+        for (column, place) in ["tenant_uid", "_received_at"].into_iter().zip(0..) {
+            select.projection.insert(place, SelectItem::UnnamedExpr(Expr::Identifier(Ident::new(column))));
+        }
+        let written = select.selection.take().map(|written| Box::new(Expr::Nested(Box::new(written))));
+        select.selection = Some(match written {
+            Some(left) => Expr::BinaryOp { left, op: BinaryOperator::And, right: Box::new(is_event.clone()) },
+            None => is_event.clone(),
+        });
+    }
+    Ok(query.to_string())
+}
+
+fn expression(text: &str) -> Result<Expr, SqlError> {
+    let parsed = Parser::new(&GenericDialect {}).try_with_sql(text).and_then(|mut parser| parser.parse_expr());
+    parsed.map_err(|e| SqlError::new(start(), format!("no batch form: {e}")))
 }
 
 /// Each row once a window that holds it, with `window_start`, `window_end` and `window_time`.
-fn windowed_rows(table: Table, spec: WindowSpec) -> String {
+fn windowed_rows(own: &str, spec: WindowSpec) -> String {
     let WindowSpec { slide, size, .. } = spec;
     let us = format!(
         "e.*, CASE WHEN CAST(e.time AS BIGINT) - CAST(e._received_at AS BIGINT) > {FUTURE_TOLERANCE_US} \
@@ -84,11 +126,10 @@ fn windowed_rows(table: Table, spec: WindowSpec) -> String {
     format!(
         "SELECT w.*, {} AS window_start, {} AS window_end, {} AS window_time \
          FROM (SELECT r.*, r._us - r._us % {slide} - k.n * {slide} AS _start \
-               FROM ({}) AS r CROSS JOIN (VALUES {}) AS k(n)) AS w WHERE w._start + {size} > w._us",
+               FROM (SELECT {us} FROM ({own}) AS e) AS r CROSS JOIN (VALUES {}) AS k(n)) AS w WHERE w._start + {size} > w._us",
         time("w._start"),
         time(&format!("w._start + {size}")),
         time(&format!("w._start + {size} - 1")),
-        own_rows(table, &us),
         numbers.join(", "),
     )
 }
@@ -110,10 +151,24 @@ mod tests {
     }
 
     #[test]
+    fn each_table_of_a_union_gives_its_events_with_their_tenant() {
+        let sql = "SELECT window_start, window_end, src_ip, count(*) AS c FROM TUMBLE(TABLE (\
+                     SELECT time, src_ip FROM network_activity WHERE action_id = 1 OR dst_port = 22 \
+                     UNION ALL SELECT time, src_ip FROM detection_finding), DESCRIPTOR(time), INTERVAL '1' MINUTE) \
+                   GROUP BY window_start, window_end, src_ip";
+        let batch = batch_sql(sql).expect("a batch form");
+        let first = "SELECT tenant_uid, _received_at, time, src_ip FROM network_activity \
+                     WHERE (action_id = 1 OR dst_port = 22) AND substr(_topic, 1, 1) <> '_'";
+        let second = "UNION ALL SELECT tenant_uid, _received_at, time, src_ip FROM detection_finding WHERE substr(";
+        assert!(batch.to_lowercase().contains(&first.to_lowercase()), "{batch}");
+        assert!(batch.to_lowercase().contains(&second.to_lowercase()), "{batch}");
+    }
+
+    #[test]
     fn a_filter_keeps_its_shape() {
         let batch = batch_sql("SELECT src_ip FROM api_activity WHERE user_name = 'x'").expect("a batch form");
         assert!(
-            batch.starts_with("SELECT tenant_uid AS \"_tenant\", src_ip FROM (SELECT e.* FROM api_activity"),
+            batch.starts_with("SELECT tenant_uid AS \"_tenant\", src_ip FROM (SELECT * FROM api_activity"),
             "{batch}"
         );
         assert!(batch.ends_with("WHERE user_name = 'x'"), "{batch}");

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::from::From;
+use super::from::{From, Source};
 use super::{SqlError, nearest};
 use crate::leaves::Leaves;
 
@@ -25,7 +25,7 @@ pub(super) fn resolve(select: &mut Select, from: &From) -> Result<(), SqlError> 
         SelectItem::ExprWithAlias { alias, .. } => Some(normal(alias)),
         _ => None,
     });
-    let mut resolver = Resolver { from, leaves: Leaves::of(from.table), aliases: aliases.collect(), error: None };
+    let mut resolver = Resolver { from, columns: from.columns(), aliases: aliases.collect(), error: None };
     let Select { projection, selection, group_by, having, .. } = select;
     let _ = selection.visit(&mut resolver);
     let _ = projection.visit(&mut resolver);
@@ -41,7 +41,7 @@ fn normal(ident: &Ident) -> String {
 
 struct Resolver<'a> {
     from: &'a From,
-    leaves: &'static Leaves,
+    columns: Vec<&'a str>,
     aliases: HashSet<String>,
     error: Option<SqlError>,
 }
@@ -76,7 +76,8 @@ impl Resolver<'_> {
         if parts.len() == 1 && self.is_known(&whole) {
             return Ok(None);
         }
-        let is_own = names[0] == self.from.table.name() || Some(&names[0]) == self.from.alias.as_ref();
+        let is_table = matches!(self.from.source, Source::Table(table) if names[0] == table.name());
+        let is_own = is_table || Some(&names[0]) == self.from.alias.as_ref();
         let name = if is_own { names[1..].join(".") } else { whole.clone() };
         if self.is_known(&name) {
             let mut ident = Ident::with_quote('"', name);
@@ -88,21 +89,23 @@ impl Resolver<'_> {
 
     fn is_known(&self, name: &str) -> bool {
         let window = self.from.window.is_some() && WINDOW_COLUMNS.contains(&name);
-        window || self.leaves.index(name).is_some() || self.aliases.contains(name)
+        window || self.columns.contains(&name) || self.aliases.contains(name)
     }
 
     fn unknown(&self, name: &str, at: Location) -> SqlError {
-        let table = self.from.table;
+        let from = self.from.name();
         if WINDOW_COLUMNS.contains(&name) {
             let error = SqlError::new(at, format!("{name} needs a window"));
+            let table = from.trim_start_matches("table ");
             return error.suggest(format!("FROM TUMBLE({table}, DESCRIPTOR(time), INTERVAL '1' MINUTE)"));
         }
         let prefix = format!("{name}.");
-        if let Some(leaf) = self.leaves.names().find(|leaf| leaf.starts_with(&prefix)) {
-            let error = SqlError::new(at, format!("{name} is a struct of {table}, not a value"));
+        if let Some(leaf) = self.columns.iter().find(|leaf| leaf.starts_with(&prefix)) {
+            let error =
+                SqlError::new(at, format!("{name} is a struct of {}, not a value", from.trim_start_matches("table ")));
             return error.suggest(format!("name one of its columns, e.g. {leaf}"));
         }
-        let error = SqlError::new(at, format!("table {table} has no column {name}"));
+        let error = SqlError::new(at, format!("{from} has no column {name}"));
         match self.near(name) {
             Some(near) => error.suggest(format!("did you mean {near}?")),
             None => error,
@@ -112,8 +115,9 @@ impl Resolver<'_> {
     /// The column nearest by its whole path, or by its last part.
     fn near(&self, name: &str) -> Option<&str> {
         let last = name.rsplit('.').next().unwrap_or(name);
-        let by_last = self.leaves.names().find(|leaf| leaf.rsplit('.').next() == Some(last));
-        let by_path = nearest(name, self.leaves.names());
+        let columns = || self.columns.iter().copied();
+        let by_last = columns().find(|leaf| leaf.rsplit('.').next() == Some(last));
+        let by_path = nearest(name, columns());
         by_path.filter(|near| strsim::jaro_winkler(name, near) > 0.85).or(by_last).or(by_path)
     }
 

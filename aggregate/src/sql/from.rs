@@ -1,20 +1,48 @@
-//! The FROM clause: a table, or TUMBLE / HOP over one.
+//! The FROM clause: a table, or TUMBLE / HOP over one or over `SELECT ... UNION ALL SELECT ...`.
 
 use dataflow::Table;
 use datafusion::sql::sqlparser::ast::{
-    DateTimeField, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, TableFactor, TableFunctionArgs, Value,
+    DateTimeField, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query, Select, TableAlias, TableFactor,
+    TableFunctionArgs, Value,
 };
 
-use super::{Place, SqlError, nearest, place};
+use super::{Place, SqlError, nearest, place, union};
+use crate::leaves::Leaves;
 use crate::window::WindowSpec;
 
 /// Which rows the rule reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct From {
-    pub(super) table: Table,
+    pub(super) source: Source,
     pub(super) window: Option<WindowSpec>,
     /// The alias of the table, which may qualify columns.
     pub(super) alias: Option<String>,
+}
+
+/// What stands in FROM, or within the window function there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    Table(Table),
+    /// A subquery that gives columns of these names.
+    Subquery(Vec<String>),
+}
+
+impl From {
+    /// The columns that the SELECT may name, in their order; the window's are not among them.
+    pub(super) fn columns(&self) -> Vec<&str> {
+        match &self.source {
+            Source::Table(table) => Leaves::of(*table).names().collect(),
+            Source::Subquery(columns) => columns.iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// How a refusal speaks of it.
+    pub(super) fn name(&self) -> String {
+        match &self.source {
+            Source::Table(table) => format!("table {table}"),
+            Source::Subquery(_) => "the subquery".to_owned(),
+        }
+    }
 }
 
 const WINDOW_FUNCTIONS: [&str; 2] = ["tumble", "hop"];
@@ -23,7 +51,7 @@ pub(super) fn is_window_function(name: &str) -> bool {
     WINDOW_FUNCTIONS.iter().any(|f| name.eq_ignore_ascii_case(f))
 }
 
-/// Reads the FROM clause and puts the plain table in its place.
+/// Reads the FROM clause and puts the plain table, or the subquery, in its place.
 pub(super) fn take_from(select: &mut Select) -> Result<From, SqlError> {
     let at = place(select);
     let [from] = select.from.as_mut_slice() else {
@@ -36,12 +64,33 @@ pub(super) fn take_from(select: &mut Select) -> Result<From, SqlError> {
         return Err(SqlError::new(at, "a rule reads a table, TUMBLE(...) or HOP(...)"));
     };
     let alias = alias.take().map(|a| a.name.value);
-    let (table, window) = match args.take() {
-        None => (table_named(name)?, None),
-        Some(args) => window_function(name, &args)?,
+    let (input, window) = match args.take() {
+        None => (Input::Table(table_named(name)?), None),
+        Some(args) => window_function(name, args)?,
     };
-    *name = ObjectName::from(vec![Ident::new(table.name())]);
-    Ok(From { table, window, alias })
+    let source = match input {
+        Input::Table(table) => {
+            *name = ObjectName::from(vec![Ident::new(table.name())]);
+            Source::Table(table)
+        }
+        Input::Subquery(mut query) => {
+            let columns = union::resolve(&mut query)?;
+            from.relation = derived(query);
+            Source::Subquery(columns)
+        }
+    };
+    Ok(From { source, window, alias })
+}
+
+fn derived(subquery: Box<Query>) -> TableFactor {
+    let alias = TableAlias { explicit: true, name: Ident::new("input"), columns: Vec::new() };
+    TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None }
+}
+
+/// The first argument of a window function.
+enum Input {
+    Table(Table),
+    Subquery(Box<Query>),
 }
 
 fn table_named(name: &ObjectName) -> Result<Table, SqlError> {
@@ -58,36 +107,37 @@ fn unknown_table(name: &str, at: Place) -> SqlError {
     }
 }
 
-fn window_function(name: &ObjectName, args: &TableFunctionArgs) -> Result<(Table, Option<WindowSpec>), SqlError> {
+fn window_function(name: &ObjectName, args: TableFunctionArgs) -> Result<(Input, Option<WindowSpec>), SqlError> {
     let at = place(name);
     let function = name.to_string().to_lowercase();
     if !is_window_function(&function) {
         let error = SqlError::new(at, format!("no window function {function}"));
         return Err(error.suggest("TUMBLE(t, DESCRIPTOR(time), size) or HOP(t, DESCRIPTOR(time), slide, size)"));
     }
-    let args: Vec<&Expr> = args.args.iter().map(plain).collect::<Option<_>>().unwrap_or_default();
-    let (table, time, slide, size) = match (function.as_str(), args.as_slice()) {
-        ("tumble", [table, time, size]) => (table, time, size, size),
-        ("hop", [table, time, slide, size]) => (table, time, slide, size),
+    let args: Vec<Expr> = args.args.into_iter().map(plain).collect::<Option<_>>().unwrap_or_default();
+    let (input, time, slide, size) = match (function.as_str(), args.as_slice()) {
+        ("tumble", [input, time, size]) => (input, time, size, size),
+        ("hop", [input, time, slide, size]) => (input, time, slide, size),
         ("tumble", _) => return Err(SqlError::new(at, "TUMBLE takes a table, DESCRIPTOR(time) and a size")),
         _ => return Err(SqlError::new(at, "HOP takes a table, DESCRIPTOR(time), a slide and a size")),
     };
-    let table = table_argument(table)?;
+    let input = table_argument(input)?;
     check_descriptor(time)?;
     let spec = WindowSpec::new(interval_us(slide)?, interval_us(size)?).map_err(|why| SqlError::new(at, why))?;
-    Ok((table, Some(spec)))
+    Ok((input, Some(spec)))
 }
 
-fn plain(arg: &FunctionArg) -> Option<&Expr> {
+fn plain(arg: FunctionArg) -> Option<Expr> {
     match arg {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
         _ => None,
     }
 }
 
-fn table_argument(expr: &Expr) -> Result<Table, SqlError> {
+fn table_argument(expr: &Expr) -> Result<Input, SqlError> {
     match expr {
-        Expr::Identifier(name) => table_named(&ObjectName::from(vec![name.clone()])),
+        Expr::Identifier(name) => table_named(&ObjectName::from(vec![name.clone()])).map(Input::Table),
+        Expr::Subquery(query) => Ok(Input::Subquery(query.clone())),
         other => Err(SqlError::new(place(other), "the first argument of a window function is a table")),
     }
 }
@@ -148,7 +198,9 @@ mod tests {
     fn from(clause: &str) -> Result<From, String> {
         let mut select = parse(&format!("SELECT 1 FROM {clause}")).map_err(|e| e.what)?;
         let from = take_from(&mut select).map_err(|e| e.what)?;
-        assert_eq!(select.from[0].to_string(), from.table.name(), "the plain table stands in its place");
+        if let Source::Table(table) = from.source {
+            assert_eq!(select.from[0].to_string(), table.name(), "the plain table stands in its place");
+        }
         Ok(from)
     }
 
@@ -168,10 +220,14 @@ mod tests {
         ] {
             let found = from(clause).unwrap_or_else(|e| panic!("{clause}: {e}"));
             let window = found.window.expect(clause);
-            assert_eq!((found.table, window.slide, window.size), (Table::NetworkActivity, slide, size), "{clause}");
+            let want = (Source::Table(Table::NetworkActivity), slide, size);
+            assert_eq!((found.source, window.slide, window.size), want, "{clause}");
         }
         let plain = from("api_activity AS a").expect("a table");
-        assert_eq!((plain.table, plain.window, plain.alias.as_deref()), (Table::ApiActivity, None, Some("a")));
+        assert_eq!(
+            (plain.name(), plain.window, plain.alias.as_deref()),
+            ("table api_activity".into(), None, Some("a"))
+        );
     }
 
     #[test]

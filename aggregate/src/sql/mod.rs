@@ -1,21 +1,26 @@
 //! A rule's SQL text -> physical expressions over leaf columns, or a refusal with its place.
 //!
-//! DataFusion parses, types and simplifies; the operators are our own. A statement is one SELECT over one table, so its
-//! analyzed plan has one shape (projection, HAVING, aggregate, WHERE, scan) and is taken apart into expressions here.
+//! DataFusion parses, types and simplifies; the operators are our own. A statement is one SELECT over one table, or over
+//! the UNION ALL of some, so its analyzed plan has one shape (projection, HAVING, aggregate, and WHEREs, projections and
+//! unions over scans) and is taken apart into expressions here: one set for each table that is read.
 //! Struct columns are flattened first: `src_endpoint.ip` is a leaf column of that name, and a keyword is plain text.
 //!
-//! Absent: joins, subqueries, CTEs, ORDER BY, LIMIT, window functions. Each is refused with its reason.
+//! Absent: joins, other subqueries, CTEs, ORDER BY, LIMIT, window functions. Each is refused with its reason.
 
 mod batch;
 mod columns;
 mod from;
+mod lower;
 mod monotone;
 mod parse;
 mod plan;
+mod scan;
+mod union;
 
 pub(crate) use batch::{TENANT, WINDOW, batch_sql};
 pub(crate) use plan::{
-    AggregateFunction, AggregatePlan, FilterPlan, Input, OutputKey, PhysicalRef, Plan, WindowPlan, plan,
+    AggregateFunction, AggregatePlan, Call, FilterPlan, Input, OutputKey, PhysicalRef, Plan, WindowInput, WindowPlan,
+    plan,
 };
 
 /// A refusal, with its place in the SQL text (line and column from 1).

@@ -1,17 +1,27 @@
 //! Can a HAVING that holds once stop to hold as more rows arrive? `emit: on_threshold` needs that it cannot.
+//!
+//! Rows are only ever added to a group. So `count`, `max` and a `sum` of what is never negative can only rise, and `min` can
+//! only fall; FILTER and CASE change which rows count, not that. An aggregate over no row is NULL, and no comparison with
+//! NULL holds: that it leaves NULL cannot make one stop to hold. Hence, once `low < high` holds (or `<=`), it holds for
+//! good if `low` never rises and `high` never falls: `count(*) > 20`, `min(time) FILTER (...) < max(time) FILTER (...)`.
+//! AND and OR of such comparisons are such; NOT is not.
 
-use datafusion::common::Column;
+use arrow::datatypes::DataType;
+use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{Aggregate, BinaryExpr, Case, Cast, Expr, ExprSchemable, Operator};
+
+use super::scan::Scan;
 
 /// Why the condition may stop to hold; none if it cannot.
-pub(super) fn objection(having: &Expr, aggregate: &Aggregate) -> Option<String> {
-    let scope = Scope { aggregate };
+pub(super) fn objection(having: &Expr, aggregate: &Aggregate, scans: &[Scan]) -> Option<String> {
+    let scope = Scope { aggregate, scans };
     scope.objection(having)
 }
 
 struct Scope<'a> {
     aggregate: &'a Aggregate,
+    scans: &'a [Scan],
 }
 
 /// How an expression's value moves as rows arrive.
@@ -45,7 +55,7 @@ impl Scope<'_> {
         match expr {
             Expr::Literal(..) => Trend::Still,
             Expr::Column(column) => self.column(column),
-            Expr::Cast(cast) => self.trend(&cast.expr),
+            Expr::Cast(cast) if self.keeps_order(cast) => self.trend(&cast.expr),
             Expr::Alias(alias) => self.trend(&alias.expr),
             other => {
                 let still = other.column_refs().into_iter().all(|c| self.column(c) == Trend::Still);
@@ -58,26 +68,52 @@ impl Scope<'_> {
         let Some(index) = self.aggregate.schema.maybe_index_of_column(column) else { return Trend::Unknown };
         let Some(index) = index.checked_sub(self.aggregate.group_expr.len()) else { return Trend::Still };
         match self.aggregate.aggr_expr[index].clone().unalias_nested().data {
-            Expr::AggregateFunction(function) => function_trend(&function),
+            Expr::AggregateFunction(function) => self.function(&function),
             _ => Trend::Unknown,
         }
     }
-}
 
-fn function_trend(function: &AggregateFunction) -> Trend {
-    match function.func.name() {
-        "count" | "max" => Trend::Rises,
-        "min" => Trend::Falls,
-        "sum" if function.params.args.iter().all(never_negative) => Trend::Rises,
-        _ => Trend::Unknown,
+    /// Numbers and times keep their order as numbers and times; as text they do not.
+    fn keeps_order(&self, cast: &Cast) -> bool {
+        let from = cast.expr.get_type(&self.aggregate.schema);
+        from.is_ok_and(|from| is_ordered(&from)) && is_ordered(&cast.data_type)
+    }
+
+    fn function(&self, function: &AggregateFunction) -> Trend {
+        match function.func.name() {
+            "count" | "max" => Trend::Rises,
+            "min" => Trend::Falls,
+            "sum" if function.params.args.iter().all(|arg| self.never_negative(arg)) => Trend::Rises,
+            _ => Trend::Unknown,
+        }
+    }
+
+    /// True if the expression is never negative in any of the tables.
+    fn never_negative(&self, expr: &Expr) -> bool {
+        let over = |scan: &Scan| scan.over(expr, self.aggregate.input.schema());
+        self.scans.iter().all(|scan| over(scan).is_ok_and(|own| never_negative(&own)))
     }
 }
 
-/// Byte and packet counters are; of other columns nothing is known.
+fn is_ordered(data_type: &DataType) -> bool {
+    data_type.is_numeric() || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
+}
+
+/// Byte and packet counters never are; of other columns nothing is known.
 fn never_negative(expr: &Expr) -> bool {
     match expr {
         Expr::Column(column) => column.name.starts_with("traffic."),
+        Expr::Literal(value, _) => value.is_null() || is_positive(value),
         Expr::Cast(cast) => never_negative(&cast.expr),
+        Expr::Case(Case { when_then_expr, else_expr, .. }) => {
+            when_then_expr.iter().map(|(_, then)| then).chain(else_expr).all(|e| never_negative(e))
+        }
         _ => false,
     }
+}
+
+/// True for zero too.
+fn is_positive(value: &ScalarValue) -> bool {
+    let number = value.cast_to(&DataType::Float64);
+    matches!(number, Ok(ScalarValue::Float64(Some(number))) if number >= 0.0)
 }

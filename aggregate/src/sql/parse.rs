@@ -25,7 +25,6 @@ pub(super) fn parse(sql: &str) -> Result<Box<Select>, SqlError> {
     };
     let select = only_select(*query)?;
     check_select(&select)?;
-    check_expressions(&select)?;
     Ok(select)
 }
 
@@ -63,17 +62,23 @@ pub(super) fn start() -> Place {
     Location { line: 1, column: 1 }
 }
 
-fn only_select(query: Query) -> Result<Box<Select>, SqlError> {
-    let at = place(&query);
+/// Refuses what may stand around a SELECT but not in a rule.
+pub(super) fn check_query(query: &Query) -> Result<(), SqlError> {
     let refused = [
         (query.with.is_some(), "WITH is not supported in rules"),
         (query.order_by.is_some(), "ORDER BY has no meaning in a rule: alerts are a set"),
         (query.limit_clause.is_some() || query.fetch.is_some(), "LIMIT would hide alerts"),
         (!query.pipe_operators.is_empty(), "pipe operators are not supported in rules"),
     ];
-    if let Some((_, why)) = refused.into_iter().find(|(is, _)| *is) {
-        return Err(SqlError::new(at, why));
+    match refused.into_iter().find(|(is, _)| *is) {
+        Some((_, why)) => Err(SqlError::new(place(query), why)),
+        None => Ok(()),
     }
+}
+
+fn only_select(query: Query) -> Result<Box<Select>, SqlError> {
+    let at = place(&query);
+    check_query(&query)?;
     match *query.body {
         SetExpr::Select(select) => Ok(select),
         SetExpr::SetOperation { op, .. } => {
@@ -83,7 +88,8 @@ fn only_select(query: Query) -> Result<Box<Select>, SqlError> {
     }
 }
 
-fn check_select(select: &Select) -> Result<(), SqlError> {
+/// Refuses the clauses and expressions that a rule cannot have.
+pub(super) fn check_select(select: &Select) -> Result<(), SqlError> {
     let at = place(select);
     let modifiers = match &select.group_by {
         GroupByExpr::All(_) => return Err(SqlError::new(at, "GROUP BY ALL hides the key").suggest("name the columns")),
@@ -110,7 +116,7 @@ fn check_select(select: &Select) -> Result<(), SqlError> {
         Some(item) => {
             Err(SqlError::new(place(item), "SELECT * is not supported").suggest("name the columns an analyst needs"))
         }
-        None => Ok(()),
+        None => check_expressions(select),
     }
 }
 

@@ -1,18 +1,16 @@
 //! SELECT -> DataFusion's analyzed plan -> the expressions that our operators evaluate.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use dataflow::Table;
 use dataflow::schema::UTC;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, ScalarValue, TableReference, plan_err};
+use datafusion::common::{ScalarValue, TableReference, plan_datafusion_err};
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::logical_plan::builder::LogicalTableSource;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
@@ -20,19 +18,18 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerContext};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
-use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
-use datafusion::physical_planner::create_aggregate_expr_and_maybe_filter;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, GroupByExpr, GroupByExpr::Expressions, Query, Select, SetExpr, Statement,
 };
 
-use super::columns::{WINDOW_COLUMNS, is_leaf, resolve};
+use super::columns::{WINDOW_COLUMNS, resolve};
 use super::from::{From, take_from};
 use super::parse::{parse, start};
-use super::{Place, SqlError, monotone, place};
+use super::scan::{Scan, scans};
+use super::{Place, SqlError, lower, monotone, place};
 use crate::distinct::DistinctKind;
 use crate::leaves::Leaves;
 use crate::window::WindowSpec;
@@ -49,7 +46,7 @@ pub(crate) enum Plan {
     Window(WindowPlan),
 }
 
-/// The columns that expressions read: indexes into [`Leaves`], and the schema they make.
+/// The columns that expressions read: indexes into [`crate::leaves::Leaves`], and the schema they make.
 #[derive(Debug, Clone)]
 pub(crate) struct Input {
     pub(crate) leaves: Vec<usize>,
@@ -59,6 +56,7 @@ pub(crate) struct Input {
 /// A filter rule.
 #[derive(Debug)]
 pub(crate) struct FilterPlan {
+    pub(crate) table: Table,
     pub(crate) input: Input,
     pub(crate) predicate: PhysicalRef,
     /// The selected columns, evaluated on the rows that pass.
@@ -69,19 +67,36 @@ pub(crate) struct FilterPlan {
 #[derive(Debug)]
 pub(crate) struct WindowPlan {
     pub(crate) spec: WindowSpec,
-    pub(crate) input: Input,
-    pub(crate) predicate: Option<PhysicalRef>,
+    /// What it reads: one table, or one for each SELECT of a UNION ALL.
+    pub(crate) inputs: Vec<WindowInput>,
     /// What is grouped by besides tenant and window.
-    pub(crate) keys: Vec<(FieldRef, PhysicalRef)>,
+    pub(crate) keys: Vec<FieldRef>,
     pub(crate) aggregates: Vec<AggregatePlan>,
     pub(crate) output: Output,
 }
 
-/// One aggregate function call.
+/// How a windowed rule reads the rows of one table.
 #[derive(Debug)]
-pub(crate) struct AggregatePlan {
+pub(crate) struct WindowInput {
+    pub(crate) table: Table,
+    pub(crate) input: Input,
+    pub(crate) predicate: Option<PhysicalRef>,
+    /// The values of the plan's keys.
+    pub(crate) keys: Vec<PhysicalRef>,
+    /// What the plan's aggregates take.
+    pub(crate) calls: Vec<Call>,
+}
+
+/// What an aggregate takes of a row.
+#[derive(Debug)]
+pub(crate) struct Call {
     pub(crate) args: Vec<PhysicalRef>,
     pub(crate) filter: Option<PhysicalRef>,
+}
+
+/// One aggregate.
+#[derive(Debug)]
+pub(crate) struct AggregatePlan {
     pub(crate) function: AggregateFunction,
     /// Its mergeable state, as columns.
     pub(crate) state: Vec<FieldRef>,
@@ -115,7 +130,7 @@ pub(crate) enum OutputKey {
 }
 
 /// Plans a rule's SQL. `on_threshold`: alerts may leave before the window ends, so HAVING must not be able to fall back.
-pub(crate) fn plan(sql: &str, on_threshold: bool) -> Result<(Table, Plan), SqlError> {
+pub(crate) fn plan(sql: &str, on_threshold: bool) -> Result<Plan, SqlError> {
     let mut select = parse(sql)?;
     let from = take_from(&mut select)?;
     resolve(&mut select, &from)?;
@@ -125,14 +140,24 @@ pub(crate) fn plan(sql: &str, on_threshold: bool) -> Result<(Table, Plan), SqlEr
     // Before simplifying: it would fold now() into the time of loading.
     check_expressions(&typed, &places)?;
     let logical = simplified(typed).map_err(|e| places.locate(&e))?;
-    let plan =
-        match from.window {
-            None if on_threshold => Err(SqlError::new(start(), "emit: on_threshold needs a window")
-                .suggest("a filter rule alerts at once anyway")),
-            None => filter_plan(&logical, &from, &places).map(Plan::Filter),
-            Some(spec) => window_plan(&logical, spec, &from, on_threshold, &places).map(Plan::Window),
-        };
-    Ok((from.table, plan?))
+    match from.window {
+        None if on_threshold => {
+            Err(SqlError::new(start(), "emit: on_threshold needs a window")
+                .suggest("a filter rule alerts at once anyway"))
+        }
+        None => filter_plan(&logical, &places).map(Plan::Filter),
+        Some(spec) => window_plan(&logical, spec, on_threshold, &places).map(Plan::Window),
+    }
+}
+
+impl Plan {
+    /// The tables whose rows it reads; a table that two SELECTs read stands twice.
+    pub(crate) fn tables(&self) -> Vec<Table> {
+        match self {
+            Plan::Filter(plan) => vec![plan.table],
+            Plan::Window(plan) => plan.inputs.iter().map(|input| input.table).collect(),
+        }
+    }
 }
 
 /// Where things stand in the text, for refusals that DataFusion raises without a place.
@@ -187,7 +212,9 @@ fn check_grouping(select: &Select, from: &From) -> Result<(), SqlError> {
         return match (group.first(), &select.having) {
             (Some(expr), _) | (None, Some(expr)) => {
                 let error = SqlError::new(place(expr), "GROUP BY and HAVING need a window");
-                Err(error.suggest(format!("FROM TUMBLE({}, DESCRIPTOR(time), INTERVAL '1' MINUTE)", from.table)))
+                let table = from.name();
+                let table = table.trim_start_matches("table ");
+                Err(error.suggest(format!("FROM TUMBLE({table}, DESCRIPTOR(time), INTERVAL '1' MINUTE)")))
             }
             (None, None) if select.selection.is_none() => {
                 Err(SqlError::new(at, "without WHERE every event would alert").suggest("add a condition"))
@@ -204,10 +231,11 @@ fn check_grouping(select: &Select, from: &From) -> Result<(), SqlError> {
     Ok(())
 }
 
-/// Functions and types by name, and the one table.
+/// Functions, types and tables by name.
 struct Catalog {
     state: &'static SessionState,
-    schema: SchemaRef,
+    /// Tables have the window's columns too.
+    has_window: bool,
 }
 
 static SESSION: LazyLock<SessionState> = LazyLock::new(|| {
@@ -219,8 +247,10 @@ static SESSION: LazyLock<SessionState> = LazyLock::new(|| {
 });
 
 impl ContextProvider for Catalog {
-    fn get_table_source(&self, _name: TableReference) -> DfResult<Arc<dyn TableSource>> {
-        Ok(Arc::new(LogicalTableSource::new(self.schema.clone())))
+    fn get_table_source(&self, name: TableReference) -> DfResult<Arc<dyn TableSource>> {
+        let table = Table::by_name(name.table());
+        let table = table.ok_or_else(|| plan_datafusion_err!("no table {name}"))?;
+        Ok(Arc::new(LogicalTableSource::new(scan_schema(table, self.has_window))))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
@@ -265,15 +295,15 @@ pub(crate) fn time_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
 }
 
-fn scan_schema(from: &From) -> SchemaRef {
-    let leaves = Leaves::of(from.table).schema().fields().iter().cloned();
+fn scan_schema(table: Table, has_window: bool) -> SchemaRef {
+    let leaves = Leaves::of(table).schema().fields().iter().cloned();
     let window = WINDOW_COLUMNS.iter().map(|name| Arc::new(Field::new(*name, time_type(), false)));
-    let window: Vec<FieldRef> = if from.window.is_some() { window.collect() } else { Vec::new() };
+    let window: Vec<FieldRef> = if has_window { window.collect() } else { Vec::new() };
     Arc::new(Schema::new(leaves.chain(window).collect::<Vec<_>>()))
 }
 
 fn typed_plan(select: Select, from: &From) -> DfResult<LogicalPlan> {
-    let catalog = Catalog { state: &SESSION, schema: scan_schema(from) };
+    let catalog = Catalog { state: &SESSION, has_window: from.window.is_some() };
     let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
     let statement = Statement::Query(Box::new(Query {
         body: Box::new(SetExpr::Select(Box::new(select))),
@@ -353,33 +383,24 @@ fn objection(expr: &Expr, places: &Places<'_>) -> Option<SqlError> {
     }
 }
 
-fn filter_plan(plan: &LogicalPlan, from: &From, places: &Places<'_>) -> Result<FilterPlan, SqlError> {
+fn filter_plan(plan: &LogicalPlan, places: &Places<'_>) -> Result<FilterPlan, SqlError> {
     let (select, plan) = projection(plan, places)?;
-    let Some((predicate, scan)) = filter(plan) else {
+    let locate = |e: DataFusionError| places.locate(&e);
+    if let LogicalPlan::Aggregate(_) = plan {
         return Err(SqlError::new(places.select, "an aggregate needs a window").suggest("FROM TUMBLE(...) or HOP(...)"));
+    }
+    let scans = scans(plan).map_err(locate)?;
+    let ([scan], Some(predicate)) = (scans.as_slice(), scans.first().and_then(|scan| scan.predicate.as_ref())) else {
+        return Err(SqlError::new(places.select, "a rule without a window reads one table, with a condition"));
     };
     check_possible(predicate, places)?;
-    let locate = |e: DataFusionError| places.locate(&e);
-    let mut lower = Lower::new(scan.schema(), from.table);
-    let predicate = lower.expr(predicate).map_err(locate)?;
-    let projection = named(&mut lower, select).map_err(locate)?;
-    let input = lower.input();
-    let predicate = input.reassign(predicate).map_err(locate)?;
-    let projection: DfResult<_> = projection.into_iter().map(|(n, e)| Ok((n, input.reassign(e)?))).collect();
-    Ok(FilterPlan { predicate, projection: projection.map_err(locate)?, input })
+    lower::filter(scan, predicate, select).map_err(locate)
 }
 
 fn projection<'a>(plan: &'a LogicalPlan, places: &Places<'_>) -> Result<(&'a [Expr], &'a LogicalPlan), SqlError> {
     match plan {
         LogicalPlan::Projection(p) => Ok((&p.expr, &p.input)),
         other => Err(SqlError::new(places.select, format!("a rule cannot run {}", other.display()))),
-    }
-}
-
-fn filter(plan: &LogicalPlan) -> Option<(&Expr, &LogicalPlan)> {
-    match plan {
-        LogicalPlan::Filter(f) => Some((&f.predicate, &f.input)),
-        _ => None,
     }
 }
 
@@ -396,36 +417,31 @@ fn check_possible(predicate: &Expr, places: &Places<'_>) -> Result<(), SqlError>
 fn window_plan(
     plan: &LogicalPlan,
     spec: WindowSpec,
-    from: &From,
     on_threshold: bool,
     places: &Places<'_>,
 ) -> Result<WindowPlan, SqlError> {
     let (select, plan) = projection(plan, places)?;
-    let (having, plan) = filter(plan).map_or((None, plan), |(having, input)| (Some(having), input));
+    let (having, plan) = match plan {
+        LogicalPlan::Filter(f) => (Some(&f.predicate), &*f.input),
+        other => (None, other),
+    };
     let LogicalPlan::Aggregate(aggregate) = plan else {
         return Err(
             SqlError::new(places.select, "GROUP BY is missing").suggest("GROUP BY window_start, window_end, ...")
         );
     };
-    let (predicate, scan) = filter(&aggregate.input).map_or((None, &*aggregate.input), |(p, s)| (Some(p), s));
-    for condition in predicate.into_iter().chain(having) {
+    let locate = |e: DataFusionError| places.locate(&e);
+    let scans = scans(&aggregate.input).map_err(locate)?;
+    for condition in scans.iter().filter_map(|scan| scan.predicate.as_ref()).chain(having) {
         check_possible(condition, places)?;
     }
-    let inner =
-        predicate.into_iter().chain(&aggregate.aggr_expr).chain(aggregate.group_expr.iter().filter(|e| !is_bare(e)));
-    check_window_columns(inner, places)?;
+    let conditions = scans.iter().filter_map(|scan| scan.predicate.as_ref());
+    let keys = aggregate.group_expr.iter().filter(|e| !matches!(e, Expr::Column(_)));
+    check_window_columns(conditions.chain(&aggregate.aggr_expr).chain(keys), places)?;
     if on_threshold {
-        check_monotone(having, aggregate, places)?;
+        check_monotone(having, aggregate, &scans, places)?;
     }
-    let locate = |e: DataFusionError| places.locate(&e);
-    let inner = lower_aggregate(predicate, aggregate, scan.schema(), from.table).map_err(locate)?;
-    let output = lower_output(select, having, aggregate).map_err(locate)?;
-    let (input, predicate, keys, aggregates) = inner;
-    Ok(WindowPlan { spec, input, predicate, keys, aggregates, output })
-}
-
-fn is_bare(expr: &Expr) -> bool {
-    matches!(expr, Expr::Column(_))
+    lower::window(spec, &scans, aggregate, having, select).map_err(locate)
 }
 
 fn check_window_columns<'a>(exprs: impl Iterator<Item = &'a Expr>, places: &Places<'_>) -> Result<(), SqlError> {
@@ -440,152 +456,21 @@ fn check_window_columns<'a>(exprs: impl Iterator<Item = &'a Expr>, places: &Plac
     Ok(())
 }
 
-fn check_monotone(having: Option<&Expr>, aggregate: &Aggregate, places: &Places<'_>) -> Result<(), SqlError> {
+fn check_monotone(
+    having: Option<&Expr>,
+    aggregate: &Aggregate,
+    scans: &[Scan],
+    places: &Places<'_>,
+) -> Result<(), SqlError> {
     let at = places.having.unwrap_or(places.select);
     let Some(having) = having else {
         return Err(SqlError::new(at, "emit: on_threshold needs HAVING: the threshold"));
     };
-    match monotone::objection(having, aggregate) {
+    match monotone::objection(having, aggregate, scans) {
         None => Ok(()),
         Some(why) => {
             let error = SqlError::new(at, format!("emit: on_threshold: {why}"));
             Err(error.suggest("use >= or > on count, max or sum(traffic...), < on min; or emit: on_close"))
         }
     }
-}
-
-/// Turns logical expressions over the scan into physical ones, and notes which columns they read.
-struct Lower<'a> {
-    schema: &'a DFSchema,
-    table: Table,
-    props: ExecutionProps,
-    used: BTreeSet<usize>,
-}
-
-impl<'a> Lower<'a> {
-    fn new(schema: &'a DFSchema, table: Table) -> Self {
-        Self { schema, table, props: ExecutionProps::new(), used: BTreeSet::new() }
-    }
-
-    fn expr(&mut self, expr: &Expr) -> DfResult<PhysicalRef> {
-        let physical = create_physical_expr(expr, self.schema, &self.props)?;
-        self.note(&physical);
-        Ok(physical)
-    }
-
-    fn note(&mut self, physical: &PhysicalRef) {
-        let own = collect_columns(physical).into_iter().filter(|c| is_leaf(self.table, c.name()));
-        self.used.extend(own.map(|c| c.index()));
-    }
-
-    fn input(self) -> Input {
-        let leaves: Vec<usize> = self.used.into_iter().collect();
-        let fields: Vec<FieldRef> = leaves.iter().map(|&i| self.schema.field(i).clone()).collect();
-        Input { leaves, schema: Arc::new(Schema::new(fields)) }
-    }
-}
-
-impl Input {
-    fn reassign(&self, expr: PhysicalRef) -> DfResult<PhysicalRef> {
-        reassign_expr_columns(expr, &self.schema)
-    }
-}
-
-fn named(lower: &mut Lower<'_>, select: &[Expr]) -> DfResult<Vec<(String, PhysicalRef)>> {
-    select.iter().map(|e| Ok((output_name(e), lower.expr(e)?))).collect()
-}
-
-/// A selected column's name: its alias, or the column without its table.
-fn output_name(expr: &Expr) -> String {
-    match expr {
-        Expr::Alias(alias) => alias.name.clone(),
-        Expr::Column(column) => column.name.clone(),
-        other => other.schema_name().to_string(),
-    }
-}
-
-type Inner = (Input, Option<PhysicalRef>, Vec<(FieldRef, PhysicalRef)>, Vec<AggregatePlan>);
-
-fn lower_aggregate(predicate: Option<&Expr>, aggregate: &Aggregate, scan: &DFSchema, table: Table) -> DfResult<Inner> {
-    let mut lower = Lower::new(scan, table);
-    let predicate = predicate.map(|p| lower.expr(p)).transpose()?;
-    let mut keys = Vec::new();
-    for (expr, field) in aggregate.group_expr.iter().zip(aggregate.schema.fields()) {
-        if window_key(expr).is_none() {
-            keys.push((field.clone(), lower.expr(expr)?));
-        }
-    }
-    let mut calls = Vec::new();
-    for expr in &aggregate.aggr_expr {
-        calls.push(lower_call(&mut lower, expr)?);
-    }
-    let input = lower.input();
-    let predicate = predicate.map(|p| input.reassign(p)).transpose()?;
-    let keys: DfResult<_> = keys.into_iter().map(|(f, e)| Ok((f, input.reassign(e)?))).collect();
-    for call in &mut calls {
-        let args: DfResult<_> = call.args.drain(..).map(|e| input.reassign(e)).collect();
-        call.args = args?;
-        call.filter = call.filter.take().map(|e| input.reassign(e)).transpose()?;
-    }
-    Ok((input, predicate, keys?, calls))
-}
-
-fn lower_call(lower: &mut Lower<'_>, expr: &Expr) -> DfResult<AggregatePlan> {
-    let (physical, filter, _) =
-        create_aggregate_expr_and_maybe_filter(expr, lower.schema, lower.schema.as_arrow(), &lower.props)?;
-    let args = physical.expressions();
-    args.iter().chain(&filter).for_each(|e| lower.note(e));
-    let distinct = physical.is_distinct() && physical.fun().name() == "count" && args.len() == 1;
-    let kind = match args.first() {
-        Some(arg) if distinct => DistinctKind::of(&arg.data_type(lower.schema.as_arrow())?),
-        _ => None,
-    };
-    let (function, state) = match kind {
-        Some(kind) => (AggregateFunction::Distinct(kind), vec![kind.state_field()]),
-        None => {
-            let state = physical.state_fields()?;
-            (AggregateFunction::DataFusion(physical), state)
-        }
-    };
-    Ok(AggregatePlan { args, filter, function, state })
-}
-
-fn window_key(expr: &Expr) -> Option<OutputKey> {
-    let Expr::Column(column) = expr else { return None };
-    match column.name.as_str() {
-        "window_start" => Some(OutputKey::WindowStart),
-        "window_end" => Some(OutputKey::WindowEnd),
-        "window_time" => Some(OutputKey::WindowTime),
-        _ => None,
-    }
-}
-
-fn lower_output(select: &[Expr], having: Option<&Expr>, aggregate: &Aggregate) -> DfResult<Output> {
-    let mut keys = 0..;
-    let group = aggregate.group_expr.iter().map(|e| match window_key(e) {
-        Some(window) => window,
-        None => OutputKey::Key(keys.next().unwrap_or_default()),
-    });
-    let group: Vec<OutputKey> = group.collect();
-    let schema = &aggregate.schema;
-    if schema.fields().len() != group.len() + aggregate.aggr_expr.len() {
-        return plan_err!("grouping sets are not supported in rules");
-    }
-    let props = ExecutionProps::new();
-    let lower = |e: &Expr| create_physical_expr(e, schema, &props);
-    let having = having.map(lower).transpose()?;
-    let projection: DfResult<_> = select.iter().map(|e| Ok((output_name(e), lower(e)?))).collect();
-    Ok(Output { schema: Arc::new(unique_names(schema.as_arrow())), group, having, projection: projection? })
-}
-
-/// Expressions refer to columns by index; batches want no name twice.
-fn unique_names(schema: &Schema) -> Schema {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    let fields = schema.fields().iter().map(|field| {
-        let n = seen.entry(field.name()).or_default();
-        *n += 1;
-        let name = if *n == 1 { field.name().clone() } else { format!("{}:{n}", field.name()) };
-        field.as_ref().clone().with_name(name).with_nullable(true)
-    });
-    Schema::new(fields.collect::<Vec<_>>())
 }

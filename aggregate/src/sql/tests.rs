@@ -6,7 +6,7 @@ const WINDOW: &str = "FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '
 
 fn window_plan(sql: &str) -> WindowPlan {
     match plan(sql, false) {
-        Ok((_, Plan::Window(plan))) => plan,
+        Ok(Plan::Window(plan)) => plan,
         other => panic!("{sql}: {other:?}"),
     }
 }
@@ -31,7 +31,7 @@ fn the_example_of_the_design_is_a_window_over_one_key() {
     assert!(matches!(plan.aggregates[0].function, AggregateFunction::Distinct(_)));
     let names: Vec<&str> = plan.output.projection.iter().map(|(n, _)| n.as_str()).collect();
     assert_eq!(names, ["window_start", "window_end", "source", "ports"]);
-    let read: Vec<&str> = plan.input.schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let read: Vec<&str> = plan.inputs[0].input.schema.fields().iter().map(|f| f.name().as_str()).collect();
     assert_eq!(read, ["src_endpoint.ip", "dst_endpoint.port"], "only what the expressions read is taken out");
 }
 
@@ -53,8 +53,8 @@ fn what_a_windowed_rule_may_say() {
 fn what_a_filter_rule_may_say() {
     let sql = "SELECT time, user_name, upper(api.operation) AS op FROM api_activity AS a
                WHERE a.api.service.name LIKE '%.amazonaws.com' AND resources[1].type = 'AWS::S3::Bucket'";
-    let (table, plan) = plan(sql, false).expect("a filter rule");
-    assert_eq!(table, Table::ApiActivity);
+    let plan = plan(sql, false).expect("a filter rule");
+    assert_eq!(plan.tables(), [Table::ApiActivity]);
     assert!(matches!(plan, Plan::Filter(f) if f.projection.len() == 3));
 }
 
@@ -162,6 +162,99 @@ fn refusals_name_the_place_the_reason_and_a_way_out() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+const UNION: &str = "FROM TUMBLE(TABLE (
+    SELECT time, src_ip AS ip, 1 AS kind, traffic.bytes AS bytes, NULL AS user FROM network_activity WHERE action_id = 1
+    UNION ALL
+    SELECT a.time, a.src_endpoint.ip, dst_port, 0, a.user.name FROM authentication AS a
+    UNION ALL
+    SELECT time, dst_ip, 2, 7, 'x' FROM network_activity WHERE dst_port < 1024
+  ), DESCRIPTOR(time), INTERVAL '1' MINUTE) AS w";
+
+#[test]
+fn a_union_is_read_table_by_table() {
+    let plan = window_plan(&format!(
+        "SELECT window_end, w.ip, count(*) AS n, min(user), sum(bytes) AS b, max(time) FILTER (WHERE kind = 2) AS last
+         {UNION} WHERE w.ip IS NOT NULL GROUP BY window_start, window_end, ip HAVING sum(bytes) > 5"
+    ));
+    let tables: Vec<Table> = plan.inputs.iter().map(|i| i.table).collect();
+    assert_eq!(tables, [Table::NetworkActivity, Table::Authentication, Table::NetworkActivity]);
+    let read = |i: &WindowInput| i.input.schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+    assert_eq!(read(&plan.inputs[0]), ["time", "src_ip", "action_id", "traffic.bytes"]);
+    assert_eq!(read(&plan.inputs[1]), ["time", "dst_port", "user.name", "src_endpoint.ip"]);
+    for input in &plan.inputs {
+        assert_eq!((input.keys.len(), input.calls.len(), input.predicate.is_some()), (1, plan.aggregates.len(), true));
+    }
+    assert_eq!(plan.keys[0].data_type(), &arrow::datatypes::DataType::Utf8);
+}
+
+/// Subqueries and what is said of them, within `FROM TUMBLE((...), ...)`.
+const UNION_REFUSALS: &str = r#"
+SELECT time FROM network_activity UNION SELECT time FROM api_activity
+=> UNION would drop rows that look alike; UNION ALL
+SELECT time FROM network_activity EXCEPT SELECT time FROM api_activity
+=> within a window function stands SELECT ... UNION ALL SELECT ...
+SELECT src_ip FROM network_activity
+=> each SELECT gives the column time as it is; SELECT time, ...
+SELECT start_time AS time FROM network_activity
+=> each SELECT gives the column time as it is; SELECT time, ...
+SELECT time, src_ip FROM network_activity UNION ALL SELECT src_ip, time FROM api_activity
+=> time is not the same column in each SELECT; SELECT time, ...
+SELECT time FROM network_activity UNION ALL SELECT time, src_ip FROM api_activity
+=> UNION queries have different number of columns
+SELECT time FROM network_activity GROUP BY time
+=> GROUP BY and HAVING stand outside the window function
+SELECT time, count(*) AS n FROM network_activity
+=> time is neither in GROUP BY nor in an aggregate
+SELECT time FROM network_activity ORDER BY time
+=> ORDER BY has no meaning in a rule: alerts are a set
+SELECT DISTINCT time FROM network_activity
+=> SELECT DISTINCT is not supported in rules
+SELECT time, src_up FROM network_activity
+=> table network_activity has no column src_up; did you mean src_ip?
+SELECT time, window_end FROM network_activity
+=> window_end needs a window; FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
+SELECT time FROM netwrk_activity
+=> no table netwrk_activity; did you mean network_activity?
+SELECT time FROM HOP(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)
+=> a window function within another is not supported in rules
+SELECT time, random() AS r FROM network_activity
+=> random() gives another value each time it is evaluated; use time or window_end
+SELECT time FROM network_activity WHERE 1 = 2
+=> the condition can never be true: the rule would never fire
+SELECT time FROM (SELECT time FROM network_activity)
+=> a rule reads a table, TUMBLE(...) or HOP(...)
+"#;
+
+#[test]
+fn what_is_no_union_of_tables_is_refused() {
+    let lines: Vec<&str> = UNION_REFUSALS.trim().lines().collect();
+    let mut wrong = Vec::new();
+    for case in lines.chunks(2) {
+        let [sub, want] = case else { panic!("a subquery and its refusal: {case:?}") };
+        let sql = format!(
+            "SELECT count(*) FROM TUMBLE(({sub}), DESCRIPTOR(time), INTERVAL '1' MINUTE) GROUP BY window_start, window_end"
+        );
+        let found = refusal(&sql, false);
+        let found = found.splitn(3, ':').nth(2).unwrap_or_default().trim();
+        if found != want.trim_start_matches("=> ") {
+            wrong.push(format!("{sub}\n  want {want}\n  have {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let outside = |select: &str| refusal(&format!("SELECT {select} {UNION} GROUP BY window_start, window_end"), false);
+    assert_eq!(outside("max(src_ip)"), "1:12: the subquery has no column src_ip");
+    assert_eq!(outside("max(usr)"), "1:12: the subquery has no column usr; did you mean user?");
+    assert!(outside("ip").contains("ip is neither in GROUP BY"), "{}", outside("ip"));
+}
+
+#[test]
+fn a_sum_rises_only_if_it_does_in_every_table() {
+    let rule = |having: &str| format!("SELECT count(*) {UNION} GROUP BY window_start, window_end HAVING {having}");
+    assert!(plan(&rule("sum(bytes) > 5"), true).is_ok(), "a counter, zero and seven");
+    assert!(refusal(&rule("sum(kind) > 5"), true).contains("emit: on_threshold"), "a port is no counter");
+    assert!(plan(&rule("min(time) FILTER (WHERE kind = 1) < max(time) FILTER (WHERE kind = 2)"), true).is_ok());
+}
+
 #[test]
 fn a_threshold_that_may_fall_back_cannot_alert_early() {
     let rule =
@@ -172,6 +265,14 @@ fn a_threshold_that_may_fall_back_cannot_alert_early() {
         "sum(traffic.bytes_out) >= 1000 AND src_ip IS NOT NULL",
         "max(dst_port) > 1024 OR min(dst_port) < 10",
         "count(*) > 2 AND src_ip = '10.0.0.1'",
+        "min(time) FILTER (WHERE dst_port = 1) < max(time) FILTER (WHERE dst_port = 2)",
+        "max(time) > min(time)",
+        "min(CASE WHEN is_alert THEN time END) <= max(CASE WHEN NOT is_alert THEN time END)",
+        "count(*) FILTER (WHERE is_alert) > 5",
+        "sum(CASE WHEN is_alert THEN traffic.bytes WHEN dst_port = 1 THEN 5 ELSE 0 END) > 5",
+        "CAST(count(*) AS DOUBLE) >= 2.5",
+        "CAST(max(time) AS BIGINT) > 5 AND max(src_ip) > '10'",
+        "5 > 3 OR count(*) > 5",
     ] {
         assert!(plan(&rule(monotone), true).is_ok(), "{monotone}");
     }
@@ -184,6 +285,15 @@ fn a_threshold_that_may_fall_back_cannot_alert_early() {
         "min(dst_port) > 3",
         "count(*) * -1 > 3",
         "NOT (count(*) > 5)",
+        "min(time) FILTER (WHERE dst_port = 1) > max(time) FILTER (WHERE dst_port = 2)",
+        "max(time) FILTER (WHERE dst_port = 1) < max(time) FILTER (WHERE dst_port = 2)",
+        "min(time) = max(time)",
+        "CAST(count(*) AS VARCHAR) > '5'",
+        "CAST(max(src_ip) AS BIGINT) > 5",
+        "sum(CASE WHEN is_alert THEN traffic.bytes ELSE dst_port END) > 5",
+        "sum(CASE WHEN is_alert THEN traffic.bytes ELSE -1 END) > 5",
+        "max(dst_port) FILTER (WHERE is_alert) IS NULL",
+        "coalesce(min(dst_port), 0) < 5",
     ] {
         let found = refusal(&rule(other), true);
         assert!(found.contains("emit: on_threshold"), "{other}: {found}");

@@ -47,7 +47,7 @@ struct RuleLine {
     name: String,
     title: String,
     level: &'static str,
-    table: &'static str,
+    tables: Vec<&'static str>,
     /// `HOP 30s/1m`, or `filter`.
     window: String,
     emit: &'static str,
@@ -214,7 +214,7 @@ fn line(rule: &Rule, outcomes: &[TestOutcome]) -> RuleLine {
         name: rule.name().to_owned(),
         title: rule.title().to_owned(),
         level: rule.level().severity().1,
-        table: rule.table().name(),
+        tables: rule.tables().iter().map(|table| table.name()).collect(),
         window,
         emit: match rule.emit() {
             Emit::OnClose => "on_close",
@@ -269,7 +269,7 @@ impl Report {
     }
 
     fn write_rules(&self, out: &mut impl Write, terminal: bool) -> std::io::Result<()> {
-        let header = ["rule", "level", "table", "window", "emit", "ATT&CK", "version", "tests"];
+        let header = ["rule", "level", "tables", "window", "emit", "ATT&CK", "version", "tests"];
         let mut rules = Listing::new(&header, &[6]);
         for r in &self.rules {
             let tests = match (r.tests, r.failed) {
@@ -278,7 +278,7 @@ impl Report {
                 (all, failed) => format!("{failed} of {all} FAILED"),
             };
             let attack = r.attack.join(" ");
-            let mut row = vec![r.name.clone(), r.level.to_owned(), r.table.to_owned(), r.window.clone()];
+            let mut row = vec![r.name.clone(), r.level.to_owned(), r.tables.join(" "), r.window.clone()];
             row.extend([r.emit.to_owned(), attack, r.version.to_string(), tests]);
             rules.push(row);
         }

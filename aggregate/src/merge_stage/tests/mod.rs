@@ -1,11 +1,14 @@
+mod harness;
 mod properties;
+mod shipped;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use dataflow::Table;
 
 use super::*;
-use crate::tests::{Event, SECOND, apply, delta, event, lines, partition, rule, rules, step, texts};
+use crate::tests::{Event, SECOND, apply, delta, deltas, event, lines, partition, rule, rules, step, texts};
 
 const COUNT: &str = "SELECT window_start, src_ip, count(*) AS n
     FROM TUMBLE(TABLE network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
@@ -218,8 +221,14 @@ fn the_end_of_the_input_closes_every_window() {
 fn an_alert_of_the_merge_chain_says_where_it_stands_and_what_decided_it() {
     let rules = rule("evidence: 2", COUNT);
     let mut merge = MergeStage::new(&rules, 3);
-    apply(&mut merge, &rules, 1, 40, &[event(12 * SECOND, "a", 1), event(11 * SECOND, "a", 2)]);
-    apply(&mut merge, &rules, 0, 7, &[event(11 * SECOND, "a", 1)]);
+    // Of four groups, the last is the key's.
+    let mut apply = |number, start, events: &[Event]| {
+        let deltas = deltas(&rules, &partition(number), start, events, NonZeroU32::new(4).expect("four"));
+        let range = OffsetRange { start, next: start + events.len() as i64 };
+        merge.apply(&partition(number), range, deltas.for_group(3).expect("a part")).expect("applied");
+    };
+    apply(1, 40, &[event(12 * SECOND, "a", 1), event(11 * SECOND, "a", 2)]);
+    apply(0, 7, &[event(11 * SECOND, "a", 1)]);
     let vector = Positions::from([(partition(0), 8), (partition(1), 42)]);
     let versions = BTreeMap::from([("geo".to_owned(), "7".to_owned())]);
     let stamp = StepStamp { step: 5, at: 99 * SECOND };
@@ -236,6 +245,47 @@ fn an_alert_of_the_merge_chain_says_where_it_stands_and_what_decided_it() {
     assert!(json.contains(r#""labels":["geo=7"]"#), "{json}");
     assert!(json.contains(r#""evidences":[{"uid":"fw@i/0/7/0","#) && json.contains("fw@i/1/41/0"), "{json}");
     assert!(!json.contains("fw@i/1/40/0"), "only the two smallest rows are kept: {json}");
+}
+
+#[test]
+fn evidence_names_the_table_that_each_row_stands_in() {
+    let sql = "SELECT window_start, ip, count(*) AS n, count(*) FILTER (WHERE low) AS lows FROM TUMBLE(TABLE (
+          SELECT time, src_ip AS ip, false AS low FROM network_activity WHERE dst_port > 10
+          UNION ALL SELECT time, 'x', true FROM api_activity
+          UNION ALL SELECT time, src_endpoint.ip, true FROM network_activity WHERE dst_port < 20
+        ), DESCRIPTOR(time), INTERVAL '1' MINUTE)
+        WHERE ip <> 'y' GROUP BY window_start, window_end, ip HAVING bool_or(low) AND bool_or(NOT low)";
+    let rules = rule("evidence: 1", sql);
+    assert_eq!(rules.rules()[0].tables(), [Table::NetworkActivity, Table::ApiActivity, Table::NetworkActivity]);
+    let mut merge = MergeStage::new(&rules, 0);
+    let rows = [("x", 5), ("x", 15), ("y", 15), ("x", 25), ("z", 25)];
+    apply(&mut merge, &rules, 0, 0, &rows.map(|(ip, port)| event(i64::from(port), ip, port)));
+    let alerts = step(&mut merge, 0, Some(60 * SECOND)).alerts;
+    assert_eq!(
+        lines(alerts.as_ref()),
+        [r#"Create 0 0 acme {"window_start":"1970-01-01T00:00:00.000000Z","ip":"x","n":4,"lows":2}"#],
+        "the row of port 15 is in both SELECTs"
+    );
+    let json = crate::tests::ocsf(&alerts.expect("one alert")).remove(0);
+    let evidence = json.split(r#""evidences":"#).nth(1).expect("evidence");
+    let want = r#"[{"uid":"fw@i/0/0/0","data":{"table":"network_activity","time":"1970-01-01T00:00:00.000005Z"}},{"uid":"fw@i/0/1/0""#;
+    assert!(evidence.starts_with(want), "one row of each input: {evidence}");
+}
+
+#[test]
+fn an_idle_partition_holds_no_window_open_and_its_rows_are_late_when_it_wakes() {
+    use dataflow::Watermark::{EventTime, Idle};
+    let rules = rule("", COUNT);
+    let mut merge = MergeStage::new(&rules, 0);
+    apply(&mut merge, &rules, 0, 0, &vec![event(10 * SECOND, "a", 1); 3]);
+    let combine = |slow| dataflow::Watermark::combine([EventTime(70 * SECOND), slow]);
+    let output = step(&mut merge, 0, combine(EventTime(5 * SECOND)));
+    assert_eq!(output.windows_closed, 0, "the slower partition decides");
+    assert_eq!(step(&mut merge, 1, combine(Idle)).windows_closed, 1);
+    apply(&mut merge, &rules, 1, 0, &vec![event(20 * SECOND, "a", 1); 2]);
+    let output = step(&mut merge, 2, combine(EventTime(20 * SECOND)));
+    assert_eq!((output.late_rows, merge.watermark()), (2, Some(70 * SECOND)));
+    assert!(output.alerts.is_none());
 }
 
 #[test]

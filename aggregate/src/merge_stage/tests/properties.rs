@@ -1,221 +1,149 @@
-//! Any split of the same rows gives the alerts that plain DataFusion gives over all of them; a rebuilt state goes on as
-//! the one it was taken from.
+//! What holds for any rows, however they are cut up.
 
-use std::num::NonZeroU32;
-
-use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, StringArray};
-use arrow::record_batch::RecordBatch;
-use datafusion::prelude::{SessionConfig, SessionContext};
 use proptest::prelude::*;
-use proptest::sample::Index;
+use serde_json::Value;
 
+use super::harness::{Chain, Plan, Ran, Range, Seen, Split, answer, plans, run};
 use super::*;
-use crate::exchange::Deltas;
-use crate::tests::deltas;
+use crate::rule::scenario::Row;
 
 const ORACLE: &str = "SELECT window_start, src_ip, count(*) AS n, sum(traffic.bytes_out) AS total,
       count(DISTINCT dst_port) AS ports, min(dst_port) AS low, max(src_ip) AS top, avg(traffic.bytes_out) AS mean,
-      count(*) FILTER (WHERE dst_port > 2) AS high, count(DISTINCT upper(src_ip)) AS ips
+      count(*) FILTER (WHERE dst_port > 2) AS high, count(DISTINCT upper(src_ip)) AS ips,
+      min(time) FILTER (WHERE dst_port > 3) AS first, max(CASE WHEN dst_port < 3 THEN time END) AS last
     FROM HOP(TABLE network_activity, DESCRIPTOR(time), INTERVAL '20' SECOND, INTERVAL '50' SECOND)
     WHERE dst_port IS NULL OR dst_port <> 5
     GROUP BY window_start, window_end, src_ip
     HAVING count(*) > 2";
 
-/// Final alerts: tenant, window start and values, with evidence.
-type Finals = BTreeMap<String, (String, Vec<String>)>;
+/// Seconds that rows and watermarks spread over.
+const SPAN: usize = 250;
 
-fn note(finals: &mut Finals, alerts: Option<&TableBatch>) {
-    let Some(alerts) = alerts else { return };
-    let evidence = crate::tests::ocsf(alerts);
-    for (i, line) in lines(Some(alerts)).into_iter().enumerate() {
-        let uids =
-            evidence[i].split(r#"{"uid":"fw"#).skip(1).map(|t| t.split('"').next().unwrap_or_default().to_owned());
-        let id = texts(alerts, "finding_info.uid").remove(i);
-        let mut words = line.splitn(3, ' ');
-        let (change, _, rest) = (words.next(), words.next(), words.next().unwrap_or_default());
-        match change {
-            Some("Close") => drop(finals.remove(&id)),
-            _ => drop(finals.insert(id, (rest.to_owned(), uids.collect()))),
+/// A connection; any of its columns may be missing.
+fn connection() -> impl Strategy<Value = Row> {
+    (0..200_i64, 0..4_u8, 0..7_i32, 0..50_i64, any::<bool>()).prop_map(|(at, ip, port, bytes, acme)| {
+        let set = [
+            ("src_endpoint.ip", (ip > 0).then(|| Value::from(format!("10.0.0.{ip}")))),
+            ("dst_endpoint.port", (port > 0).then(|| Value::from(port))),
+            ("traffic.bytes_out", (bytes > 9).then(|| Value::from(bytes))),
+        ];
+        Row {
+            table: Table::NetworkActivity,
+            tenant: if acme { "acme" } else { "globex" }.to_owned(),
+            time: at * SECOND,
+            set: set.into_iter().filter_map(|(path, value)| Some((path.to_owned(), value?))).collect(),
         }
-    }
+    })
 }
 
-#[derive(Debug, Clone)]
-struct Plan {
-    /// Events with the partition each came through.
-    events: Vec<(usize, Event)>,
-    /// Where partitions are cut into ranges, which range comes next, and where steps and restores happen.
-    choices: Vec<Index>,
+fn all(rules: &Arc<RuleSet>, plan: &Plan, split: Split) -> (Ran, Vec<Seen>) {
+    run(rules, plan, split, SPAN, Limits::default())
 }
 
-fn plans() -> impl Strategy<Value = Plan> {
-    let one = (0..3_usize, 0..200_i64, 0..4_u8, 0..7_i32, 0..50_i64, any::<bool>());
-    let events = proptest::collection::vec(one, 1..60).prop_map(|all| {
-        let build = |(p, at, ip, port, bytes, tenant): (usize, i64, u8, i32, i64, bool)| {
-            let src_ip = (ip > 0).then(|| format!("10.0.0.{ip}"));
-            let tenant = if tenant { "acme" } else { "globex" };
-            let time = at * SECOND;
-            let dst_port = (port > 0).then_some(port);
-            (p, Event { tenant, time, received: time, src_ip, dst_port, bytes_out: (bytes > 9).then_some(bytes) })
-        };
-        all.into_iter().map(build).collect()
-    });
-    (events, proptest::collection::vec(any::<Index>(), 400)).prop_map(|(events, choices)| Plan { events, choices })
-}
-
-/// How a plan's rows are cut up.
-#[derive(Debug, Clone, Copy)]
-enum Split {
-    /// One range a partition, one step, one merge group.
-    Whole,
-    /// As the choices say, with so many merge groups.
-    Chosen(u32),
-}
-
-/// The merge chains of all groups over the plan's rows.
-fn run(rules: &Arc<RuleSet>, plan: &Plan, split: Split) -> Finals {
-    let (cut, groups) = match split {
-        Split::Whole => (false, 1),
-        Split::Chosen(groups) => (true, groups),
-    };
-    let mut choices = plan.choices.iter();
-    let mut choose = |n: usize| if cut { choices.next().map_or(0, |c| c.index(n)) } else { 0 };
-    let mut queues: Vec<Vec<Event>> = vec![Vec::new(); 3];
-    plan.events.iter().for_each(|(p, e)| queues[*p].push(e.clone()));
-    let mut chains: Vec<Chain> = (0..groups).map(|group| Chain::new(rules, group)).collect();
-    let (mut finals, mut next) = (Finals::new(), [0_i64; 3]);
-    while queues.iter().any(|q| !q.is_empty()) {
-        let waiting: Vec<usize> = (0..3).filter(|&p| !queues[p].is_empty()).collect();
-        let p = waiting[choose(waiting.len())];
-        let len = if cut { 1 + choose(queues[p].len()) } else { queues[p].len() };
-        let rows: Vec<Event> = queues[p].drain(..len).collect();
-        let range = OffsetRange { start: next[p], next: next[p] + len as i64 };
-        next[p] = range.next;
-        let groups = NonZeroU32::new(groups).expect("above zero");
-        let file = deltas(rules, &partition(p as i32), range.start, &rows, groups).encode().expect("encoded");
-        for chain in &mut chains {
-            chain.apply(&partition(p as i32), range, &file);
-            if cut && choose(3) > 0 {
-                let watermark = (choose(2) == 0).then(|| choose(260) as i64 * SECOND);
-                chain.step(watermark, &mut finals);
-            }
-            if cut && choose(4) == 0 {
-                chain.restart(rules, &mut finals);
-            }
-        }
-    }
-    chains.iter_mut().for_each(|chain| chain.step(Some(1_000 * SECOND), &mut finals));
-    finals
-}
-
-/// One merge group.
-struct Chain {
-    group: u32,
-    merge: MergeStage,
-    number: i64,
-}
-
-impl Chain {
-    fn new(rules: &Arc<RuleSet>, group: u32) -> Self {
-        Self { group, merge: MergeStage::new(rules, group), number: 0 }
-    }
-
-    fn apply(&mut self, partition: &PartitionId, range: OffsetRange, file: &[u8]) {
-        let delta = Deltas::decode_group(file, self.group).expect("decoded");
-        self.merge.apply(partition, range, &delta).expect("applied");
-    }
-
-    fn step(&mut self, watermark: Option<i64>, finals: &mut Finals) {
-        note(finals, step(&mut self.merge, self.number, watermark).alerts.as_ref());
-        self.number += 1;
-    }
-
-    fn restart(&mut self, rules: &Arc<RuleSet>, finals: &mut Finals) {
-        self.step(None, finals);
-        let bytes = self.merge.snapshot().expect("a snapshot");
-        self.merge = MergeStage::restore(rules, self.group, &bytes).expect("restored");
-    }
-}
-
-/// The same question to plain DataFusion, window by window: tenant, window start and values of each alert.
-fn oracle(plan: &Plan) -> Vec<String> {
-    let events: Vec<&Event> = plan.events.iter().map(|(_, e)| e).collect();
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("tenant_uid", Arc::new(StringArray::from_iter_values(events.iter().map(|e| e.tenant)))),
-        ("at", Arc::new(Int64Array::from_iter_values(events.iter().map(|e| e.time / SECOND)))),
-        ("src_ip", Arc::new(StringArray::from_iter(events.iter().map(|e| e.src_ip.clone())))),
-        ("dst_port", Arc::new(Int32Array::from_iter(events.iter().map(|e| e.dst_port)))),
-        ("bytes_out", Arc::new(Int64Array::from_iter(events.iter().map(|e| e.bytes_out)))),
-    ];
-    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-    context.register_batch("t", RecordBatch::try_from_iter(columns).expect("a batch")).expect("registered");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
-    let starts = Int64Array::from_iter_values((-40..220).step_by(20));
-    let windows = RecordBatch::try_from_iter([("start", Arc::new(starts) as ArrayRef)]).expect("a batch");
-    context.register_batch("w", windows).expect("registered");
-    let sql = "SELECT start, tenant_uid, src_ip, count(*), sum(bytes_out), count(DISTINCT dst_port), min(dst_port),
-           max(src_ip), avg(bytes_out), count(*) FILTER (WHERE dst_port > 2), count(DISTINCT upper(src_ip))
-         FROM t CROSS JOIN w WHERE at >= start AND at < start + 50 AND (dst_port IS NULL OR dst_port <> 5)
-         GROUP BY start, tenant_uid, src_ip HAVING count(*) > 2";
-    let rows = runtime.block_on(async { context.sql(sql).await?.collect().await }).expect("the oracle's answer");
-    let mut all: Vec<String> = rows.iter().flat_map(oracle_lines).collect();
-    all.sort();
-    all
-}
-
-fn oracle_lines(batch: &RecordBatch) -> Vec<String> {
-    let names = ["src_ip", "n", "total", "ports", "low", "top", "mean", "high", "ips"];
-    let line = |row: usize| {
-        let start = batch.column(0).as_primitive::<arrow::datatypes::Int64Type>().value(row);
-        let mut out = format!("{start} {} ", crate::json::text(batch.column(1), row));
-        out.push_str(&format!(r#"{{"window_start":"{}""#, dataflow::time::rfc3339(start * SECOND)));
-        for (name, column) in names.iter().zip(&batch.columns()[2..]) {
-            out.push_str(&format!(",\"{name}\":"));
-            crate::json::push_value(&mut out, column.as_ref(), row);
-        }
-        out.push('}');
-        out
-    };
-    (0..batch.num_rows()).map(line).collect()
+fn oracle(rules: &Arc<RuleSet>, sql: &str, seen: &[Seen]) -> Vec<String> {
+    let rule = &rules.rules()[0];
+    answer(rule.title(), sql, rule.window().map(|w| w.spec), seen, rule.allowed_lateness_us())
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_split_order_restore_and_number_of_groups_gives_what_one_batch_gives(plan in plans()) {
-        let want = oracle(&plan);
+    fn any_split_order_restart_and_number_of_groups_gives_what_one_batch_gives(plan in plans(connection(), 60)) {
         for head in ["allowed_lateness: 1h\nevidence: 3", "allowed_lateness: 1h\nevidence: 3\nemit: on_threshold"] {
             let rules = rule(head, ORACLE);
-            let whole = run(&rules, &plan, Split::Whole);
+            let (whole, seen) = all(&rules, &plan, Split::Whole);
+            prop_assert_eq!(&whole.values(), &oracle(&rules, ORACLE, &seen));
             for groups in [1, 2, 16] {
-                prop_assert_eq!(&run(&rules, &plan, Split::Chosen(groups)), &whole, "{} groups, {}", groups, head);
+                prop_assert_eq!(&all(&rules, &plan, Split::Chosen(groups)).0, &whole, "{} groups, {}", groups, head);
             }
-            let mut values: Vec<String> = whole.into_values().map(|(values, _)| values).collect();
-            values.sort();
-            prop_assert_eq!(&values, &want);
         }
     }
 
     #[test]
-    fn a_rebuilt_state_goes_on_byte_for_byte(plan in plans()) {
+    fn late_rows_are_missed_by_the_windows_that_closed_and_by_no_other(plan in plans(connection(), 60)) {
+        for head in ["", "allowed_lateness: 20s", "allowed_lateness: 90s\nemit: on_threshold"] {
+            let rules = rule(head, ORACLE);
+            let spec = rules.rules()[0].window().expect("a window").spec;
+            let (ran, seen) = all(&rules, &plan, Split::Chosen(1));
+            prop_assert_eq!(&ran.values(), &oracle(&rules, ORACLE, &seen), "{}", head);
+            let late = seen.iter().filter(|s| {
+                let closed_until = s.watermark.map_or(i64::MIN, |w| w - rules.rules()[0].allowed_lateness_us());
+                let port_5 = s.row.set.iter().any(|(path, v)| path == "dst_endpoint.port" && v.as_i64() == Some(5));
+                !port_5 && spec.first_end(spec.pane_of(s.row.time)) <= closed_until
+            });
+            prop_assert_eq!(ran.late_rows, late.count() as u64, "{}", head);
+        }
+    }
+
+    #[test]
+    fn a_state_read_back_at_any_step_ends_as_the_one_that_ran_through(plan in plans(connection(), 40)) {
         let rules = rule("allowed_lateness: 20s\nevidence: 3\nemit: on_threshold", ORACLE);
-        let mut merge = MergeStage::new(&rules, 0);
-        let mut choices = plan.choices.iter().map(|c| c.index(250) as i64 * SECOND);
-        for (number, (p, event)) in (0_i64..).zip(&plan.events) {
-            apply(&mut merge, &rules, *p as i32, number, std::slice::from_ref(event));
-            let mut other = None;
-            if number % 3 == 2 {
-                step(&mut merge, number, None);
-                other = Some(MergeStage::restore(&rules, 0, &merge.snapshot().expect("a snapshot")).expect("restored"));
-            }
-            let watermark = choices.next();
-            let (output, later) = (step(&mut merge, number, watermark), other.as_mut().map(|o| step(o, number, watermark)));
-            if let (Some(other), Some(later)) = (other, later) {
-                prop_assert_eq!(output.alerts.map(|a| a.rows), later.alerts.map(|a| a.rows));
-                prop_assert_eq!(output.late.map(|a| a.rows), later.late.map(|a| a.rows));
-                prop_assert_eq!(merge.snapshot().expect("a snapshot"), other.snapshot().expect("a snapshot"));
+        for group in 0..2 {
+            let (whole, outputs) = replay(&rules, &plan, group, None);
+            for at in [0, outputs.len() / 2, outputs.len() - 1] {
+                let (other, again) = replay(&rules, &plan, group, Some(at));
+                prop_assert_eq!(&other, &whole, "read back after step {}", at);
+                prop_assert_eq!(&again, &outputs, "read back after step {}", at);
             }
         }
     }
+
+    #[test]
+    fn a_monotone_condition_never_closes_an_alert(plan in plans(connection(), 40)) {
+        for having in [
+            "count(*) > 2",
+            "min(time) FILTER (WHERE dst_port = 1) < max(time) FILTER (WHERE dst_port > 2)",
+            "sum(CASE WHEN dst_port > 2 THEN traffic.bytes_out END) >= 40 AND max(dst_port) > 3",
+            "min(dst_port) < 2 OR CAST(count(DISTINCT src_ip) AS DOUBLE) > 1.5",
+        ] {
+            let sql = format!("SELECT window_start, count(*) AS n
+                FROM TUMBLE(TABLE network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
+                GROUP BY window_start, window_end HAVING {having}");
+            let rules = rule("emit: on_threshold\nallowed_lateness: 1h", &sql);
+            for output in replay(&rules, &plan, 0, None).1 {
+                prop_assert!(output.iter().all(|line| !line.starts_with("Close")), "{}: {:?}", having, output);
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_a_limit_every_row_is_counted_or_told(plan in plans(connection(), 60), keys in 1..4_usize, states in 1..9_usize) {
+        let sql = "SELECT window_start, src_ip, count(*) AS n
+            FROM TUMBLE(TABLE network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
+            GROUP BY window_start, window_end, src_ip HAVING count(*) > 0";
+        let rules = rule("allowed_lateness: 1h", sql);
+        let limits = Limits { pane_keys_max: keys, rule_states_max: states };
+        let (ran, _) = run(&rules, &plan, Split::Chosen(1), SPAN, limits);
+        let mut windows: BTreeMap<String, usize> = BTreeMap::new();
+        let mut counted = 0;
+        for line in ran.values() {
+            let (head, json) = line.split_once('{').expect("values");
+            let values: Value = serde_json::from_str(&format!("{{{json}")).expect("JSON");
+            counted += values["n"].as_u64().expect("a count");
+            *windows.entry(values["window_start"].to_string()).or_default() += 1;
+            prop_assert!(head.starts_with("Rule 0: "));
+        }
+        prop_assert_eq!(counted + ran.overflow_rows, plan.rows.len() as u64);
+        prop_assert!(windows.values().all(|n| *n <= keys), "{:?}", windows);
+        prop_assert!(windows.values().sum::<usize>() <= states.max(1), "{:?}", windows);
+    }
+}
+
+/// One group's chain, a step a row with watermarks that rise; read back after step `restart`. Its last state, and what
+/// each step gave.
+fn replay(rules: &Arc<RuleSet>, plan: &Plan, group: u32, restart: Option<usize>) -> (Vec<u8>, Vec<Vec<String>>) {
+    let mut chain = Chain::new(rules, group, Limits::default());
+    let mut outputs = Vec::new();
+    for (i, (p, row)) in plan.rows.iter().enumerate() {
+        let groups = std::num::NonZeroU32::new(2).expect("above zero");
+        chain.apply(&Range::new(rules, *p, i as i64, std::slice::from_ref(row), groups));
+        let output = chain.step((i % 3 == 0).then_some(i as i64 * 5 * SECOND));
+        outputs
+            .push(lines(output.alerts.as_ref()).into_iter().chain(output.late.iter().flat_map(late_lines)).collect());
+        if restart == Some(i) {
+            chain.restart(rules);
+        }
+    }
+    (chain.merge.snapshot().expect("a snapshot"), outputs)
 }
