@@ -71,3 +71,44 @@ fn first(batch: &RecordBatch, name: &'static str) -> Result<ArrayRef> {
     let missing = AggregateError::Schema { table: "the batch query", column: name };
     batch.column_by_name(name).cloned().ok_or(missing)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+    use crate::tests::rule;
+
+    fn time(us: i64) -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(vec![us]).with_timezone("+00:00"))
+    }
+
+    fn text(text: &str) -> ArrayRef {
+        Arc::new(StringArray::from(vec![text]))
+    }
+
+    #[test]
+    fn a_row_of_the_result_is_an_alert_as_the_stream_writes_it() {
+        let sql = "SELECT window_start, src_ip, count(*) AS n FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE) \
+                   GROUP BY window_start, window_end, src_ip HAVING count(*) > 1";
+        let query = rule("", sql).rules()[0].batch_query().expect("a batch form");
+        let count: ArrayRef = Arc::new(Int64Array::from(vec![7]));
+        // Names are the engine's; the rule's own stand in the values.
+        let columns = [
+            (TENANT, text("acme")),
+            (WINDOW[0], time(0)),
+            (WINDOW[1], time(60_000_000)),
+            ("window_start", time(0)),
+            ("src_ip", text("10.0.0.1")),
+            ("count(*)", count),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+        let values = r#"{"window_start":"1970-01-01T00:00:00.000000Z","src_ip":"10.0.0.1","n":7}"#.to_owned();
+        let want = BatchAlert { tenant: "acme".to_owned(), window: Some((0, 60_000_000)), values };
+        assert_eq!(query.alerts(&batch).expect("a result of the query"), [want]);
+        let error = query.alerts(&batch.project(&[1, 2, 3, 4, 5]).expect("columns")).expect_err("no tenant");
+        assert!(error.to_string().contains(TENANT), "{error}");
+    }
+}

@@ -80,10 +80,12 @@ fn behind(facts: &Facts, key: &Key, end: i64) -> Option<String> {
     waiting.then(|| format!("{key}: rows below {end} wait for their tables; let the worker finish"))
 }
 
-/// Windows that end here or earlier have closed in every group.
+/// Windows that end here or earlier have closed in every group. A step's watermark may be below an earlier one's; what has
+/// closed stays closed.
 fn closed_until(facts: &Facts) -> i64 {
-    let heads = facts.chains.iter().filter_map(|c| c.entries.values().last()?.merge());
-    heads.map(|m| m.watermark.unwrap_or(i64::MIN)).min().unwrap_or(i64::MIN)
+    let groups = facts.chains.iter().filter(|c| matches!(c.key, Key::Merge(_)));
+    let reached = |c: &super::facts::Chain| c.entries.values().filter_map(|e| e.merge()?.watermark).max();
+    groups.map(|c| reached(c).unwrap_or(i64::MIN)).min().unwrap_or(i64::MIN)
 }
 
 /// Stretches of time in which windows of a rule missed rows of a tenant.

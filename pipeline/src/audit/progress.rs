@@ -47,11 +47,9 @@ fn commits(table: &TableFacts, faults: &mut Faults) {
     }
 }
 
+/// A partition's watermark; that of a merge step may fall when an idle partition comes back, and windows do not follow it.
 fn watermark(key: &Key, at: i64, before: &Entry, after: &Entry, faults: &mut Faults) {
-    let of = |entry: &Entry| match entry {
-        Entry::Source(entry) => entry.watermark,
-        Entry::Merge(entry) => entry.watermark,
-    };
+    let of = |entry: &Entry| entry.source().and_then(|e| e.watermark);
     if let (Some(before), Some(after)) = (of(before), of(after))
         && after < before
     {

@@ -25,13 +25,13 @@ fn partition(n: i32) -> PartitionId {
 fn rows(table: Table, partition: &PartitionId, offsets: Range<i64>) -> RecordBatch {
     let mut builder = TableBuilder::new(table);
     for offset in offsets {
-        row(&mut builder, partition, "acme", offset, offset as i32 % 2);
+        row(&mut builder, partition, "acme", offset);
     }
     builder.finish()
 }
 
 /// Ends a row; its table decides what else is set.
-fn row(builder: &mut TableBuilder, partition: &PartitionId, tenant: &str, offset: i64, _: i32) {
+fn row(builder: &mut TableBuilder, partition: &PartitionId, tenant: &str, offset: i64) {
     let table = builder.table();
     builder.set_i64(table.expect_leaf("time"), DAY + offset * 1_000_000);
     if table == Table::DeadLetter {
@@ -154,7 +154,7 @@ impl Fixture {
             builder.begin_element("evidences");
             builder.set_str(table.expect_leaf("evidences[].uid"), uid);
         }
-        row(&mut builder, &PartitionId::new("_merge", "0", 0), "globex", 2, 0);
+        row(&mut builder, &PartitionId::new("_merge", "0", 0), "globex", 2);
         builder.finish()
     }
 

@@ -215,3 +215,18 @@ fn names_sort_as_offsets_do_and_are_read_back() {
         assert_eq!(paths::entry_start(other), None, "{other}");
     }
 }
+
+#[tokio::test]
+async fn an_audit_sees_entries_that_no_chain_leads_to() {
+    let (_dir, ledger) = ledger();
+    for (start, next) in [(0, 5), (5, 9), (12, 20)] {
+        ledger.create_source(&full(start, next)).await.expect("creates");
+    }
+    for step in [0, 1, 3] {
+        ledger.create_merge(&full_merge(step)).await.expect("creates");
+    }
+    assert_eq!(ledger.starts(&partition(0)).await.expect("lists"), [0, 5, 12]);
+    assert_eq!(ledger.walk(&partition(0), 0, usize::MAX).await.expect("reads").len(), 2);
+    assert_eq!(ledger.steps(full_merge(0).group).await.expect("lists"), [0, 1, 3]);
+    assert!(ledger.starts(&partition(7)).await.expect("lists").is_empty());
+}

@@ -31,3 +31,32 @@ pub async fn footer_rows(file: &InputFile) -> iceberg::Result<Option<(u64, u64)>
     let metadata = ParquetMetaDataReader::decode_metadata(&metadata).map_err(|e| damaged(e.to_string()))?;
     Ok(Some((size, u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0))))
 }
+
+#[cfg(test)]
+mod tests {
+    use dataflow::Table;
+    use iceberg::io::FileIO;
+
+    use super::*;
+    use crate::warehouse::tests::{open, partition, prepare};
+
+    #[tokio::test]
+    async fn a_file_tells_its_size_and_rows_and_damage_is_an_error() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let warehouse = open(dir.path()).await;
+        let entry = prepare(&warehouse, &partition(0), 0..6, &[Table::BaseEvent]).await;
+        let file = &entry.tables[&Table::BaseEvent].files[0];
+        let read = async || {
+            let input = FileIO::new_with_fs().new_input(&file.location).expect("a path");
+            footer_rows(&input).await
+        };
+        assert_eq!(read().await.expect("reads"), Some((file.bytes, file.rows)));
+        let bytes = std::fs::read(&file.location).expect("reads");
+        for damaged in [&bytes[..bytes.len() - 1], &bytes[..3], &bytes[bytes.len() - 8..]] {
+            std::fs::write(&file.location, damaged).expect("writes");
+            assert!(read().await.is_err(), "{} bytes", damaged.len());
+        }
+        std::fs::remove_file(&file.location).expect("removes");
+        assert_eq!(read().await.expect("nothing there is no error"), None);
+    }
+}
