@@ -102,3 +102,6 @@ async fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests;
