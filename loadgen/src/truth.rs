@@ -64,14 +64,36 @@ pub struct TruthRow {
     pub attack: Option<usize>,
 }
 
+/// Where a record stands: partition, tenant, offset.
+type Place<'a> = (&'a PartitionId, &'a Arc<str>, i64);
+
 /// Appends the rows of one record.
-pub(crate) fn truth_rows(
-    record: &Record<'_>,
-    (partition, tenant, offset): (&PartitionId, &Arc<str>, i64),
-    label: Option<usize>,
-    rows: &mut Vec<TruthRow>,
-) {
-    let blank = |record: i32, table: Table| TruthRow {
+pub(crate) fn truth_rows(record: &Record<'_>, place: Place<'_>, label: Option<usize>, rows: &mut Vec<TruthRow>) {
+    let blank = |record: i32, table: Table| blank(place, record, table);
+    match record {
+        Record::Malformed(fault, _) => {
+            rows.push(TruthRow { reason: Some(fault.reason()), ..blank(0, Table::DeadLetter) });
+        }
+        Record::Session(_, session) => rows.push(TruthRow { attack: label, ..session_row(session, blank) }),
+        Record::Vpn(_, log) => rows.push(TruthRow { attack: label, ..vpn_row(log, blank) }),
+        Record::Flow(log) => rows.push(flow_row(log, blank)),
+        Record::Cloud(cloud) => rows.extend((0..cloud.events()).map(|index| {
+            let event = cloud.event(index);
+            let is_planned = cloud.planned.is_some_and(|(at, _)| at == index);
+            TruthRow {
+                time_us: Some(event.time_us),
+                src_ip: event.source,
+                operation: Some(OPERATIONS[event.operation].name),
+                attack: label.filter(|_| is_planned),
+                ..blank(i32::from(index), Table::ApiActivity)
+            }
+        })),
+    }
+}
+
+/// A row that tells nothing but where it stands.
+fn blank((partition, tenant, offset): Place<'_>, record: i32, table: Table) -> TruthRow {
+    TruthRow {
         partition: partition.clone(),
         offset,
         record,
@@ -91,25 +113,6 @@ pub(crate) fn truth_rows(
         operation: None,
         reason: None,
         attack: None,
-    };
-    match record {
-        Record::Malformed(fault, _) => {
-            rows.push(TruthRow { reason: Some(fault.reason()), ..blank(0, Table::DeadLetter) });
-        }
-        Record::Session(_, session) => rows.push(TruthRow { attack: label, ..session_row(session, blank) }),
-        Record::Vpn(_, log) => rows.push(TruthRow { attack: label, ..vpn_row(log, blank) }),
-        Record::Flow(log) => rows.push(flow_row(log, blank)),
-        Record::Cloud(cloud) => rows.extend((0..cloud.events()).map(|index| {
-            let event = cloud.event(index);
-            let is_planned = cloud.planned.is_some_and(|(at, _)| at == index);
-            TruthRow {
-                time_us: Some(event.time_us),
-                src_ip: event.source,
-                operation: Some(OPERATIONS[event.operation].name),
-                attack: label.filter(|_| is_planned),
-                ..blank(i32::from(index), Table::ApiActivity)
-            }
-        })),
     }
 }
 

@@ -253,3 +253,6 @@ fn time_at(batch: &RecordBatch, name: &str, row: usize) -> i64 {
     let column = batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>().cloned());
     column.filter(|c| c.is_valid(row)).map_or(0, |c| c.value(row))
 }
+
+#[cfg(test)]
+mod tests;
