@@ -140,7 +140,10 @@ mod tests {
         for (text, want) in [
             ("ip,name,tennant\n", "assets.csv:1:9: unknown column `tennant`; did you mean `tenant`?"),
             ("ip,nmae\n", "assets.csv:1:4: unknown column `nmae`; did you mean `name`?"),
-            ("ip,name,note\n", "assets.csv:1:9: unknown column `note`; the columns are ip, name, criticality, owner"),
+            (
+                "ip,name,remark\n",
+                "assets.csv:1:9: unknown column `remark`; the columns are ip, name, criticality, owner",
+            ),
             ("ip,owner\n", "assets.csv:1:1: the first line has to be a header of the columns ip, name"),
             ("ip,name,IP\n", "assets.csv:1:9: the column `IP` stands twice"),
             (&format!("{head}10.0.0.0/33,x,,,a\n"), "assets.csv:2:1: \"10.0.0.0/33\" is not an address"),
@@ -151,7 +154,7 @@ mod tests {
             (&format!("{head}10.0.0.1,x,,,\n"), "assets.csv:2:14: the line has no tenant"),
             (&format!("{head}10.0.0.1\n"), "assets.csv:2:1: the line has no name"),
             (&format!("{head}10.0.0.1,\"ä\", Höch ,,a\n"), "assets.csv:2:15: criticality \"Höch\""),
-            (&format!("{head}10.0.0.1,a,,b, c,d\n"), "assets.csv:2:19: the header has 5 columns; a field with a comma"),
+            (&format!("{head}10.0.0.1,a,,b, c,d\n"), "assets.csv:2:18: the header has 5 columns; a field with a comma"),
             (&format!("{head}10.0.0.1,a,,,t\n10.0.0.1/32,b,,,t\n"), "assets.csv:3:1: 10.0.0.1/32 stands twice"),
         ] {
             let error = load_text(text).err().unwrap_or_else(|| panic!("{text:?} was taken"));

@@ -190,7 +190,7 @@ mod tests {
             ("*", "is not a host name"),
             ("*.", "is not a host name"),
             ("evil example", "is not a host name"),
-            (&"a.".repeat(127), "is not a host name"),
+            (&"a.".repeat(128), "is not a host name"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(want), "{error}");

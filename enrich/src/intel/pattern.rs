@@ -54,6 +54,9 @@ fn comparison(rest: &mut Tokens<'_>, found: &mut Alternatives) -> Result<(), Str
         return Err(format!("`{path}` where a comparison should begin"));
     }
     let operator = rest.next()?;
+    if operator.eq_ignore_ascii_case("NOT") {
+        return Err("`NOT` in a comparison".to_owned());
+    }
     let values = values(rest)?;
     for value in values {
         match observable(path, operator, &value) {
@@ -244,7 +247,7 @@ mod tests {
             ("[ipv4-addr:value = '192.0.2.1'] WITHIN 5 SECONDS", "! `WITHIN` after an observation"),
             ("[ipv4-addr:value = '192.0.2.1'] REPEATS 5 TIMES", "! `REPEATS` after an observation"),
             ("[NOT ipv4-addr:value = '192.0.2.1']", "! `NOT` where a comparison should begin"),
-            ("[ipv4-addr:value NOT = '192.0.2.1']", "! `'192.0.2.1'` between comparisons"),
+            ("[ipv4-addr:value NOT = '192.0.2.1']", "! `NOT` in a comparison"),
             ("([ipv4-addr:value = '192.0.2.1'])", "! `(` where `[` should stand"),
             ("[(ipv4-addr:value = '192.0.2.1')]", "! `(` where a comparison should begin"),
             ("[ipv4-addr:value = '192.0.2.1]", "! a string without its end"),

@@ -26,9 +26,7 @@ fn start(config: &std::path::Path) -> (Child, String) {
 }
 
 /// Starts a worker, reads where it listens, and keeps what it says from there on. Whoever hears has to read on.
-pub(crate) fn start_and_hear(
-    config: &std::path::Path,
-) -> (Child, String, impl Iterator<Item = String> + Send + 'static) {
+pub(crate) fn start_and_hear(config: &std::path::Path) -> (Child, String, impl Iterator<Item = String> + Send + use<>) {
     let mut command = palisade();
     command.args(["--log", "info", "run", "--output", "json", "-c"]).arg(config);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
