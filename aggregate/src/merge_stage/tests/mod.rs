@@ -1,3 +1,4 @@
+mod expressions;
 mod harness;
 mod properties;
 mod shipped;

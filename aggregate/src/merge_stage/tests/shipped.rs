@@ -165,7 +165,7 @@ fn each_rule_finds_something_and_nothing_else_than_one_batch() {
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     };
-    let plan = Plan::whole((1..=600).map(mix).map(row).collect());
+    let plan = Plan::cut((1..=600).map(mix).map(row).collect());
     let texts = texts_of_the_rules();
     let rules = loaded(&texts);
     let (ran, seen) = run(&rules, &plan, Split::Whole, SPAN, Limits::default());
