@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::from::{Source, take_from};
-use super::parse::{parse, start};
+use super::parse::{parse_for_print, start};
 use super::{SqlError, union};
 use crate::window::WindowSpec;
 
@@ -24,7 +24,7 @@ pub(crate) const WINDOW: [&str; 2] = ["_window_start", "_window_end"];
 
 /// The rule's SQL over plain tables: tenant, window bounds if there is a window, then what the rule selects.
 pub(crate) fn batch_sql(sql: &str) -> Result<String, SqlError> {
-    let mut select = parse(sql)?;
+    let mut select = parse_for_print(sql)?;
     let subquery = subquery(&select);
     let from = take_from(&mut select)?;
     let (name, own) = match (&from.source, subquery) {
@@ -146,7 +146,7 @@ mod tests {
         let batch = batch_sql(sql).expect("a batch form");
         assert!(batch.starts_with("SELECT tenant_uid AS \"_tenant\", window_start AS \"_window_start\""), "{batch}");
         assert!(batch.contains("(VALUES (0), (1), (2)) AS k"), "three windows may hold a row: {batch}");
-        assert!(batch.contains("AS \"n\" WHERE n.dst_port = 22 GROUP BY tenant_uid, window_start"), "{batch}");
+        assert!(batch.contains("AS \"n\" WHERE n.\"dst_port\" = 22 GROUP BY tenant_uid, window_start"), "{batch}");
         assert!(batch.ends_with("HAVING count(*) > 5"), "{batch}");
     }
 
@@ -166,9 +166,10 @@ mod tests {
 
     #[test]
     fn a_filter_keeps_its_shape() {
-        let batch = batch_sql("SELECT src_ip FROM api_activity WHERE user_name = 'x'").expect("a batch form");
+        let sql = "SELECT src_ip, actor.user.name AS who FROM api_activity WHERE user_name = 'x'";
+        let batch = batch_sql(sql).expect("a batch form");
         assert!(
-            batch.starts_with("SELECT tenant_uid AS \"_tenant\", src_ip FROM (SELECT * FROM api_activity"),
+            batch.starts_with("SELECT tenant_uid AS \"_tenant\", src_ip, actor.\"user\".\"name\" AS who FROM (SELECT * FROM api_activity"),
             "{batch}"
         );
         assert!(batch.ends_with("WHERE user_name = 'x'"), "{batch}");

@@ -13,10 +13,33 @@ use super::{Place, SqlError, place};
 
 /// The statement's SELECT, of a shape that the planner knows.
 pub(super) fn parse(sql: &str) -> Result<Box<Select>, SqlError> {
-    let dialect = GenericDialect {};
-    let tokens =
-        Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| SqlError::new(e.location, e.message))?;
-    let mut parser = Parser::new(&dialect).with_tokens_with_locations(without_table_keyword(tokens));
+    select(without_table_keyword(tokens(sql)?))
+}
+
+/// The same, printable: names behind a dot stand in quotes, so that `actor.user` is read back as the column it is and not as
+/// the function USER.
+pub(super) fn parse_for_print(sql: &str) -> Result<Box<Select>, SqlError> {
+    let mut tokens = without_table_keyword(tokens(sql)?);
+    let mut is_behind_dot = false;
+    for token in &mut tokens {
+        if let (Token::Word(word), true) = (&mut token.token, is_behind_dot) {
+            if word.quote_style.is_none() {
+                word.value = word.value.to_lowercase();
+            }
+            (word.quote_style, word.keyword) = (Some('"'), Keyword::NoKeyword);
+        }
+        is_behind_dot = token.token == Token::Period;
+    }
+    select(tokens)
+}
+
+fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
+    tokens.map_err(|e| SqlError::new(e.location, e.message))
+}
+
+fn select(tokens: Vec<TokenWithSpan>) -> Result<Box<Select>, SqlError> {
+    let mut parser = Parser::new(&GenericDialect {}).with_tokens_with_locations(tokens);
     let statements = parser.parse_statements().map_err(|e| parser_error(&e))?;
     let [Statement::Query(query)] = <[Statement; 1]>::try_from(statements)
         .map_err(|all| SqlError::new(start(), format!("a rule is one SELECT, not {} statements", all.len())))?

@@ -297,8 +297,10 @@ impl<'r, 'v> Row<'r, 'v> {
                 true
             }
             Set::MeansNothing => {
-                // Without the address the object cannot become valid: its port need not be found in vain.
-                self.barred = self.barred.with(target.satisfies.without(self.satisfied));
+                if target.convert == Convert::NatIp {
+                    // Without the address the object cannot become valid: its port need not be found in vain.
+                    self.barred = self.barred.with(target.satisfies.without(self.satisfied));
+                }
                 true
             }
             Set::No => false,
@@ -311,7 +313,7 @@ impl<'r, 'v> Row<'r, 'v> {
             Convert::Text => self.text(target, text),
             Convert::Ip => self.ip(target, text),
             nat if means_nothing(nat, text) => Set::MeansNothing,
-            Convert::NatIp => self.ip(target, text),
+            Convert::MaybeIp | Convert::NatIp => self.ip(target, text),
             Convert::Port | Convert::NatPort => values::integer(text)
                 .and_then(|n| u16::try_from(n).ok())
                 .map_or(Set::No, |n| self.i32(target, n.into())),
@@ -419,7 +421,7 @@ impl<'r, 'v> Row<'r, 'v> {
 /// A translation to no address or port: there was none.
 fn means_nothing(convert: Convert, text: &str) -> bool {
     match convert {
-        Convert::NatIp => matches!(text, "0.0.0.0" | "::"),
+        Convert::MaybeIp | Convert::NatIp => matches!(text, "0.0.0.0" | "::"),
         Convert::NatPort => text == "0",
         _ => false,
     }

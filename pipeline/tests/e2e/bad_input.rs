@@ -99,7 +99,7 @@ fn a_bad_configuration_is_refused_with_its_place() {
         ),
         (
             "warehouse: {path: w}\nsources: [{files: {paths: [x]}, generator: {seed: 1, events: 1, duration: 1s}}]\n",
-            "exactly one of `files` and `generator`",
+            "exactly one of `files`, `kafka` and `generator`",
         ),
         ("warehouse: {path: w}\nsources: [{name: ../x, files: {paths: [x]}}]\n", "sources[0].name: `../x`"),
         ("warehouse: [", "palisade.yaml:1:"),

@@ -11,6 +11,7 @@ mod kafka;
 mod kafka_server;
 mod kit;
 mod mutants;
+mod readme;
 mod rules;
 mod service;
 mod tables;
