@@ -126,11 +126,13 @@ fn session_row(session: &Session<'_>, blank: impl Blank) -> TruthRow {
         Kind::Traffic(_) => Table::NetworkActivity,
         Kind::Url(_) => Table::HttpActivity,
         Kind::Threat(_) => Table::DetectionFinding,
+        Kind::System if session.login().is_some() => Table::Authentication,
         Kind::System => Table::BaseEvent,
         Kind::Config(_) => Table::ApiActivity,
     };
     let row = TruthRow { time_us: Some(session.time_us), user_name: session.person(), ..blank(0, table) };
     match session.kind {
+        Kind::System if session.login().is_some() => TruthRow { activity_id: Some(1), status_id: Some(1), ..row },
         Kind::System => row,
         Kind::Config(change) => {
             TruthRow { src_ip: Some(IpAddr::V4(change.host)), operation: Some(change.command), ..row }

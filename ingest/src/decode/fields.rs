@@ -17,8 +17,6 @@ pub(crate) enum Convert {
     /// An address in RFC 5952 form.
     Ip,
     /// As `Ip`; the address 0.0.0.0 or :: means that there is none.
-    MaybeIp,
-    /// As `MaybeIp`; without an address the object that it stands in does not exist.
     NatIp,
     /// 0 to 65,535.
     Port,
@@ -46,7 +44,6 @@ impl Convert {
     fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "ip" => Self::Ip,
-            "maybe_ip" => Self::MaybeIp,
             "nat_ip" => Self::NatIp,
             "port" => Self::Port,
             "nat_port" => Self::NatPort,
@@ -72,7 +69,7 @@ impl Convert {
 
     fn fits(self, kind: LeafKind, is_list: bool) -> bool {
         match self {
-            Self::Text | Self::Ip | Self::MaybeIp | Self::NatIp | Self::Mac | Self::Country => {
+            Self::Text | Self::Ip | Self::NatIp | Self::Mac | Self::Country => {
                 !is_list && matches!(kind, LeafKind::Text | LeafKind::Keyword)
             }
             Self::Port | Self::NatPort | Self::Int32 => kind == LeafKind::I32,

@@ -81,6 +81,8 @@ pub(crate) struct Row<'r, 'v> {
     source: &'v str,
     touched: Objects,
     satisfied: Objects,
+    /// Objects whose address is that of no translation: a port would begin them in vain.
+    untranslated: Objects,
     /// Objects whose fields stay in `unmapped`.
     barred: Objects,
 }
@@ -94,8 +96,10 @@ impl<'r, 'v> Row<'r, 'v> {
     ) -> Self {
         scratch.unmapped.clear();
         scratch.unmapped.push('{');
-        let (touched, satisfied) = (Objects::default(), Objects::default());
-        Self { builder, fields, scratch, slots: [None; SLOTS], run: 0..0, source: "", touched, satisfied, barred }
+        let none = Objects::default();
+        let (touched, satisfied, untranslated) = (none, none, none);
+        let (slots, run, source) = ([None; SLOTS], 0..0, "");
+        Self { builder, fields, scratch, slots, run, source, touched, satisfied, untranslated, barred }
     }
 
     /// Takes a line's columns, the empty ones among them; as [`Row::read_filled`].
@@ -297,10 +301,7 @@ impl<'r, 'v> Row<'r, 'v> {
                 true
             }
             Set::MeansNothing => {
-                if target.convert == Convert::NatIp {
-                    // Without the address the object cannot become valid: its port need not be found in vain.
-                    self.barred = self.barred.with(target.satisfies.without(self.satisfied));
-                }
+                self.untranslated = self.untranslated.with(target.satisfies);
                 true
             }
             Set::No => false,
@@ -313,7 +314,8 @@ impl<'r, 'v> Row<'r, 'v> {
             Convert::Text => self.text(target, text),
             Convert::Ip => self.ip(target, text),
             nat if means_nothing(nat, text) => Set::MeansNothing,
-            Convert::MaybeIp | Convert::NatIp => self.ip(target, text),
+            Convert::NatIp => self.ip(target, text),
+            Convert::NatPort if target.touches.meets(self.untranslated.without(self.satisfied)) => Set::No,
             Convert::Port | Convert::NatPort => values::integer(text)
                 .and_then(|n| u16::try_from(n).ok())
                 .map_or(Set::No, |n| self.i32(target, n.into())),
@@ -421,7 +423,7 @@ impl<'r, 'v> Row<'r, 'v> {
 /// A translation to no address or port: there was none.
 fn means_nothing(convert: Convert, text: &str) -> bool {
     match convert {
-        Convert::MaybeIp | Convert::NatIp => matches!(text, "0.0.0.0" | "::"),
+        Convert::NatIp => matches!(text, "0.0.0.0" | "::"),
         Convert::NatPort => text == "0",
         _ => false,
     }

@@ -70,7 +70,7 @@ impl Config {
             operation: target("api.operation"),
             service: target("api.service.name"),
             invoked_by: target("actor.invoked_by"),
-            source_ip: Target { convert: Convert::MaybeIp, ..target("src_endpoint.ip") },
+            source_ip: Target { convert: Convert::NatIp, ..target("src_endpoint.ip") },
             source_name: target("src_endpoint.hostname"),
             source_service: target("src_endpoint.svc_name"),
             resource: target("resources[].name"),

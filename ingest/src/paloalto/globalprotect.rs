@@ -247,7 +247,7 @@ impl Tunnel {
             gateway: target("dst_endpoint.name"),
             protocol: target("protocol_name"),
             interface: Objects::named("tunnel_interface"),
-            address: Target { convert: Convert::MaybeIp, ..target("tunnel_interface.ip") },
+            address: Target { convert: Convert::NatIp, ..target("tunnel_interface.ip") },
             interface_type: [leaf("tunnel_interface.type_id"), leaf("tunnel_interface.type")],
             tunnel_type: [leaf("tunnel_type_id"), leaf("tunnel_type")],
             duration: leaf("duration"),

@@ -220,10 +220,15 @@ impl<'a> Session<'a> {
     /// The person in it, if one is known.
     pub(crate) fn person(&self) -> Option<UserName> {
         match self.kind {
-            Kind::System => None,
+            Kind::System => self.login().map(|_| "admin".into()),
             Kind::Config(change) => Some(change.admin.into()),
             Kind::Traffic(_) | Kind::Url(_) | Kind::Threat(_) => self.user.map(UserName::from),
         }
+    }
+
+    /// A system log that tells of an administrator's login: its sentence. The others are notices.
+    pub(crate) fn login(&self) -> Option<&'static str> {
+        (matches!(self.kind, Kind::System) && self.session % 2 == 1).then_some("User admin logged in via Web")
     }
 
     /// True if the firewall let it pass.

@@ -296,10 +296,9 @@ const FIELDS: &[(&str, Put)] = &[
     ("notice_csv", |s, o| {
         csv(
             o,
-            if s.session % 2 == 0 {
-                "Connection to Update server: completed successfully, initiated by 10.0.0.1"
-            } else {
-                "User admin logged in via Web"
+            match s.login() {
+                Some(admin) => admin,
+                None => "Connection to Update server: completed successfully, initiated by 10.0.0.1",
             },
         )
     }),

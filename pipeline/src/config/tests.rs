@@ -40,7 +40,10 @@ fn a_mistake_is_told_with_its_place_and_the_way_out() {
         ("warehouse: {paht: w}\nsources: []\n", "palisade.yaml:1:13: unknown key `paht`; did you mean `path`?"),
         ("warehouse: {path: w}\nsuorces: []\n", "palisade.yaml:2:1: unknown key `suorces`; did you mean `sources`?"),
         ("warehouse: {path: w}\nsources: []\n", "palisade.yaml: sources: at least one is needed"),
-        ("warehouse: {path: w}\nsources: [{}]\n", "sources[0]: exactly one of `files`, `kafka` and `generator` is needed"),
+        (
+            "warehouse: {path: w}\nsources: [{}]\n",
+            "sources[0]: exactly one of `files`, `kafka` and `generator` is needed",
+        ),
         (&format!("{SMALLEST}worker: {{shards: 0}}\n"), "worker.shards: 0 would never move"),
         (&format!("{SMALLEST}worker: {{disorder: soon}}\n"), "palisade.yaml:3:"),
         (

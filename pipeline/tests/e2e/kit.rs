@@ -91,7 +91,7 @@ pub(crate) fn fleet_config(dir: &Path, logs: &Path, warehouse: &Path) -> PathBuf
             logs.display()
         );
     }
-    yaml += "worker:\n  flush_interval: 40ms\n  flush_rows: 1500\n  commit_interval: 100ms\n  step_interval: 30ms\n  state_interval: 150ms\n";
+    yaml += "enrich: {country: builtin, intel: [builtin]}\nworker:\n  flush_interval: 40ms\n  flush_rows: 1500\n  commit_interval: 100ms\n  step_interval: 30ms\n  state_interval: 150ms\n";
     let path = dir.join(format!("{}.yaml", warehouse.file_name().expect("a name").to_string_lossy()));
     std::fs::write(&path, yaml).expect("a writable folder");
     path
