@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dataflow::{PartitionId, Positions};
+use dataflow::{PartitionId, Positions, Source};
 
 /// Cheap to clone; one a worker. Bounded by the number of partitions.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +22,11 @@ impl Claims {
     /// For a worker that shares these partitions with others.
     pub(crate) fn new(shared: impl IntoIterator<Item = PartitionId>) -> Self {
         Self { shared: Arc::new(shared.into_iter().collect()), told: Arc::default() }
+    }
+
+    /// For a worker with these sources.
+    pub(crate) fn of(sources: &[Box<dyn Source>]) -> Self {
+        Self::new(sources.iter().filter(|s| s.is_shared()).flat_map(|s| s.partitions()))
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

@@ -46,11 +46,11 @@ pub(crate) fn enrich(config: &Config) -> anyhow::Result<Reloader> {
 }
 
 /// The way of alerts out of the process, if the configuration names one.
-pub(crate) fn outbox(config: &Config, warehouse: &Warehouse, telemetry: &Telemetry) -> anyhow::Result<Option<Outbox>> {
-    let Some(to) = &config.alert_topic else { return Ok(None) };
-    let topic = AlertTopic::new(&to.brokers, &to.topic, &to.settings)?;
-    let outbox = sinks::Outbox::new(warehouse.clone(), topic);
-    Ok(Some(Outbox { outbox, mail: Mail::default(), telemetry: telemetry.clone() }))
+pub(crate) fn outbox(config: &Config, warehouse: &Warehouse, telemetry: &Telemetry) -> anyhow::Result<Outbox> {
+    let topic =
+        config.alert_topic.as_ref().map(|to| AlertTopic::new(&to.brokers, &to.topic, &to.settings)).transpose()?;
+    let outbox = topic.map(|topic| sinks::Outbox::new(warehouse.clone(), topic));
+    Ok(Outbox { outbox, mail: Mail::default(), telemetry: telemetry.clone() })
 }
 
 /// This process in ledger entries: host and process id.

@@ -67,21 +67,13 @@ pub(crate) struct ShardContext {
     pub(crate) writer: Arc<str>,
     pub(crate) to_merge: Sender<ToMerge>,
     pub(crate) claims: Claims,
-    /// None if alerts stay in their table.
-    pub(crate) mail: Option<Mail>,
+    pub(crate) mail: Mail,
     pub(crate) flight: Flight,
     pub(crate) telemetry: Telemetry,
     pub(crate) runtime: Handle,
 }
 
 impl ShardContext {
-    /// Tells the outbox, if there is one.
-    pub(crate) fn mail(&self, tell: impl FnOnce(&Mail)) {
-        if let Some(mail) = &self.mail {
-            tell(mail);
-        }
-    }
-
     /// The same context without a way into the merge stage, for the merge stage itself.
     pub(crate) fn detached(&self) -> Self {
         Self { to_merge: queue::closed(), ..self.clone() }
@@ -148,12 +140,12 @@ impl Shard {
             ToShard::Assigned(id, position) => {
                 self.abandon(&id);
                 let open = OpenPartition::new(&self.context, &id, position)?;
-                self.context.mail(|mail| mail.waits(AlertChain::Partition(id.clone())));
+                self.context.mail.waits(AlertChain::Partition(id.clone()));
                 self.partitions.insert(id, open);
             }
             ToShard::Revoked(id) => {
                 self.abandon(&id);
-                self.context.mail(|mail| mail.release(AlertChain::Partition(id)));
+                self.context.mail.release(AlertChain::Partition(id));
             }
             ToShard::Chunk(chunk) => {
                 // Chunks of a partition that was taken from us may still be on their way.
@@ -408,7 +400,7 @@ impl OpenPartition {
         let now = clock::now_us();
         if let Some(alerts) = &source.alerts {
             crate::alerts::announce(alerts, now, None, context);
-            context.mail(|mail| mail.waits(AlertChain::Partition(self.id.clone())));
+            context.mail.waits(AlertChain::Partition(self.id.clone()));
         }
         let (received_min, received_max) = (entry.received_min, entry.received_max);
         context.telemetry.feed.progress(&self.id, Progress { watermark: entry.watermark, received_min, received_max });

@@ -50,9 +50,8 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let rules = setup::rules(&config)?;
     let tables = setup::enrich(&config)?;
     let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse).await?;
-    let roster = Roster::of(&sources);
-    let partitions: Vec<PartitionId> = roster.partitions.clone();
-    let claims = Claims::new(sources.iter().filter(|s| s.is_shared()).flat_map(|s| s.partitions()));
+    let (roster, claims) = (Roster::of(&sources), Claims::of(&sources));
+    let partitions = roster.partitions.clone();
 
     // The stages, from the last to the first.
     let (w, ended) = (&config.worker, Arc::new(AtomicBool::new(false)));
@@ -63,7 +62,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
         enrich: tables.chain(),
         to_merge: to_merge.clone(),
         claims: claims.clone(),
-        mail: outbox.as_ref().map(|outbox| outbox.mail.clone()),
+        mail: outbox.mail.clone(),
         warehouse: warehouse.clone(),
         writer: writer.as_str().into(),
         flight: flight.clone(),
@@ -73,26 +72,17 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     };
     let merger = Merger::new(context.detached(), merge_input, roster, ended.clone());
     let mut stages = Stages::start("merge", move || merger.run())?;
-    let mut routes = HashMap::new();
-    for shard in 0..w.shards.min(partitions.len()).max(1) {
-        let (to_shard, input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("shard"));
-        let owned = partitions.iter().enumerate().filter(|(i, _)| i % w.shards == shard);
-        routes.extend(owned.map(|(_, p)| (p.clone(), to_shard.clone())));
-        let work = Shard::new(context.clone(), input);
-        stages.spawn(&format!("shard-{shard}"), move || work.run())?;
-    }
-    drop(context);
+    let routes = start_shards(&mut stages, context, &partitions)?;
     let (stop_reloads, reloads_stopped) = reload::stop();
     let reloads = Reloads::new(tables, config.enrich.reload_interval, telemetry.clone());
     stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
     let (stop_last, last_stopped) = watch::channel(false);
-    let outbox = outbox.map(|outbox| stages.task(outbox.run(last_stopped.clone())));
+    let outbox = stages.task(outbox.run(last_stopped.clone()));
     let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
     let committer = stages.task(committer.run(last_stopped));
 
     // Intake runs until the end of its sources or the signal; then each stage drains into the next.
-    let routes: Routes = Arc::new(routes);
-    let intake = Intake { routes: routes.clone(), to_merge, claims, warehouse: warehouse.clone(), stop: stop.clone() };
+    let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), stop: stop.clone() };
     let mut intakes = JoinSet::new();
     for source in sources {
         intakes.spawn(intake.clone().run(source, positions.clone()));
@@ -102,15 +92,25 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     tracing::info!(partitions = partitions.len(), "the worker is ready");
     let result = intake::join(intakes, until_end, stop, stages.failed()).await;
     ended.store(matches!(result, Ok(true)), Ordering::Release);
-    drop((routes, stop_reloads));
+    drop(stop_reloads);
     let drained = stages.join().await;
     stop_last.send_replace(true);
-    let committed = committer.await?;
-    let sent = match outbox {
-        Some(outbox) => outbox.await?,
-        None => Ok(()),
-    };
+    let (committed, sent) = (committer.await?, outbox.await?);
     health.set_ready(false);
     drained.and(result.map(drop)).and(committed).and(sent)?;
     Ok(warehouse)
+}
+
+/// Starts the shards; each partition goes to one of them.
+fn start_shards(stages: &mut Stages, context: ShardContext, partitions: &[PartitionId]) -> anyhow::Result<Routes> {
+    let w = &context.config.worker;
+    let mut routes = HashMap::new();
+    for shard in 0..w.shards.min(partitions.len()).max(1) {
+        let (to_shard, input) = queue::bounded(w.queue_rows, w.queue_bytes, context.telemetry.queue("shard"));
+        let owned = partitions.iter().enumerate().filter(|(i, _)| i % w.shards == shard);
+        routes.extend(owned.map(|(_, p)| (p.clone(), to_shard.clone())));
+        let work = Shard::new(context.clone(), input);
+        stages.spawn(&format!("shard-{shard}"), move || work.run())?;
+    }
+    Ok(Arc::new(routes))
 }

@@ -89,6 +89,7 @@ fn csv_lines_tell_the_truth() {
         let row = &rows[0];
         let (kind, high_resolution) = match columns[3].as_str() {
             "TRAFFIC" => (Table::NetworkActivity, columns.get(102)),
+            "SYSTEM" if columns[14].contains("logged in") => (Table::Authentication, columns.get(25)),
             "SYSTEM" => (Table::BaseEvent, columns.get(25)),
             "CONFIG" => (Table::ApiActivity, columns.get(25)),
             "GLOBALPROTECT" => (row.table, columns.get(36)),
@@ -100,7 +101,11 @@ fn csv_lines_tell_the_truth() {
         assert_eq!(micros(&columns[6]), row.time_us.expect("a time") / 1_000_000 * 1_000_000);
         subtypes.insert(columns[4].clone());
         match columns[3].as_str() {
-            "SYSTEM" => assert!(row.src_ip.is_none() && row.dst_port.is_none()),
+            "SYSTEM" => {
+                assert!(row.src_ip.is_none() && row.dst_port.is_none());
+                let admin = columns[14].strip_prefix("User ").and_then(|text| text.split(' ').next());
+                assert_eq!(row.user_name.map(|name| name.to_string()).as_deref(), admin);
+            }
             "CONFIG" => check_change(&columns, row),
             "GLOBALPROTECT" => check_step([8, 9, 12, 13, 15, 28].map(|at| columns[at].as_str()), row),
             _ => check_session(&columns, row),

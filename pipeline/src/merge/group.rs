@@ -91,7 +91,7 @@ impl Group {
         };
         let redone = context.runtime.block_on(group.redo_steps(context));
         redone.with_context(|| format!("merge group {number}"))?;
-        context.mail(|mail| mail.waits(AlertChain::Group(number)));
+        context.mail.waits(AlertChain::Group(number));
         Ok(group)
     }
 
@@ -329,7 +329,7 @@ fn report(context: &ShardContext, number: u32, output: &StepOutput, watermark: O
     }
     if let Some(batch) = &output.alerts {
         alerts::announce(batch, clock::now_us(), Some(oldest_us), context);
-        context.mail(|mail| mail.waits(AlertChain::Group(number)));
+        context.mail.waits(AlertChain::Group(number));
     }
 }
 

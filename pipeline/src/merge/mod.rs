@@ -138,7 +138,9 @@ impl Merger {
                 self.step(false)?;
             }
         }
-        self.step(self.ended.load(Ordering::Acquire))
+        let is_last = self.ended.load(Ordering::Acquire);
+        while self.step(is_last)? && is_last {}
+        Ok(())
     }
 
     fn take(&mut self, item: ToMerge) -> anyhow::Result<()> {
@@ -194,7 +196,7 @@ impl Merger {
         let lost: Vec<u32> = self.groups.keys().filter(|g| !ours.contains(g)).copied().collect();
         for g in lost {
             self.groups.remove(&g);
-            self.context.mail(|mail| mail.release(AlertChain::Group(g)));
+            self.context.mail.release(AlertChain::Group(g));
         }
         for g in ours {
             if !self.groups.contains_key(&g) {
@@ -233,7 +235,8 @@ impl Merger {
         Ok(())
     }
 
-    fn step(&mut self, is_last: bool) -> anyhow::Result<()> {
+    /// Takes the next step of every group. True if another worker was faster in any.
+    fn step(&mut self, is_last: bool) -> anyhow::Result<bool> {
         let (partitions, idle) = (self.roster.partitions.as_slice(), &self.idle);
         let mut lost = Vec::new();
         for (number, group) in &mut self.groups {
@@ -243,10 +246,11 @@ impl Merger {
         }
         let bytes: usize = self.groups.values().map(Group::bytes).sum();
         self.context.telemetry.state_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        for number in lost {
+        for number in &lost {
             tracing::info!(group = number, "another worker took a step of the merge group; resuming after it");
-            self.groups.remove(&number);
+            self.groups.remove(number);
         }
-        self.own_groups()
+        self.own_groups()?;
+        Ok(!lost.is_empty())
     }
 }

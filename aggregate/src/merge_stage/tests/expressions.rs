@@ -167,8 +167,10 @@ fn conditions_on_groups() {
 
 #[test]
 fn selected_expressions() {
+    let sql = |select| format!("SELECT window_start, {select} FROM {TUMBLE} GROUP BY window_start, window_end, src_ip");
+    let groups = agrees(&sql("window_end"));
+    assert!(groups > 20, "{groups} groups");
     for select in [
-        "window_end",
         "src_ip || ' sent ' || CAST(sum(traffic.bytes_out) AS VARCHAR) AS text",
         "CASE WHEN count(*) > 9 THEN 'many' ELSE 'few' END AS much, count(*) AS n",
         "round(avg(dst_port), 1) AS mean",
@@ -178,7 +180,6 @@ fn selected_expressions() {
         "1 AS one, 'x' AS x, NULL AS nothing, true AS yes",
         "coalesce(min(app_name), 'none') AS app, upper(src_ip) AS ip",
     ] {
-        let sql = format!("SELECT window_start, {select} FROM {TUMBLE} GROUP BY window_start, window_end, src_ip");
-        assert_eq!(agrees(&sql), 37, "{sql}");
+        assert_eq!(agrees(&sql(select)), groups, "{select}");
     }
 }
