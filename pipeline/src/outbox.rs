@@ -71,10 +71,10 @@ impl Outbox {
         released.iter().for_each(|chain| outbox.release(chain));
         for chain in waiting {
             match outbox.drain(&chain).await {
-                Ok(sent) => self.telemetry.alerts_sent.inc_by(sent as u64),
+                Ok(sent) => self.telemetry.outbox.sent.inc_by(sent as u64),
                 Err(e) if e.class() == Class::Transient => {
                     tracing::error!("alerts wait: {e}; trying again");
-                    self.telemetry.alert_failures.inc();
+                    self.telemetry.outbox.failures.inc();
                     self.mail.waits(chain);
                     tokio::time::sleep(RETRY).await;
                 }

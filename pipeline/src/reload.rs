@@ -61,7 +61,7 @@ impl Reloads {
     }
 
     fn count(&self, table: &str, outcome: &str, by: u64) {
-        self.telemetry.table_reloads.with_label_values(&[table, outcome]).inc_by(by);
+        self.telemetry.tables.reloads.with_label_values(&[table, outcome]).inc_by(by);
     }
 
     /// Says which table is in force.
@@ -70,10 +70,10 @@ impl Reloads {
         // So that the first failure is an increase.
         ["loaded", "failed"].iter().for_each(|outcome| self.count(table, outcome, 0));
         let set = |gauge: &prometheus::IntGaugeVec, value: i64| gauge.with_label_values(&[*table]).set(value);
-        set(&self.telemetry.table_entries, i64::try_from(*entries).unwrap_or(i64::MAX));
-        set(&self.telemetry.table_skipped, i64::try_from(skipped.count).unwrap_or(i64::MAX));
+        set(&self.telemetry.tables.entries, i64::try_from(*entries).unwrap_or(i64::MAX));
+        set(&self.telemetry.tables.skipped, i64::try_from(skipped.count).unwrap_or(i64::MAX));
         if let Some(modified_us) = modified_us {
-            set(&self.telemetry.table_modified, modified_us / 1_000_000);
+            set(&self.telemetry.tables.modified, modified_us / 1_000_000);
         }
         tracing::info!(table, version, entries, "enrichment table in force");
         if skipped.count > 0 {
@@ -102,8 +102,8 @@ mod tests {
         let reloader = Reloader::open(&config, NOW).expect("a table");
         let mut reloads = Reloads::new(reloader, Duration::ZERO, Telemetry::new());
         let counted = |reloads: &Reloads| {
-            let of = |outcome| reloads.telemetry.table_reloads.with_label_values(&["intel", outcome]).get();
-            (of("loaded"), of("failed"), reloads.telemetry.table_entries.with_label_values(&["intel"]).get())
+            let of = |outcome| reloads.telemetry.tables.reloads.with_label_values(&["intel", outcome]).get();
+            (of("loaded"), of("failed"), reloads.telemetry.tables.entries.with_label_values(&["intel"]).get())
         };
         assert_eq!(counted(&reloads), (0, 0, 1));
         write("ip,category,confidence\n192.0.2.1,c2,50\n192.0.2.2,c2,50\n");

@@ -62,8 +62,8 @@ impl Domains {
     /// Gives each name the record of a domain above it where `is_better(above, own)`. From the shortest names to the
     /// longest, so that the nearest domain above has the best of all above.
     pub(super) fn inherit(&mut self, is_better: impl Fn(i32, i32) -> bool) {
-        let has_parent = |name: &&Box<str>| parents(name).any(|parent| self.names.contains_key(parent));
-        let mut names: Vec<Box<str>> = self.names.keys().filter(has_parent).cloned().collect();
+        let has_parent = |name: &str| parents(name).any(|parent| self.names.contains_key(parent));
+        let mut names: Vec<Box<str>> = self.names.keys().filter(|name| has_parent(name)).cloned().collect();
         names.sort_unstable_by_key(|name| name.bytes().filter(|byte| *byte == b'.').count());
         for name in names {
             let above = self.above(&name);

@@ -49,13 +49,17 @@ pub trait StartPositions: Send + Sync {
     fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, Box<dyn std::error::Error + Send + Sync>>;
 }
 
+/// Requests that may wait for the poll thread.
+const COMMANDS: usize = 16;
+
 /// The source. Dropping it ends the poll thread and leaves the group.
 #[derive(Debug)]
 pub struct KafkaSource {
     topic: String,
     partitions: Vec<PartitionId>,
     events: mpsc::Receiver<Result<SourceEvent, KafkaError>>,
-    commands: std::sync::mpsc::Sender<Command>,
+    /// None once the source is being dropped.
+    commands: Option<mpsc::Sender<Command>>,
     poll: Option<JoinHandle<()>>,
 }
 
@@ -75,16 +79,20 @@ impl KafkaSource {
     fn open_as(config: KafkaConfig, incarnation: &str, starts: Arc<dyn StartPositions>) -> Result<Self, KafkaError> {
         let topic = config.topic.clone();
         let (to_source, events) = mpsc::channel(config.queue_chunks.max(1));
-        let (commands, inbox) = std::sync::mpsc::channel();
+        let (commands, inbox) = mpsc::channel(COMMANDS);
         let poller = Poller::connect(config, incarnation, starts, to_source, inbox)?;
         let partitions = poller.partitions();
         let poll = std::thread::Builder::new().name(format!("kafka-{topic}")).spawn(move || poller.run());
         let poll = Some(poll.map_err(KafkaError::Thread)?);
-        Ok(Self { topic, partitions, events, commands, poll })
+        Ok(Self { topic, partitions, events, commands: Some(commands), poll })
     }
 
-    fn command(&self, command: Command) -> Result<(), SourceError> {
-        self.commands.send(command).map_err(|_| KafkaError::Stopped.into_source(&self.topic))
+    async fn command(&self, command: Command) -> Result<(), SourceError> {
+        let sent = match &self.commands {
+            Some(commands) => commands.send(command).await.is_ok(),
+            None => false,
+        };
+        if sent { Ok(()) } else { Err(KafkaError::Stopped.into_source(&self.topic)) }
     }
 }
 
@@ -102,7 +110,7 @@ impl Source for KafkaSource {
     /// Continues partitions that are ours at other positions: someone else has committed what we were reading. Each is
     /// announced again with [`SourceEvent::Assigned`]; chunks that come before it are of the past.
     async fn seek(&mut self, positions: &Positions) -> Result<(), SourceError> {
-        self.command(Command::Seek(positions.clone()))
+        self.command(Command::Seek(positions.clone())).await
     }
 
     /// Cancel safe.
@@ -112,7 +120,7 @@ impl Source for KafkaSource {
     }
 
     async fn acknowledge(&mut self, positions: &Positions) -> Result<(), SourceError> {
-        self.command(Command::Acknowledge(positions.clone()))
+        self.command(Command::Acknowledge(positions.clone())).await
     }
 }
 
@@ -120,7 +128,7 @@ impl Drop for KafkaSource {
     fn drop(&mut self) {
         // Both ends that the thread listens to close; it leaves the group and ends.
         self.events.close();
-        let _ = self.commands.send(Command::Stop);
+        self.commands = None;
         if let Some(poll) = self.poll.take() {
             let _ = poll.join();
         }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use dataflow::{ChunkBuilder, PartitionId, Positions, SourceEvent};
@@ -13,7 +12,8 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::rebalance::{Change, Group};
 use super::tenant::Tenants;
@@ -24,7 +24,6 @@ use super::{KafkaConfig, KafkaError, StartPositions};
 pub(super) enum Command {
     Seek(Positions),
     Acknowledge(Positions),
-    Stop,
 }
 
 /// Longest wait for a message. Open chunks leave after it, and at this age.
@@ -173,7 +172,7 @@ impl Poller {
             match self.commands.try_recv() {
                 Ok(Command::Seek(positions)) => self.seek(&positions)?,
                 Ok(Command::Acknowledge(positions)) => self.acknowledge(&positions),
-                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return Ok(false),
+                Err(TryRecvError::Disconnected) => return Ok(false),
                 Err(TryRecvError::Empty) => return Ok(true),
             }
         }
@@ -226,7 +225,9 @@ impl Poller {
             return Ok(());
         }
         let mut list = TopicPartitionList::new();
-        self.lanes.keys().for_each(|p| drop(list.add_partition(&self.config.topic, *p)));
+        for partition in self.lanes.keys() {
+            list.add_partition(&self.config.topic, *partition);
+        }
         self.is_paused = wanted;
         match wanted {
             true => self.consumer.pause(&list).map_err(KafkaError::client("pause partitions")),

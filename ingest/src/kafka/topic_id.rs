@@ -214,7 +214,7 @@ mod tests {
     fn the_first_broker_that_answers_is_believed() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
-        let server = std::thread::spawn(move || {
+        let server = std::thread::Builder::new().name("broker".to_owned()).spawn(move || {
             let (mut stream, _) = listener.accept().expect("a client");
             let mut length = [0; 4];
             stream.read_exact(&mut length).expect("a length");
@@ -225,6 +225,7 @@ mod tests {
             stream.write_all(&answer).expect("written");
             body
         });
+        let server = server.expect("a thread");
         let brokers = format!("127.0.0.1:1, {address}");
         let id = fetch(&brokers, "fw", Duration::from_secs(5)).expect("an id");
         assert_eq!(id, Uuid::from_u128(42).simple().to_string());

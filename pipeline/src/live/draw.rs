@@ -159,7 +159,7 @@ fn state(state: State) -> (String, Color) {
 fn draw_topics(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let inner = panel(frame, area, Line::from(" Watermarks "));
     let row = |t: &super::view::TopicLine| {
-        let at = t.watermark.map_or("-".to_owned(), |us| clock_time(us));
+        let at = t.watermark.map_or("-".to_owned(), clock_time);
         let (behind, age) = (time(t.behind_us as f64 / 1000.0), time(t.age_us as f64 / 1000.0));
         Row::new([t.name.clone(), at, behind, age])
     };

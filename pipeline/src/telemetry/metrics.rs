@@ -25,8 +25,7 @@ pub(crate) struct Telemetry {
     pub(crate) abandoned: IntCounter,
     pub(crate) in_flight: IntGauge,
     pub(crate) alerts: IntCounterVec,
-    pub(crate) alerts_sent: IntCounter,
-    pub(crate) alert_failures: IntCounter,
+    pub(crate) outbox: OutboxMetrics,
     pub(crate) rule_failures: IntCounterVec,
     pub(crate) late_rows: IntCounter,
     pub(crate) queryable_latency: Histogram,
@@ -37,10 +36,7 @@ pub(crate) struct Telemetry {
     pub(crate) commit_duration: Histogram,
     pub(crate) state_bytes: IntGauge,
     pub(crate) windows_closed: IntCounter,
-    pub(crate) table_reloads: IntCounterVec,
-    pub(crate) table_modified: IntGaugeVec,
-    pub(crate) table_entries: IntGaugeVec,
-    pub(crate) table_skipped: IntGaugeVec,
+    pub(crate) tables: TableMetrics,
     queue_rows: IntGaugeVec,
     queue_bytes: IntGaugeVec,
     cpu: prometheus::Counter,
@@ -103,6 +99,61 @@ impl Make {
     }
 }
 
+/// Alerts on their way to the alert topic.
+#[derive(Clone)]
+pub(crate) struct OutboxMetrics {
+    pub(crate) sent: IntCounter,
+    pub(crate) failures: IntCounter,
+}
+
+impl OutboxMetrics {
+    fn new(make: &Make) -> Self {
+        Self {
+            sent: make.counter("palisade_alerts_sent_total", "Alerts that the alert topic's brokers acknowledged."),
+            failures: make.counter(
+                "palisade_alert_send_failures_total",
+                "Attempts to send alerts that the brokers did not take; each is tried again.",
+            ),
+        }
+    }
+}
+
+/// Enrichment tables.
+#[derive(Clone)]
+pub(crate) struct TableMetrics {
+    pub(crate) reloads: IntCounterVec,
+    pub(crate) modified: IntGaugeVec,
+    pub(crate) entries: IntGaugeVec,
+    pub(crate) skipped: IntGaugeVec,
+}
+
+impl TableMetrics {
+    fn new(make: &Make) -> Self {
+        Self {
+            reloads: make.counters(
+                "palisade_enrich_table_reloads_total",
+                "Checks that found a changed enrichment table: loaded, or failed, again at each check while it cannot be.",
+                &["table", "outcome"],
+            ),
+            modified: make.gauges(
+                "palisade_enrich_table_modified_timestamp_seconds",
+                "When the newest file of the enrichment table in force was written.",
+                &["table"],
+            ),
+            entries: make.gauges(
+                "palisade_enrich_table_entries",
+                "Entries of the enrichment table in force.",
+                &["table"],
+            ),
+            skipped: make.gauges(
+                "palisade_enrich_table_skipped",
+                "Entries of the files that the enrichment table in force does not hold: they are not understood.",
+                &["table"],
+            ),
+        }
+    }
+}
+
 impl Default for Telemetry {
     fn default() -> Self {
         Self::new()
@@ -134,12 +185,7 @@ impl Telemetry {
             ),
             in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
             alerts: make.counters("palisade_alerts_total", "Alerts, new and revised.", &["rule", "kind"]),
-            alerts_sent: make
-                .counter("palisade_alerts_sent_total", "Alerts that the alert topic's brokers acknowledged."),
-            alert_failures: make.counter(
-                "palisade_alert_send_failures_total",
-                "Attempts to send alerts that the brokers did not take; each is tried again.",
-            ),
+            outbox: OutboxMetrics::new(&make),
             rule_failures: make.counters(
                 "palisade_rule_failures_total",
                 "Rows and groups on which a rule's expression failed; they did not match.",
@@ -171,26 +217,7 @@ impl Telemetry {
             ),
             state_bytes: make.gauge("palisade_window_state_bytes", "Memory that open windows hold."),
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
-            table_reloads: make.counters(
-                "palisade_enrich_table_reloads_total",
-                "Checks that found a changed enrichment table: loaded, or failed, again at each check while it cannot be.",
-                &["table", "outcome"],
-            ),
-            table_modified: make.gauges(
-                "palisade_enrich_table_modified_timestamp_seconds",
-                "When the newest file of the enrichment table in force was written.",
-                &["table"],
-            ),
-            table_entries: make.gauges(
-                "palisade_enrich_table_entries",
-                "Entries of the enrichment table in force.",
-                &["table"],
-            ),
-            table_skipped: make.gauges(
-                "palisade_enrich_table_skipped",
-                "Entries of the files that the enrichment table in force does not hold: they are not understood.",
-                &["table"],
-            ),
+            tables: TableMetrics::new(&make),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
             queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
             cpu: make.add(prometheus::Counter::new(
@@ -292,8 +319,8 @@ mod tests {
         telemetry.ledger_entries.with_label_values(&["source"]).inc();
         telemetry.watermark.with_label_values(&["all"]).set(1);
         telemetry.rule_failures.with_label_values(&["x"]).inc();
-        telemetry.table_reloads.with_label_values(&["intel", "loaded"]).inc();
-        [&telemetry.table_modified, &telemetry.table_entries, &telemetry.table_skipped]
+        telemetry.tables.reloads.with_label_values(&["intel", "loaded"]).inc();
+        [&telemetry.tables.modified, &telemetry.tables.entries, &telemetry.tables.skipped]
             .iter()
             .for_each(|gauge| gauge.with_label_values(&["intel"]).set(1));
         telemetry.queue("merge").add(1, 1);
