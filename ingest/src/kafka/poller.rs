@@ -272,10 +272,12 @@ impl Poller {
 
     /// What the group decided during the last poll.
     fn note_changes(&mut self) -> Result<(), KafkaError> {
+        let mut assigned = Positions::new();
         for change in self.consumer.context().take() {
             match change {
                 Change::Assigned(partition, position) => {
                     self.lanes.insert(partition, Lane { position, end: None, open: None });
+                    assigned.insert(self.id(partition), position);
                     self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
                 }
                 Change::Revoked(partition) => {
@@ -284,6 +286,10 @@ impl Poller {
                 }
                 Change::Failed(error) => return Err(error),
             }
+        }
+        if !assigned.is_empty() {
+            // Whoever had them before may have died between the ledger and this hint.
+            self.acknowledge(&assigned);
         }
         Ok(())
     }

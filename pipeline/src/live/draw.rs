@@ -120,11 +120,11 @@ fn draw_detections(frame: &mut Frame<'_>, area: Rect, view: &View) {
         Row::new(cells.map(Cell::from)).style(Style::new().fg(color))
     };
     let widths = [
+        Constraint::Length(11),
         Constraint::Length(12),
-        Constraint::Length(14),
-        Constraint::Length(20),
+        Constraint::Length(18),
         Constraint::Length(8),
-        Constraint::Min(10),
+        Constraint::Min(8),
     ];
     let header = Row::new(["", "what", "rule", "tenant", "about"]).style(DIM);
     frame.render_widget(Table::new(view.detections.iter().map(row), widths).header(header), inner);
@@ -163,7 +163,7 @@ fn draw_topics(frame: &mut Frame<'_>, area: Rect, view: &View) {
         let (behind, age) = (time(t.behind_us as f64 / 1000.0), time(t.age_us as f64 / 1000.0));
         Row::new([t.name.clone(), at, behind, age])
     };
-    let widths = [Constraint::Min(10), Constraint::Length(8), Constraint::Length(7), Constraint::Length(7)];
+    let widths = [Constraint::Min(9), Constraint::Length(8), Constraint::Length(7), Constraint::Length(7)];
     let header = Row::new(["topic", "at", "behind", "last"]).style(DIM);
     frame.render_widget(Table::new(view.topics.iter().map(row), widths).header(header), inner);
 }

@@ -233,7 +233,9 @@ impl Group {
         self.idle.clone_from(around.idle);
         let watermarks = self.partition_watermarks(around);
         let combined = Watermark::combine(watermarks.values().copied());
-        let watermark = if around.is_last { combined.max(self.stage.close_all_watermark()) } else { combined };
+        let due = if around.is_last { combined.max(self.stage.close_all_watermark()) } else { combined };
+        // A partition that was idle and spoke again may be behind; what is closed stays closed.
+        let watermark = due.max(self.stage.watermark());
         let stamp = StepStamp { step: self.next_step, at: clock::now_us() };
         let output = self.stage.step(stamp, watermark, &self.vector, &versions)?;
 
