@@ -99,6 +99,9 @@ pub(crate) struct RunArgs {
     /// Stops when every source is read to its end, and prints the summary.
     #[arg(long)]
     pub(crate) until_end: bool,
+    /// Reads a topic that was deleted and made again from its beginning; what is stored of the old one stays.
+    #[arg(long)]
+    pub(crate) accept_reset: bool,
     /// How the summary is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

@@ -70,7 +70,7 @@ pub(crate) async fn sources(config: &Config, warehouse: &Warehouse) -> anyhow::R
         });
     }
     for partition in sources.iter().flat_map(|s| s.partitions()) {
-        warehouse.register_topic(&partition.topic, &partition.incarnation, false).await?;
+        warehouse.register_topic(&partition.topic, &partition.incarnation, config.accept_reset).await?;
     }
     Ok(sources)
 }

@@ -102,6 +102,7 @@ fn config(args: &DemoArgs) -> Config {
         },
         listen: None,
         follow: false,
+        accept_reset: false,
     }
 }
 

@@ -25,6 +25,7 @@ use crate::warehouse_sql;
 pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut config = Config::load(&args.config)?;
     config.follow = !args.until_end;
+    config.accept_reset = args.accept_reset;
     let (telemetry, health) = (Telemetry::new(), Health::default());
     if let Some(listen) = config.listen {
         let address = telemetry::serve(listen, telemetry.clone(), health.clone()).await?;

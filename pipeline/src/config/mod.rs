@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) listen: Option<SocketAddr>,
     /// Keep looking for more when every source is read; otherwise a source ends.
     pub(crate) follow: bool,
+    /// A topic that was made again is read from its beginning; otherwise it is refused.
+    pub(crate) accept_reset: bool,
 }
 
 /// Where records come from.

@@ -313,6 +313,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         worker,
         listen: raw.telemetry.listen,
         follow: true,
+        accept_reset: false,
     })
 }
 
