@@ -10,6 +10,11 @@ use loadgen::AlertSeen;
 use crate::live::Announced;
 use crate::shard::ShardContext;
 
+/// The ids of alerts, for the entry that will hold them.
+pub(crate) fn ids(alerts: &TableBatch) -> Vec<String> {
+    (0..alerts.rows.num_rows()).filter_map(|row| nested_text(&alerts.rows, &["finding_info", "uid"], row)).collect()
+}
+
 /// Announces durable alerts. `oldest_us` is the receipt of the oldest event behind them; without it each alert stands
 /// for its own event and carries that event's receipt.
 pub(crate) fn announce(alerts: &TableBatch, now_us: i64, oldest_us: Option<i64>, context: &ShardContext) {

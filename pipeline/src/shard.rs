@@ -340,6 +340,7 @@ impl OpenPartition {
             let put = context.warehouse.ledger().put_exchange(&self.id, range.start, entry.attempt, bytes.into());
             entry.exchange = Some(context.runtime.block_on(put)?);
         }
+        entry.outbox = source.alerts.as_ref().map(crate::alerts::ids).unwrap_or_default();
         entry.records = self.records;
         entry.dead_letters = std::mem::take(&mut self.dead_counts);
         entry.watermark = self.stage.watermark();

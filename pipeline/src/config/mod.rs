@@ -10,7 +10,7 @@ pub(crate) use raw::ConfigError;
 
 /// Data files a day that `palisade check` lets pass unless the configuration says otherwise. A million of small files a day
 /// is what manifests and object stores bear without care; beyond it, flush more seldom.
-pub(crate) const FILES_PER_DAY_MAX: u64 = 1_000_000;
+pub(crate) const FILES_PER_DAY_MAX: u64 = 2_000_000;
 
 /// A worker's configuration, checked.
 #[derive(Debug, Clone)]

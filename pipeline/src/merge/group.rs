@@ -243,6 +243,7 @@ impl Group {
         entry.vector.clone_from(&self.vector);
         entry.partition_watermarks = watermarks;
         (entry.watermark, entry.versions, entry.windows_closed) = (watermark, versions, output.windows_closed);
+        entry.outbox = output.alerts.as_ref().map(alerts::ids).unwrap_or_default();
         self.write(context, &mut entry, &output, around.is_last)?;
         match context.runtime.block_on(context.warehouse.ledger().create_merge(&entry))? {
             Created::New | Created::Ours => {}

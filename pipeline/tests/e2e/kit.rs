@@ -84,7 +84,7 @@ pub(crate) fn fleet(dir: &Path, seed: u64, events: u64, compression: &str) {
 
 /// A worker's configuration over the files of [`fleet`], with small, frequent steps.
 pub(crate) fn fleet_config(dir: &Path, logs: &Path, warehouse: &Path) -> PathBuf {
-    let mut yaml = format!("warehouse:\n  path: {}\nsources:\n", warehouse.display());
+    let mut yaml = format!("warehouse:\n  path: {}\n  files_per_day_max: 1000000000\nsources:\n", warehouse.display());
     for tenant in ["acme", "globex", "initech"] {
         yaml += &format!(
             "  - name: firewall.{tenant}\n    tenant: {tenant}\n    files:\n      paths: ['{}/firewall.{tenant}-*']\n      partitions: 2\n",

@@ -14,7 +14,7 @@
 
 mod topic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -72,10 +72,10 @@ impl Outbox {
         let Some(mut at) = self.position(chain).await? else { return Ok(0) };
         let mut total = 0;
         loop {
-            let (next, files, entries) = self.stretch(chain, at).await?;
+            let (next, parcels, entries) = self.stretch(chain, at).await?;
             let mut alerts = Vec::new();
-            for file in &files {
-                alerts.extend(read_alerts(&self.warehouse, file).await?);
+            for parcel in &parcels {
+                alerts.extend(self.open(parcel).await?);
             }
             self.topic.send(&alerts).await?;
             if !alerts.is_empty() || entries == STRETCH {
@@ -111,22 +111,47 @@ impl Outbox {
         }
     }
 
-    /// The alert files of the entries from `at` on: where the stretch ends, the files, and how many entries it has.
-    async fn stretch(&self, chain: &AlertChain, at: i64) -> Result<(i64, Vec<StagedFile>, usize)> {
+    /// The entries from `at` on: where the stretch ends, what those with alerts hold, and how many entries there are.
+    async fn stretch(&self, chain: &AlertChain, at: i64) -> Result<(i64, Vec<Parcel>, usize)> {
         let ledger = self.warehouse.ledger();
-        let (next, tables): (i64, Vec<BTreeMap<Table, TableFiles>>) = match chain {
+        let (next, parcels): (i64, Vec<Parcel>) = match chain {
             AlertChain::Partition(partition) => {
                 let entries = ledger.walk(partition, at, STRETCH).await?;
-                (entries.last().map_or(at, |e| e.next), entries.into_iter().map(|e| e.tables).collect())
+                let next = entries.last().map_or(at, |e| e.next);
+                (next, entries.into_iter().map(|e| Parcel::new(e.outbox, e.tables)).collect())
             }
             AlertChain::Group(group) => {
                 let entries = ledger.walk_merge(*group, at, STRETCH).await?;
-                (at + entries.len() as i64, entries.into_iter().map(|e| e.tables).collect())
+                let next = at + entries.len() as i64;
+                (next, entries.into_iter().map(|e| Parcel::new(e.outbox, e.tables)).collect())
             }
         };
-        let entries = tables.len();
-        let files = tables.into_iter().filter_map(|mut t| t.remove(&Table::DetectionFinding)).flat_map(|f| f.files);
-        Ok((next, files.collect(), entries))
+        let entries = parcels.len();
+        Ok((next, parcels.into_iter().filter(|p| !p.ids.is_empty()).collect(), entries))
+    }
+
+    /// The alerts in an entry's files. Vendors' own findings may stand beside them.
+    async fn open(&self, parcel: &Parcel) -> Result<Vec<OutgoingAlert>> {
+        let mut alerts = Vec::new();
+        for file in &parcel.files {
+            let found = read_alerts(&self.warehouse, file).await?;
+            alerts.extend(found.into_iter().filter(|alert| parcel.ids.contains(&alert.id)));
+        }
+        Ok(alerts)
+    }
+}
+
+/// What an entry has to send: the ids of its alerts, and the files that they are in.
+#[derive(Debug)]
+struct Parcel {
+    ids: HashSet<String>,
+    files: Vec<StagedFile>,
+}
+
+impl Parcel {
+    fn new(outbox: Vec<String>, mut tables: BTreeMap<Table, TableFiles>) -> Self {
+        let files = tables.remove(&Table::DetectionFinding).map(|files| files.files).unwrap_or_default();
+        Self { ids: outbox.into_iter().collect(), files }
     }
 }
 
