@@ -304,7 +304,7 @@ impl Plan {
 }
 
 /// Doubles from `first_ms`, at most 32 times that.
-fn backoff(first_ms: u64, attempt: u32) -> Duration {
+pub(crate) fn backoff(first_ms: u64, attempt: u32) -> Duration {
     Duration::from_millis(first_ms.saturating_mul(1 << (attempt - 1).min(5)))
 }
 

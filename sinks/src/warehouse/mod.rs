@@ -8,22 +8,29 @@ mod storage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataflow::{PartitionId, Table};
 use iceberg::{Catalog, TableIdent};
 use uuid::Uuid;
 
-use crate::commit::Committer;
+use crate::commit::{Committer, backoff};
 use crate::ledger::{Ledger, StagedFile};
 use crate::parquet::{EncodedFile, Encoder};
 use crate::step::{self, Step};
 use crate::store::{LocalStore, ObjectStore};
-use crate::{Result, WarehouseConfig};
+use crate::{Class, Result, WarehouseConfig};
 
 pub use catalog::CATALOG_NAME;
 pub(crate) use catalog::timed;
 pub use positions::{MERGE_TABLES, Nexts};
 pub(crate) use positions::{merge_key, source_key};
+
+/// Pause before a warehouse that could not be opened is tried again, milliseconds.
+const OPEN_PAUSE_MS: u64 = 100;
+
+/// Loading a table changes nothing, so a catalog that is busy is asked again.
+const LOAD_ATTEMPTS: u32 = 5;
 
 /// An open warehouse. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -70,6 +77,18 @@ impl Warehouse {
     /// [`crate::Error::OtherCluster`] if the warehouse belongs to another cluster; a catalog or store error otherwise.
     pub async fn open(config: WarehouseConfig) -> Result<Self> {
         config.check()?;
+        let mut turns = config.catalog_timeout_ms / OPEN_PAUSE_MS;
+        loop {
+            // SQLite refuses at once while another process recovers or makes the file.
+            match Self::open_once(config.clone()).await {
+                Err(e) if e.class() == Class::Transient && turns > 0 => turns -= 1,
+                opened => return opened,
+            }
+            tokio::time::sleep(Duration::from_millis(OPEN_PAUSE_MS)).await;
+        }
+    }
+
+    async fn open_once(config: WarehouseConfig) -> Result<Self> {
         let store = Arc::new(LocalStore::open(&config.root)?);
         let catalog = Arc::new(catalog::open_sqlite(&config, store.root()).await?);
         Self::open_with(config, store, catalog).await
@@ -130,8 +149,17 @@ impl Warehouse {
     /// # Errors
     /// If the catalog fails or takes longer than its timeout.
     pub async fn load_table(&self, table: Table) -> Result<iceberg::table::Table> {
-        timed(&self.inner.config, &format!("load table {table}"), self.inner.catalog.load_table(self.ident(table)))
-            .await
+        let (config, action) = (&self.inner.config, format!("load table {table}"));
+        for attempt in 1.. {
+            match timed(config, &action, self.inner.catalog.load_table(self.ident(table))).await {
+                Err(e) if e.class() == Class::Transient && attempt < LOAD_ATTEMPTS => {
+                    tracing::debug!(%table, attempt, error = %e, "loading is tried again");
+                }
+                loaded => return loaded,
+            }
+            tokio::time::sleep(backoff(config.commit_backoff_ms, attempt)).await;
+        }
+        unreachable!("the loop ends by a return")
     }
 
     /// The encoder of all tables, for the threads that own rows.
