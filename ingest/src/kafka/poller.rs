@@ -35,8 +35,8 @@ const BURST: usize = 1024;
 /// A full channel is waited for so long before the partitions are paused and polling goes on without them.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often the ends of partitions that others read are asked for.
-const LOG_ENDS_EVERY: Duration = Duration::from_secs(5);
+/// How often the group is told positions, and asked for the ends of partitions that others read.
+const REPORT_EVERY: Duration = Duration::from_secs(2);
 
 /// A partition that is ours.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ struct Lane {
     position: i64,
     /// Where a bounded run ends.
     end: Option<i64>,
+    /// Up to where the ledger is known to be: what the group is told.
+    durable: i64,
     open: Option<ChunkBuilder>,
 }
 
@@ -73,7 +75,7 @@ pub(super) struct Poller {
     commands: Receiver<Command>,
     runtime: Handle,
     sent_at: Instant,
-    ends_asked_at: Instant,
+    reported_at: Instant,
     is_paused: bool,
     has_ended: bool,
 }
@@ -104,7 +106,7 @@ impl Poller {
             commands,
             runtime: Handle::current(),
             sent_at: now(),
-            ends_asked_at: now(),
+            reported_at: now(),
             is_paused: false,
             has_ended: false,
         };
@@ -126,7 +128,7 @@ impl Poller {
         for (partition, position) in self.consumer.context().positions(&self.consumer, &all)? {
             self.name(&mut list, partition, position)?;
             let end = Some(self.log_ends(partition)?.1);
-            self.lanes.insert(partition, Lane { position, end, open: None });
+            self.lanes.insert(partition, Lane { position, end, durable: position, open: None });
             self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
         }
         self.consumer.assign(&list).map_err(KafkaError::client("take every partition"))
@@ -159,7 +161,7 @@ impl Poller {
         while self.obey()? {
             self.drain()?;
             self.pause(!self.backlog.is_empty())?;
-            self.ask_log_ends()?;
+            self.report()?;
             self.poll_burst()?;
             self.end_if_over();
         }
@@ -190,14 +192,22 @@ impl Poller {
         Ok(())
     }
 
-    /// A hint for whoever looks at the group's lag; a failure changes nothing.
-    fn acknowledge(&self, positions: &Positions) {
-        let mut list = TopicPartitionList::new();
-        let ours = positions.iter().filter(|(id, _)| self.lanes.contains_key(&id.partition));
-        for (id, position) in ours {
-            let _ = self.name(&mut list, id.partition, *position);
+    fn acknowledge(&mut self, positions: &Positions) {
+        for (id, position) in positions {
+            if let Some(lane) = self.lanes.get_mut(&id.partition) {
+                lane.durable = lane.durable.max(*position);
+            }
         }
-        if self.config.follow && list.count() > 0 {
+    }
+
+    /// A hint for whoever looks at the group's lag. Said again and again, of all that is ours: one that fails, as during a
+    /// rebalance, changes nothing, and whoever had a partition before may have died before it could say so.
+    fn hint(&self) {
+        let mut list = TopicPartitionList::new();
+        for (partition, lane) in &self.lanes {
+            let _ = self.name(&mut list, *partition, lane.durable);
+        }
+        if list.count() > 0 {
             let _ = self.consumer.commit(&list, CommitMode::Async);
         }
     }
@@ -235,12 +245,14 @@ impl Poller {
         }
     }
 
-    /// Of partitions that others read, so that a silent one can be told from one whose reader is slow.
-    fn ask_log_ends(&mut self) -> Result<(), KafkaError> {
-        if !self.config.follow || now() - self.ends_asked_at < LOG_ENDS_EVERY {
+    /// Tells the group how far we are, and asks for the ends of the partitions that others read, so that a silent one can be
+    /// told from one whose reader is slow.
+    fn report(&mut self) -> Result<(), KafkaError> {
+        if !self.config.follow || now() - self.reported_at < REPORT_EVERY {
             return Ok(());
         }
-        self.ends_asked_at = now();
+        self.reported_at = now();
+        self.hint();
         for id in self.ids.clone().iter().filter(|id| !self.lanes.contains_key(&id.partition)) {
             // A broker that does not answer now is asked again; the partition is not silent until one did.
             if let Ok((_, high)) = self.log_ends(id.partition) {
@@ -272,12 +284,10 @@ impl Poller {
 
     /// What the group decided during the last poll.
     fn note_changes(&mut self) -> Result<(), KafkaError> {
-        let mut assigned = Positions::new();
         for change in self.consumer.context().take() {
             match change {
                 Change::Assigned(partition, position) => {
-                    self.lanes.insert(partition, Lane { position, end: None, open: None });
-                    assigned.insert(self.id(partition), position);
+                    self.lanes.insert(partition, Lane { position, end: None, durable: position, open: None });
                     self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
                 }
                 Change::Revoked(partition) => {
@@ -286,10 +296,6 @@ impl Poller {
                 }
                 Change::Failed(error) => return Err(error),
             }
-        }
-        if !assigned.is_empty() {
-            // Whoever had them before may have died between the ledger and this hint.
-            self.acknowledge(&assigned);
         }
         Ok(())
     }
