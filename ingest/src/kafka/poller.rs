@@ -145,8 +145,7 @@ impl Poller {
     }
 
     fn id(&self, partition: i32) -> PartitionId {
-        let any = &self.ids[0];
-        PartitionId::new(any.topic.clone(), any.incarnation.clone(), partition)
+        id_of(&self.ids, partition)
     }
 
     /// Polls until the source is dropped, or what cannot be mended.
@@ -312,9 +311,9 @@ impl Poller {
         if lane.open.as_ref().is_some_and(|open| *open.tenant() != tenant || open.bytes() >= self.config.chunk_bytes) {
             self.close(partition);
         }
-        let id = self.id(partition);
-        let Some(lane) = self.lanes.get_mut(&partition) else { return Ok(()) };
-        let open = lane.open.get_or_insert_with(|| ChunkBuilder::new(id, tenant, lane.position));
+        let Self { lanes, ids, .. } = self;
+        let Some(lane) = lanes.get_mut(&partition) else { return Ok(()) };
+        let open = lane.open.get_or_insert_with(|| ChunkBuilder::new(id_of(ids, partition), tenant, lane.position));
         let payload = message.payload().unwrap_or_default();
         let kept = &payload[..payload.len().min(self.config.line_limit)];
         open.push_cut(kept, payload.len() as u64, offset, received_ms.saturating_mul(1000));
@@ -347,6 +346,11 @@ impl Poller {
             self.backlog.push_back(SourceEvent::EndOfInput);
         }
     }
+}
+
+/// A partition of the topic: all share its name and incarnation.
+fn id_of(ids: &[PartitionId], partition: i32) -> PartitionId {
+    PartitionId { partition, ..ids[0].clone() }
 }
 
 /// Errors that the client mends itself are left to it.
