@@ -1,8 +1,6 @@
-//! Raw records of one partition, in offset order, in one buffer: no allocation a record.
+//! Raw records of one partition, in offset order, in one buffer: no allocation a record, and buffers that are used again.
 
-use std::sync::Arc;
-
-use bytes::{Bytes, BytesMut};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::identity::{OffsetRange, PartitionId};
 
@@ -15,8 +13,46 @@ pub struct Chunk {
     pub tenant: Arc<str>,
     /// From the first offset of the chunk to the position after it.
     pub offsets: OffsetRange,
-    buffer: Bytes,
+    buffer: Arc<Buffer>,
     spans: Vec<Span>,
+}
+
+/// Buffers of chunks that are done with, for the chunks to come. A chunk is filled by one thread and dropped by another,
+/// and an allocator gives its pages back to the kernel in between.
+#[derive(Debug, Clone, Default)]
+pub struct ChunkBuffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl ChunkBuffers {
+    /// Buffers that are kept: about as many as wait in a full queue.
+    const KEPT: usize = 256;
+    /// The largest that is kept.
+    const BYTES_MAX: usize = 8 << 20;
+
+    fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < Self::KEPT && buffer.capacity() <= Self::BYTES_MAX {
+            kept.push(buffer);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Buffer {
+    bytes: Vec<u8>,
+    home: Option<ChunkBuffers>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            home.give(std::mem::take(&mut self.bytes));
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +89,7 @@ impl Chunk {
     /// The records in offset order.
     pub fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
         self.spans.iter().map(|s| Record {
-            payload: &self.buffer[s.start as usize..s.end as usize],
+            payload: &self.buffer.bytes[s.start as usize..s.end as usize],
             offset: s.offset,
             received_at: s.received_at,
             full_len: s.full_len,
@@ -72,7 +108,7 @@ impl Chunk {
 
     /// Bytes held, for budgets.
     pub fn bytes(&self) -> usize {
-        self.buffer.len() + self.spans.len() * size_of::<Span>()
+        self.buffer.bytes.len() + self.spans.len() * size_of::<Span>()
     }
 
     /// The chunk without the records below `position`: what a seek that races with a fetch needs.
@@ -90,14 +126,20 @@ pub struct ChunkBuilder {
     tenant: Arc<str>,
     start: i64,
     next: i64,
-    buffer: BytesMut,
+    buffer: Vec<u8>,
+    home: Option<ChunkBuffers>,
     spans: Vec<Span>,
 }
 
 impl ChunkBuilder {
     /// An empty chunk whose range begins at `start`.
     pub fn new(partition: PartitionId, tenant: Arc<str>, start: i64) -> Self {
-        Self { partition, tenant, start, next: start, buffer: BytesMut::new(), spans: Vec::new() }
+        Self { partition, tenant, start, next: start, buffer: Vec::new(), home: None, spans: Vec::new() }
+    }
+
+    /// As [`ChunkBuilder::new`], in a buffer that goes back to `buffers` with the chunk's last clone.
+    pub fn reusing(partition: PartitionId, tenant: Arc<str>, start: i64, buffers: &ChunkBuffers) -> Self {
+        Self { buffer: buffers.take(), home: Some(buffers.clone()), ..Self::new(partition, tenant, start) }
     }
 
     /// Adds a record. Offsets rise strictly.
@@ -152,8 +194,44 @@ impl ChunkBuilder {
             partition: self.partition,
             tenant: self.tenant,
             offsets: OffsetRange { start: self.start, next: self.next },
-            buffer: self.buffer.freeze(),
+            buffer: Arc::new(Buffer { bytes: self.buffer, home: self.home }),
             spans: self.spans,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(buffers: &ChunkBuffers, text: &[u8]) -> Chunk {
+        let mut builder = ChunkBuilder::reusing(PartitionId::new("t", "i", 0), "acme".into(), 0, buffers);
+        builder.push(text, 0, 0);
+        builder.finish()
+    }
+
+    #[test]
+    fn a_buffer_comes_back_empty_once_no_chunk_needs_it() {
+        let buffers = ChunkBuffers::default();
+        let first = chunk(&buffers, b"a long first record");
+        let clone = first.clone();
+        drop(first);
+        assert_eq!(buffers.0.lock().expect("no panic").len(), 0);
+        drop(clone);
+        assert_eq!(buffers.0.lock().expect("no panic").len(), 1);
+        let second = chunk(&buffers, b"b");
+        assert_eq!(second.records().map(|r| r.payload).collect::<Vec<_>>(), [b"b"]);
+        assert_eq!(buffers.0.lock().expect("no panic").len(), 0);
+    }
+
+    #[test]
+    fn few_buffers_are_kept_and_none_that_is_huge() {
+        let buffers = ChunkBuffers::default();
+        let many: Vec<Chunk> = (0..ChunkBuffers::KEPT + 9).map(|_| chunk(&buffers, b"x")).collect();
+        drop(many);
+        assert_eq!(buffers.0.lock().expect("no panic").len(), ChunkBuffers::KEPT);
+        let none = ChunkBuffers::default();
+        drop(chunk(&none, &vec![b'x'; ChunkBuffers::BYTES_MAX + 1]));
+        assert_eq!(none.0.lock().expect("no panic").len(), 0);
     }
 }

@@ -24,7 +24,7 @@ pub mod time;
 pub mod watermark;
 
 pub use batch_builder::{BatchBuilder, Shared, Stamp, TableBuilder};
-pub use chunk::{Chunk, ChunkBuilder, Record};
+pub use chunk::{Chunk, ChunkBuffers, ChunkBuilder, Record};
 pub use contracts::{Decoder, Enricher, Source, SourceError, SourceEvent};
 pub use dead_letter::{DeadLetters, Reason};
 pub use identity::{OffsetRange, PartitionId, Positions, RowId};

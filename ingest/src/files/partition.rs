@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use dataflow::{Chunk, ChunkBuilder, PartitionId};
+use dataflow::{Chunk, ChunkBuffers, ChunkBuilder, PartitionId};
 
 use super::content::{Content, ReadFailure};
 use super::error::FilesError;
@@ -37,11 +37,12 @@ pub(super) struct Partition {
     open: Option<Records>,
     /// It was said that everything is delivered.
     pub(super) is_caught_up: bool,
+    buffers: ChunkBuffers,
 }
 
 impl Partition {
-    pub(super) fn new(id: PartitionId, tenant: Arc<str>) -> Self {
-        Self { id, tenant, position: 0, files: VecDeque::new(), open: None, is_caught_up: false }
+    pub(super) fn new(id: PartitionId, tenant: Arc<str>, buffers: ChunkBuffers) -> Self {
+        Self { id, tenant, position: 0, files: VecDeque::new(), open: None, is_caught_up: false, buffers }
     }
 
     /// Adds a registration; numbers rise.
@@ -70,7 +71,7 @@ impl Partition {
                     Records::open(&entry, wanted, limits.line)?
                 }
             };
-            let mut chunk = ChunkBuilder::new(self.id.clone(), self.tenant.clone(), self.position);
+            let mut chunk = ChunkBuilder::reusing(self.id.clone(), self.tenant.clone(), self.position, &self.buffers);
             if records.fill(&mut chunk, limits)? {
                 registry.note_records(&entry, records.next)?;
                 chunk.advance_to(entry.offset() + records.next as i64);

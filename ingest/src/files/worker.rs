@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataflow::{PartitionId, Positions, SourceEvent};
+use dataflow::{ChunkBuffers, PartitionId, Positions, SourceEvent};
 
 use super::error::FilesError;
 use super::partition::{Limits, Partition};
@@ -42,9 +42,10 @@ impl Worker {
         let mut registry = Registry::open(&folder, &topic, partitions)?;
         let name: Arc<str> = topic.as_str().into();
         let incarnation: Arc<str> = incarnation(&topic).to_string().into();
+        let buffers = ChunkBuffers::default();
         let partition = |p: u32| {
             let id = PartitionId::new(name.clone(), incarnation.clone(), p as i32);
-            Partition::new(id, tenant.clone())
+            Partition::new(id, tenant.clone(), buffers.clone())
         };
         let mut known = Vec::new();
         registry.refresh(&mut known)?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataflow::{ChunkBuilder, PartitionId, Positions, SourceEvent};
+use dataflow::{ChunkBuffers, ChunkBuilder, PartitionId, Positions, SourceEvent};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::BorrowedMessage;
@@ -70,6 +70,7 @@ pub(super) struct Poller {
     ids: Arc<[PartitionId]>,
     tenants: Tenants,
     lanes: BTreeMap<i32, Lane>,
+    buffers: ChunkBuffers,
     backlog: VecDeque<SourceEvent>,
     events: Sender<Result<SourceEvent, KafkaError>>,
     commands: Receiver<Command>,
@@ -101,6 +102,7 @@ impl Poller {
             ids,
             tenants,
             lanes: BTreeMap::new(),
+            buffers: ChunkBuffers::default(),
             backlog: VecDeque::new(),
             events,
             commands,
@@ -311,9 +313,10 @@ impl Poller {
         if lane.open.as_ref().is_some_and(|open| *open.tenant() != tenant || open.bytes() >= self.config.chunk_bytes) {
             self.close(partition);
         }
-        let Self { lanes, ids, .. } = self;
+        let Self { lanes, ids, buffers, .. } = self;
         let Some(lane) = lanes.get_mut(&partition) else { return Ok(()) };
-        let open = lane.open.get_or_insert_with(|| ChunkBuilder::new(id_of(ids, partition), tenant, lane.position));
+        let new = || ChunkBuilder::reusing(id_of(ids, partition), tenant, lane.position, buffers);
+        let open = lane.open.get_or_insert_with(new);
         let payload = message.payload().unwrap_or_default();
         let kept = &payload[..payload.len().min(self.config.line_limit)];
         open.push_cut(kept, payload.len() as u64, offset, received_ms.saturating_mul(1000));
