@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use aggregate::{RuleSet, SourceStage};
 use anyhow::{Context, bail};
-use arrow::array::RecordBatch;
 use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Reason, Table, TableBatch};
 use enrich::Chain;
 use ingest::decode::AutoDecoder;
-use sinks::{AlertChain, Created, Origin, SourceEntry, TableFiles, Warehouse};
+use sinks::{AlertChain, Created, OpenFiles, Origin, SourceEntry, TableFiles, Warehouse};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -100,9 +99,9 @@ struct OpenPartition {
     rows: BatchBuilder,
     dead: DeadLetters,
     stage: SourceStage,
-    tables: BTreeMap<Table, Vec<RecordBatch>>,
+    /// The range's files, encoded as far as its rows are sealed.
+    tables: BTreeMap<Table, OpenFiles>,
     buffered_rows: usize,
-    buffered_bytes: usize,
     records: u64,
     dead_counts: BTreeMap<Reason, u64>,
     received: Received,
@@ -250,7 +249,6 @@ impl OpenPartition {
             dead: DeadLetters::new(),
             tables: BTreeMap::new(),
             buffered_rows: 0,
-            buffered_bytes: 0,
             records: 0,
             dead_counts: BTreeMap::new(),
             received: Received::default(),
@@ -297,24 +295,24 @@ impl OpenPartition {
 
     /// Turns decoded rows into enriched batches that the rules have seen.
     fn seal(&mut self, context: &mut ShardContext) -> anyhow::Result<()> {
-        self.buffered_bytes += self.rows.bytes();
         for batch in self.rows.finish() {
             let batch = context.enrich.apply(batch);
             self.stage.process(&batch).with_context(|| format!("rules over {} of {}", batch.table, self.id))?;
-            self.buffer(batch);
+            self.encode(&batch, context)?;
         }
         Ok(())
     }
 
-    fn buffer(&mut self, batch: TableBatch) {
+    fn encode(&mut self, batch: &TableBatch, context: &ShardContext) -> anyhow::Result<()> {
         self.buffered_rows += batch.rows.num_rows();
-        self.tables.entry(batch.table).or_default().push(batch.rows);
+        let files = self.tables.entry(batch.table).or_insert_with(|| context.warehouse.encoder().open(batch.table));
+        files.write(&batch.rows).with_context(|| format!("Parquet of {}", batch.table))
     }
 
     /// True if the open range is old or large enough to be flushed.
     fn is_due(&self, worker: &WorkerConfig, now: Instant) -> bool {
-        let full =
-            self.buffered_rows + self.rows.rows() >= worker.flush_rows || self.buffered_bytes >= worker.flush_bytes;
+        let bytes = || self.rows.bytes() + self.tables.values().map(OpenFiles::bytes).sum::<usize>();
+        let full = self.buffered_rows + self.rows.rows() >= worker.flush_rows || bytes() >= worker.flush_bytes;
         full || (self.next > self.start && now - self.opened_at >= worker.flush_interval)
     }
 
@@ -332,7 +330,7 @@ impl OpenPartition {
         let source = self.stage.take_delta()?;
         context.telemetry.note_failures(&source.failures);
         let late_batches = [source.alerts.clone(), self.dead.finish()];
-        late_batches.into_iter().flatten().for_each(|batch| self.buffer(batch));
+        late_batches.into_iter().flatten().try_for_each(|batch| self.encode(&batch, context))?;
         let mut entry = SourceEntry::empty(self.id.clone(), range.start, range.next, &context.writer, Uuid::new_v4());
         entry.tables = self.stage_files(range, entry.attempt, context)?;
         if !source.deltas.is_empty() {
@@ -369,8 +367,8 @@ impl OpenPartition {
     ) -> anyhow::Result<BTreeMap<Table, TableFiles>> {
         let origin = Origin::Range { partition: &self.id, start: range.start, next: range.next };
         let mut staged = BTreeMap::new();
-        for (table, batches) in std::mem::take(&mut self.tables) {
-            staged.insert(table, stage_files(context, origin, attempt, table, &batches)?);
+        for (table, files) in std::mem::take(&mut self.tables) {
+            staged.insert(table, stage_files(context, origin, attempt, files)?);
         }
         Ok(staged)
     }
@@ -415,20 +413,19 @@ impl OpenPartition {
         };
         context.runtime.block_on(context.to_merge.send(merged)).map_err(|_| MergeGone)?;
         (self.start, self.records) = (self.next, 0);
-        (self.buffered_rows, self.buffered_bytes) = (0, 0);
+        self.buffered_rows = 0;
         Ok(())
     }
 }
 
-/// Encodes a table's batches and makes their files durable, invisible until an entry names them.
+/// Makes a table's files durable, invisible until an entry names them.
 pub(crate) fn stage_files(
     context: &ShardContext,
     origin: Origin<'_>,
     attempt: Uuid,
-    table: Table,
-    batches: &[RecordBatch],
+    files: OpenFiles,
 ) -> anyhow::Result<TableFiles> {
-    let encoded = context.warehouse.encoder().encode(table, batches).with_context(|| format!("Parquet of {table}"))?;
+    let encoded = files.finish()?;
     let stage = async {
         let mut files = Vec::with_capacity(encoded.len());
         for file in encoded {

@@ -6,7 +6,7 @@
 //! The order of things, for a range `[s, n)` of a partition:
 //!
 //! ```text
-//! Encoder::encode -> Warehouse::stage -> Ledger::create_source -> Committer::commit_pending
+//! Encoder::open    -> Warehouse::stage -> Ledger::create_source -> Committer::commit_pending
 //!   (bytes)           (invisible file)    (the commit point)       (redo: files become rows of the table)
 //! ```
 //!
@@ -37,7 +37,7 @@ pub use config::WarehouseConfig;
 pub use error::{Class, Error};
 pub use ledger::{Created, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
 pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert};
-pub use parquet::{EncodedFile, Encoder};
+pub use parquet::{EncodedFile, Encoder, OpenFiles};
 pub use step::Step;
 pub use warehouse::{MERGE_TABLES, Nexts, Origin, Warehouse};
 

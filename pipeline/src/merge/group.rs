@@ -296,8 +296,9 @@ impl Group {
     ) -> anyhow::Result<()> {
         let origin = Origin::Step { group: self.number, step: entry.step };
         for batch in output.alerts.iter().chain(&output.late) {
-            let files = stage_files(context, origin, entry.attempt, batch.table, std::slice::from_ref(&batch.rows))?;
-            entry.tables.insert(batch.table, files);
+            let mut files = context.warehouse.encoder().open(batch.table);
+            files.write(&batch.rows)?;
+            entry.tables.insert(batch.table, stage_files(context, origin, entry.attempt, files)?);
         }
         if is_last || clock::instant() - self.state_at >= context.config.worker.state_interval {
             self.state_at = clock::instant();

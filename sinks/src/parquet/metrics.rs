@@ -69,9 +69,10 @@ pub(super) fn column_metrics(leaves: &[LeafColumn], footer: &ParquetMetaData) ->
 }
 
 fn add_counts(metrics: &mut ColumnMetrics, chunk: &ColumnChunkMetaData) {
-    let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
     *metrics.values.get_or_insert(0) += chunk.num_values().unsigned_abs();
-    *metrics.nulls.get_or_insert(0) += nulls.unwrap_or(0);
+    if let Some(statistics) = chunk.statistics() {
+        *metrics.nulls.get_or_insert(0) += statistics.null_count_opt().unwrap_or(0);
+    }
 }
 
 /// Takes a row group's bounds in. A group of nulls only has none and widens nothing.

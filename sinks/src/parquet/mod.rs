@@ -2,19 +2,18 @@
 //!
 //! Dictionary encoding on keyword columns only, DELTA_BINARY_PACKED integers and times, zstd(1), statistics a row group,
 //! no bloom filters, no embedded Arrow schema (so that keywords read as plain strings), Iceberg field ids.
-//! Rows keep their order within a day.
+//! Rows keep their order within a day. A batch is encoded as it comes ([`OpenFiles`]): its buffers are free, and still in
+//! cache, for the next one, and what waits for a flush is Parquet, a tenth of the size.
 
 mod days;
 mod footer;
 mod metrics;
+mod open_files;
 mod properties;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::parquet::arrow::ArrowWriter;
-use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
-use ::parquet::errors::ParquetError;
 use ::parquet::file::properties::WriterProperties;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -23,11 +22,11 @@ use dataflow::Table;
 use iceberg::spec::SchemaRef as IcebergSchemaRef;
 
 use crate::ledger::ColumnMetrics;
-use crate::step::{self, Step};
 use crate::warehouse::schema::with_field_ids;
-use crate::{Error, Result, WarehouseConfig};
+use crate::{Result, WarehouseConfig};
 
 pub use footer::footer_rows;
+pub use open_files::OpenFiles;
 
 /// A Parquet file in memory, with what its manifest will say.
 #[derive(Debug, Clone)]
@@ -53,7 +52,7 @@ pub struct EncodedFile {
 /// Encodes rows of every table as its Iceberg table wants them. Cheap to clone; one serves all threads.
 #[derive(Debug, Clone)]
 pub struct Encoder {
-    tables: Arc<BTreeMap<Table, TableEncoder>>,
+    tables: BTreeMap<Table, Arc<TableEncoder>>,
 }
 
 /// How one table is encoded.
@@ -83,10 +82,9 @@ impl Encoder {
                 schema_id: schema.schema_id(),
                 spec_id,
             };
-            Ok((table, encoder))
+            Ok((table, Arc::new(encoder)))
         };
-        let tables: Result<BTreeMap<Table, TableEncoder>> = tables.into_iter().map(encode).collect();
-        Ok(Self { tables: Arc::new(tables?) })
+        Ok(Self { tables: tables.into_iter().map(encode).collect::<Result<_>>()? })
     }
 
     /// The rows as files, one a day, days ascending; no file if there is no row. The batches' schema is
@@ -95,43 +93,18 @@ impl Encoder {
     /// # Errors
     /// [`Error::Encode`] if a batch is of another schema.
     pub fn encode(&self, table: Table, batches: &[RecordBatch]) -> Result<Vec<EncodedFile>> {
-        let fail = |source: ParquetError| Error::Encode { table, source };
-        let encoder = self.tables.get(&table).expect("the warehouse makes an encoder for every table");
-        let days = days::split(batches).map_err(|e| fail(e.into()))?;
-        let files: Result<Vec<EncodedFile>> =
-            days.iter().map(|(day, rows)| encoder.encode_day(table, *day, rows).map_err(fail)).collect();
-        step::reached(Step::FilesEncoded);
-        files
+        let mut files = self.open(table);
+        batches.iter().try_for_each(|batch| files.write(batch))?;
+        files.finish()
     }
-}
 
-impl TableEncoder {
-    fn encode_day(
-        &self,
-        table: Table,
-        day: i32,
-        batches: &[RecordBatch],
-    ) -> std::result::Result<EncodedFile, ParquetError> {
-        let options = ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
-        let mut bytes = Vec::new();
-        let mut writer = ArrowWriter::try_new_with_options(&mut bytes, self.schema.clone(), options)?;
-        for batch in batches {
-            writer.write(batch)?;
-        }
-        let footer = writer.close()?;
-        let (time_min, time_max) = days::time_bounds(batches);
-        Ok(EncodedFile {
-            table,
-            day,
-            rows: footer.file_metadata().num_rows().unsigned_abs(),
-            bytes: bytes.into(),
-            time_min,
-            time_max,
-            schema_id: self.schema_id,
-            spec_id: self.spec_id,
-            split_offsets: footer.row_groups().iter().filter_map(|g| g.file_offset()).collect(),
-            columns: metrics::column_metrics(&self.leaves, &footer),
-        })
+    /// Files of the table, to be written batch by batch.
+    ///
+    /// # Panics
+    /// If the warehouse has no such table: it makes an encoder for every one.
+    pub fn open(&self, table: Table) -> OpenFiles {
+        let encoder = self.tables.get(&table).expect("the warehouse makes an encoder for every table");
+        OpenFiles::new(table, encoder.clone())
     }
 }
 

@@ -3,6 +3,7 @@
 use ::parquet::basic::{Compression, Encoding, ZstdLevel};
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::schema::types::ColumnPath;
+use dataflow::schema::LeafSpec;
 use dataflow::{LeafKind, Table};
 
 use crate::WarehouseConfig;
@@ -22,6 +23,9 @@ pub(super) fn writer_properties(config: &WarehouseConfig, table: Table) -> Write
         .set_created_by("palisade".to_owned());
     for leaf in &table.layout().leaves {
         let column = column_path(&leaf.path);
+        if !has_statistics(leaf) {
+            builder = builder.set_column_statistics_enabled(column.clone(), EnabledStatistics::None);
+        }
         builder = match leaf.kind {
             LeafKind::Keyword => builder.set_column_dictionary_enabled(column, true),
             LeafKind::I32 | LeafKind::I64 | LeafKind::Time => {
@@ -31,6 +35,16 @@ pub(super) fn writer_properties(config: &WarehouseConfig, table: Table) -> Write
         };
     }
     builder.build()
+}
+
+/// Nobody prunes on JSON, and documents of one kind are alike up to their ends, so comparing them is dear. Of what is nested,
+/// engines prune on numbers at most: the texts worth pruning on stand as hot columns too.
+pub(super) fn has_statistics(leaf: &LeafSpec) -> bool {
+    match leaf.kind {
+        LeafKind::Json | LeafKind::Binary => false,
+        LeafKind::Keyword | LeafKind::Text => !leaf.path.contains(['.', '[']),
+        LeafKind::I32 | LeafKind::I64 | LeafKind::Time | LeafKind::Bool => true,
+    }
 }
 
 /// `a[].b` is `a.list.element.b` in Parquet.
