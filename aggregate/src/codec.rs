@@ -21,31 +21,40 @@ pub(crate) struct Kind {
 
 /// Writes a head and groups of batches; batches of one group share a schema.
 pub(crate) fn encode(kind: Kind, head: &impl Serialize, groups: &[Vec<RecordBatch>]) -> Result<Vec<u8>> {
-    let head = serde_json::to_vec(head).map_err(|e| kind.error(e.to_string()))?;
-    let mut out = Vec::new();
-    out.extend_from_slice(&kind.magic);
-    out.extend_from_slice(&kind.version.to_le_bytes());
-    push_block(&mut out, &head);
-    for batches in groups {
-        push_block(&mut out, &ipc(batches)?);
-    }
-    let crc = crc32fast::hash(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
+    let size = |batch: &RecordBatch| batch.get_array_memory_size();
+    let mut out = Vec::with_capacity(1024 + groups.iter().flatten().map(size).sum::<usize>());
+    append(&mut out, kind, head, groups)?;
     Ok(out)
 }
 
-fn push_block(out: &mut Vec<u8>, block: &[u8]) {
-    out.extend_from_slice(&(block.len() as u64).to_le_bytes());
-    out.extend_from_slice(block);
+/// As [`encode`], behind what `out` holds.
+pub(crate) fn append(out: &mut Vec<u8>, kind: Kind, head: &impl Serialize, groups: &[Vec<RecordBatch>]) -> Result<()> {
+    let start = out.len();
+    let head = serde_json::to_vec(head).map_err(|e| kind.error(e.to_string()))?;
+    out.extend_from_slice(&kind.magic);
+    out.extend_from_slice(&kind.version.to_le_bytes());
+    out.extend_from_slice(&(head.len() as u64).to_le_bytes());
+    out.extend_from_slice(&head);
+    for batches in groups {
+        append_block(out, batches)?;
+    }
+    let crc = crc32fast::hash(&out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+    Ok(())
 }
 
-fn ipc(batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
-    let Some(first) = batches.first() else { return Ok(Vec::new()) };
-    let mut writer = StreamWriter::try_new(Vec::new(), &first.schema())?;
-    for batch in batches {
-        writer.write(batch)?;
+/// An IPC stream behind its length; no batches are no bytes.
+fn append_block(out: &mut Vec<u8>, batches: &[RecordBatch]) -> Result<(), ArrowError> {
+    let length_at = out.len();
+    out.extend_from_slice(&[0; 8]);
+    if let Some(first) = batches.first() {
+        let mut writer = StreamWriter::try_new(&mut *out, &first.schema())?;
+        batches.iter().try_for_each(|batch| writer.write(batch))?;
+        writer.finish()?;
     }
-    writer.into_inner()
+    let length = (out.len() - length_at - 8) as u64;
+    out[length_at..length_at + 8].copy_from_slice(&length.to_le_bytes());
+    Ok(())
 }
 
 /// Reads what [`encode`] wrote.
@@ -148,7 +157,7 @@ mod tests {
     #[test]
     fn a_block_longer_than_the_rest_is_refused() {
         let mut body = b"TEST\x03\0".to_vec();
-        push_block(&mut body, b"\"head\"");
+        body.extend_from_slice(b"\x06\0\0\0\0\0\0\0\"head\"");
         body.extend_from_slice(&u64::MAX.to_le_bytes());
         let crc = crc32fast::hash(&body);
         body.extend_from_slice(&crc.to_le_bytes());

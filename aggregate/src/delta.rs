@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, Kind};
 use crate::error::{AggregateError, Result};
 
-const KIND: Kind = Kind { name: "delta", magic: *b"PALD", version: 2 };
+const KIND: Kind = Kind { name: "delta", magic: *b"PALD", version: 3 };
 
 /// The states that a range adds to a merge group, rule by rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,9 +77,16 @@ impl Delta {
     /// # Errors
     /// If Arrow cannot write a column, which no supported aggregate has.
     pub fn encode(&self) -> Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(self.bytes());
+        self.append(&mut out)?;
+        Ok(out)
+    }
+
+    /// As [`Delta::encode`], behind what `out` holds.
+    pub(crate) fn append(&self, out: &mut Vec<u8>) -> Result<()> {
         let fingerprints = self.parts.iter().map(|p| p.fingerprint.clone()).collect();
         let blocks: Vec<Vec<RecordBatch>> = self.parts.iter().map(|p| vec![p.state.clone()]).collect();
-        codec::encode(KIND, &Head { group: self.group, fingerprints }, &blocks)
+        codec::append(out, KIND, &Head { group: self.group, fingerprints }, &blocks)
     }
 
     /// Reads what [`Delta::encode`] wrote: the bytes of one group's part of an exchange file. No bytes are an empty delta.

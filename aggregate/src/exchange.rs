@@ -68,10 +68,19 @@ impl Deltas {
     /// # Errors
     /// If Arrow cannot write a column, which no supported aggregate has.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let some = |delta: &Delta| if delta.is_empty() { Ok(Vec::new()) } else { delta.encode() };
-        let parts: Vec<Vec<u8>> = self.parts.iter().map(some).collect::<Result<_>>()?;
-        let index = index_bytes(&parts);
-        Ok([index].into_iter().chain(parts).flatten().collect())
+        let index_bytes = HEAD + self.parts.len() * SLOT + CRC;
+        let mut file = Vec::with_capacity(index_bytes + self.bytes());
+        file.resize(index_bytes, 0);
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for delta in &self.parts {
+            let start = file.len();
+            if !delta.is_empty() {
+                delta.append(&mut file)?;
+            }
+            parts.push(start..file.len());
+        }
+        file[..index_bytes].copy_from_slice(&index(&parts));
+        Ok(file)
     }
 
     /// Reads every group's part of an exchange file.
@@ -93,16 +102,15 @@ impl Deltas {
     }
 }
 
-fn index_bytes(parts: &[Vec<u8>]) -> Vec<u8> {
+/// The index of parts that lie there.
+fn index(parts: &[Range<usize>]) -> Vec<u8> {
     let mut index = Vec::with_capacity(HEAD + parts.len() * SLOT + CRC);
     index.extend_from_slice(&MAGIC);
     index.extend_from_slice(&VERSION.to_le_bytes());
     index.extend_from_slice(&(parts.len() as u32).to_le_bytes());
-    let mut at = (HEAD + parts.len() * SLOT + CRC) as u64;
     for part in parts {
-        index.extend_from_slice(&at.to_le_bytes());
+        index.extend_from_slice(&(part.start as u64).to_le_bytes());
         index.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        at += part.len() as u64;
     }
     let crc = crc32fast::hash(&index);
     index.extend_from_slice(&crc.to_le_bytes());

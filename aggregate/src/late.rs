@@ -3,7 +3,7 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use dataflow::{OffsetRange, PartitionId, Table, TableBatch, TableBuilder};
 
-use crate::evidence::rows_of;
+use crate::evidence::StateColumns;
 use crate::json::row_json;
 use crate::rule::Rule;
 
@@ -60,7 +60,10 @@ impl LateWriter {
     pub(crate) fn push(&mut self, missed: &MissedGroups<'_>) {
         let Some((partition, range)) = self.source.clone() else { return };
         let tenants = missed.state.column(0).as_string::<i32>();
-        for (row, &count) in rows_of(missed.state).iter().enumerate() {
+        let inputs = missed.rule.window().map_or(1, |plan| plan.inputs.len());
+        let counts = StateColumns::of(missed.state, inputs);
+        for row in 0..missed.state.num_rows() {
+            let count = counts.rows(row).sum();
             self.text("_topic", &partition.topic);
             self.text("_incarnation", &partition.incarnation);
             self.rows.set_i32(Table::LateWindow.expect_leaf("_partition_id"), partition.partition);

@@ -55,8 +55,15 @@ impl Leaves {
         self.schema.fields().iter().map(|f| f.name().as_str())
     }
 
-    /// Takes one column out of a batch of the table.
+    /// Takes one column out of a batch of the table; keywords as plain text.
     pub(crate) fn extract(&self, rows: &RecordBatch, index: usize) -> Result<ArrayRef> {
+        let array = self.stored(rows, index)?;
+        let wanted = self.schema.field(index).data_type();
+        if array.data_type() == wanted { Ok(array) } else { Ok(cast(&array, wanted)?) }
+    }
+
+    /// One column of a batch of the table, as it stands there.
+    fn stored(&self, rows: &RecordBatch, index: usize) -> Result<ArrayRef> {
         let path = &self.paths[index];
         let missing = || AggregateError::Schema { table: self.table.name(), column: "of its layout" };
         let mut array = rows.columns().get(path[0]).ok_or_else(missing)?.clone();
@@ -64,8 +71,7 @@ impl Leaves {
             let parent = array.as_struct_opt().ok_or_else(missing)?;
             array = parent.columns().get(child).ok_or_else(missing)?.clone();
         }
-        let wanted = self.schema.field(index).data_type();
-        if array.data_type() == wanted { Ok(array) } else { Ok(cast(&array, wanted)?) }
+        Ok(array)
     }
 }
 
@@ -131,11 +137,26 @@ impl<'a> LeafCache<'a> {
         Ok(array)
     }
 
+    /// The column at `index`, keywords still in their dictionary.
+    pub(crate) fn stored(&self, index: usize) -> Result<ArrayRef> {
+        self.leaves.stored(self.rows, index)
+    }
+
+    /// How many columns there are.
+    pub(crate) fn columns(&self) -> usize {
+        self.taken.len()
+    }
+
     /// The column of that name, for columns that every event table has.
     pub(crate) fn named(&mut self, name: &'static str) -> Result<ArrayRef> {
-        let index = self.leaves.index(name);
+        let index = self.index(name)?;
+        self.column(index)
+    }
+
+    /// The index of that column.
+    pub(crate) fn index(&self, name: &'static str) -> Result<usize> {
         let missing = AggregateError::Schema { table: self.leaves.table.name(), column: name };
-        self.column(index.ok_or(missing)?)
+        self.leaves.index(name).ok_or(missing)
     }
 
     /// True if the table has the column.

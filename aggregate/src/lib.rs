@@ -25,18 +25,21 @@
 
 mod alert;
 mod codec;
+mod codes;
 mod delta;
 mod distinct;
 mod error;
 mod evidence;
 mod exchange;
 mod failures;
+mod group_keys;
 mod group_table;
 mod json;
 mod late;
 mod leaves;
 mod merge_group;
 mod merge_stage;
+mod rows;
 mod rule;
 mod source_stage;
 mod sql;

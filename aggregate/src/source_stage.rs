@@ -7,24 +7,24 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{FilterBuilder, FilterPredicate};
-use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use dataflow::json::push_string;
 use dataflow::watermark::window_time;
 use dataflow::{PartitionClock, PartitionId, Table, TableBatch};
 use datafusion::error::Result as DfResult;
 
 use crate::alert::{AlertWriter, Change, Finding, Hot, Identity, Provenance, alert_id, filter_partition, selected};
+use crate::codes::Codes;
 use crate::error::{AggregateError, Result};
 use crate::evidence::{Candidates, EvidenceRow};
 use crate::exchange::Deltas;
 use crate::failures::{Failures, RuleFailure};
-use crate::group_table::{GroupTable, StateLayout, truth};
-use crate::leaves::LeafCache;
+use crate::group_table::{GroupTable, StateLayout, Taken, Values, truth};
 use crate::merge_group;
+use crate::rows::{Common, Row, Rows, Selection};
 use crate::rule::{Rule, RulePlan, RuleSet};
-use crate::sql::{FilterPlan, Input, PhysicalRef, WindowInput, WindowPlan};
+use crate::sql::{AggregateFunction, Call, FilterPlan, PhysicalRef, WindowInput, WindowPlan};
 
 /// What a range adds: to the windowed rules, and as alerts of the filter rules.
 #[derive(Debug, Clone)]
@@ -47,77 +47,13 @@ pub struct SourceStage {
     groups: NonZeroU32,
     /// For each rule, the groups of the open range; none before its first row.
     tables: Vec<Option<GroupTable>>,
+    /// For each rule, how many groups the last range had: the next one will be like it.
+    room: Vec<usize>,
+    /// What the tables' keys and values are numbered by.
+    codes: Codes,
     alerts: AlertWriter,
     failures: Failures,
     versions: Vec<String>,
-}
-
-/// Columns of a batch that every rule needs.
-struct Common {
-    tenants: ArrayRef,
-    times: ArrayRef,
-    received: ArrayRef,
-    offsets: ArrayRef,
-    records: ArrayRef,
-}
-
-/// One row of them.
-struct Row<'a> {
-    index: usize,
-    tenant: &'a str,
-    time: i64,
-    received_at: i64,
-    offset: i64,
-    record: i32,
-}
-
-impl Common {
-    fn new(cache: &mut LeafCache<'_>) -> Result<Self> {
-        Ok(Self {
-            tenants: cache.named("tenant_uid")?,
-            times: cache.named("time")?,
-            received: cache.named("_received_at")?,
-            offsets: cache.named("_offset")?,
-            records: cache.named("_record")?,
-        })
-    }
-
-    fn filter(&self, predicate: &FilterPredicate) -> Result<Self> {
-        Ok(Self {
-            tenants: predicate.filter(&self.tenants)?,
-            times: predicate.filter(&self.times)?,
-            received: predicate.filter(&self.received)?,
-            offsets: predicate.filter(&self.offsets)?,
-            records: predicate.filter(&self.records)?,
-        })
-    }
-
-    fn row(&self, index: usize) -> Row<'_> {
-        Row {
-            index,
-            tenant: self.tenants.as_string::<i32>().value(index),
-            time: self.times()[index],
-            received_at: self.received()[index],
-            offset: self.offsets()[index],
-            record: self.records()[index],
-        }
-    }
-
-    fn times(&self) -> &[i64] {
-        self.times.as_primitive::<TimestampMicrosecondType>().values()
-    }
-
-    fn received(&self) -> &[i64] {
-        self.received.as_primitive::<TimestampMicrosecondType>().values()
-    }
-
-    fn offsets(&self) -> &[i64] {
-        self.offsets.as_primitive::<Int64Type>().values()
-    }
-
-    fn records(&self) -> &[i32] {
-        self.records.as_primitive::<Int32Type>().values()
-    }
 }
 
 impl SourceStage {
@@ -137,6 +73,8 @@ impl SourceStage {
             clock: PartitionClock::resume(lateness_bound_us, resume),
             groups,
             tables: rules.rules().iter().map(|_| None).collect(),
+            room: vec![0; rules.rules().len()],
+            codes: Codes::default(),
             alerts: AlertWriter::new(),
             failures: Failures::default(),
             versions: Vec::new(),
@@ -156,15 +94,14 @@ impl SourceStage {
         if !Table::EVENTS.contains(&batch.table) || batch.rows.num_rows() == 0 {
             return Ok(());
         }
-        let mut cache = LeafCache::new(batch.table, &batch.rows);
-        let common = Common::new(&mut cache)?;
-        for (time, received) in common.times().iter().zip(common.received()) {
+        let mut rows = Rows::of(batch)?;
+        for (time, received) in rows.common.times().iter().zip(rows.common.received()) {
             self.clock.observe(*time, *received);
         }
         let rules = self.rules.clone();
         for (index, rule) in rules.rules().iter().enumerate() {
             for input in rule.inputs_of(batch.table) {
-                self.rule(index, rule, input, batch, &mut cache, &common)?;
+                self.rule(index, rule, input, batch, &mut rows)?;
             }
         }
         Ok(())
@@ -172,18 +109,10 @@ impl SourceStage {
 
     /// One input of one rule over one batch. If an expression fails, the halves go their own ways, down to the row that fails: which
     /// rows match does not depend on how they were batched.
-    fn rule(
-        &mut self,
-        index: usize,
-        rule: &Rule,
-        input: usize,
-        batch: &TableBatch,
-        cache: &mut LeafCache<'_>,
-        common: &Common,
-    ) -> Result<()> {
+    fn rule(&mut self, index: usize, rule: &Rule, input: usize, batch: &TableBatch, rows: &mut Rows<'_>) -> Result<()> {
         let result = match &rule.plan {
-            RulePlan::Window(plan) => self.window_rule((index, input), rule, plan, cache, common),
-            RulePlan::Filter(plan) => self.filter_rule(rule, plan, cache, common),
+            RulePlan::Window(plan) => self.window_rule((index, input), rule, plan, rows),
+            RulePlan::Filter(plan) => self.filter_rule(rule, plan, rows),
         };
         let Err(AggregateError::Evaluate { cause, .. }) = result else { return result };
         let rows = batch.rows.num_rows();
@@ -193,9 +122,7 @@ impl SourceStage {
         }
         for (from, len) in [(0, rows / 2), (rows / 2, rows - rows / 2)] {
             let half = TableBatch { table: batch.table, rows: batch.rows.slice(from, len) };
-            let mut cache = LeafCache::new(half.table, &half.rows);
-            let common = Common::new(&mut cache)?;
-            self.rule(index, rule, input, &half, &mut cache, &common)?;
+            self.rule(index, rule, input, &half, &mut Rows::of(&half)?)?;
         }
         Ok(())
     }
@@ -207,7 +134,7 @@ impl SourceStage {
 
     /// Bytes held, for budgets.
     pub fn bytes(&self) -> usize {
-        self.tables.iter().flatten().map(GroupTable::bytes).sum::<usize>() + self.alerts.bytes()
+        self.tables.iter().flatten().map(GroupTable::bytes).sum::<usize>() + self.codes.size() + self.alerts.bytes()
     }
 
     /// What the range adds; the stage is then as new, but for its clock.
@@ -216,9 +143,11 @@ impl SourceStage {
     /// If an aggregate cannot give its state.
     pub fn take_delta(&mut self) -> Result<SourceDelta> {
         let mut deltas = Deltas::empty(self.groups);
-        for (rule, table) in self.rules.rules().iter().zip(&mut self.tables) {
+        let codes = std::mem::take(&mut self.codes);
+        for ((rule, table), room) in self.rules.rules().iter().zip(&mut self.tables).zip(&mut self.room) {
+            *room = table.as_ref().map_or(0, GroupTable::len);
             if let Some(mut table) = table.take() {
-                let state = table.take_state().map_err(AggregateError::evaluate(rule.uid()))?;
+                let state = table.take_state(&codes).map_err(AggregateError::evaluate(rule.uid()))?;
                 // After the pane come the tenant and the keys.
                 let key = 1..table.layout().group;
                 for (delta, part) in deltas.parts_mut().iter_mut().zip(merge_group::split(state, key, self.groups)?) {
@@ -231,57 +160,46 @@ impl SourceStage {
 
     fn window_rule(
         &mut self,
-        (index, input): (usize, usize),
+        (index, number): (usize, usize),
         rule: &Rule,
         plan: &Arc<WindowPlan>,
-        cache: &mut LeafCache<'_>,
-        common: &Common,
+        rows: &mut Rows<'_>,
     ) -> Result<()> {
         let failed = AggregateError::evaluate(rule.uid());
-        let reads = Reads { plan, number: input, from: &plan.inputs[input], source: &self.source };
-        let input = input_batch(&reads.from.input, cache)?;
-        let passes = reads.from.predicate.as_ref().map(|p| condition(p.evaluate(&input), &input)).transpose();
-        let passes = passes.map_err(&failed)?;
-        let kept = passes.as_ref().map_or(input.num_rows(), BooleanArray::true_count);
-        if kept == 0 {
+        let from = &plan.inputs[number];
+        let input = rows.input(&from.input)?;
+        let passes = from.predicate.as_ref().map(|p| condition(p.evaluate(&input), &input)).transpose();
+        let selection = Selection::new(passes.map_err(&failed)?.as_ref(), input.num_rows());
+        if selection.count() == 0 {
             return Ok(());
         }
+        let own = selection.input(&input, &from.is_evaluated).map_err(&failed)?;
+        let mut reads = Reads { plan, number, from, rows, selection, own, codes: &mut self.codes };
+        let (keys, taken) = (reads.keys().map_err(&failed)?, reads.taken().map_err(&failed)?);
         let table = match &mut self.tables[index] {
             Some(table) => table,
             none => {
-                let table = GroupTable::new(plan, StateLayout::new(plan, true), rule.evidence()).map_err(&failed)?;
-                none.insert(table)
+                let layout = StateLayout::new(plan, true);
+                let table = GroupTable::with_room(plan, layout, rule.evidence(), self.room[index]);
+                none.insert(table.map_err(&failed)?)
             }
         };
-        match passes.filter(|_| kept < input.num_rows()) {
-            None => reads.update(table, &input, common).map_err(&failed),
-            Some(mask) => {
-                let predicate = FilterBuilder::new(&mask).optimize().build();
-                let (input, common) = (predicate.filter_record_batch(&input)?, common.filter(&predicate)?);
-                reads.update(table, &input, &common).map_err(&failed)
-            }
-        }
+        table.update(&keys, &taken, &reads.candidates(&self.source)).map_err(&failed)
     }
 
-    fn filter_rule(
-        &mut self,
-        rule: &Rule,
-        plan: &FilterPlan,
-        cache: &mut LeafCache<'_>,
-        common: &Common,
-    ) -> Result<()> {
+    fn filter_rule(&mut self, rule: &Rule, plan: &FilterPlan, rows: &mut Rows<'_>) -> Result<()> {
         let failed = AggregateError::evaluate(rule.uid());
-        let input = input_batch(&plan.input, cache)?;
+        let input = rows.input(&plan.input)?;
         let mask = condition(plan.predicate.evaluate(&input), &input).map_err(&failed)?;
         if mask.true_count() == 0 {
             return Ok(());
         }
         let predicate = FilterBuilder::new(&mask).optimize().build();
-        let (input, common) = (predicate.filter_record_batch(&input)?, common.filter(&predicate)?);
+        let (input, common) = (predicate.filter_record_batch(&input)?, rows.common.filter(&predicate)?);
         let evaluate =
             |(name, e): &(String, PhysicalRef)| Ok((name.clone(), e.evaluate(&input)?.into_array(input.num_rows())?));
         let columns = plan.projection.iter().map(evaluate).collect::<DfResult<Vec<_>>>().map_err(&failed)?;
-        let hot = hot_columns(cache, &predicate)?;
+        let hot = hot_columns(rows, &predicate)?;
         self.filter_alerts(rule, &columns, &hot, &common);
         Ok(())
     }
@@ -340,51 +258,86 @@ pub(crate) fn labels(versions: &BTreeMap<String, String>) -> Vec<String> {
     versions.iter().map(|(name, version)| format!("{name}={version}")).collect()
 }
 
-fn input_batch(input: &Input, cache: &mut LeafCache<'_>) -> Result<RecordBatch> {
-    let columns = input.leaves.iter().map(|&i| cache.column(i)).collect::<Result<Vec<_>>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(cache.rows()));
-    Ok(RecordBatch::try_new_with_options(input.schema.clone(), columns, &options)?)
-}
-
 fn condition(value: DfResult<datafusion::logical_expr::ColumnarValue>, input: &RecordBatch) -> DfResult<BooleanArray> {
     Ok(truth(&value?.into_array(input.num_rows())?))
 }
 
-/// One input of a windowed rule, in one partition.
-struct Reads<'a> {
-    plan: &'a WindowPlan,
+/// One input of a windowed rule over one batch.
+struct Reads<'r, 'a> {
+    plan: &'r WindowPlan,
     number: usize,
-    from: &'a WindowInput,
-    source: &'a Arc<str>,
+    from: &'r WindowInput,
+    rows: &'r mut Rows<'a>,
+    /// The rows that meet the condition.
+    selection: Selection,
+    /// Their columns, where expressions read them.
+    own: RecordBatch,
+    codes: &'r mut Codes,
 }
 
-impl Reads<'_> {
-    /// Adds rows that meet the condition.
-    fn update(&self, table: &mut GroupTable, input: &RecordBatch, common: &Common) -> DfResult<()> {
-        let times = common.times().iter().zip(common.received());
-        let panes = times.map(|(time, received)| self.plan.spec.pane_of(window_time(*time, *received)));
-        let mut keys: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(panes)), common.tenants.clone()];
+impl Reads<'_, '_> {
+    /// Pane, tenant and keys, as numbers.
+    fn keys(&mut self) -> DfResult<Vec<Arc<[u32]>>> {
+        let mut keys = vec![self.panes(), self.selection.of(&self.rows.tenants(self.codes)?)];
         for key in &self.from.keys {
-            keys.push(key.evaluate(input)?.into_array(input.num_rows())?);
+            keys.push(match self.from.leaf(key) {
+                Some(leaf) => self.selection.of(&self.rows.codes(leaf, self.codes)?),
+                None => self.codes.of(&evaluate(key, &self.own)?)?.into(),
+            });
         }
-        let candidates = Candidates {
-            source: self.source,
-            input: self.number,
-            times: common.times(),
-            offsets: common.offsets(),
-            records: common.records(),
+        Ok(keys)
+    }
+
+    fn panes(&mut self) -> Arc<[u32]> {
+        let (times, received) = (self.rows.common.times(), self.rows.common.received());
+        let mut pane = |row: usize| self.codes.integer(self.plan.spec.pane_of(window_time(times[row], received[row])));
+        match self.selection.rows() {
+            None => (0..times.len()).map(pane).collect(),
+            Some(rows) => rows.iter().map(|&row| pane(row as usize)).collect(),
+        }
+    }
+
+    /// What the aggregates take.
+    fn taken(&mut self) -> DfResult<Vec<Taken>> {
+        let calls = self.from.calls.iter().zip(&self.plan.aggregates);
+        calls.map(|(call, aggregate)| self.take(call, &aggregate.function)).collect()
+    }
+
+    fn take(&mut self, call: &Call, function: &AggregateFunction) -> DfResult<Taken> {
+        let filter = call.filter.as_ref().map(|f| evaluate(f, &self.own)).transpose()?;
+        let values = match (function, &call.args[..]) {
+            (AggregateFunction::Distinct(kind), [arg]) => Values::Codes(match self.from.leaf(arg) {
+                Some(leaf) => self.selection.of(&self.rows.codes(leaf, self.codes)?),
+                None => kind.codes(&evaluate(arg, &self.own)?, self.codes)?.into(),
+            }),
+            (_, args) => Values::Arrays(args.iter().map(|arg| evaluate(arg, &self.own)).collect::<DfResult<_>>()?),
         };
-        table.update(&keys, &self.from.calls, input, &candidates)
+        Ok(Taken { values, filter: filter.map(|f| truth(&f)) })
+    }
+
+    fn candidates<'c>(&'c self, source: &'c Arc<str>) -> Candidates<'c> {
+        Candidates {
+            source,
+            input: self.number,
+            rows: self.selection.rows(),
+            times: self.rows.common.times(),
+            offsets: self.rows.common.offsets(),
+            records: self.rows.common.records(),
+        }
     }
 }
 
+fn evaluate(expr: &PhysicalRef, input: &RecordBatch) -> DfResult<ArrayRef> {
+    expr.evaluate(input)?.into_array(input.num_rows())
+}
+
 /// The row's own hot columns, for alerts that are one row.
-fn hot_columns(cache: &mut LeafCache<'_>, predicate: &FilterPredicate) -> Result<Vec<(&'static str, ArrayRef)>> {
+fn hot_columns(rows: &mut Rows<'_>, predicate: &FilterPredicate) -> Result<Vec<(&'static str, ArrayRef)>> {
     let names = ["src_ip", "dst_ip", "src_port", "dst_port", "user_name"];
     let mut columns = Vec::with_capacity(names.len());
     for name in names {
-        if cache.has(name) {
-            columns.push((name, predicate.filter(&cache.named(name)?)?));
+        if rows.cache.has(name) {
+            columns.push((name, predicate.filter(&rows.cache.named(name)?)?));
         }
     }
     Ok(columns)

@@ -1,18 +1,18 @@
 //! A window's groups: panes merged, HAVING and SELECT applied.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray, UInt32Array,
 };
-use arrow::compute::{filter_record_batch, take_record_batch};
-use arrow::row::{RowConverter, SortField};
+use arrow::compute::take_record_batch;
 use dataflow::schema::UTC;
 use datafusion::error::Result as DfResult;
 
 use super::rule_state::{AlertKey, Given};
 use crate::alert::{Hot, selected};
+use crate::codes::Codes;
 use crate::error::{AggregateError, Result};
 use crate::evidence::{Evidence, EvidenceRow, StateColumns};
 use crate::failures::Failures;
@@ -20,9 +20,6 @@ use crate::group_table::{GroupTable, StateLayout, truth};
 use crate::json::row_json;
 use crate::rule::Rule;
 use crate::sql::{OutputKey, PhysicalRef, WindowPlan};
-
-/// Keys as bytes that are equal where the keys are.
-pub(super) type Keys = HashSet<Box<[u8]>>;
 
 /// One group of a window that has, or had, an alert.
 #[derive(Debug)]
@@ -45,23 +42,23 @@ pub(super) struct Question<'a> {
     pub(super) layout: &'a StateLayout,
     /// The window's start.
     pub(super) start: i64,
-    /// States of its panes.
-    pub(super) states: Vec<&'a RecordBatch>,
-    /// Only these keys, if given.
-    pub(super) changed: Option<Keys>,
+    /// States of its panes, of the keys that are asked about.
+    pub(super) states: Vec<RecordBatch>,
     /// The window's alerts that stand.
     pub(super) given: Option<&'a BTreeMap<AlertKey, Given>>,
 }
 
 /// The groups for which HAVING holds, and those whose alert stands though it does not; in the order of tenant and key.
-pub(super) fn evaluate(question: &Question<'_>, failures: &mut Failures) -> Result<Vec<Evaluated>> {
-    let (rule, plan) = (question.rule, question.plan);
-    let failed = AggregateError::evaluate(rule.uid());
-    let (mut table, states) = merged(question)?;
-    if table.len() == 0 {
+pub(super) fn evaluate(mut question: Question<'_>, failures: &mut Failures) -> Result<Vec<Evaluated>> {
+    if question.states.is_empty() {
         return Ok(Vec::new());
     }
-    let (groups, results) = table.take_results().map_err(&failed)?;
+    let states = std::mem::take(&mut question.states);
+    let (question, plan) = (&question, question.plan);
+    let failed = AggregateError::evaluate(question.rule.uid());
+    let mut codes = Codes::default();
+    let (mut table, states) = merged(question, states, &mut codes)?;
+    let (groups, results) = table.take_results(&codes).map_err(&failed)?;
     let window = (question.start, question.start + plan.spec.size);
     let output = output_batch(plan, &groups, results, window)?;
     let mut passes = Vec::with_capacity(output.num_rows());
@@ -83,20 +80,15 @@ pub(super) fn evaluate(question: &Question<'_>, failures: &mut Failures) -> Resu
 /// A state batch and the group of each of its rows.
 type Grouped = (RecordBatch, Vec<usize>);
 
-fn merged(question: &Question<'_>) -> Result<(GroupTable, Vec<Grouped>)> {
+fn merged(question: &Question<'_>, states: Vec<RecordBatch>, codes: &mut Codes) -> Result<(GroupTable, Vec<Grouped>)> {
     let failed = AggregateError::evaluate(question.rule.uid());
-    let layout = question.layout;
-    let mut table = GroupTable::new(question.plan, layout.clone(), 0).map_err(&failed)?;
-    let mut states = Vec::with_capacity(question.states.len());
-    for &state in &question.states {
-        let state = match &question.changed {
-            None => state.clone(),
-            Some(keys) => among(layout, state, keys)?,
-        };
-        let groups = table.merge_aggregates(&state).map_err(&failed)?.to_vec();
-        states.push((state, groups));
+    let mut table = GroupTable::new(question.plan, question.layout.clone(), 0).map_err(&failed)?;
+    let mut grouped = Vec::with_capacity(states.len());
+    for state in states {
+        let groups = table.merge_aggregates(&state, codes).map_err(&failed)?.to_vec();
+        grouped.push((state, groups));
     }
-    Ok((table, states))
+    Ok((table, grouped))
 }
 
 /// Evidence of the groups in `rows`, in their order: of all others it is not even merged.
@@ -105,26 +97,13 @@ fn evidence(question: &Question<'_>, states: &[Grouped], rows: &[u32], groups: u
     for (i, &row) in rows.iter().enumerate() {
         place[row as usize] = Some(i);
     }
-    let mut evidence = Evidence::new(question.rule.evidence(), question.plan.inputs.len());
+    let inputs = question.plan.inputs.len();
+    let mut evidence = Evidence::new(question.rule.evidence(), inputs);
     for (state, groups) in states.iter().filter(|_| !rows.is_empty()) {
         let pairs = groups.iter().enumerate().filter_map(|(row, &group)| Some((row, place[group]?)));
-        evidence.merge(&StateColumns::of(state), pairs, rows.len());
+        evidence.merge(&StateColumns::of(state, inputs), pairs, rows.len());
     }
     evidence
-}
-
-/// The keys of a state batch.
-pub(super) fn key_bytes(layout: &StateLayout, state: &RecordBatch) -> Result<Vec<Box<[u8]>>> {
-    let fields = layout.schema.fields()[..layout.group].iter().map(|f| SortField::new(f.data_type().clone()));
-    let converter = RowConverter::new(fields.collect())?;
-    let rows = converter.convert_columns(&state.columns()[..layout.group])?;
-    Ok(rows.iter().map(|row| row.as_ref().into()).collect())
-}
-
-/// The rows of a state whose key is among `keys`.
-fn among(layout: &StateLayout, state: &RecordBatch, keys: &Keys) -> Result<RecordBatch> {
-    let mask: BooleanArray = key_bytes(layout, state)?.iter().map(|key| Some(keys.contains(key))).collect();
-    Ok(filter_record_batch(state, &mask)?)
 }
 
 /// What the aggregate of the plan would give: group columns with the window's bounds, then results.

@@ -6,6 +6,7 @@
 //! nothing else, and a snapshot keeps them as they are.
 
 mod evaluate;
+mod pane;
 mod rule_state;
 mod snapshot;
 
@@ -56,13 +57,13 @@ pub struct StepOutput {
 pub struct Limits {
     /// Keys of one rule in one pane. Rows of further keys go to `late_window` with reason `key_limit`.
     pub pane_keys_max: usize,
-    /// State rows of one rule over all panes. A key counts once a pane, and again in states that are not yet merged.
-    pub rule_states_max: usize,
+    /// Keys of one rule over all panes; a key counts once a pane.
+    pub rule_keys_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pane_keys_max: 1_000_000, rule_states_max: 4_000_000 }
+        Self { pane_keys_max: 1_000_000, rule_keys_max: 4_000_000 }
     }
 }
 

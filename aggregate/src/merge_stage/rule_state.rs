@@ -1,17 +1,18 @@
 //! One rule's windows: panes of mergeable states, and the alerts already given.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use dataflow::PartitionId;
 use uuid::Uuid;
 
-use super::evaluate::{Evaluated, Keys, Question, evaluate, key_bytes};
+use super::evaluate::{Evaluated, Question, evaluate};
+use super::pane::{KeyBytes, Keyed, Pane, worth};
 use super::{Limits, StepStamp};
 use crate::alert::{AlertWriter, Change, Finding, Identity, Provenance, alert_id};
+use crate::codes::Codes;
 use crate::error::{AggregateError, Result};
 use crate::failures::Failures;
 use crate::group_table::{GroupTable, StateLayout};
@@ -19,25 +20,6 @@ use crate::late::{LateWriter, Missed, MissedGroups};
 use crate::rule::{Emit, NAMESPACE, Rule};
 use crate::sql::WindowPlan;
 use crate::window::WindowSpec;
-
-/// A pane's states, in the order they came.
-#[derive(Debug, Default)]
-pub(crate) struct Pane {
-    /// States of earlier steps.
-    pub(super) settled: Vec<RecordBatch>,
-    /// States applied since the last step.
-    pub(super) fresh: Vec<RecordBatch>,
-}
-
-impl Pane {
-    pub(super) fn batches(&self) -> impl Iterator<Item = &RecordBatch> {
-        self.settled.iter().chain(&self.fresh)
-    }
-
-    fn rows(&self) -> usize {
-        self.batches().map(RecordBatch::num_rows).sum()
-    }
-}
 
 /// What an alert said last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +42,7 @@ pub(crate) type GivenAlerts = BTreeMap<i64, BTreeMap<AlertKey, Given>>;
 pub(crate) struct RuleState {
     plan: Arc<WindowPlan>,
     pub(super) layout: StateLayout,
+    pub(super) keys: KeyBytes,
     pub(super) panes: BTreeMap<i64, Pane>,
     pub(super) given: GivenAlerts,
 }
@@ -88,7 +71,16 @@ enum Due {
 impl RuleState {
     pub(crate) fn new(plan: &Arc<WindowPlan>) -> Self {
         let layout = StateLayout::new(plan, false);
-        Self { plan: plan.clone(), layout, panes: BTreeMap::new(), given: BTreeMap::new() }
+        let keys = KeyBytes::new(&layout).expect("DataFusion groups by the types that arrow makes rows of");
+        Self { plan: plan.clone(), layout, keys, panes: BTreeMap::new(), given: BTreeMap::new() }
+    }
+
+    /// Adds a state of a snapshot to the pane that starts there.
+    pub(super) fn restore(&mut self, start: i64, state: RecordBatch) -> Result<()> {
+        let inputs = self.plan.inputs.len();
+        let keyed = self.keys.keyed(state)?;
+        self.panes.entry(start).or_insert_with(|| Pane::new(inputs)).restore(&keyed);
+        Ok(())
     }
 
     fn spec(&self) -> WindowSpec {
@@ -96,8 +88,8 @@ impl RuleState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let states = self.panes.values().flat_map(Pane::batches).map(RecordBatch::get_array_memory_size);
-        states.sum::<usize>() + self.given.values().map(BTreeMap::len).sum::<usize>() * 160
+        self.panes.values().map(Pane::bytes).sum::<usize>()
+            + self.given.values().map(BTreeMap::len).sum::<usize>() * 160
     }
 
     /// End of the last window that holds rows.
@@ -129,59 +121,42 @@ impl RuleState {
         late: &mut LateWriter,
     ) -> Result<()> {
         let closed_until = watermark.saturating_sub(rule.allowed_lateness_us());
-        for (pane, state) in self.split(state)? {
+        let panes = panes(state)?;
+        let state = RecordBatch::try_new(self.layout.schema.clone(), state.columns()[1..].to_vec())?;
+        let keyed = self.keys.keyed(state)?;
+        for (pane, rows) in panes {
             let spec = self.spec();
             if spec.first_end(pane) <= closed_until {
-                let pane = (pane, pane + spec.pane);
+                let (state, pane) = (keyed.take(&rows)?, (pane, pane + spec.pane));
                 late.push(&MissedGroups { rule, state: &state, pane, closed_until, why: Missed::Late });
             }
             if spec.last_end(pane) > closed_until {
-                self.panes.entry(pane).or_default().fresh.push(state);
-                self.bound(rule, pane, limits, late)?;
+                self.add(rule, pane, (&keyed, rows), limits, late)?;
             }
         }
         Ok(())
     }
 
-    /// A delta's states pane by pane, without the pane column.
-    fn split(&self, state: &RecordBatch) -> Result<BTreeMap<i64, RecordBatch>> {
-        let mut rows: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-        let panes = state.column(0).as_primitive_opt::<Int64Type>();
-        let panes = panes.ok_or_else(|| decode_error("its pane column is no integer"))?;
-        for (row, pane) in panes.values().iter().enumerate() {
-            rows.entry(*pane).or_default().push(row as u32);
+    /// Adds rows of a state to their pane. Pane and rule hold at most as many keys as the limits say: those that came first stay, the
+    /// rows of others are noted and left out.
+    fn add(
+        &mut self,
+        rule: &Rule,
+        start: i64,
+        (keyed, rows): (&Keyed, Vec<u32>),
+        limits: Limits,
+        late: &mut LateWriter,
+    ) -> Result<()> {
+        let (end, closed_until) = (start + self.spec().pane, self.spec().last_end(start));
+        let total: usize = self.panes.values().map(Pane::len).sum();
+        let inputs = self.plan.inputs.len();
+        let pane = self.panes.entry(start).or_insert_with(|| Pane::new(inputs));
+        let room = limits.pane_keys_max.min(pane.len() + limits.rule_keys_max.saturating_sub(total));
+        let over = pane.add(keyed, rows, room);
+        if !over.is_empty() {
+            let (state, pane) = (keyed.take(&over)?, (start, end));
+            late.push(&MissedGroups { rule, state: &state, pane, closed_until, why: Missed::KeyLimit });
         }
-        let state = RecordBatch::try_new(self.layout.schema.clone(), state.columns()[1..].to_vec())?;
-        if rows.len() == 1 {
-            return Ok(rows.into_keys().map(|pane| (pane, state.clone())).collect());
-        }
-        let take = |(pane, rows): (i64, Vec<u32>)| Ok((pane, take_record_batch(&state, &UInt32Array::from(rows))?));
-        rows.into_iter().map(take).collect()
-    }
-
-    /// Holds the pane, and the rule, to their limits: the keys that came first stay, the rest is noted and left out.
-    /// Only what the last delta brought can be too much.
-    fn bound(&mut self, rule: &Rule, pane: i64, limits: Limits, late: &mut LateWriter) -> Result<()> {
-        let total: usize = self.panes.values().map(Pane::rows).sum();
-        let end = pane + self.spec().pane;
-        let closed_until = self.spec().last_end(pane);
-        let Some(state) = self.panes.get_mut(&pane) else { return Ok(()) };
-        let own = state.rows();
-        if own <= limits.pane_keys_max && total <= limits.rule_states_max {
-            return Ok(());
-        }
-        // The pane is one batch from here on; a fresh one, so that this step evaluates what changed.
-        let merged = merge(rule, &self.plan, &self.layout, state.batches())?;
-        let others = total - own;
-        let known = own - state.fresh.last().map_or(0, RecordBatch::num_rows);
-        let room = limits.pane_keys_max.min(limits.rule_states_max.saturating_sub(others).max(known));
-        if merged.num_rows() <= room {
-            *state = Pane { settled: Vec::new(), fresh: vec![merged] };
-            return Ok(());
-        }
-        let over = merged.slice(room, merged.num_rows() - room);
-        late.push(&MissedGroups { rule, state: &over, pane: (pane, end), closed_until, why: Missed::KeyLimit });
-        *state = Pane { settled: Vec::new(), fresh: vec![merged.slice(0, room)] };
         Ok(())
     }
 
@@ -204,7 +179,7 @@ impl RuleState {
         let closed_until = before.saturating_sub(rule.allowed_lateness_us());
         for (pane, state) in &self.panes {
             due.extend(spec.windows_ending(*pane, before, after).map(|start| (start, Due::Close)));
-            if state.fresh.is_empty() {
+            if !state.is_fresh() {
                 continue;
             }
             if rule.emit() == Emit::OnThreshold {
@@ -216,25 +191,14 @@ impl RuleState {
     }
 
     fn evaluate(&self, rule: &Rule, start: i64, due: Due, failures: &mut Failures) -> Result<Vec<Evaluated>> {
-        let panes = || self.panes.range(start..start + self.spec().size).map(|(_, pane)| pane);
-        let mut changed: Option<Keys> = None;
-        if due != Due::Close {
-            let mut keys = HashSet::new();
-            for state in panes().flat_map(|p| &p.fresh) {
-                keys.extend(key_bytes(&self.layout, state)?);
-            }
-            changed = Some(keys);
+        let window: Vec<&Pane> = self.panes.range(start..start + self.spec().size).map(|(_, pane)| pane).collect();
+        let marks = worth(&window, &self.plan.needs, due != Due::Close);
+        let mut states = Vec::new();
+        for (i, pane) in window.iter().enumerate() {
+            states.extend(pane.states(marks.as_ref().map(|marks| marks[i].as_slice()))?);
         }
-        let question = Question {
-            rule,
-            plan: &self.plan,
-            layout: &self.layout,
-            start,
-            states: panes().flat_map(Pane::batches).collect(),
-            changed,
-            given: self.given.get(&start),
-        };
-        evaluate(&question, failures)
+        let (plan, layout, given) = (&self.plan, &self.layout, self.given.get(&start));
+        evaluate(Question { rule, plan, layout, start, states, given }, failures)
     }
 
     fn give(&mut self, rule: &Rule, start: i64, due: Due, alerts: &[Evaluated], sink: &mut Sink<'_>) {
@@ -257,23 +221,9 @@ impl RuleState {
         }
     }
 
-    /// Fresh states become settled ones. Neighbors of like size are merged, so a pane holds few batches, and a state is
-    /// merged about as often as its pane doubled.
     fn settle(&mut self, rule: &Rule) -> Result<()> {
-        let Self { plan, layout, panes, .. } = self;
-        for pane in panes.values_mut() {
-            for state in std::mem::take(&mut pane.fresh) {
-                pane.settled.push(state);
-                while let [.., a, b] = pane.settled.as_slice()
-                    && a.num_rows() < 2 * b.num_rows()
-                {
-                    let merged = merge(rule, plan, layout, [a, b].into_iter())?;
-                    pane.settled.truncate(pane.settled.len() - 2);
-                    pane.settled.push(merged);
-                }
-            }
-        }
-        Ok(())
+        let Self { plan, layout, keys, panes, .. } = self;
+        panes.values_mut().try_for_each(|pane| pane.settle(|states| merge(rule, plan, layout, states), keys))
     }
 
     /// Drops what no window can change any more.
@@ -284,23 +234,35 @@ impl RuleState {
     }
 }
 
+/// A delta's rows, pane by pane.
+fn panes(state: &RecordBatch) -> Result<BTreeMap<i64, Vec<u32>>> {
+    let panes = state.column(0).as_primitive_opt::<Int64Type>();
+    let panes = panes.ok_or_else(|| decode_error("its pane column is no integer"))?;
+    let mut rows: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+    for (row, pane) in panes.values().iter().enumerate() {
+        rows.entry(*pane).or_default().push(row as u32);
+    }
+    Ok(rows)
+}
+
 fn decode_error(why: &str) -> AggregateError {
     AggregateError::Decode { what: "delta", why: why.to_owned() }
 }
 
 /// States as one, keys in the order of first sight.
-fn merge<'a>(
+pub(super) fn merge(
     rule: &Rule,
     plan: &Arc<WindowPlan>,
     layout: &StateLayout,
-    states: impl Iterator<Item = &'a RecordBatch>,
+    states: [&RecordBatch; 2],
 ) -> Result<RecordBatch> {
     let failed = AggregateError::evaluate(rule.uid());
+    let mut codes = Codes::default();
     let mut table = GroupTable::new(plan, layout.clone(), rule.evidence()).map_err(&failed)?;
     for state in states {
-        table.merge(state).map_err(&failed)?;
+        table.merge(state, &mut codes).map_err(&failed)?;
     }
-    table.take_state().map_err(&failed)
+    table.take_state(&codes).map_err(&failed)
 }
 
 fn content(alert: &Evaluated) -> Uuid {

@@ -6,20 +6,20 @@ use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::rule_state::{Given, Pane, RuleState};
+use super::rule_state::{Given, RuleState};
 use super::{Limits, MergeStage};
 use crate::codec::{self, Kind};
 use crate::error::{AggregateError, Result};
 use crate::rule::{Rule, RuleSet};
 
-const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 2 };
+const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 3 };
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     group: u32,
     watermark: Option<i64>,
     pane_keys_max: usize,
-    rule_states_max: usize,
+    rule_keys_max: usize,
     rules: Vec<RuleHead>,
 }
 
@@ -48,11 +48,11 @@ pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
     for (rule, state) in stage.rules.rules().iter().zip(&stage.states) {
         if let Some(state) = state {
             rules.push(rule_head(rule, state));
-            blocks.push(state.panes.values().flat_map(|p| p.settled.iter().cloned()).collect());
+            blocks.push(state.panes.values().flat_map(|pane| pane.settled()).collect::<Result<_>>()?);
         }
     }
-    let Limits { pane_keys_max, rule_states_max } = stage.limits;
-    let head = Head { group: stage.group, watermark: stage.watermark, pane_keys_max, rule_states_max, rules };
+    let Limits { pane_keys_max, rule_keys_max } = stage.limits;
+    let head = Head { group: stage.group, watermark: stage.watermark, pane_keys_max, rule_keys_max, rules };
     codec::encode(KIND, &head, &blocks)
 }
 
@@ -69,7 +69,7 @@ fn rule_head(rule: &Rule, state: &RuleState) -> RuleHead {
     });
     RuleHead {
         fingerprint: rule.fingerprint.clone(),
-        panes: state.panes.iter().map(|(start, pane)| (*start, pane.settled.len())).collect(),
+        panes: state.panes.iter().map(|(start, pane)| (*start, pane.settled_len())).collect(),
         given: given.collect(),
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn read(rules: &Arc<RuleSet>, group: u32, bytes: &[u8]) -> Result<Mer
     }
     let mut stage = MergeStage::new(rules, group);
     stage.watermark = head.watermark;
-    stage.limits = Limits { pane_keys_max: head.pane_keys_max, rule_states_max: head.rule_states_max };
+    stage.limits = Limits { pane_keys_max: head.pane_keys_max, rule_keys_max: head.rule_keys_max };
     for (rule_head, batches) in head.rules.into_iter().zip(blocks) {
         let found = rules.rules().iter().zip(&mut stage.states);
         let found = found.into_iter().find(|(rule, _)| rule.fingerprint == rule_head.fingerprint);
@@ -99,7 +99,7 @@ fn fill(state: &mut RuleState, head: RuleHead, batches: Vec<RecordBatch>) -> Res
         if settled.len() != count || settled.iter().any(|b| b.schema() != state.layout.schema) {
             return Err(error(format!("pane {start} lacks states, or has others than the rule's")));
         }
-        state.panes.insert(start, Pane { settled, fresh: Vec::new() });
+        settled.into_iter().try_for_each(|batch| state.restore(start, batch))?;
     }
     for given in head.given {
         let last = Given { revision: given.revision, content: given.content, stands: given.stands };

@@ -9,10 +9,12 @@ use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::{Aggregate, Expr};
 use datafusion::physical_expr::create_physical_expr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_planner::create_aggregate_expr_and_maybe_filter;
 
 use super::columns::is_leaf;
+use super::needs::needs;
 use super::plan::{
     AggregateFunction, AggregatePlan, Call, FilterPlan, Input, Output, OutputKey, PhysicalRef, WindowInput, WindowPlan,
 };
@@ -39,15 +41,16 @@ pub(super) fn window(
     having: Option<&Expr>,
     select: &[Expr],
 ) -> DfResult<WindowPlan> {
-    let inputs = scans.iter().map(|scan| window_input(scan, aggregate)).collect::<DfResult<_>>()?;
     let keys = aggregate.group_expr.iter().zip(aggregate.schema.fields());
     let keys = keys.filter(|(expr, _)| window_key(expr).is_none()).map(|(_, field)| field.clone()).collect();
     let aggregates = aggregate.aggr_expr.iter().map(|e| aggregate_plan(e, aggregate.input.schema()));
-    let aggregates = aggregates.collect::<DfResult<_>>()?;
-    Ok(WindowPlan { spec, inputs, keys, aggregates, output: output(select, having, aggregate)? })
+    let aggregates = aggregates.collect::<DfResult<Vec<_>>>()?;
+    let inputs = scans.iter().map(|scan| window_input(scan, aggregate, &aggregates)).collect::<DfResult<_>>()?;
+    let needs = needs(having, aggregate, scans);
+    Ok(WindowPlan { spec, inputs, keys, aggregates, needs, output: output(select, having, aggregate)? })
 }
 
-fn window_input(scan: &Scan, aggregate: &Aggregate) -> DfResult<WindowInput> {
+fn window_input(scan: &Scan, aggregate: &Aggregate, plans: &[AggregatePlan]) -> DfResult<WindowInput> {
     let above = aggregate.input.schema();
     let mut lower = Lower::new(scan);
     let predicate = scan.predicate.as_ref().map(|p| lower.expr(p)).transpose()?;
@@ -72,7 +75,24 @@ fn window_input(scan: &Scan, aggregate: &Aggregate) -> DfResult<WindowInput> {
         call.args = reassign(std::mem::take(&mut call.args))?;
         call.filter = call.filter.take().map(|e| input.reassign(e)).transpose()?;
     }
-    Ok(WindowInput { table: scan.table, predicate, keys, calls, input })
+    let is_evaluated = evaluated(&keys, &calls, plans, input.leaves.len());
+    Ok(WindowInput { table: scan.table, predicate, keys, calls, input, is_evaluated })
+}
+
+/// Which columns of an input the expressions of keys and calls read. A key, and what a distinct count counts, needs no
+/// evaluation if it is a column.
+fn evaluated(keys: &[PhysicalRef], calls: &[Call], plans: &[AggregatePlan], columns: usize) -> Vec<bool> {
+    let arguments = calls.iter().zip(plans).flat_map(|(call, plan)| {
+        let is_numbered = matches!(plan.function, AggregateFunction::Distinct(_));
+        call.args.iter().map(move |arg| (arg, is_numbered))
+    });
+    let numbered = keys.iter().map(|key| (key, true)).chain(arguments);
+    let evaluated = numbered.filter(|(e, is_numbered)| !(*is_numbered && e.as_any().is::<Column>())).map(|(e, _)| e);
+    let mut is_evaluated = vec![false; columns];
+    for column in evaluated.chain(calls.iter().filter_map(|call| call.filter.as_ref())).flat_map(collect_columns) {
+        is_evaluated[column.index()] = true;
+    }
+    is_evaluated
 }
 
 /// The arguments of an aggregate function, and its FILTER.

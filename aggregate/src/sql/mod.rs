@@ -12,12 +12,14 @@ mod columns;
 mod from;
 mod lower;
 mod monotone;
+mod needs;
 mod parse;
 mod plan;
 mod scan;
 mod union;
 
 pub(crate) use batch::{TENANT, WINDOW, batch_sql};
+pub(crate) use needs::Need;
 pub(crate) use plan::{
     AggregateFunction, AggregatePlan, Call, FilterPlan, Input, OutputKey, PhysicalRef, Plan, WindowInput, WindowPlan,
     plan,

@@ -20,6 +20,7 @@ use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, GroupByExpr, GroupByExpr::Expressions, Query, Select, SetExpr, Statement,
@@ -27,6 +28,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::columns::{WINDOW_COLUMNS, resolve};
 use super::from::{From, take_from};
+use super::needs::Need;
 use super::parse::{parse, start};
 use super::scan::{Scan, scans};
 use super::{Place, SqlError, lower, monotone, place};
@@ -72,6 +74,8 @@ pub(crate) struct WindowPlan {
     /// What is grouped by besides tenant and window.
     pub(crate) keys: Vec<FieldRef>,
     pub(crate) aggregates: Vec<AggregatePlan>,
+    /// What a group must have for HAVING to hold.
+    pub(crate) needs: Vec<Need>,
     pub(crate) output: Output,
 }
 
@@ -85,6 +89,15 @@ pub(crate) struct WindowInput {
     pub(crate) keys: Vec<PhysicalRef>,
     /// What the plan's aggregates take.
     pub(crate) calls: Vec<Call>,
+    /// For each column of the input: an expression of keys or calls reads it, rather than its values' numbers being taken.
+    pub(crate) is_evaluated: Vec<bool>,
+}
+
+impl WindowInput {
+    /// The table's column that a key or an argument is, if it is one.
+    pub(crate) fn leaf(&self, expr: &PhysicalRef) -> Option<usize> {
+        expr.as_any().downcast_ref::<Column>().map(|column| self.input.leaves[column.index()])
+    }
 }
 
 /// What an aggregate takes of a row.
