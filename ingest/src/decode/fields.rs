@@ -103,6 +103,10 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("src_endpoint.os", &["name"]),
     ("tunnel_interface", &["name", "uid", "ip"]),
     ("network_observation_point", ENDPOINT),
+    ("tls", &["version"]),
+    // A certificate needs both.
+    ("tls.certificate", &["serial_number"]),
+    ("tls.certificate", &["issuer"]),
 ];
 
 const ENDPOINT: &[&str] =
@@ -174,7 +178,13 @@ impl Target {
     /// # Panics
     /// If the table has no such column.
     pub(crate) fn of(table: Table, path: &str) -> Self {
-        Self::parse(table, path, None).unwrap_or_else(|| panic!("table {table} has no column {path}"))
+        Self::find(table, path).unwrap_or_else(|| panic!("table {table} has no column {path}"))
+    }
+
+    /// The column at `path`, with a conversion after a space if the kind does not say it; none if the table has none.
+    pub(crate) fn find(table: Table, path: &str) -> Option<Self> {
+        let (path, convert) = path.split_once(' ').map_or((path, None), |(path, convert)| (path, Some(convert)));
+        Self::parse(table, path, convert)
     }
 }
 
@@ -307,6 +317,11 @@ impl FieldTable {
     /// Columns of the syslog form: name and where it goes.
     pub(crate) fn columns(&self) -> &[(&'static str, To)] {
         &self.columns
+    }
+
+    /// True if a field goes to the slot.
+    pub(crate) fn reads(&self, slot: u8) -> bool {
+        self.columns.iter().any(|(_, to)| matches!(to, To::Slot(s) if *s == slot))
     }
 
     /// Where the member `key` of the document (scope 0) or of an object goes.

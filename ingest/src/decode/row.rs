@@ -15,7 +15,7 @@ use super::json::{At, Doc, Member, Value, push_one_line};
 use super::values;
 
 /// Slots a vendor may use.
-pub(crate) const SLOTS: usize = 24;
+pub(crate) const SLOTS: usize = 26;
 
 /// Declares a vendor's slots: an enum, and the names by which field tables call them.
 macro_rules! slots {

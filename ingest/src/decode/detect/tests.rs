@@ -24,6 +24,27 @@ fn panos_lines_behind_any_header() {
 }
 
 #[test]
+fn audit_lines_begin_with_the_serial_number() {
+    let message = "0123AB,2026/11/20 10:00:00,audit,2817,gui-op,admin";
+    for (header, host) in [
+        ("", None),
+        ("<14>Nov 20 10:00:00 fw-1 ", Some("fw-1")),
+        ("<14>1 2026-11-20T10:00:00Z fw-1 - - - - ", Some("fw-1")),
+    ] {
+        let line = format!("{header}{message}");
+        assert_eq!(panos_line(&line), Some(PanosLine { message, log_type: "AUDIT", host }), "{header}");
+    }
+    assert_eq!(panos_line("items,12,audit,3"), None);
+}
+
+#[test]
+fn times_as_the_logging_service_writes_them() {
+    let message = "1,2026-11-20T10:00:00.000000Z,0011,AUTH,0,10.0,2026-11-20T10:00:00.000000Z";
+    let line = format!("894 <142>1 2026-11-20T10:00:00.976Z forwarder logforwarder - panwlogs - {message}");
+    assert_eq!(panos_line(&line).map(|l| l.message), Some(message));
+}
+
+#[test]
 fn what_is_no_panos_line() {
     let far = format!("{},1,2026/11/20 10:00:00,0011,TRAFFIC,end", "x".repeat(HEADER_BYTES_MAX));
     for line in [
