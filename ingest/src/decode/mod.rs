@@ -18,6 +18,7 @@ pub(crate) mod json;
 pub(crate) mod row;
 pub(crate) mod syslog;
 pub(crate) mod values;
+pub(crate) mod zones;
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,6 +33,7 @@ use crate::normalize::base_event::BaseEvent;
 use crate::paloalto::PaloAlto;
 
 pub use crate::aws::flow_fields::{FlowFields, FlowFieldsError};
+pub use zones::{TimeZoneName, TimeZones, UnknownTimeZone};
 
 use csv::Columns;
 use detect::Shape;
@@ -50,6 +52,8 @@ pub struct DecodeConfig {
     pub raw_data: RawData,
     /// VPC flow logs.
     pub vpc_flow: VpcFlowConfig,
+    /// Where devices are whose times have no zone.
+    pub time_zones: TimeZones,
 }
 
 /// How to decode VPC flow logs.
@@ -194,7 +198,7 @@ impl AutoDecoder {
                 format: config.format,
                 raw_data: config.raw_data,
                 scratch: Scratch::default(),
-                paloalto: PaloAlto::new(),
+                paloalto: PaloAlto::new(&config.time_zones),
                 cloudtrail: CloudTrail::new(),
                 vpc_flow: VpcFlow::new(config.vpc_flow.fields.clone()),
                 base: BaseEvent::new(),

@@ -13,6 +13,7 @@ use dataflow::{Leaf, TableBuilder};
 use super::fields::{Convert, FieldTable, Objects, Target, To};
 use super::json::{At, Doc, Member, Value, push_one_line};
 use super::values;
+use super::zones::LocalTime;
 
 /// Slots a vendor may use.
 pub(crate) const SLOTS: usize = 26;
@@ -85,6 +86,8 @@ pub(crate) struct Row<'r, 'v> {
     untranslated: Objects,
     /// Objects whose fields stay in `unmapped`.
     barred: Objects,
+    /// What a time without a zone means.
+    pub(crate) local: LocalTime<'v>,
 }
 
 impl<'r, 'v> Row<'r, 'v> {
@@ -99,7 +102,8 @@ impl<'r, 'v> Row<'r, 'v> {
         let none = Objects::default();
         let (touched, satisfied, untranslated) = (none, none, none);
         let (slots, run, source) = ([None; SLOTS], 0..0, "");
-        Self { builder, fields, scratch, slots, run, source, touched, satisfied, untranslated, barred }
+        let local = LocalTime::UTC;
+        Self { builder, fields, scratch, slots, run, source, touched, satisfied, untranslated, barred, local }
     }
 
     /// Takes a line's columns, the empty ones among them; as [`Row::read_filled`].
@@ -328,7 +332,7 @@ impl<'r, 'v> Row<'r, 'v> {
                 "false" => self.builder.set_bool(target.leaf, false).into(),
                 _ => Set::No,
             },
-            Convert::Time => values::time(text)
+            Convert::Time => values::time_in(text, self.local)
                 .filter(|t| RANGE_US.contains(t))
                 .map_or(Set::No, |t| self.builder.set_i64(target.leaf, t).into()),
             Convert::Mac => {

@@ -4,11 +4,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use dataflow::time::{DAY_US, days_from_civil};
 
+use super::zones::LocalTime;
+
 /// Microseconds UTC of an ISO 8601 or PAN-OS time (`2026/11/20 10:00:00`), or of a number of seconds, milliseconds or
 /// microseconds since 1970. A time without a zone is read as UTC; digits below the microsecond are cut.
 pub(crate) fn time(text: &str) -> Option<i64> {
+    time_in(text, LocalTime::UTC)
+}
+
+/// As [`time`]; a time without a zone is the device's.
+pub(crate) fn time_in(text: &str, local: LocalTime<'_>) -> Option<i64> {
     let bytes = text.as_bytes();
-    if bytes.get(4).is_some_and(|b| matches!(b, b'-' | b'/')) { calendar_time(bytes) } else { epoch_time(text) }
+    if bytes.get(4).is_none_or(|b| !matches!(b, b'-' | b'/')) {
+        return epoch_time(text);
+    }
+    let (micros, has_zone) = calendar_time(bytes)?;
+    Some(if has_zone { micros } else { local.to_utc(micros) })
 }
 
 /// By the number of digits: up to 11 are seconds (a fraction may follow), 13 milliseconds, 16 microseconds.
@@ -26,8 +37,8 @@ fn epoch_time(text: &str) -> Option<i64> {
     }
 }
 
-/// `YYYY-MM-DD[T ]hh:mm:ss[.fraction][zone]`, with `/` for `-` too.
-fn calendar_time(bytes: &[u8]) -> Option<i64> {
+/// `YYYY-MM-DD[T ]hh:mm:ss[.fraction][zone]`, with `/` for `-` too: microseconds, of UTC if there is a zone.
+fn calendar_time(bytes: &[u8]) -> Option<(i64, bool)> {
     let (head, rest) = bytes.split_first_chunk::<19>()?;
     let mut worst = 0;
     let mut digit = |at: usize| {
@@ -54,7 +65,7 @@ fn calendar_time(bytes: &[u8]) -> Option<i64> {
         _ => (0, rest),
     };
     let seconds = hour * 3600 + minute * 60 + second - zone_seconds(zone)?;
-    Some(days_from_civil(year, month, day) * DAY_US + seconds * 1_000_000 + micros)
+    Some((days_from_civil(year, month, day) * DAY_US + seconds * 1_000_000 + micros, !zone.is_empty()))
 }
 
 fn digits(bytes: &[u8]) -> Option<i64> {

@@ -10,7 +10,7 @@ use crate::decode::Rejected;
 use crate::decode::fields::{FieldTable, Target};
 use crate::decode::row::{Row, Scratch};
 use crate::decode::values;
-use crate::normalize::{Class, Event, action, enums, first_time};
+use crate::normalize::{Class, Event, action, enums, first_time_in};
 
 /// Profiles of a class that says what a control did.
 pub(super) const SECURITY: &[&str] = &["host", "security_control", "datetime"];
@@ -191,11 +191,11 @@ impl Metadata {
 /// Sets the event time from the best of the event's times; the others stay, unless they say the same.
 fn set_time(row: &mut Row<'_, '_>, class: &Class, event: &Event<'_>) -> Result<i64, Rejected> {
     let candidates = [row.take(Slot::TimeHigh), row.take(Slot::Time), row.peek(Slot::Received)];
-    let (time, best, original) = first_time(candidates)?;
+    let (time, best, original) = first_time_in(candidates, row.local)?;
     class.set_time(row, event, time, original.text());
     for field in candidates[..2].iter().enumerate().filter(|(i, _)| *i != best).filter_map(|(_, c)| *c) {
-        let same_second =
-            values::time(field.text()).is_some_and(|t| t.div_euclid(1_000_000) == time.div_euclid(1_000_000));
+        let same_second = values::time_in(field.text(), row.local)
+            .is_some_and(|t| t.div_euclid(1_000_000) == time.div_euclid(1_000_000));
         if !same_second {
             row.keep(field);
         }

@@ -3,11 +3,12 @@
 use crate::decode::csv::Columns;
 use crate::decode::json::{At, Doc};
 use crate::decode::row::Row;
+use crate::decode::zones::LocalTime;
 
 /// An event.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Input<'v> {
-    Csv { columns: &'v Columns, line: &'v str, host: Option<&'v str> },
+    Csv { columns: &'v Columns, line: &'v str, host: Option<&'v str>, local: LocalTime<'v> },
     Json { doc: Doc<'v>, at: At },
 }
 
@@ -23,7 +24,10 @@ impl<'v> Input<'v> {
     /// Reads all fields.
     pub(super) fn read(self, row: &mut Row<'_, 'v>) {
         match self {
-            Input::Csv { columns, line, .. } => row.read_filled(columns.filled(line)),
+            Input::Csv { columns, line, local, .. } => {
+                row.local = local;
+                row.read_filled(columns.filled(line));
+            }
             Input::Json { doc, at } => row.read_members(doc, at, 0),
         }
     }

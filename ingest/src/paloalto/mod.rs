@@ -17,8 +17,8 @@
 //! - A line's layout is its log type's: releases only add columns, so an older line is a prefix, and what a newer one has
 //!   beyond the layout is kept as `column_N`. Where an order differs (CONFIG with details, THREAT of subtype data) the line
 //!   itself says which it has.
-//! - Event time: the high-resolution time, else the generated time, else the receive time. Times without a zone are the
-//!   device's and are read as UTC.
+//! - Event time: the high-resolution time, else the generated time, else the receive time. A time without a zone is the
+//!   device's own: configuration says where the device is.
 //! - `domain\user` is divided into `actor.user.domain` and `actor.user.name`; `user@domain` stays one name.
 //! - Bytes and packets are seen from the source: sent is `bytes_out`, received is `bytes_in`.
 //!
@@ -46,6 +46,7 @@ use crate::decode::detect::PanosLine;
 use crate::decode::fields::FieldTable;
 use crate::decode::json::{At, Doc};
 use crate::decode::row::slots;
+use crate::decode::zones::{TimeZones, Zones};
 use crate::normalize::{Event, Product};
 use base::Out;
 use input::Input;
@@ -185,6 +186,11 @@ impl LogType {
         found.map_or(Self::Unheard, |(_, log_type)| *log_type)
     }
 
+    /// Where a line has the serial number (from 0).
+    fn serial_column(self) -> usize {
+        if self == Self::Audit { 0 } else { 2 }
+    }
+
     /// Columns without which a line does not say what happened.
     fn least_columns(self) -> usize {
         match self {
@@ -218,10 +224,11 @@ pub(crate) struct PaloAlto {
     iptag: Other,
     userid: Other,
     unheard: Other,
+    zones: Zones,
 }
 
 impl PaloAlto {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(time_zones: &TimeZones) -> Self {
         let whole = |file| Other::whole(file, Slot::FURTHER).informational();
         Self {
             traffic: session::Session::traffic(),
@@ -241,6 +248,7 @@ impl PaloAlto {
             iptag: whole(field_file!("iptag")),
             userid: Other::whole(field_file!("userid"), auth::OWN).informational(),
             unheard: Other::unheard(),
+            zones: Zones::new(time_zones),
         }
     }
 
@@ -259,7 +267,8 @@ impl PaloAlto {
             let detail = format!("{} has {} columns; {least} say what happened", line.log_type, columns.len());
             return Err(Rejected::new(Reason::MissingField, detail));
         }
-        let input = Input::Csv { columns, line: line.message, host: line.host };
+        let local = self.zones.of_device(columns.get(line.message, log_type.serial_column()), line.host);
+        let input = Input::Csv { columns, line: line.message, host: line.host, local };
         self.decode(log_type, columns.get(line.message, 4), input, out, event)
     }
 

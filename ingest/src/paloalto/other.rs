@@ -52,7 +52,8 @@ impl Other {
         self.base.write(out, event, |row| {
             match input {
                 // The order of further columns differs by log type. Without the line in raw_data they are kept here.
-                Input::Csv { columns, line, .. } if event.raw.is_some() && !self.is_whole => {
+                Input::Csv { columns, line, local, .. } if event.raw.is_some() && !self.is_whole => {
+                    row.local = local;
                     row.read_columns((0..LEAST_COLUMNS).map(|i| columns.get(line, i)));
                 }
                 _ => input.read(row),
