@@ -1,6 +1,6 @@
 //! Records -> OCSF rows and dead letters.
 //!
-//! **Data in:** the records of a [`Chunk`]: PAN-OS syslog CSV, Strata Logging Service JSON, CloudTrail JSON, VPC flow logs, or
+//! **Data in:** the records of a [`Chunk`]: PAN-OS syslog (CSV, CEF, LEEF), Strata Logging Service JSON, CloudTrail JSON, VPC flow logs, or
 //! anything.
 //! **Data out:** rows in the builder of each event's class, dead letters for the rest.
 //!
@@ -30,7 +30,7 @@ use crate::aws::cloudtrail::CloudTrail;
 use crate::aws::vpc_flow::{Line, VpcFlow};
 use crate::normalize::Event;
 use crate::normalize::base_event::BaseEvent;
-use crate::paloalto::PaloAlto;
+use crate::paloalto::{Pairs, PaloAlto, find_custom};
 
 pub use crate::aws::flow_fields::{FlowFields, FlowFieldsError};
 pub use zones::{TimeZoneName, TimeZones, UnknownTimeZone};
@@ -71,7 +71,7 @@ pub enum Format {
     /// Each record says what it is; what is of no known format becomes base_event.
     #[default]
     Auto,
-    /// PAN-OS syslog.
+    /// PAN-OS syslog, also in CEF or LEEF.
     PanosCsv,
     /// Strata Logging Service.
     PanosJson,
@@ -170,6 +170,7 @@ pub struct AutoDecoder {
     config: DecodeConfig,
     parser: JsonParser,
     columns: Columns,
+    pairs: Pairs,
     targets: Targets,
 }
 
@@ -194,6 +195,7 @@ impl AutoDecoder {
         Self {
             parser: JsonParser::new(config.limits),
             columns: Columns::default(),
+            pairs: Pairs::default(),
             targets: Targets {
                 format: config.format,
                 raw_data: config.raw_data,
@@ -246,6 +248,9 @@ impl AutoDecoder {
         let panos = matches!(t.format, Format::Auto | Format::PanosCsv).then(|| detect::panos_line(text)).flatten();
         if let Some(line) = panos {
             return t.paloalto.decode_line(&line, &mut self.columns, (rows, &mut t.scratch), &event);
+        }
+        if let Some(found) = matches!(t.format, Format::Auto | Format::PanosCsv).then(|| find_custom(text)).flatten() {
+            return t.paloalto.decode_custom(&found, &mut self.pairs, (rows, &mut t.scratch), &event);
         }
         let line = t.vpc_flow.line(text);
         match (t.format, line) {

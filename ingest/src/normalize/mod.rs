@@ -248,7 +248,7 @@ impl Class {
 pub(crate) fn first_time<'v, const N: usize>(
     candidates: [Option<Slotted<'v>>; N],
 ) -> Result<(i64, usize, Slotted<'v>), Rejected> {
-    first_time_in(candidates, LocalTime::UTC)
+    first_time_by(candidates, values::time)
 }
 
 /// As [`first_time`]; a time without a zone is the device's.
@@ -259,7 +259,14 @@ pub(crate) fn first_time_in<'v, const N: usize>(
     candidates: [Option<Slotted<'v>>; N],
     local: LocalTime<'_>,
 ) -> Result<(i64, usize, Slotted<'v>), Rejected> {
-    let times = candidates.iter().enumerate().filter_map(|(i, c)| c.map(|c| (values::time_in(c.text(), local), i, c)));
+    first_time_by(candidates, |text| values::time_in(text, local))
+}
+
+fn first_time_by<'v, const N: usize>(
+    candidates: [Option<Slotted<'v>>; N],
+    time: impl Fn(&str) -> Option<i64>,
+) -> Result<(i64, usize, Slotted<'v>), Rejected> {
+    let times = candidates.iter().enumerate().filter_map(|(i, c)| c.map(|c| (time(c.text()), i, c)));
     match times.clone().find_map(|(time, i, c)| time.map(|t| (t, i, c))) {
         Some(found) if RANGE_US.contains(&found.0) => Ok(found),
         Some((_, _, field)) => Err(Rejected::new(Reason::TimeOutOfRange, field.text().to_owned())),

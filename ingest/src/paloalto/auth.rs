@@ -125,9 +125,9 @@ fn require_user(row: &mut Row<'_, '_>, columns: &Columns, user: Objects) {
 /// How an authentication went, by the words of its event (`user password failure`, `Invalid Certificate`).
 fn outcome(event: &str) -> (i32, &str) {
     let has = |word: &&str| event.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()));
-    if ["fail", "invalid", "denied", "reject", "error", "expired", "locked", "timeout"].iter().any(|w| has(w)) {
+    if ["fail", "invalid", "denied", "reject", "error", "expired", "locked", "timeout"].iter().any(has) {
         FAILURE
-    } else if ["success", "succeed", "allow", "accept"].iter().any(|w| has(w)) {
+    } else if ["success", "succeed", "allow", "accept"].iter().any(has) {
         SUCCESS
     } else {
         (99, event)

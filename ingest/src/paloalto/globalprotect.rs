@@ -116,7 +116,8 @@ impl GlobalProtect {
     }
 
     pub(super) fn decode(&self, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
-        let (name, stage) = (input.text_of(EVENT.0, EVENT.1), input.text_of(STAGE.0, STAGE.1));
+        let fields = &self.login.access.base.fields;
+        let (name, stage) = (input.text_of(fields, EVENT), input.text_of(fields, STAGE));
         if is_login(name, stage) {
             return self.login.decode(input, out, event);
         }

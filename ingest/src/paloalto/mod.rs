@@ -1,4 +1,4 @@
-//! PAN-OS logs, as syslog CSV and as Strata Logging Service writes them in JSON.
+//! PAN-OS logs, as syslog CSV, in CEF and LEEF, and as Strata Logging Service writes them in JSON.
 //!
 //! ```text
 //!   TRAFFIC, DECRYPTION, SCTP, GTP   network_activity      session.rs
@@ -27,12 +27,16 @@
 
 mod auth;
 mod base;
+mod cef;
 mod config;
 mod correlation;
+mod custom;
 mod finding;
 mod globalprotect;
 mod input;
+mod leef;
 mod other;
+mod pairs;
 mod session;
 mod system;
 mod threat;
@@ -49,8 +53,10 @@ use crate::decode::row::slots;
 use crate::decode::zones::{TimeZones, Zones};
 use crate::normalize::{Event, Product};
 use base::Out;
+pub(crate) use custom::{Found, find as find_custom};
 use input::Input;
 use other::Other;
+pub(crate) use pairs::Pairs;
 
 slots! {
     // What log types share: SHARED_SLOTS of them.
@@ -127,7 +133,7 @@ use field_file;
 /// If the file is wrong.
 fn table((file, text): (&'static str, &'static str), at: Table, own: &[&str]) -> FieldTable {
     let names = [&Slot::NAMES[..SHARED_SLOTS], own].concat();
-    FieldTable::parse(file, text, at, &names).unwrap_or_else(|e| panic!("{e}"))
+    custom::with_forms(FieldTable::parse(file, text, at, &names).unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// A log type, as the code tells them apart.
@@ -270,6 +276,18 @@ impl PaloAlto {
         let local = self.zones.of_device(columns.get(line.message, log_type.serial_column()), line.host);
         let input = Input::Csv { columns, line: line.message, host: line.host, local };
         self.decode(log_type, columns.get(line.message, 4), input, out, event)
+    }
+
+    /// Decodes an event in CEF or LEEF.
+    pub(crate) fn decode_custom(
+        &self,
+        found: &Found<'_>,
+        pairs: &mut Pairs,
+        out: Out<'_>,
+        event: &Event<'_>,
+    ) -> Result<(), Rejected> {
+        let (custom, log_type, subtype) = found.read(pairs, &self.zones);
+        self.decode(log_type, subtype, Input::Custom(custom), out, event)
     }
 
     /// Decodes a Strata Logging Service document.

@@ -68,7 +68,8 @@ impl System {
     }
 
     pub(super) fn decode(&self, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
-        let (name, text) = (input.text_of(EVENT.0, EVENT.1), input.text_of(DESCRIPTION.0, DESCRIPTION.1));
+        let fields = &self.login.base.fields;
+        let (name, text) = (input.text_of(fields, EVENT), input.text_of(fields, DESCRIPTION));
         match sign_in(name, text) {
             Some(found) => self.login.decode(found, input, out, event),
             None => self.other.decode(input, out, event),

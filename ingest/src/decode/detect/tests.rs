@@ -15,7 +15,7 @@ fn panos_lines_behind_any_header() {
         ("<14>Nov 20 10:00:00 10.5.172.40 ", Some("10.5.172.40")),
         ("<14>1 2026-11-20T10:00:00Z fw-1 - - - - ", Some("fw-1")),
         ("<14>1 2026-11-20T10:00:00Z - - - - [x a=\"b,c\"] ", None),
-        ("<14>Nov 20 10:00:00 fw-1 host:", Some("host:")),
+        ("<14>Nov 20 10:00:00 fw-1 logd[7]:", Some("fw-1")),
     ] {
         let line = format!("{header}{message}");
         let want = PanosLine { message, log_type: "TRAFFIC", host };

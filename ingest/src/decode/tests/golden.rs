@@ -114,6 +114,16 @@ fn panos_audit() {
 }
 
 #[test]
+fn panos_cef() {
+    golden("panos-cef.log");
+}
+
+#[test]
+fn panos_leef() {
+    golden("panos-leef.log");
+}
+
+#[test]
 fn vpc_flow() {
     golden("vpc-flow.log");
 }

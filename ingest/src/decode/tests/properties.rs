@@ -16,7 +16,11 @@ fn record() -> impl Strategy<Value = Vec<u8>> {
         b"1,2026/11/20 10:00:01,0011,CONFIG,0,0,2026/11/20 10:00:00,192.0.2.1,,set,ann,Web,Failed, shared,7,0x0";
     let flow = b"2 111122223333 eni-1 10.0.0.1 10.0.0.2 1024 443 6 1 40 1795168740 1795168800 ACCEPT OK";
     let header = b"version srcaddr dstaddr start end";
-    let further = [login.as_slice(), system, config, flow, header].map(<[u8]>::to_vec);
+    let cef = b"<1>h CEF:0|Palo Alto Networks|PAN-OS|9|end|TRAFFIC|1|rt=Nov 20 2026 10:00:00 GMT src=10.0.0.1 cs1=\"a b\" cs1Label=Rule suser=a\\\\b";
+    let leef =
+        b"LEEF:2.0|Palo Alto Networks|X|9|e|x7C|cat=AUTH|devTime=Nov 20 2026 10:00:00 GMT|usrName=ann|src=10.0.0.1";
+    let audit = b"0011,2026/11/20 10:00:00,audit,2817,gui-op,admin,\"<show/>\",success";
+    let further = [login.as_slice(), system, config, flow, header, cef, leef, audit].map(<[u8]>::to_vec);
     let seeds =
         vec![line, threat(&[]).into_bytes(), strata.to_vec(), trail.to_vec(), b"text".to_vec(), b"{\"a\":{}}".to_vec()];
     let seeds = [seeds, further.to_vec()].concat();
@@ -91,6 +95,15 @@ proptest! {
     }
 
     #[test]
+    fn no_scalar_of_a_pair_is_lost(is_leef: bool, log_type in prop::sample::select(vec!["TRAFFIC", "THREAT", "SYSTEM", "CONFIG", "GLOBALPROTECT", "AUTH", "USERID", "HIPMATCH", "IPTAG", "DECRYPTION", "END", "SCTP", "GTP", "CORRELATION", "AUDIT", "DNS"]), values in prop::collection::vec("[a-z]{6,9}|[1-9][0-9]{1,4}|10\\.[0-9]\\.[0-9]\\.[1-9]", 160)) {
+        let line = pairs(is_leef, log_type, &values);
+        let found = scalars(&row_of(&line), "raw_data");
+        for value in &values {
+            prop_assert!(is_found(value, &found), "{value} of {line} in {found:?}");
+        }
+    }
+
+    #[test]
     fn no_scalar_of_a_document_is_lost(shape in 0_usize..DOCUMENTS, values in prop::collection::vec("[a-z]{6,9}|[1-9][0-9]{1,4}|10\\.[0-9]\\.[0-9]\\.[1-9]|true", 60), number in "[1-9][0-9]{0,24}(\\.[0-9]{1,3})?(e[0-9]{1,3})?") {
         let json = document(shape, &values, &number);
         let decoded = decode_all(DecodeConfig::default(), &[json.as_bytes()]);
@@ -103,6 +116,32 @@ proptest! {
             prop_assert!(is_found(value, &found), "{value} of {json} in {text}");
         }
     }
+}
+
+/// Keys of a `.names` file.
+fn keys(names: &'static str) -> impl Iterator<Item = &'static str> {
+    let lines = names.lines().filter(|l| !l.starts_with('#'));
+    lines.filter_map(|l| l.split_ascii_whitespace().nth(1)).flat_map(|keys| keys.split(','))
+}
+
+/// An event of every key in CEF or LEEF, and of some that nobody knows.
+fn pairs(is_leef: bool, log_type: &str, values: &[String]) -> String {
+    let (names, separator, time) = match is_leef {
+        true => (include_str!("../../paloalto/leef.names"), '|', "devTime"),
+        false => (include_str!("../../paloalto/cef.names"), ' ', "rt"),
+    };
+    let head = match is_leef {
+        true => format!(
+            "LEEF:1.0|Palo Alto Networks|PAN-OS Syslog Integration|10.2|x|cat={log_type}|Subtype=login|src=10.9.9.9"
+        ),
+        false => format!("CEF:0|Palo Alto Networks|PAN-OS|10.2|login|{log_type}|1|src=10.9.9.9"),
+    };
+    let mut known: Vec<&str> = keys(names).filter(|key| !["src", "cat", "rt", "devTime"].contains(key)).collect();
+    known.sort_unstable();
+    known.dedup();
+    let known = known.into_iter().map(str::to_owned).chain((0..).map(|i| format!("Unheard{i}")));
+    let pairs = known.zip(values).map(|(key, value)| format!("{separator}{key}={value}"));
+    format!("{head}{separator}{time}=Nov 20 2026 10:00:00 GMT{}", pairs.collect::<String>())
 }
 
 fn whole_chunk(records: &[&[u8]]) -> Decoded {
