@@ -18,10 +18,7 @@ pub(crate) fn header(text: &str) -> Header<'_> {
     } else {
         // RFC 3164: the word after the time; without a time the last one.
         let words = || text.split_ascii_whitespace();
-        words()
-            .rev()
-            .position(is_time)
-            .map_or(words().next_back(), |after| words().rev().nth(after.checked_sub(1)?))
+        words().rev().position(is_time).map_or(words().next_back(), |after| words().rev().nth(after.checked_sub(1)?))
     };
     Header { host: host.filter(|host| is_host(host)) }
 }

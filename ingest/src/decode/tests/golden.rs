@@ -114,6 +114,11 @@ fn panos_audit() {
 }
 
 #[test]
+fn panos_releases() {
+    golden("panos-releases.log");
+}
+
+#[test]
 fn panos_cef() {
     golden("panos-cef.log");
 }
