@@ -4,8 +4,8 @@
     corpus_lines.py FAMILY...          {"id", "family", "raw"} a line; the id names the file and line it came from
     corpus_lines.py --raw FAMILY...    the lines themselves, as the device or cloud wrote them
 
-FAMILY: traffic, threat (PAN-OS CSV, with or without a syslog header), globalprotect, system, config (the same, and the JSON of
-Strata Logging Service), cloudtrail (one event, or a `Records` array).
+FAMILY: traffic, threat, hipmatch, userid, decryption, correlation (PAN-OS CSV, with or without a syslog header), globalprotect,
+system, config (the same, and the JSON of Strata Logging Service), cloudtrail (one event, or a `Records` array).
 A line that is none of the families asked for is left out. So is a fragment: a line that names its family but carries no
 event time, as anonymized samples and rule tests do. The summary on stderr counts what was printed and the fragments.
 Exit 0 if every family asked for was found, 1 if one was not, 2 on usage (no corpus is usage).
@@ -22,12 +22,13 @@ import sys
 from collections import Counter
 
 # `future_use, receive time, serial, type`: the fixed head of every PAN-OS line, after any syslog header.
-PAN_OS = re.compile(r"(?:^|[ ,])\d,([^,]*),[^,]*,(TRAFFIC|THREAT|GLOBALPROTECT|SYSTEM|CONFIG),")
+PAN_OS = re.compile(r"(?:^|[ ,])\d,([^,]*),[^,]*,(TRAFFIC|THREAT|GLOBALPROTECT|SYSTEM|CONFIG|HIPMATCH|USERID|DECRYPTION|CORRELATION),")
 PAN_OS_TIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d")
 
 
 STRATA_FAMILIES = {"GLOBALPROTECT", "SYSTEM", "CONFIG"}
-FAMILIES = ["traffic", "threat", "globalprotect", "system", "config", "cloudtrail"]
+FAMILIES = ["traffic", "threat", "globalprotect", "system", "config"]
+FAMILIES += ["hipmatch", "userid", "decryption", "correlation", "cloudtrail"]
 
 
 def document(raw):

@@ -3,7 +3,9 @@
 //! A forwarder may escape the quotes of a value with backslashes, within a quoted value (`"say \"hi\""`) or in place of
 //! the quoting itself (`\"a,b\"`): both are read as they were meant. A quote that nobody closes is an ordinary character.
 
-use memchr::{memchr, memchr2_iter};
+use std::ops::Range;
+
+use memchr::memchr;
 
 /// Columns of the last line, as places in the line or in the scratch text.
 #[derive(Debug, Default)]
@@ -25,15 +27,29 @@ impl Columns {
     pub(crate) fn split(&mut self, line: &str) {
         self.spans.clear();
         self.scratch.clear();
-        if memchr(b'"', line.as_bytes()).is_some() {
-            return self.split_quoted(line);
+        let bytes = line.as_bytes();
+        // The current column begins at `start`; up to `from` no comma is left to find.
+        let (mut start, mut from) = (0, 0);
+        while let Some(quote) = memchr(b'"', &bytes[from..]).map(|n| from + n) {
+            start = self.split_plain(bytes, start, from..quote);
+            match self.quoted_column(line, start, quote) {
+                Some(next) if next > bytes.len() => return,
+                Some(next) => (start, from) = (next, next),
+                None => from = quote + 1,
+            }
         }
-        let mut start = 0;
-        each_comma(line.as_bytes(), |comma| {
-            self.push(start, comma);
-            start = comma + 1;
+        start = self.split_plain(bytes, start, from..bytes.len());
+        self.push(start, bytes.len());
+    }
+
+    /// Ends a column at each comma of a range that has no quotes; gives where the next one begins.
+    fn split_plain(&mut self, line: &[u8], mut start: usize, range: Range<usize>) -> usize {
+        let from = range.start;
+        each_comma(&line[range], |comma| {
+            self.push(start, from + comma);
+            start = from + comma + 1;
         });
-        self.push(start, line.len());
+        start
     }
 
     /// Number of columns.
@@ -58,25 +74,6 @@ impl Columns {
 
     fn push(&mut self, start: usize, end: usize) {
         self.spans.push(Span { start: start as u32, end: end as u32, in_scratch: false });
-    }
-
-    /// Goes from comma to comma, but over each value that begins with a quote at once.
-    fn split_quoted(&mut self, line: &str) {
-        let bytes = line.as_bytes();
-        let (mut start, mut from) = (0, 0);
-        'resume: while start <= bytes.len() {
-            for mark in memchr2_iter(b',', b'"', &bytes[from..]).map(|n| from + n) {
-                if bytes[mark] == b',' {
-                    self.push(start, mark);
-                    start = mark + 1;
-                } else if let Some(next) = self.quoted_column(line, start, mark) {
-                    (start, from) = (next, next.min(bytes.len()));
-                    continue 'resume;
-                }
-            }
-            self.push(start, bytes.len());
-            return;
-        }
     }
 
     /// Reads the column at `start` if the quote at `quote` begins its value; gives the place after the comma that ends

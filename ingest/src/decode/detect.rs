@@ -2,6 +2,7 @@
 
 use super::json::{At, Doc, Value};
 use super::syslog;
+use crate::paloalto::is_log_type;
 
 /// A PAN-OS syslog line, found within its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,49 +17,31 @@ pub(crate) struct PanosLine<'a> {
 /// How far into a line its columns may begin.
 const HEADER_BYTES_MAX: usize = 512;
 
-/// Values of the fourth column, as devices write them.
-const LOG_TYPES: [&str; 20] = [
-    "TRAFFIC",
-    "THREAT",
-    "SYSTEM",
-    "CONFIG",
-    "GLOBALPROTECT",
-    "HIPMATCH",
-    "HIP-MATCH",
-    "USERID",
-    "IPTAG",
-    "AUTH",
-    "AUTHENTICATION",
-    "CORRELATION",
-    "DECRYPTION",
-    "START",
-    "END",
-    "TUNNEL",
-    "SCTP",
-    "GTP",
-    "AUDIT",
-    "DNS",
-];
-
-/// Finds `n,<receive time>,<serial>,<TYPE>,` behind any header, also one that is glued to the first column.
+/// Finds `n,<receive time>,<serial>,<TYPE>,` or AUDIT's `<serial>,<time>,audit,` behind any header, also one that is glued to
+/// the first column.
 pub(crate) fn panos_line(line: &str) -> Option<PanosLine<'_>> {
     memchr::memchr_iter(b',', line.as_bytes()).take_while(|at| *at < HEADER_BYTES_MAX).find_map(|comma| {
         let mut columns = line[comma + 1..].splitn(4, ',');
-        let (received, _serial, log_type) = (columns.next()?, columns.next()?, columns.next()?);
-        if !is_receive_time(received) || !LOG_TYPES.contains(&log_type) {
+        let (time, second, third) = (columns.next()?, columns.next()?, columns.next()?);
+        if !is_receive_time(time) {
             return None;
         }
         let head = &line[..comma];
-        let start = head
-            .rfind(|c: char| !c.is_ascii_digit())
-            .map_or(0, |i| i + head[i..].chars().next().map_or(1, char::len_utf8));
-        Some(PanosLine { message: &line[start..], log_type, host: syslog::header(&head[..start]).host })
+        let (first, log_type) = if is_log_type(third) {
+            (head.trim_end_matches(|c: char| c.is_ascii_digit()), third)
+        } else if second == "audit" && time.contains('/') {
+            (head.trim_end_matches(|c: char| c.is_ascii_alphanumeric()), "AUDIT")
+        } else {
+            return None;
+        };
+        Some(PanosLine { message: &line[first.len()..], log_type, host: syslog::header(first).host })
     })
 }
 
 /// A time by its shape, or digits, to which some devices are set and some tools reduce it.
 fn is_receive_time(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'/' | b':' | b' '))
+    let is_mark = |b: u8| matches!(b, b'/' | b':' | b' ' | b'-' | b'.' | b'T' | b'Z');
+    !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_digit() || is_mark(b))
 }
 
 /// What a JSON document is.

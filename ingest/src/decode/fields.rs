@@ -4,6 +4,10 @@
 //! with commas; a dotted name lies in nested objects), and where it goes: a path of the table with an optional
 //! conversion, `path+path` for a hot column beside it, `:slot` for what the vendor's code reads, `-` for `unmapped`.
 //! Files are parsed once, checked against the table's columns and resolved to leaf indices.
+//!
+//! A `.names` file says by which keys a form of key=value pairs (CEF, LEEF) calls the columns of all of a vendor's tables: a
+//! column, its keys with commas, and, for a key whose meaning the sender labels (`cs1Label=Rule`), the labels it may have
+//! without their spaces, `/` between them. Of two lines for a key, the first whose column a table has counts.
 
 use dataflow::print::Print;
 use dataflow::schema::LeafKind;
@@ -103,6 +107,10 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("src_endpoint.os", &["name"]),
     ("tunnel_interface", &["name", "uid", "ip"]),
     ("network_observation_point", ENDPOINT),
+    ("tls", &["version"]),
+    // A certificate needs both.
+    ("tls.certificate", &["serial_number"]),
+    ("tls.certificate", &["issuer"]),
 ];
 
 const ENDPOINT: &[&str] =
@@ -174,7 +182,13 @@ impl Target {
     /// # Panics
     /// If the table has no such column.
     pub(crate) fn of(table: Table, path: &str) -> Self {
-        Self::parse(table, path, None).unwrap_or_else(|| panic!("table {table} has no column {path}"))
+        Self::find(table, path).unwrap_or_else(|| panic!("table {table} has no column {path}"))
+    }
+
+    /// The column at `path`, with a conversion after a space if the kind does not say it; none if the table has none.
+    pub(crate) fn find(table: Table, path: &str) -> Option<Self> {
+        let (path, convert) = path.split_once(' ').map_or((path, None), |(path, convert)| (path, Some(convert)));
+        Self::parse(table, path, convert)
     }
 }
 
@@ -208,6 +222,31 @@ pub(crate) struct FieldError {
     what: String,
 }
 
+/// A field by a key of one of the forms of pairs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key {
+    /// Its column, or its JSON name if it has none.
+    pub(crate) name: &'static str,
+    pub(crate) to: To,
+    /// Its number in the table, by which two keys of one field are told from two fields.
+    pub(crate) field: u8,
+    /// Labels that the key may have; empty for a key that needs none.
+    labels: &'static str,
+}
+
+impl Key {
+    /// True if the sender's label means this field. Its spaces and letter case do not count.
+    pub(crate) fn is_labeled(&self, label: &str) -> bool {
+        let letters = || label.bytes().filter(|b| *b != b' ').map(|b| b.to_ascii_lowercase());
+        self.labels.split('/').any(|known| known.bytes().map(|b| b.to_ascii_lowercase()).eq(letters()))
+    }
+
+    /// True for a key that means nothing without a label (`cs1`).
+    pub(crate) fn has_labels(&self) -> bool {
+        !self.labels.is_empty()
+    }
+}
+
 /// The fields of one log type, for one table.
 #[derive(Debug)]
 pub(crate) struct FieldTable {
@@ -215,8 +254,14 @@ pub(crate) struct FieldTable {
     /// Columns of the syslog form, in order.
     columns: Vec<(&'static str, To)>,
     /// JSON names: of the document, and of each object that a dotted name runs through.
-    names: Vec<Names>,
+    names: Vec<Names<To>>,
     paths: Vec<String>,
+    /// Each field's name, in the order of the file.
+    known: Vec<&'static str>,
+    /// Fields by the JSON names of the document itself.
+    fields: Names<Key>,
+    /// Fields by the keys of each form of pairs.
+    forms: Vec<Names<Key>>,
 }
 
 impl FieldTable {
@@ -227,7 +272,16 @@ impl FieldTable {
         table: Table,
         slots: &[&str],
     ) -> Result<Self, FieldError> {
-        let mut made = Self { table, columns: Vec::new(), names: vec![Names::default()], paths: vec![String::new()] };
+        let (names, paths) = (vec![Names::default()], vec![String::new()]);
+        let mut made = Self {
+            table,
+            columns: Vec::new(),
+            names,
+            paths,
+            known: Vec::new(),
+            fields: Names::default(),
+            forms: Vec::new(),
+        };
         for (line, words) in text.lines().enumerate().filter(|(_, l)| !l.starts_with('#') && !l.trim().is_empty()) {
             made.add(words, slots).map_err(|what| FieldError { file, line: line + 1, what })?;
         }
@@ -252,10 +306,49 @@ impl FieldTable {
         if column != "-" {
             self.columns.push((column, to));
         }
-        for name in names.split(',').filter(|n| *n != "-") {
+        let json = names.split(',').filter(|n| *n != "-");
+        for name in json.clone() {
             self.add_name(name, to)?;
         }
+        let field = u8::try_from(self.known.len()).map_err(|_| "more than 256 fields".to_owned())?;
+        self.known.push(if column == "-" { json.clone().next().unwrap_or_default() } else { column });
+        for json in json.filter(|n| !n.contains('.')) {
+            let name = if column == "-" { json } else { column };
+            self.fields.add(json, Key { name, to, field, labels: "" })?;
+        }
         Ok(())
+    }
+
+    /// Adds a form of pairs, whose keys a `.names` file lists.
+    pub(crate) fn with_form(mut self, file: &'static str, text: &'static str) -> Result<Self, FieldError> {
+        let mut form = Names::default();
+        for (line, words) in text.lines().enumerate().filter(|(_, l)| !l.starts_with('#') && !l.trim().is_empty()) {
+            let mut words = words.split_ascii_whitespace();
+            let (Some(column), Some(keys)) = (words.next(), words.next()) else {
+                return Err(FieldError { file, line: line + 1, what: "a column has its keys".to_owned() });
+            };
+            let labels = words.next().unwrap_or_default();
+            let Some(&(name, to)) = self.columns.iter().find(|(c, _)| *c == column) else { continue };
+            let field = self.known.iter().position(|c| *c == column).unwrap_or_default() as u8;
+            for key in keys.split(',') {
+                if form.get(key.as_bytes()).is_some() {
+                    continue;
+                }
+                form.add(key, Key { name, to, field, labels }).map_err(|what| FieldError {
+                    file,
+                    line: line + 1,
+                    what,
+                })?;
+            }
+        }
+        self.forms.push(form);
+        Ok(self)
+    }
+
+    /// The field of a key in a form of pairs: by the form's own names, else by the JSON name, which may have `prefix`.
+    pub(crate) fn key(&self, form: usize, key: &str, prefix: &str) -> Option<&Key> {
+        let own = self.forms.get(form).and_then(|names| names.get(key.as_bytes()));
+        own.or_else(|| self.fields.get(key.strip_prefix(prefix).unwrap_or(key).as_bytes()))
     }
 
     fn add_name(&mut self, name: &'static str, to: To) -> Result<(), String> {
@@ -309,10 +402,20 @@ impl FieldTable {
         &self.columns
     }
 
+    /// True if a field is called so.
+    pub(crate) fn has_field(&self, name: &str) -> bool {
+        self.known.contains(&name)
+    }
+
+    /// True if a field goes to the slot.
+    pub(crate) fn reads(&self, slot: u8) -> bool {
+        self.columns.iter().any(|(_, to)| matches!(to, To::Slot(s) if *s == slot))
+    }
+
     /// Where the member `key` of the document (scope 0) or of an object goes.
     #[inline]
     pub(crate) fn to(&self, scope: u8, key: &[u8]) -> &To {
-        self.names[scope as usize].get(key)
+        self.names[scope as usize].get(key).unwrap_or(&To::Unmapped)
     }
 
     /// The dotted name of an object.
@@ -326,10 +429,10 @@ fn slot_index(name: &str, slots: &[&str]) -> Result<u8, String> {
     index.and_then(|i| u8::try_from(i).ok()).ok_or_else(|| format!("no slot {name:?}"))
 }
 
-/// JSON names -> where they go: open addressing by the names' prints, so that one comparison of words decides.
-#[derive(Debug, Default)]
-struct Names {
-    entries: Vec<Entry>,
+/// Names -> what they mean: open addressing by the names' prints, so that one comparison of words decides.
+#[derive(Debug)]
+struct Names<T> {
+    entries: Vec<Entry<T>>,
     names: Vec<&'static str>,
     /// Index into `entries` plus one; 0 is free. A power of two, at most a quarter full.
     buckets: Vec<u16>,
@@ -338,18 +441,24 @@ struct Names {
 /// A document looks up some eighty of them: each begins a cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
-struct Entry {
+struct Entry<T> {
     print: Print,
-    to: To,
+    value: T,
 }
 
-impl Names {
-    fn add(&mut self, name: &'static str, to: To) -> Result<(), String> {
-        if self.names.contains(&name) {
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), names: Vec::new(), buckets: Vec::new() }
+    }
+}
+
+impl<T> Names<T> {
+    fn add(&mut self, name: &'static str, value: T) -> Result<(), String> {
+        if self.get(name.as_bytes()).is_some() {
             return Err(format!("{name} stands twice"));
         }
         self.names.push(name);
-        self.entries.push(Entry { print: Print::of(name.as_bytes()), to });
+        self.entries.push(Entry { print: Print::of(name.as_bytes()), value });
         let least = self.entries.len() * 4;
         let first = if self.buckets.len() < least {
             self.buckets = vec![0; (least * 2).next_power_of_two()];
@@ -372,7 +481,7 @@ impl Names {
     }
 
     #[inline]
-    fn get(&self, key: &[u8]) -> &To {
+    fn get(&self, key: &[u8]) -> Option<&T> {
         let print = Print::of(key);
         let mask = self.buckets.len().wrapping_sub(1);
         let mut at = bucket(&print) & mask;
@@ -380,11 +489,11 @@ impl Names {
         while let Some(index) = self.buckets.get(at).and_then(|&b| usize::from(b).checked_sub(1)) {
             let entry = &self.entries[index];
             if entry.print == print && (print.is_whole() || self.names[index].as_bytes() == key) {
-                return &entry.to;
+                return Some(&entry.value);
             }
             at = (at + 1) & mask;
         }
-        &To::Unmapped
+        None
     }
 }
 

@@ -1,6 +1,6 @@
 //! Records -> OCSF rows and dead letters.
 //!
-//! **Data in:** the records of a [`Chunk`]: PAN-OS syslog CSV, Strata Logging Service JSON, CloudTrail JSON, VPC flow logs, or
+//! **Data in:** the records of a [`Chunk`]: PAN-OS syslog (CSV, CEF, LEEF), Strata Logging Service JSON, CloudTrail JSON, VPC flow logs, or
 //! anything.
 //! **Data out:** rows in the builder of each event's class, dead letters for the rest.
 //!
@@ -18,6 +18,7 @@ pub(crate) mod json;
 pub(crate) mod row;
 pub(crate) mod syslog;
 pub(crate) mod values;
+pub(crate) mod zones;
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,9 +30,10 @@ use crate::aws::cloudtrail::CloudTrail;
 use crate::aws::vpc_flow::{Line, VpcFlow};
 use crate::normalize::Event;
 use crate::normalize::base_event::BaseEvent;
-use crate::paloalto::PaloAlto;
+use crate::paloalto::{Pairs, PaloAlto, find_custom};
 
 pub use crate::aws::flow_fields::{FlowFields, FlowFieldsError};
+pub use zones::{TimeZoneName, TimeZones, UnknownTimeZone};
 
 use csv::Columns;
 use detect::Shape;
@@ -50,6 +52,8 @@ pub struct DecodeConfig {
     pub raw_data: RawData,
     /// VPC flow logs.
     pub vpc_flow: VpcFlowConfig,
+    /// Where devices are whose times have no zone.
+    pub time_zones: TimeZones,
 }
 
 /// How to decode VPC flow logs.
@@ -67,7 +71,7 @@ pub enum Format {
     /// Each record says what it is; what is of no known format becomes base_event.
     #[default]
     Auto,
-    /// PAN-OS syslog.
+    /// PAN-OS syslog, also in CEF or LEEF.
     PanosCsv,
     /// Strata Logging Service.
     PanosJson,
@@ -166,6 +170,7 @@ pub struct AutoDecoder {
     config: DecodeConfig,
     parser: JsonParser,
     columns: Columns,
+    pairs: Pairs,
     targets: Targets,
 }
 
@@ -190,11 +195,12 @@ impl AutoDecoder {
         Self {
             parser: JsonParser::new(config.limits),
             columns: Columns::default(),
+            pairs: Pairs::default(),
             targets: Targets {
                 format: config.format,
                 raw_data: config.raw_data,
                 scratch: Scratch::default(),
-                paloalto: PaloAlto::new(),
+                paloalto: PaloAlto::new(&config.time_zones),
                 cloudtrail: CloudTrail::new(),
                 vpc_flow: VpcFlow::new(config.vpc_flow.fields.clone()),
                 base: BaseEvent::new(),
@@ -242,6 +248,9 @@ impl AutoDecoder {
         let panos = matches!(t.format, Format::Auto | Format::PanosCsv).then(|| detect::panos_line(text)).flatten();
         if let Some(line) = panos {
             return t.paloalto.decode_line(&line, &mut self.columns, (rows, &mut t.scratch), &event);
+        }
+        if let Some(found) = matches!(t.format, Format::Auto | Format::PanosCsv).then(|| find_custom(text)).flatten() {
+            return t.paloalto.decode_custom(&found, &mut self.pairs, (rows, &mut t.scratch), &event);
         }
         let line = t.vpc_flow.line(text);
         match (t.format, line) {

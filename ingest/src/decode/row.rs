@@ -10,12 +10,13 @@ use dataflow::json::push_string;
 use dataflow::time::RANGE_US;
 use dataflow::{Leaf, TableBuilder};
 
-use super::fields::{Convert, FieldTable, Objects, Target, To};
+use super::fields::{Convert, FieldTable, Key, Objects, Target, To};
 use super::json::{At, Doc, Member, Value, push_one_line};
 use super::values;
+use super::zones::LocalTime;
 
 /// Slots a vendor may use.
-pub(crate) const SLOTS: usize = 24;
+pub(crate) const SLOTS: usize = 26;
 
 /// Declares a vendor's slots: an enum, and the names by which field tables call them.
 macro_rules! slots {
@@ -85,6 +86,8 @@ pub(crate) struct Row<'r, 'v> {
     untranslated: Objects,
     /// Objects whose fields stay in `unmapped`.
     barred: Objects,
+    /// What a time without a zone means.
+    pub(crate) local: LocalTime<'v>,
 }
 
 impl<'r, 'v> Row<'r, 'v> {
@@ -99,7 +102,8 @@ impl<'r, 'v> Row<'r, 'v> {
         let none = Objects::default();
         let (touched, satisfied, untranslated) = (none, none, none);
         let (slots, run, source) = ([None; SLOTS], 0..0, "");
-        Self { builder, fields, scratch, slots, run, source, touched, satisfied, untranslated, barred }
+        let local = LocalTime::UTC;
+        Self { builder, fields, scratch, slots, run, source, touched, satisfied, untranslated, barred, local }
     }
 
     /// Takes a line's columns, the empty ones among them; as [`Row::read_filled`].
@@ -111,13 +115,8 @@ impl<'r, 'v> Row<'r, 'v> {
     pub(crate) fn read_filled(&mut self, columns: impl Iterator<Item = (usize, &'v str)>) {
         let fields = self.fields;
         for (i, text) in columns {
-            let value = Value::text(text);
             match fields.columns().get(i) {
-                Some((_, To::Column(target))) if self.set(target, value) => {}
-                Some(&(name, To::Slot(slot))) if self.slots[slot as usize].is_none() => {
-                    self.slots[slot as usize] = Some(Slotted { scope: 0, name, value, at: None });
-                }
-                Some((name, _)) => push_member(self.unmapped(), name, true, value),
+                Some((name, to)) => self.read_field(name, to, text),
                 None => {
                     let unmapped = self.unmapped();
                     let _ = write!(unmapped, "\"column_{}\":", i + 1);
@@ -125,6 +124,36 @@ impl<'r, 'v> Row<'r, 'v> {
                 }
             }
         }
+    }
+
+    /// Takes one field.
+    #[inline]
+    pub(crate) fn read_field(&mut self, name: &'v str, to: &To, text: &'v str) {
+        let value = Value::text(text);
+        match to {
+            To::Column(target) if self.set(target, value) => {}
+            To::Slot(slot) if self.slots[*slot as usize].is_none() => {
+                self.slots[*slot as usize] = Some(Slotted { scope: 0, name, value, at: None });
+            }
+            _ => push_member(self.unmapped(), name, true, value),
+        }
+    }
+
+    /// Puts the text of a key that is no field's into `unmapped`; one that is called as a field is gets `_2`.
+    pub(crate) fn keep_pair(&mut self, key: &str, value: &str) {
+        self.end_run();
+        let Scratch { unmapped, text } = self.scratch;
+        text.clear();
+        text.push_str(key);
+        if self.fields.has_field(key) {
+            text.push_str("_2");
+        }
+        push_member(open_member(unmapped), text, false, Value::text(value));
+    }
+
+    /// The field of a key in a form of pairs.
+    pub(crate) fn key(&self, form: usize, key: &str, prefix: &str) -> Option<&'r Key> {
+        self.fields.key(form, key, prefix)
     }
 
     /// Takes a JSON object's members.
@@ -328,7 +357,7 @@ impl<'r, 'v> Row<'r, 'v> {
                 "false" => self.builder.set_bool(target.leaf, false).into(),
                 _ => Set::No,
             },
-            Convert::Time => values::time(text)
+            Convert::Time => values::time_in(text, self.local)
                 .filter(|t| RANGE_US.contains(t))
                 .map_or(Set::No, |t| self.builder.set_i64(target.leaf, t).into()),
             Convert::Mac => {

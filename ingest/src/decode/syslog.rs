@@ -7,18 +7,41 @@ pub(crate) struct Header<'a> {
     pub(crate) host: Option<&'a str>,
 }
 
-/// Reads the text before the message. It is never refused: what is not understood says nothing.
+/// Reads the text before the message. It is never refused: what is not understood says nothing. Of several headers, which
+/// relays put before each other, the last counts.
 pub(crate) fn header(text: &str) -> Header<'_> {
-    let text = text.trim();
-    let text = text.strip_prefix('<').and_then(|t| t.split_once('>')).map_or(text, |(_, rest)| rest).trim_start();
+    let text = last_header(text.trim());
     let mut words = text.split_ascii_whitespace();
-    if words.next() == Some("1") {
+    let host = if words.next() == Some("1") {
         // RFC 5424: version, time, host, ...
-        return Header { host: words.nth(1).filter(|h| *h != "-") };
-    }
-    // RFC 3164: the last word, since relays put their own header before; a time is no host.
-    let host = text.split_ascii_whitespace().next_back();
-    Header { host: host.filter(|h| h.bytes().any(|b| b.is_ascii_alphabetic()) || h.matches('.').count() == 3) }
+        words.nth(1)
+    } else {
+        // RFC 3164: the word after the time; without a time the last one.
+        let words = || text.split_ascii_whitespace();
+        words().rev().position(is_time).map_or(words().next_back(), |after| words().rev().nth(after.checked_sub(1)?))
+    };
+    Header { host: host.filter(|host| is_host(host)) }
+}
+
+/// `hh:mm:ss`, or an ISO 8601 time.
+fn is_time(word: &str) -> bool {
+    let clock = word.get(11..).filter(|_| word.as_bytes()[10] == b'T').unwrap_or(word).as_bytes();
+    matches!(clock, [h1, h2, b':', m1, m2, b':', s1, s2, ..] if [h1, h2, m1, m2, s1, s2].iter().all(|b| b.is_ascii_digit()))
+}
+
+/// What follows the last `<priority>`; the whole text without one.
+fn last_header(text: &str) -> &str {
+    let after = text.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    after
+        .filter(|(priority, _)| priority.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(text, |(_, rest)| rest)
+        .trim_start()
+}
+
+/// A name or an address, not what is left of a time.
+fn is_host(word: &str) -> bool {
+    let is_address = word.matches('.').count() == 3 || word.contains(':');
+    (word.bytes().any(|b| b.is_ascii_alphabetic()) || is_address) && !word.starts_with('<')
 }
 
 #[cfg(test)]

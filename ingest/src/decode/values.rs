@@ -4,11 +4,23 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use dataflow::time::{DAY_US, days_from_civil};
 
-/// Microseconds UTC of an ISO 8601 or PAN-OS time (`2026/11/20 10:00:00`), or of a number of seconds, milliseconds or
-/// microseconds since 1970. A time without a zone is read as UTC; digits below the microsecond are cut.
+use super::zones::LocalTime;
+
+/// Microseconds UTC of an ISO 8601, PAN-OS (`2026/11/20 10:00:00`) or CEF time (`Nov 20 2026 10:00:00 GMT`), or of a number of
+/// seconds, milliseconds or microseconds since 1970. A time without a zone is read as UTC; digits below the microsecond are cut.
 pub(crate) fn time(text: &str) -> Option<i64> {
+    time_in(text, LocalTime::UTC)
+}
+
+/// As [`time`]; a time without a zone is the device's.
+pub(crate) fn time_in(text: &str, local: LocalTime<'_>) -> Option<i64> {
     let bytes = text.as_bytes();
-    if bytes.get(4).is_some_and(|b| matches!(b, b'-' | b'/')) { calendar_time(bytes) } else { epoch_time(text) }
+    let (micros, has_zone) = match bytes.get(4) {
+        Some(b'-' | b'/') => calendar_time(bytes)?,
+        _ if bytes.first().is_some_and(u8::is_ascii_uppercase) => named_month_time(text)?,
+        _ => return epoch_time(text),
+    };
+    Some(if has_zone { micros } else { local.to_utc(micros) })
 }
 
 /// By the number of digits: up to 11 are seconds (a fraction may follow), 13 milliseconds, 16 microseconds.
@@ -26,8 +38,8 @@ fn epoch_time(text: &str) -> Option<i64> {
     }
 }
 
-/// `YYYY-MM-DD[T ]hh:mm:ss[.fraction][zone]`, with `/` for `-` too.
-fn calendar_time(bytes: &[u8]) -> Option<i64> {
+/// `YYYY-MM-DD[T ]hh:mm:ss[.fraction][zone]`, with `/` for `-` too: microseconds, of UTC if there is a zone.
+fn calendar_time(bytes: &[u8]) -> Option<(i64, bool)> {
     let (head, rest) = bytes.split_first_chunk::<19>()?;
     let mut worst = 0;
     let mut digit = |at: usize| {
@@ -54,7 +66,33 @@ fn calendar_time(bytes: &[u8]) -> Option<i64> {
         _ => (0, rest),
     };
     let seconds = hour * 3600 + minute * 60 + second - zone_seconds(zone)?;
-    Some(days_from_civil(year, month, day) * DAY_US + seconds * 1_000_000 + micros)
+    Some((days_from_civil(year, month, day) * DAY_US + seconds * 1_000_000 + micros, !zone.is_empty()))
+}
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// `Nov 20 2026 10:00:00[ GMT]`, as CEF and LEEF have times. As [`calendar_time`].
+fn named_month_time(text: &str) -> Option<(i64, bool)> {
+    let mut words = text.split_ascii_whitespace();
+    let month = (1..).zip(MONTHS).find(|(_, name)| words.clone().next() == Some(name))?.0;
+    let day = digits(words.nth(1).filter(|d| d.len() <= 2)?.as_bytes())?;
+    let year = digits(words.next().filter(|y| y.len() == 4)?.as_bytes())?;
+    let &[h1, h2, b':', m1, m2, b':', s1, s2] = words.next()?.as_bytes() else { return None };
+    let [hour, minute, second] = [digits(&[h1, h2])?, digits(&[m1, m2])?, digits(&[s1, s2])?];
+    let zone = words.next();
+    let is_utc = matches!(zone, None | Some("GMT" | "UTC"));
+    if !is_utc
+        || words.next().is_some()
+        || day < 1
+        || day > days_in(year, month)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
+        return None;
+    }
+    let seconds = hour * 3600 + minute * 60 + second;
+    Some((days_from_civil(year, month, day) * DAY_US + seconds * 1_000_000, zone.is_some()))
 }
 
 fn digits(bytes: &[u8]) -> Option<i64> {

@@ -17,6 +17,7 @@ use crate::decode::Rejected;
 use crate::decode::fields::{FieldTable, Objects};
 use crate::decode::row::{Row, Scratch, Slotted};
 use crate::decode::values;
+use crate::decode::zones::LocalTime;
 
 /// The event being decoded: its record, and its index within it.
 #[derive(Debug, Clone, Copy)]
@@ -247,7 +248,25 @@ impl Class {
 pub(crate) fn first_time<'v, const N: usize>(
     candidates: [Option<Slotted<'v>>; N],
 ) -> Result<(i64, usize, Slotted<'v>), Rejected> {
-    let times = candidates.iter().enumerate().filter_map(|(i, c)| c.map(|c| (values::time(c.text()), i, c)));
+    first_time_by(candidates, values::time)
+}
+
+/// As [`first_time`]; a time without a zone is the device's.
+///
+/// # Errors
+/// As [`first_time`].
+pub(crate) fn first_time_in<'v, const N: usize>(
+    candidates: [Option<Slotted<'v>>; N],
+    local: LocalTime<'_>,
+) -> Result<(i64, usize, Slotted<'v>), Rejected> {
+    first_time_by(candidates, |text| values::time_in(text, local))
+}
+
+fn first_time_by<'v, const N: usize>(
+    candidates: [Option<Slotted<'v>>; N],
+    time: impl Fn(&str) -> Option<i64>,
+) -> Result<(i64, usize, Slotted<'v>), Rejected> {
+    let times = candidates.iter().enumerate().filter_map(|(i, c)| c.map(|c| (time(c.text()), i, c)));
     match times.clone().find_map(|(time, i, c)| time.map(|t| (t, i, c))) {
         Some(found) if RANGE_US.contains(&found.0) => Ok(found),
         Some((_, _, field)) => Err(Rejected::new(Reason::TimeOutOfRange, field.text().to_owned())),

@@ -1,132 +1,147 @@
-//! CONFIG -> api_activity: an administrator, or Panorama, changes the configuration.
+//! CONFIG -> api_activity: an administrator, or Panorama, changes the configuration. AUDIT -> api_activity: a command that an
+//! administrator gave, whatever it does.
 //!
-//! - The operation is the command; the resource is the configuration's path; the actor is the administrator, and how he
-//!   came (`Web`, `CLI`, `Panorama`) is `actor.invoked_by`.
+//! - CONFIG: the operation is the command; the resource is the configuration's path; the actor is the administrator, and how
+//!   he came (`Web`, `CLI`, `Panorama`) is `actor.invoked_by`.
 //! - A custom format may hold the details before and after the change, between the path and the sequence number. Where they
 //!   stand is read off the action flags, which alone begin with 0x.
+//! - AUDIT: the operation is the event (`gui-op`, `cli`), which is the event code too; the command stands in `message`, and
+//!   its first word says whether it reads or changes.
 //! - The class requires an actor and a source: a record that names none gets OCSF's word for that, `Unknown`.
 //!
 //! Dropped: a host 0.0.0.0 (there was none); a result that the status's caption repeats.
 
-use dataflow::{Leaf, Table, TableBuilder};
+use dataflow::Table;
 
-use super::{Common, HOST, Input, PRODUCT, Slot, User, own_slots, own_table, set_severity, set_status};
+use super::base::{Base, HOST, Out, UNKNOWN, columns, set_status};
+use super::{Input, PRODUCT, Slot, field_file, own_slots, table};
 use crate::decode::Rejected;
-use crate::decode::fields::{Convert, FieldTable, Objects, Target};
-use crate::decode::row::{Row, Scratch};
-use crate::normalize::{Class, Event, enums};
+use crate::decode::fields::{FieldTable, Objects};
+use crate::decode::row::Row;
+use crate::normalize::{Event, enums};
 
 own_slots! {
     Host "host",
     Command "command",
     Result "result",
     Path "path",
+    Details "details",
 }
 
 /// Up to the administrator: with fewer columns a line does not say who did what.
 pub(super) const LEAST_COLUMNS: usize = 11;
+
+/// Up to the event of an AUDIT line.
+pub(super) const AUDIT_LEAST_COLUMNS: usize = 5;
 
 /// Columns that stand in custom formats only, and where the action flags are with and without them (from 0).
 const DETAILS: [&str; 2] = ["before_change_detail", "after_change_detail"];
 const FLAGS_PLAIN: usize = 15;
 const FLAGS_DETAILED: usize = FLAGS_PLAIN + DETAILS.len();
 
-const UNKNOWN: &str = "Unknown";
-
 const CREATE: i32 = 1;
 const READ: i32 = 2;
 const UPDATE: i32 = 3;
 const DELETE: i32 = 4;
 
-/// Decodes CONFIG events.
+columns! {
+    /// Columns of both log types.
+    struct Columns {
+        operation: "api.operation",
+        service: "api.service.name",
+        event_code: "metadata.event_code",
+        message: "message",
+        invoked_by: "actor.invoked_by",
+        source_ip: "src_endpoint.ip nat_ip",
+        source_name: "src_endpoint.hostname",
+        source_service: "src_endpoint.svc_name",
+        resource: "resources[].name",
+        status_id: "status_id",
+        status: "status",
+    }
+}
+
+/// Decodes CONFIG and AUDIT events.
 #[derive(Debug)]
 pub(super) struct Config {
-    class: Class,
+    /// With the fields of a line that holds the details of a change.
+    config: Base,
     plain: FieldTable,
-    detailed: FieldTable,
-    common: Common,
-    user: User,
-    operation: Target,
-    service: Target,
-    invoked_by: Target,
-    source_ip: Target,
-    source_name: Target,
-    source_service: Target,
-    resource: Target,
-    status: [Leaf; 2],
+    audit: Base,
+    columns: Columns,
 }
 
 impl Config {
     pub(super) fn new() -> Self {
         let at = Table::ApiActivity;
-        let (leaf, target) = (|path| at.expect_leaf(path), |path| Target::of(at, path));
-        let fields = || own_table("config.fields", include_str!("config.fields"), at, Own::NAMES);
+        let base = |file| Base::new(at, HOST, file, Own::NAMES).informational();
         Self {
-            class: Class::new(at, PRODUCT, HOST),
-            plain: fields().without_columns(&DETAILS),
-            detailed: fields(),
-            common: Common::new(at),
-            user: User { name: target("actor.user.name"), domain: target("actor.user.domain") },
-            operation: target("api.operation"),
-            service: target("api.service.name"),
-            invoked_by: target("actor.invoked_by"),
-            source_ip: Target { convert: Convert::NatIp, ..target("src_endpoint.ip") },
-            source_name: target("src_endpoint.hostname"),
-            source_service: target("src_endpoint.svc_name"),
-            resource: target("resources[].name"),
-            status: [leaf("status_id"), leaf("status")],
+            config: base(field_file!("config")),
+            plain: table(field_file!("config"), at, Own::NAMES).without_columns(&DETAILS),
+            audit: base(field_file!("audit")),
+            columns: Columns::of(at),
         }
     }
 
-    pub(super) fn decode(
-        &self,
-        input: Input<'_>,
-        builder: &mut TableBuilder,
-        scratch: &mut Scratch,
-        event: &Event<'_>,
-    ) -> Result<(), Rejected> {
-        let fields = if has_details(input) { &self.detailed } else { &self.plain };
-        self.class.write((builder, fields, scratch), event, |row| {
+    pub(super) fn decode(&self, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
+        let fields = if is_plain(input) { &self.plain } else { &self.config.fields };
+        self.config.write_as(fields, out, event, |row| {
             input.read(row);
-            self.common.fill(row, &self.class, input, event)?;
-            self.set_operation(row);
-            if row.peek(Slot::Severity).is_some() {
-                set_severity(row, &self.class);
-            } else {
-                self.class.set_severity(row, enums::INFORMATIONAL);
-            }
-            set_status(row, Own::Result, self.status);
-            self.set_actor(row);
-            self.set_source(row);
-            self.set_resource(row);
+            self.config.fill(row, input, event)?;
+            self.config.class.set_activity(row, activity(row.peek_text(Own::Command)));
+            self.fill(row);
             Ok(())
         })
     }
 
-    fn set_operation(&self, row: &mut Row<'_, '_>) {
-        self.class.set_activity(row, activity(row.peek_text(Own::Command)));
-        if !row.place(Own::Command, &self.operation) {
-            row.set_text(&self.operation, UNKNOWN);
-        }
-        row.set_text(&self.service, PRODUCT.name);
+    pub(super) fn decode_audit(&self, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
+        self.audit.write(out, event, |row| {
+            input.read(row);
+            // By the vendor's page the last column is a severity.
+            if enums::severity(row.peek_text(Own::Result)).is_some() {
+                row.fall_back(Slot::Severity, Own::Result);
+            }
+            self.set_audit_code(row);
+            self.audit.fill(row, input, event)?;
+            let words = row.peek_text(Own::Details);
+            row.place(Own::Details, &self.columns.message);
+            self.audit.class.set_activity(row, command_activity(words));
+            self.fill(row);
+            Ok(())
+        })
     }
 
-    fn set_actor(&self, row: &mut Row<'_, '_>) {
-        self.user.fill(row);
-        if !row.has(Objects::named("actor.user")) {
-            row.set_text(&self.invoked_by, UNKNOWN);
+    /// A line's third column is the log type, in the place of the subtype; the event is its code.
+    fn set_audit_code(&self, row: &mut Row<'_, '_>) {
+        let code = row.peek_text(Own::Command);
+        if !code.is_empty() && !row.builder.is_set(self.columns.event_code.leaf) {
+            row.set_text(&self.columns.event_code, code);
         }
+        row.fall_back(Slot::LogType, Slot::Subtype);
+    }
+
+    fn fill(&self, row: &mut Row<'_, '_>) {
+        if !row.place(Own::Command, &self.columns.operation) {
+            row.set_text(&self.columns.operation, UNKNOWN);
+        }
+        row.set_text(&self.columns.service, PRODUCT.name);
+        set_status(row, Own::Result, &self.columns.status_id, &self.columns.status);
+        if !row.has(Objects::named("actor.user")) {
+            row.set_text(&self.columns.invoked_by, UNKNOWN);
+        }
+        self.set_source(row);
+        self.set_resource(row);
     }
 
     fn set_source(&self, row: &mut Row<'_, '_>) {
         if let Some(field) = row.take(Own::Host) {
-            let set = row.set(&self.source_ip, field.value) || row.set(&self.source_name, field.value);
+            let set = row.set(&self.columns.source_ip, field.value) || row.set(&self.columns.source_name, field.value);
             if !set {
                 row.keep(field);
             }
         }
         if !row.has(Objects::named("src_endpoint")) {
-            row.set_text(&self.source_service, UNKNOWN);
+            row.set_text(&self.columns.source_service, UNKNOWN);
         }
     }
 
@@ -138,17 +153,17 @@ impl Config {
             return row.keep(field);
         }
         row.builder.begin_element("resources");
-        if !row.set_text(&self.resource, path) {
+        if !row.set_text(&self.columns.resource, path) {
             row.keep(field);
         }
     }
 }
 
-/// True if a line holds the details before and after the change.
-fn has_details(input: Input<'_>) -> bool {
+/// False if a line holds the details before and after the change.
+fn is_plain(input: Input<'_>) -> bool {
     let Input::Csv { columns, line, .. } = input else { return false };
     let flags = |column| columns.get(line, column).starts_with("0x");
-    !flags(FLAGS_PLAIN) && flags(FLAGS_DETAILED)
+    flags(FLAGS_PLAIN) || !flags(FLAGS_DETAILED)
 }
 
 /// `activity_id` of a command. A `set` creates or changes: it is an update.
@@ -162,6 +177,12 @@ fn activity(command: &str) -> i32 {
         "" => 0,
         _ => 99,
     }
+}
+
+/// `activity_id` of a command line (`show system info`) or an operation's XML (`<show><system>`).
+fn command_activity(command: &str) -> i32 {
+    let word = command.trim_start_matches('<').split([' ', '>', '<', '/']).next().unwrap_or_default();
+    activity(word)
 }
 
 #[cfg(test)]

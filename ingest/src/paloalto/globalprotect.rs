@@ -8,13 +8,14 @@
 //!
 //! Dropped: a public or private address 0.0.0.0 or `::` (there was none); a status or method that its caption repeats.
 
-use dataflow::{BatchBuilder, Leaf, Table};
+use dataflow::Table;
 
-use super::{Common, HOST, Input, PRODUCT, User, own_slots, own_table, set_duration, set_status};
+use super::base::{Base, HOST, Os, Out, UNKNOWN, columns, set_auth_protocol, set_duration, set_enum, set_status};
+use super::{Input, field_file, own_slots};
 use crate::decode::Rejected;
-use crate::decode::fields::{Convert, FieldTable, Objects, Target};
-use crate::decode::row::{Row, Scratch};
-use crate::normalize::{Class, Event, enums};
+use crate::decode::fields::{Objects, Target};
+use crate::decode::row::Row;
+use crate::normalize::Event;
 
 own_slots! {
     EventId "event_id",
@@ -38,7 +39,6 @@ const EVENT: (usize, &str) = (8, "EventIDValue");
 const STAGE: (usize, &str) = (9, "Stage");
 
 const SERVICE: &str = "GlobalProtect";
-const UNKNOWN: &str = "Unknown";
 
 const LOGON: i32 = 1;
 const OPEN: i32 = 1;
@@ -55,42 +55,59 @@ pub(super) struct GlobalProtect {
 /// What both classes have of the event.
 #[derive(Debug)]
 struct Access {
-    class: Class,
-    fields: FieldTable,
-    common: Common,
-    user: User,
-    event_code: Target,
-    os: Target,
-    os_version: Target,
-    os_type: [Leaf; 2],
-    status: [Leaf; 2],
-    status_code: Target,
-    is_vpn: Leaf,
+    base: Base,
+    columns: Columns,
+    os: Os,
+}
+
+columns! {
+    struct Columns {
+        event_code: "metadata.event_code",
+        status_id: "status_id",
+        status: "status",
+        status_code: "status_code",
+        is_vpn: "session.is_vpn",
+    }
 }
 
 #[derive(Debug)]
 struct Login {
     access: Access,
-    user_uid: Target,
-    service: Target,
-    service_uid: Target,
-    protocol: [Leaf; 2],
-    is_remote: Leaf,
+    columns: LoginColumns,
     user: Objects,
+}
+
+columns! {
+    struct LoginColumns {
+        user_uid: "user.uid",
+        service: "service.name",
+        service_uid: "service.uid",
+        protocol_id: "auth_protocol_id",
+        protocol: "auth_protocol",
+        is_remote: "is_remote",
+    }
 }
 
 #[derive(Debug)]
 struct Tunnel {
     access: Access,
-    app_name: Leaf,
-    gateway: Target,
-    protocol: Target,
+    columns: TunnelColumns,
     interface: Objects,
-    address: Target,
-    interface_type: [Leaf; 2],
-    tunnel_type: [Leaf; 2],
-    duration: Leaf,
-    end_time: Leaf,
+}
+
+columns! {
+    struct TunnelColumns {
+        app_name: "app_name",
+        gateway: "dst_endpoint.name",
+        protocol: "protocol_name",
+        address: "tunnel_interface.ip nat_ip",
+        interface_type_id: "tunnel_interface.type_id",
+        interface_type: "tunnel_interface.type",
+        tunnel_type_id: "tunnel_type_id",
+        tunnel_type: "tunnel_type",
+        duration: "duration",
+        end_time: "end_time",
+    }
 }
 
 impl GlobalProtect {
@@ -98,18 +115,13 @@ impl GlobalProtect {
         Self { login: Login::new(), tunnel: Tunnel::new() }
     }
 
-    pub(super) fn decode(
-        &self,
-        input: Input<'_>,
-        rows: &mut BatchBuilder,
-        scratch: &mut Scratch,
-        event: &Event<'_>,
-    ) -> Result<(), Rejected> {
-        let (name, stage) = (input.text_of(EVENT.0, EVENT.1), input.text_of(STAGE.0, STAGE.1));
+    pub(super) fn decode(&self, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
+        let fields = &self.login.access.base.fields;
+        let (name, stage) = (input.text_of(fields, EVENT), input.text_of(fields, STAGE));
         if is_login(name, stage) {
-            return self.login.decode(input, rows, scratch, event);
+            return self.login.decode(input, out, event);
         }
-        self.tunnel.decode(activity(name, stage), input, rows, scratch, event)
+        self.tunnel.decode(activity(name, stage), input, out, event)
     }
 }
 
@@ -130,19 +142,10 @@ fn activity(event: &str, stage: &str) -> i32 {
 
 impl Access {
     fn new(at: Table) -> Self {
-        let (leaf, target) = (|path| at.expect_leaf(path), |path| Target::of(at, path));
         Self {
-            class: Class::new(at, PRODUCT, HOST),
-            fields: own_table("globalprotect.fields", include_str!("globalprotect.fields"), at, Own::NAMES),
-            common: Common::new(at),
-            user: User { name: target("user.name"), domain: target("user.domain") },
-            event_code: target("metadata.event_code"),
-            os: target("src_endpoint.os.name"),
-            os_version: target("src_endpoint.os.version"),
-            os_type: [leaf("src_endpoint.os.type_id"), leaf("src_endpoint.os.type")],
-            status: [leaf("status_id"), leaf("status")],
-            status_code: target("status_code"),
-            is_vpn: leaf("session.is_vpn"),
+            base: Base::new(at, HOST, field_file!("globalprotect"), Own::NAMES).informational(),
+            columns: Columns::of(at),
+            os: Os::of(at),
         }
     }
 
@@ -155,30 +158,16 @@ impl Access {
         event: &Event<'_>,
     ) -> Result<i64, Rejected> {
         input.read(row);
-        row.place(Own::EventId, &self.event_code);
-        let time = self.common.fill(row, &self.class, input, event)?;
-        self.class.set_activity(row, activity);
-        self.class.set_severity(row, enums::INFORMATIONAL);
-        self.user.fill(row);
-        self.set_os(row);
-        set_status(row, Own::Status, self.status);
+        row.place(Own::EventId, &self.columns.event_code);
+        let time = self.base.fill(row, input, event)?;
+        self.base.class.set_activity(row, activity);
+        self.os.fill(row, Own::Os, Own::OsVersion);
+        set_status(row, Own::Status, &self.columns.status_id, &self.columns.status);
         if row.peek_text(Own::ErrorCode) != "0" {
-            row.place(Own::ErrorCode, &self.status_code);
+            row.place(Own::ErrorCode, &self.columns.status_code);
         }
-        row.builder.set_bool(self.is_vpn, true);
+        row.builder.set_bool(self.columns.is_vpn.leaf, true);
         Ok(time)
-    }
-
-    /// The system, by its name; a version without a name says too little.
-    fn set_os(&self, row: &mut Row<'_, '_>) {
-        let name = row.peek_text(Own::Os);
-        if !row.place(Own::Os, &self.os) {
-            return;
-        }
-        let (id, caption) = enums::os(name).unwrap_or((99, name));
-        row.builder.set_i32(self.os_type[0], id);
-        row.builder.set_str(self.os_type[1], caption);
-        row.place(Own::OsVersion, &self.os_version);
     }
 }
 
@@ -192,87 +181,41 @@ fn place_gateway(row: &mut Row<'_, '_>, target: &Target) {
 impl Login {
     fn new() -> Self {
         let at = Table::Authentication;
-        let (leaf, target) = (|path| at.expect_leaf(path), |path| Target::of(at, path));
-        Self {
-            access: Access::new(at),
-            user_uid: target("user.uid"),
-            service: target("service.name"),
-            service_uid: target("service.uid"),
-            protocol: [leaf("auth_protocol_id"), leaf("auth_protocol")],
-            is_remote: leaf("is_remote"),
-            user: Objects::named("user"),
-        }
+        Self { access: Access::new(at), columns: LoginColumns::of(at), user: Objects::named("user") }
     }
 
-    fn decode(
-        &self,
-        input: Input<'_>,
-        rows: &mut BatchBuilder,
-        scratch: &mut Scratch,
-        event: &Event<'_>,
-    ) -> Result<(), Rejected> {
-        let out = (rows.table(Table::Authentication), &self.access.fields, scratch);
-        self.access.class.write(out, event, |row| {
+    fn decode(&self, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
+        self.access.base.write(out, event, |row| {
             self.access.fill(row, LOGON, input, event)?;
-            row.set_text(&self.service, SERVICE);
-            place_gateway(row, &self.service_uid);
-            self.set_protocol(row);
-            row.builder.set_bool(self.is_remote, true);
+            row.set_text(&self.columns.service, SERVICE);
+            place_gateway(row, &self.columns.service_uid);
+            set_auth_protocol(row, Own::AuthMethod, &self.columns.protocol_id, &self.columns.protocol);
+            row.builder.set_bool(self.columns.is_remote.leaf, true);
             if !row.has(self.user) {
-                row.set_text(&self.user_uid, UNKNOWN);
+                row.set_text(&self.columns.user_uid, UNKNOWN);
             }
             Ok(())
         })
-    }
-
-    /// 99 bears a method that OCSF has no value for (`Cookie`, `client certificate`).
-    fn set_protocol(&self, row: &mut Row<'_, '_>) {
-        let Some(field) = row.take(Own::AuthMethod) else { return };
-        if field.text().is_empty() {
-            return row.keep(field);
-        }
-        let (id, caption) = enums::auth_protocol(field.text()).unwrap_or((99, field.text()));
-        row.builder.set_i32(self.protocol[0], id);
-        row.builder.set_str(self.protocol[1], caption);
     }
 }
 
 impl Tunnel {
     fn new() -> Self {
         let at = Table::TunnelActivity;
-        let (leaf, target) = (|path| at.expect_leaf(path), |path| Target::of(at, path));
-        Self {
-            access: Access::new(at),
-            app_name: leaf("app_name"),
-            gateway: target("dst_endpoint.name"),
-            protocol: target("protocol_name"),
-            interface: Objects::named("tunnel_interface"),
-            address: Target { convert: Convert::NatIp, ..target("tunnel_interface.ip") },
-            interface_type: [leaf("tunnel_interface.type_id"), leaf("tunnel_interface.type")],
-            tunnel_type: [leaf("tunnel_type_id"), leaf("tunnel_type")],
-            duration: leaf("duration"),
-            end_time: leaf("end_time"),
-        }
+        let interface = Objects::named("tunnel_interface");
+        Self { access: Access::new(at), columns: TunnelColumns::of(at), interface }
     }
 
-    fn decode(
-        &self,
-        activity: i32,
-        input: Input<'_>,
-        rows: &mut BatchBuilder,
-        scratch: &mut Scratch,
-        event: &Event<'_>,
-    ) -> Result<(), Rejected> {
-        let out = (rows.table(Table::TunnelActivity), &self.access.fields, scratch);
-        self.access.class.write(out, event, |row| {
+    fn decode(&self, activity: i32, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
+        self.access.base.write(out, event, |row| {
             let time = self.access.fill(row, activity, input, event)?;
-            row.builder.set_str(self.app_name, SERVICE);
-            place_gateway(row, &self.gateway);
-            row.place(Own::TunnelType, &self.protocol);
+            row.set_text(&self.columns.app_name, SERVICE);
+            place_gateway(row, &self.columns.gateway);
+            row.place(Own::TunnelType, &self.columns.protocol);
             self.set_interface(row);
             if activity == CLOSE {
-                row.builder.set_i64(self.end_time, time);
-                set_duration(row, self.duration);
+                row.builder.set_i64(self.columns.end_time.leaf, time);
+                set_duration(row, self.columns.duration.leaf);
             }
             Ok(())
         })
@@ -280,14 +223,13 @@ impl Tunnel {
 
     /// The client's end within the tunnel. Whether all of its traffic goes there is not said: the type is 0, Unknown.
     fn set_interface(&self, row: &mut Row<'_, '_>) {
-        row.place(Own::PrivateIp, &self.address);
-        row.place(Own::PrivateIpv6, &self.address);
+        let columns = &self.columns;
+        row.place(Own::PrivateIp, &columns.address);
+        row.place(Own::PrivateIpv6, &columns.address);
         if row.has(self.interface) {
-            row.builder.set_i32(self.interface_type[0], 4);
-            row.builder.set_str(self.interface_type[1], "Tunnel");
+            set_enum(row, &columns.interface_type_id, &columns.interface_type, (4, "Tunnel"));
         }
-        row.builder.set_i32(self.tunnel_type[0], 0);
-        row.builder.set_str(self.tunnel_type[1], UNKNOWN);
+        set_enum(row, &columns.tunnel_type_id, &columns.tunnel_type, (0, UNKNOWN));
     }
 }
 

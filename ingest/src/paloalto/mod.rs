@@ -1,40 +1,65 @@
-//! PAN-OS logs, as syslog CSV and as Strata Logging Service writes them in JSON.
+//! PAN-OS logs, as syslog CSV, in CEF and LEEF, and as Strata Logging Service writes them in JSON.
 //!
-//! TRAFFIC -> network_activity, THREAT of subtype url -> http_activity, other THREAT -> detection_finding, GLOBALPROTECT ->
-//! authentication and tunnel_activity, CONFIG -> api_activity, SYSTEM -> authentication where someone logs in or out, else
-//! base_event, any other log type -> base_event. The `.fields` files say which field goes where; the code here reads what
-//! needs a decision.
+//! ```text
+//!   TRAFFIC, DECRYPTION, SCTP, GTP   network_activity      session.rs
+//!   START, END (tunnel inspection)   tunnel_activity       session.rs
+//!   THREAT of subtype url            http_activity         url.rs
+//!   other THREAT; CORRELATION        detection_finding     threat.rs, correlation.rs
+//!   AUTH; USERID login and logout    authentication        auth.rs
+//!   GLOBALPROTECT                    authentication, tunnel_activity   globalprotect.rs
+//!   CONFIG, AUDIT                    api_activity          config.rs
+//!   SYSTEM                           authentication where someone logs in or out, else base_event   system.rs
+//!   HIPMATCH, IPTAG, any other       base_event            other.rs
+//! ```
 //!
-//! - Event time: the high-resolution time, else the generated time, else the receive time. Times without a zone are the
-//!   device's and are read as UTC.
+//! The `.fields` files say which field goes where; the code here reads what needs a decision.
+//!
+//! - A line's layout is its log type's: releases only add columns, so an older line is a prefix, and what a newer one has
+//!   beyond the layout is kept as `column_N`. Where an order differs (CONFIG with details, THREAT of subtype data) the line
+//!   itself says which it has.
+//! - Event time: the high-resolution time, else the generated time, else the receive time. A time without a zone is the
+//!   device's own: configuration says where the device is.
 //! - `domain\user` is divided into `actor.user.domain` and `actor.user.name`; `user@domain` stays one name.
 //! - Bytes and packets are seen from the source: sent is `bytes_out`, received is `bytes_in`.
 //!
 //! Dropped: a generated time that says the same second as the high-resolution time; a domain or a category that a
 //! second field says again.
-//!
-//! Absent: what HIP match, User-ID and the other log types mean.
 
+mod auth;
+mod base;
+mod cef;
 mod config;
+mod correlation;
+mod custom;
+mod finding;
 mod globalprotect;
+mod input;
+mod leef;
+mod other;
+mod pairs;
+mod session;
 mod system;
 mod threat;
-mod traffic;
 mod url;
 
-use dataflow::{BatchBuilder, Leaf, Reason, Table};
+use dataflow::{Reason, Table};
 
 use crate::decode::Rejected;
 use crate::decode::csv::Columns;
 use crate::decode::detect::PanosLine;
-use crate::decode::fields::{FieldTable, Target};
+use crate::decode::fields::FieldTable;
 use crate::decode::json::{At, Doc};
-use crate::decode::row::{Row, Scratch, slots};
-use crate::decode::values;
-use crate::normalize::{Class, Event, Product, action, enums, first_time};
+use crate::decode::row::slots;
+use crate::decode::zones::{TimeZones, Zones};
+use crate::normalize::{Event, Product};
+use base::Out;
+pub(crate) use custom::{Found, find as find_custom};
+use input::Input;
+use other::Other;
+pub(crate) use pairs::Pairs;
 
 slots! {
-    // What every log type has: SHARED_SLOTS of them.
+    // What log types share: SHARED_SLOTS of them.
     LogType "log_type",
     Subtype "subtype",
     Time "time",
@@ -47,9 +72,10 @@ slots! {
     UserDomain "user_domain",
     Severity "severity",
     Elapsed "elapsed",
-    // TRAFFIC and THREAT. Other log types have slots of their own in these places: `own_slots`.
     Action "action",
     Protocol "protocol",
+    Source "source",
+    // Of THREAT and CORRELATION. Other log types have slots of their own in these places: `own_slots`.
     Url "url",
     Method "method",
     Category "category",
@@ -60,7 +86,12 @@ slots! {
 }
 
 /// Slots that lie before those of one log type.
-const SHARED_SLOTS: usize = Slot::Action as usize;
+const SHARED_SLOTS: usize = Slot::Url as usize;
+
+impl Slot {
+    /// The slots after those that log types share.
+    const FURTHER: &[&str] = Self::NAMES.split_at(SHARED_SLOTS).1;
+}
 
 /// Declares the slots of one log type, after those that all log types share.
 macro_rules! own_slots {
@@ -87,65 +118,143 @@ macro_rules! own_slots {
 use own_slots;
 
 const PRODUCT: Product = Product { name: "PAN-OS", vendor: "Palo Alto Networks" };
-const SECURITY: &[&str] = &["host", "security_control", "datetime"];
-const HOST: &[&str] = &["host", "datetime"];
 
-/// Reads a field table that is part of the program.
+/// A `.fields` file of this folder: its name and text.
+macro_rules! field_file {
+    ($name:literal) => {
+        (concat!($name, ".fields"), include_str!(concat!($name, ".fields")))
+    };
+}
+use field_file;
+
+/// Reads a field table that is part of the program; `own` names the slots after those that log types share.
 ///
 /// # Panics
 /// If the file is wrong.
-fn table(file: &'static str, text: &'static str, table: Table) -> FieldTable {
-    FieldTable::parse(file, text, table, Slot::NAMES).unwrap_or_else(|e| panic!("{e}"))
+fn table((file, text): (&'static str, &'static str), at: Table, own: &[&str]) -> FieldTable {
+    let names = [&Slot::NAMES[..SHARED_SLOTS], own].concat();
+    custom::with_forms(FieldTable::parse(file, text, at, &names).unwrap_or_else(|e| panic!("{e}")))
 }
 
-/// As [`table`], for a log type with slots of its own.
-///
-/// # Panics
-/// If the file is wrong.
-fn own_table(file: &'static str, text: &'static str, table: Table, own: &[&str]) -> FieldTable {
-    let names = [&Slot::NAMES[..SHARED_SLOTS], own].concat();
-    FieldTable::parse(file, text, table, &names).unwrap_or_else(|e| panic!("{e}"))
+/// A log type, as the code tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LogType {
+    Traffic,
+    Threat,
+    System,
+    Config,
+    GlobalProtect,
+    HipMatch,
+    UserId,
+    IpTag,
+    Auth,
+    Correlation,
+    Decryption,
+    Tunnel,
+    Sctp,
+    Gtp,
+    Audit,
+    Unheard,
+}
+
+/// Values of the fourth column, as devices write them.
+const LOG_TYPES: [(&str, LogType); 20] = [
+    ("TRAFFIC", LogType::Traffic),
+    ("THREAT", LogType::Threat),
+    ("SYSTEM", LogType::System),
+    ("CONFIG", LogType::Config),
+    ("GLOBALPROTECT", LogType::GlobalProtect),
+    ("HIPMATCH", LogType::HipMatch),
+    ("HIP-MATCH", LogType::HipMatch),
+    ("USERID", LogType::UserId),
+    ("IPTAG", LogType::IpTag),
+    ("AUTH", LogType::Auth),
+    ("AUTHENTICATION", LogType::Auth),
+    ("CORRELATION", LogType::Correlation),
+    ("DECRYPTION", LogType::Decryption),
+    ("START", LogType::Tunnel),
+    ("END", LogType::Tunnel),
+    ("TUNNEL", LogType::Tunnel),
+    ("SCTP", LogType::Sctp),
+    ("GTP", LogType::Gtp),
+    ("AUDIT", LogType::Audit),
+    ("DNS", LogType::Unheard),
+];
+
+/// True for a log type's name.
+pub(crate) fn is_log_type(word: &str) -> bool {
+    LOG_TYPES.iter().any(|(w, _)| *w == word)
+}
+
+impl LogType {
+    fn of(word: &str) -> Self {
+        let found = LOG_TYPES.iter().find(|(w, _)| w.eq_ignore_ascii_case(word));
+        found.map_or(Self::Unheard, |(_, log_type)| *log_type)
+    }
+
+    /// Where a line has the serial number (from 0).
+    fn serial_column(self) -> usize {
+        if self == Self::Audit { 0 } else { 2 }
+    }
+
+    /// Columns without which a line does not say what happened.
+    fn least_columns(self) -> usize {
+        match self {
+            Self::Traffic | Self::Decryption | Self::Tunnel | Self::Sctp | Self::Gtp => session::LEAST_COLUMNS,
+            Self::Threat => threat::LEAST_COLUMNS,
+            Self::GlobalProtect => globalprotect::LEAST_COLUMNS,
+            Self::Config => config::LEAST_COLUMNS,
+            Self::Audit => config::AUDIT_LEAST_COLUMNS,
+            _ => other::LEAST_COLUMNS,
+        }
+    }
 }
 
 /// Decodes PAN-OS events.
 #[derive(Debug)]
 pub(crate) struct PaloAlto {
-    traffic: traffic::Traffic,
+    traffic: session::Session,
+    decryption: session::Session,
+    sctp: session::Session,
+    gtp: session::Session,
+    tunnel: session::Session,
     url: url::Url,
     threat: threat::Threat,
+    correlation: correlation::Correlation,
+    auth: auth::Auth,
+    login: auth::UserId,
     globalprotect: globalprotect::GlobalProtect,
     system: system::System,
     config: config::Config,
-    other: Other,
-}
-
-/// Log types without a class of their own.
-#[derive(Debug)]
-struct Other {
-    class: Class,
-    fields: FieldTable,
-    common: Common,
-    /// The field table knows all columns of the line, not only those that every log type begins with.
-    is_whole: bool,
-}
-
-/// A PAN-OS event in either form.
-#[derive(Debug, Clone, Copy)]
-enum Input<'v> {
-    Csv { columns: &'v Columns, line: &'v str, host: Option<&'v str> },
-    Json { doc: Doc<'v>, at: At },
+    hipmatch: Other,
+    iptag: Other,
+    userid: Other,
+    unheard: Other,
+    zones: Zones,
 }
 
 impl PaloAlto {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(time_zones: &TimeZones) -> Self {
+        let whole = |file| Other::whole(file, Slot::FURTHER).informational();
         Self {
-            traffic: traffic::Traffic::new(),
+            traffic: session::Session::traffic(),
+            decryption: session::Session::decryption(),
+            sctp: session::Session::sctp(),
+            gtp: session::Session::gtp(),
+            tunnel: session::Session::tunnel(),
             url: url::Url::new(),
             threat: threat::Threat::new(),
+            correlation: correlation::Correlation::new(),
+            auth: auth::Auth::new(),
+            login: auth::UserId::new(),
             globalprotect: globalprotect::GlobalProtect::new(),
             system: system::System::new(),
             config: config::Config::new(),
-            other: Other::new("other.fields", include_str!("other.fields"), false),
+            hipmatch: whole(field_file!("hipmatch")),
+            iptag: whole(field_file!("iptag")),
+            userid: Other::whole(field_file!("userid"), auth::OWN).informational(),
+            unheard: Other::unheard(),
+            zones: Zones::new(time_zones),
         }
     }
 
@@ -154,23 +263,31 @@ impl PaloAlto {
         &self,
         line: &PanosLine<'_>,
         columns: &mut Columns,
-        (rows, scratch): (&mut BatchBuilder, &mut Scratch),
+        out: Out<'_>,
         event: &Event<'_>,
     ) -> Result<(), Rejected> {
         columns.split(line.message);
-        let least = match line.log_type {
-            "TRAFFIC" => traffic::LEAST_COLUMNS,
-            "THREAT" => threat::LEAST_COLUMNS,
-            "GLOBALPROTECT" => globalprotect::LEAST_COLUMNS,
-            "CONFIG" => config::LEAST_COLUMNS,
-            _ => OTHER_COLUMNS,
-        };
+        let log_type = LogType::of(line.log_type);
+        let least = log_type.least_columns();
         if columns.len() < least {
             let detail = format!("{} has {} columns; {least} say what happened", line.log_type, columns.len());
             return Err(Rejected::new(Reason::MissingField, detail));
         }
-        let input = Input::Csv { columns, line: line.message, host: line.host };
-        self.decode(line.log_type, columns.get(line.message, 4), input, (rows, scratch), event)
+        let local = self.zones.of_device(columns.get(line.message, log_type.serial_column()), line.host);
+        let input = Input::Csv { columns, line: line.message, host: line.host, local };
+        self.decode(log_type, columns.get(line.message, 4), input, out, event)
+    }
+
+    /// Decodes an event in CEF or LEEF.
+    pub(crate) fn decode_custom(
+        &self,
+        found: &Found<'_>,
+        pairs: &mut Pairs,
+        out: Out<'_>,
+        event: &Event<'_>,
+    ) -> Result<(), Rejected> {
+        let (custom, log_type, subtype) = found.read(pairs, &self.zones);
+        self.decode(log_type, subtype, Input::Custom(custom), out, event)
     }
 
     /// Decodes a Strata Logging Service document.
@@ -178,267 +295,39 @@ impl PaloAlto {
         &self,
         (log_type, subtype): (&str, &str),
         (doc, at): (Doc<'_>, At),
-        out: (&mut BatchBuilder, &mut Scratch),
+        out: Out<'_>,
         event: &Event<'_>,
     ) -> Result<(), Rejected> {
-        self.decode(log_type, subtype, Input::Json { doc, at }, out, event)
+        self.decode(LogType::of(log_type), subtype, Input::Json { doc, at }, out, event)
     }
 
     fn decode(
         &self,
-        log_type: &str,
+        log_type: LogType,
         subtype: &str,
         input: Input<'_>,
-        (rows, scratch): (&mut BatchBuilder, &mut Scratch),
+        out: Out<'_>,
         event: &Event<'_>,
     ) -> Result<(), Rejected> {
-        let is = |word: &str| log_type.eq_ignore_ascii_case(word);
-        if is("TRAFFIC") {
-            self.traffic.decode(input, rows.table(Table::NetworkActivity), scratch, event)
-        } else if is("THREAT") && subtype.eq_ignore_ascii_case("url") {
-            self.url.decode(input, rows.table(Table::HttpActivity), scratch, event)
-        } else if is("THREAT") {
-            self.threat.decode(subtype, input, rows.table(Table::DetectionFinding), scratch, event)
-        } else if is("GLOBALPROTECT") {
-            self.globalprotect.decode(input, rows, scratch, event)
-        } else if is("SYSTEM") {
-            self.system.decode(input, rows, scratch, event)
-        } else if is("CONFIG") {
-            self.config.decode(input, rows.table(Table::ApiActivity), scratch, event)
-        } else {
-            self.other.decode(input, rows, scratch, event)
-        }
-    }
-}
-
-/// Columns of a log type without a class: up to the generated time. The rest stands in the raw line.
-const OTHER_COLUMNS: usize = 7;
-
-impl Other {
-    fn new(file: &'static str, text: &'static str, is_whole: bool) -> Self {
-        Self {
-            class: Class::new(Table::BaseEvent, PRODUCT, HOST),
-            fields: table(file, text, Table::BaseEvent),
-            common: Common::new(Table::BaseEvent),
-            is_whole,
-        }
-    }
-
-    fn decode(
-        &self,
-        input: Input<'_>,
-        rows: &mut BatchBuilder,
-        scratch: &mut Scratch,
-        event: &Event<'_>,
-    ) -> Result<(), Rejected> {
-        let out = (rows.table(Table::BaseEvent), &self.fields, scratch);
-        self.class.write(out, event, |row| {
-            match input {
-                // The order of further columns differs by log type. Without the line in raw_data they are kept here.
-                Input::Csv { columns, line, .. } if event.raw.is_some() && !self.is_whole => {
-                    row.read_columns((0..OTHER_COLUMNS).map(|i| columns.get(line, i)));
-                }
-                _ => input.read(row),
-            }
-            self.common.fill(row, &self.class, input, event)?;
-            self.class.set_activity(row, 0);
-            set_severity(row, &self.class);
-            Ok(())
-        })
-    }
-}
-
-impl<'v> Input<'v> {
-    /// The text of one field, by its column (from 0) or its JSON name, before the row is read.
-    fn text_of(self, column: usize, name: &str) -> &'v str {
-        match self {
-            Input::Csv { columns, line, .. } => columns.get(line, column),
-            Input::Json { doc, at } => doc.member(at, name).and_then(|at| doc.value(at).scalar()).unwrap_or_default(),
-        }
-    }
-
-    fn read(self, row: &mut Row<'_, 'v>) {
-        match self {
-            Input::Csv { columns, line, .. } => row.read_filled(columns.filled(line)),
-            Input::Json { doc, at } => row.read_members(doc, at, 0),
-        }
-    }
-}
-
-/// Columns that every log type fills.
-#[derive(Debug)]
-struct Common {
-    log_name: Target,
-    event_code: Target,
-    logged_time: Target,
-    sequence: Target,
-    version: Target,
-    device_uid: Target,
-    device_hostname: Target,
-}
-
-impl Common {
-    fn new(table: Table) -> Self {
-        let target = |path| Target::of(table, path);
-        Self {
-            log_name: target("metadata.log_name"),
-            event_code: target("metadata.event_code"),
-            logged_time: target("metadata.logged_time"),
-            sequence: target("metadata.sequence"),
-            version: target("metadata.product.version"),
-            device_uid: target("device.uid"),
-            device_hostname: target("device.hostname"),
-        }
-    }
-
-    /// Sets times, metadata and device. Gives the event time.
-    fn fill(&self, row: &mut Row<'_, '_>, class: &Class, input: Input<'_>, event: &Event<'_>) -> Result<i64, Rejected> {
-        let time = set_time(row, class, event)?;
-        row.place(Slot::Received, &self.logged_time);
-        row.place(Slot::LogType, &self.log_name);
-        row.place(Slot::Subtype, &self.event_code);
-        row.place(Slot::Sequence, &self.sequence);
-        row.place(Slot::Serial, &self.device_uid);
-        self.set_version(row);
-        if let Input::Csv { host: Some(host), .. } = input {
-            row.set_text(&self.device_hostname, host);
-        }
-        Ok(time)
-    }
-
-    /// Syslog writes the version as major * 256 + minor from 8.1 on, JSON as `10.1`.
-    fn set_version(&self, row: &mut Row<'_, '_>) {
-        let Some(field) = row.take(Slot::Version) else { return };
-        let text = field.text();
-        let packed = values::integer(text).filter(|n| (2048..=65_535).contains(n));
-        let set = match packed {
-            Some(n) => row.set_args(&self.version, format_args!("{}.{}", n / 256, n % 256)),
-            None => text.contains('.') && row.set(&self.version, field.value),
-        };
-        if !set {
-            row.keep(field);
-        }
-    }
-}
-
-/// Sets the event time from the best of the event's times; the others stay, unless they say the same.
-fn set_time(row: &mut Row<'_, '_>, class: &Class, event: &Event<'_>) -> Result<i64, Rejected> {
-    let candidates = [row.take(Slot::TimeHigh), row.take(Slot::Time), row.peek(Slot::Received)];
-    let (time, best, original) = first_time(candidates)?;
-    class.set_time(row, event, time, original.text());
-    for field in candidates[..2].iter().enumerate().filter(|(i, _)| *i != best).filter_map(|(_, c)| *c) {
-        let same_second =
-            values::time(field.text()).is_some_and(|t| t.div_euclid(1_000_000) == time.div_euclid(1_000_000));
-        if !same_second {
-            row.keep(field);
-        }
-    }
-    Ok(time)
-}
-
-/// Sets the severity by its word; a word that is none is kept.
-fn set_severity(row: &mut Row<'_, '_>, class: &Class) {
-    let field = row.take(Slot::Severity);
-    let found = field.and_then(|f| enums::severity(f.text()));
-    class.set_severity(row, found.unwrap_or(enums::UNKNOWN));
-    if let Some(field) = field.filter(|_| found.is_none()) {
-        row.keep(field);
-    }
-}
-
-/// Sets action and disposition; a word that others mean the same by is kept.
-fn set_action(row: &mut Row<'_, '_>, class: &Class) {
-    let field = row.take(Slot::Action);
-    let found = action::find(field.map(|f| f.text()).unwrap_or_default());
-    class.set_action(row, &found);
-    if let Some(field) = field.filter(|_| !found.exact) {
-        row.keep(field);
-    }
-}
-
-/// Sets the status from a slot's word; 99 bears a word that is neither success nor failure. A word that the caption does
-/// not repeat is kept.
-fn set_status(row: &mut Row<'_, '_>, slot: impl Into<u8>, [id, caption]: [Leaf; 2]) {
-    let Some(field) = row.take(slot) else { return };
-    if field.text().is_empty() {
-        return row.keep(field);
-    }
-    let found = enums::status(field.text());
-    row.builder.set_i32(id, found.map_or(99, |f| f.0));
-    row.builder.set_str(caption, found.map_or(field.text(), |f| f.1));
-    if found.is_some_and(|(_, caption)| !caption.eq_ignore_ascii_case(field.text())) {
-        row.keep(field);
-    }
-}
-
-/// Seconds of the elapsed time -> milliseconds; what is no number is kept.
-fn set_duration(row: &mut Row<'_, '_>, duration: Leaf) {
-    let Some(field) = row.take(Slot::Elapsed) else { return };
-    match values::integer(field.text()).and_then(|s| s.checked_mul(1000)) {
-        Some(ms) => {
-            row.builder.set_i64(duration, ms);
-        }
-        None => row.keep(field),
-    }
-}
-
-/// The user's columns of a class.
-#[derive(Debug)]
-struct User {
-    name: Target,
-    domain: Target,
-}
-
-impl User {
-    /// Divides `domain\user`; a domain that stands alone is used if the name has none.
-    fn fill(&self, row: &mut Row<'_, '_>) {
-        let domain_field = row.take(Slot::UserDomain);
-        let mut used = "";
-        if let Some(field) = row.take(Slot::User) {
-            let (domain, name) = values::split_user(field.text());
-            row.set_text(&self.name, name);
-            used = domain.or(domain_field.map(|d| d.text())).unwrap_or_default();
-            if !used.is_empty() {
-                row.set_text(&self.domain, used);
-            }
-        }
-        if let Some(field) = domain_field.filter(|f| f.text() != used) {
-            row.keep(field);
-        }
-    }
-}
-
-/// The protocol's columns of a class, and the direction that they need beside them.
-#[derive(Debug)]
-struct Connection {
-    protocol_num: Leaf,
-    protocol_name: Leaf,
-    direction_id: Leaf,
-    direction: Option<Leaf>,
-}
-
-impl Connection {
-    fn new(table: Table, object: &str) -> Self {
-        let leaf = |name: &str| table.expect_leaf(&format!("{object}.{name}"));
-        Self {
-            protocol_num: leaf("protocol_num"),
-            protocol_name: leaf("protocol_name"),
-            direction_id: leaf("direction_id"),
-            direction: table.leaf(&format!("{object}.direction")),
-        }
-    }
-
-    /// PAN-OS does not say whether a session enters or leaves the network: the direction is 0, Unknown.
-    fn fill(&self, row: &mut Row<'_, '_>) {
-        row.builder.set_i32(self.direction_id, 0);
-        if let Some(direction) = self.direction {
-            row.builder.set_str(direction, "Unknown");
-        }
-        let Some(field) = row.take(Slot::Protocol) else { return };
-        row.builder.set_str(self.protocol_name, field.text());
-        let number = enums::protocol(field.text()).or_else(|| field.text().parse().ok().filter(|n| *n < 256));
-        if let Some(number) = number {
-            row.builder.set_i32(self.protocol_num, number);
+        match log_type {
+            LogType::Traffic => self.traffic.decode(input, out, event),
+            LogType::Threat if subtype.eq_ignore_ascii_case("url") => self.url.decode(input, out, event),
+            LogType::Threat => self.threat.decode(subtype, input, out, event),
+            LogType::System => self.system.decode(input, out, event),
+            LogType::Config => self.config.decode(input, out, event),
+            LogType::GlobalProtect => self.globalprotect.decode(input, out, event),
+            LogType::HipMatch => self.hipmatch.decode(input, out, event),
+            LogType::UserId if auth::UserId::takes(subtype) => self.login.decode(subtype, input, out, event),
+            LogType::UserId => self.userid.decode(input, out, event),
+            LogType::IpTag => self.iptag.decode(input, out, event),
+            LogType::Auth => self.auth.decode(input, out, event),
+            LogType::Correlation => self.correlation.decode(input, out, event),
+            LogType::Decryption => self.decryption.decode(input, out, event),
+            LogType::Tunnel => self.tunnel.decode(input, out, event),
+            LogType::Sctp => self.sctp.decode(input, out, event),
+            LogType::Gtp => self.gtp.decode(input, out, event),
+            LogType::Audit => self.config.decode_audit(input, out, event),
+            LogType::Unheard => self.unheard.decode(input, out, event),
         }
     }
 }

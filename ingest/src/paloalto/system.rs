@@ -4,14 +4,15 @@
 //! description that is none of them is a base_event: nothing is guessed. `service.name` is the device's: the same VPN login
 //! stands in GLOBALPROTECT too, from 9.1 on.
 
-use dataflow::{BatchBuilder, Leaf, Table};
+use dataflow::Table;
 
-use super::{Common, HOST, Input, Other, PRODUCT, set_severity, table};
+use super::base::{Base, HOST, Out, columns, set_enum};
+use super::other::Other;
+use super::{Input, PRODUCT, Slot, field_file};
 use crate::decode::Rejected;
-use crate::decode::fields::{Convert, FieldTable, Target};
-use crate::decode::row::Scratch;
+use crate::decode::row::Row;
 use crate::decode::values;
-use crate::normalize::{Class, Event};
+use crate::normalize::Event;
 
 /// The event and its description: column from 0 and JSON name.
 const EVENT: (usize, &str) = (8, "EventName");
@@ -29,16 +30,21 @@ pub(super) struct System {
 
 #[derive(Debug)]
 struct Login {
-    class: Class,
-    fields: FieldTable,
-    common: Common,
-    user: Target,
-    domain: Target,
-    source: Target,
-    service: Target,
-    reason: Target,
-    status: [Leaf; 2],
-    is_remote: Leaf,
+    base: Base,
+    columns: Columns,
+}
+
+columns! {
+    struct Columns {
+        user: "user.name",
+        domain: "user.domain",
+        source: "src_endpoint.ip ip",
+        service: "service.name",
+        reason: "status_detail",
+        status_id: "status_id",
+        status: "status",
+        is_remote: "is_remote",
+    }
 }
 
 /// Someone who logs in or out, as a description tells it.
@@ -54,73 +60,50 @@ struct SignIn<'v> {
 
 impl System {
     pub(super) fn new() -> Self {
-        Self { other: Other::new("system.fields", include_str!("system.fields"), true), login: Login::new() }
+        let base = Base::new(Table::Authentication, HOST, field_file!("system"), Slot::FURTHER);
+        Self {
+            other: Other::whole(field_file!("system"), Slot::FURTHER),
+            login: Login { base, columns: Columns::of(Table::Authentication) },
+        }
     }
 
-    pub(super) fn decode(
-        &self,
-        input: Input<'_>,
-        rows: &mut BatchBuilder,
-        scratch: &mut Scratch,
-        event: &Event<'_>,
-    ) -> Result<(), Rejected> {
-        let (name, text) = (input.text_of(EVENT.0, EVENT.1), input.text_of(DESCRIPTION.0, DESCRIPTION.1));
+    pub(super) fn decode(&self, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
+        let fields = &self.login.base.fields;
+        let (name, text) = (input.text_of(fields, EVENT), input.text_of(fields, DESCRIPTION));
         match sign_in(name, text) {
-            Some(found) => self.login.decode(found, input, rows, scratch, event),
-            None => self.other.decode(input, rows, scratch, event),
+            Some(found) => self.login.decode(found, input, out, event),
+            None => self.other.decode(input, out, event),
         }
     }
 }
 
 impl Login {
-    fn new() -> Self {
-        let at = Table::Authentication;
-        let (leaf, target) = (|path| at.expect_leaf(path), |path| Target::of(at, path));
-        Self {
-            class: Class::new(at, PRODUCT, HOST),
-            fields: table("system.fields", include_str!("system.fields"), at),
-            common: Common::new(at),
-            user: target("user.name"),
-            domain: target("user.domain"),
-            source: Target { convert: Convert::Ip, ..target("src_endpoint.ip") },
-            service: target("service.name"),
-            reason: target("status_detail"),
-            status: [leaf("status_id"), leaf("status")],
-            is_remote: leaf("is_remote"),
-        }
-    }
-
-    fn decode(
-        &self,
-        found: SignIn<'_>,
-        input: Input<'_>,
-        rows: &mut BatchBuilder,
-        scratch: &mut Scratch,
-        event: &Event<'_>,
-    ) -> Result<(), Rejected> {
-        let out = (rows.table(Table::Authentication), &self.fields, scratch);
-        self.class.write(out, event, |row| {
+    fn decode(&self, found: SignIn<'_>, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
+        self.base.write(out, event, |row| {
             input.read(row);
-            self.common.fill(row, &self.class, input, event)?;
-            self.class.set_activity(row, found.activity);
-            set_severity(row, &self.class);
-            let (domain, name) = values::split_user(found.user);
-            row.set_text(&self.user, name);
-            if let Some(domain) = domain {
-                row.set_text(&self.domain, domain);
-            }
-            if row.set_text(&self.source, found.source) {
-                row.builder.set_bool(self.is_remote, true);
-            }
-            if !found.reason.is_empty() {
-                row.set_text(&self.reason, found.reason);
-            }
-            row.set_text(&self.service, PRODUCT.name);
-            let (id, caption) = if found.succeeded { (1, "Success") } else { (2, "Failure") };
-            row.builder.set_i32(self.status[0], id);
-            row.builder.set_str(self.status[1], caption);
+            self.base.fill(row, input, event)?;
+            self.base.class.set_activity(row, found.activity);
+            self.set_columns(row, found);
             Ok(())
         })
+    }
+
+    fn set_columns(&self, row: &mut Row<'_, '_>, found: SignIn<'_>) {
+        let columns = &self.columns;
+        let (domain, name) = values::split_user(found.user);
+        row.set_text(&columns.user, name);
+        if let Some(domain) = domain {
+            row.set_text(&columns.domain, domain);
+        }
+        if row.set_text(&columns.source, found.source) {
+            row.builder.set_bool(columns.is_remote.leaf, true);
+        }
+        if !found.reason.is_empty() {
+            row.set_text(&columns.reason, found.reason);
+        }
+        row.set_text(&columns.service, PRODUCT.name);
+        let outcome = if found.succeeded { (1, "Success") } else { (2, "Failure") };
+        set_enum(row, &columns.status_id, &columns.status, outcome);
     }
 }
 

@@ -29,12 +29,33 @@ fn field_tables_have_the_columns_that_the_vendor_documents() {
     assert_eq!((threat[121], threat[122]), ("flow_type", "cluster_name"));
     assert_eq!((url[121], url[122]), ("cluster_name", "flow_type"));
     assert_eq!(&threat[..120], &names(include_str!("threat.fields"))[..120]);
-    assert_eq!(Other::columns_documented(), OTHER_COLUMNS);
+    assert_eq!(names(include_str!("other.fields")).len(), other::LEAST_COLUMNS);
 }
 
-impl Other {
-    fn columns_documented() -> usize {
-        table("other.fields", include_str!("other.fields"), Table::BaseEvent).columns().len()
+#[test]
+fn further_log_types_have_as_many_columns_as_the_vendor_documents() {
+    for ((file, text), columns, places) in [
+        (field_file!("auth"), 47, [(21, "event_type"), (32, "authentication_protocol"), (46, "session_id")]),
+        (field_file!("userid"), 37, [(10, "user"), (32, "user_by_source"), (35, "origin_data_source")]),
+        (field_file!("hipmatch"), 32, [(15, "hip_type"), (28, "host_id"), (31, "high_resolution_timestamp")]),
+        (field_file!("iptag"), 27, [(9, "source_ip"), (13, "timeout"), (25, "virtual_system_id")]),
+        (
+            field_file!("decryption"),
+            107,
+            [(37, "uuid_for_rule"), (64, "server_name_indication"), (90, "sequence_number")],
+        ),
+        (field_file!("tunnel"), 84, [(32, "severity"), (49, "bytes_sent"), (72, "high_resolution_timestamp")]),
+        (field_file!("sctp"), 65, [(32, "action"), (43, "severity"), (61, "packets")]),
+        (field_file!("gtp"), 94, [(42, "severity"), (59, "tunnel_id_imsi"), (77, "start_time")]),
+        (field_file!("correlation"), 22, [(9, "source_user"), (12, "severity"), (22, "evidence")]),
+        (field_file!("audit"), 8, [(1, "serial_number"), (3, "threat_content_type"), (8, "severity")]),
+    ] {
+        let lines = text.lines().filter(|l| !l.starts_with('#'));
+        let names: Vec<&str> = lines.filter_map(|l| l.split_ascii_whitespace().next()).filter(|c| *c != "-").collect();
+        assert_eq!(names.len(), columns, "{file}");
+        for (place, name) in places {
+            assert_eq!(names[place - 1], name, "{file}");
+        }
     }
 }
 
@@ -349,7 +370,7 @@ fn hot_columns_of_a_finding_equal_its_evidence() {
     use arrow::array::AsArray;
     let line = threat(&[]);
     let mut decoder = crate::decode::AutoDecoder::new(Default::default());
-    let (mut rows, mut dead) = (BatchBuilder::new(), dataflow::DeadLetters::new());
+    let (mut rows, mut dead) = (dataflow::BatchBuilder::new(), dataflow::DeadLetters::new());
     let chunk = crate::decode::tests::chunk_of(0, [line.as_bytes()]);
     dataflow::Decoder::decode(&mut decoder, &chunk, &mut rows, &mut dead);
     let batch = &rows.finish()[0].rows;
@@ -415,15 +436,15 @@ fn a_threat_document_may_name_its_severity_otherwise() {
 }
 
 #[test]
-fn other_log_types_are_base_events() {
-    let line = "<14>Nov 20 10:00:01 fw-1 1,2026/11/20 10:00:01,0011,HIPMATCH,vpn,2817,2026/11/20 10:00:00,,x,\"a, b\"";
+fn unheard_log_types_are_base_events() {
+    let line = "<14>Nov 20 10:00:01 fw-1 1,2026/11/20 10:00:01,0011,DNS,vpn,2817,2026/11/20 10:00:00,,x,\"a, b\"";
     let row = row_of(line);
     check(
         &row,
         &[
             ("class_uid", "0"),
             ("time_dt", "\"2026-11-20T10:00:00.000000Z\""),
-            ("metadata.log_name", "\"HIPMATCH\""),
+            ("metadata.log_name", "\"DNS\""),
             ("metadata.event_code", "\"vpn\""),
             ("device", r#"{"uid":"0011","hostname":"fw-1","type_id":9,"type":"Firewall"}"#),
             ("unmapped", r#"{"future_use":"1"}"#),
@@ -433,10 +454,10 @@ fn other_log_types_are_base_events() {
     let config = crate::decode::DecodeConfig { raw_data: crate::decode::RawData::Never, ..Default::default() };
     let bare = decode_all(config, &[line.as_bytes()]);
     assert!(bare.rows[0].3.contains(r#""unmapped":{"future_use":"1","column_9":"x","column_10":"a, b"}"#), "{bare:?}");
-    let row = row_of(&strata("HIPMATCH", r#""HipMatchType":"object","VirtualSystemID":0,"SourceIPv6":null"#));
+    let row = row_of(&strata("DNS", r#""DNSCategory":"dga","VirtualSystemID":0,"DNSResolverIP":null"#));
     check(
         &row,
-        &[("class_uid", "0"), ("unmapped", r#"{"HipMatchType":"object","VirtualSystemID":0}"#), ("raw_data", "null")],
+        &[("class_uid", "0"), ("unmapped", r#"{"DNSCategory":"dga","VirtualSystemID":0}"#), ("raw_data", "null")],
     );
 }
 

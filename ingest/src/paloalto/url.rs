@@ -1,70 +1,52 @@
 //! THREAT of subtype url -> http_activity.
 
-use dataflow::{Leaf, Reason, Table, TableBuilder};
+use dataflow::{Leaf, Reason, Table};
 
-use super::{Common, Connection, Input, PRODUCT, SECURITY, Slot, User, set_action, set_severity, table};
+use super::base::{Base, Out, SECURITY, columns};
+use super::{Input, Slot, field_file};
 use crate::decode::Rejected;
-use crate::decode::fields::{FieldTable, Objects, Target};
-use crate::decode::row::{Row, Scratch};
+use crate::decode::fields::Objects;
+use crate::decode::row::Row;
 use crate::decode::values;
-use crate::normalize::{Class, Event, enums};
+use crate::normalize::{Event, enums};
 
 #[derive(Debug)]
 pub(super) struct Url {
-    class: Class,
-    fields: FieldTable,
-    common: Common,
-    connection: Connection,
-    user: User,
-    method: Leaf,
-    url: Target,
-    scheme: Leaf,
-    hostname: Leaf,
-    port: Leaf,
-    path: Leaf,
-    query: Leaf,
+    base: Base,
+    columns: Columns,
     categories: Leaf,
+}
+
+columns! {
+    struct Columns {
+        method: "http_request.http_method",
+        url: "http_request.url.url_string",
+        scheme: "http_request.url.scheme",
+        hostname: "http_request.url.hostname",
+        port: "http_request.url.port",
+        path: "http_request.url.path",
+        query: "http_request.url.query_string",
+    }
 }
 
 impl Url {
     pub(super) fn new() -> Self {
         let at = Table::HttpActivity;
-        let leaf = |path| at.expect_leaf(path);
         Self {
-            class: Class::new(at, PRODUCT, SECURITY),
-            fields: table("url.fields", include_str!("url.fields"), at),
-            common: Common::new(at),
-            connection: Connection::new(at, "connection_info"),
-            user: User { name: Target::of(at, "actor.user.name"), domain: Target::of(at, "actor.user.domain") },
-            method: leaf("http_request.http_method"),
-            url: Target::of(at, "http_request.url.url_string"),
-            scheme: leaf("http_request.url.scheme"),
-            hostname: leaf("http_request.url.hostname"),
-            port: leaf("http_request.url.port"),
-            path: leaf("http_request.url.path"),
-            query: leaf("http_request.url.query_string"),
-            categories: leaf("http_request.url.categories[]"),
+            base: Base::new(at, SECURITY, field_file!("url"), Slot::FURTHER),
+            columns: Columns::of(at),
+            categories: at.expect_leaf("http_request.url.categories[]"),
         }
     }
 
-    pub(super) fn decode(
-        &self,
-        input: Input<'_>,
-        builder: &mut TableBuilder,
-        scratch: &mut Scratch,
-        event: &Event<'_>,
-    ) -> Result<(), Rejected> {
-        self.class.write((builder, &self.fields, scratch), event, |row| {
+    pub(super) fn decode(&self, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
+        self.base.write(out, event, |row| {
             input.read(row);
-            self.common.fill(row, &self.class, input, event)?;
-            set_severity(row, &self.class);
-            set_action(row, &self.class);
-            self.connection.fill(row);
-            self.user.fill(row);
+            self.base.fill(row, input, event)?;
             self.set_url(row);
             self.set_categories(row);
             let activity = self.set_method(row);
-            self.class.set_activity(row, activity);
+            self.base.class.set_activity(row, activity);
             if row.has(Objects::named("http_request.url")) {
                 return Ok(());
             }
@@ -74,22 +56,22 @@ impl Url {
 
     fn set_url(&self, row: &mut Row<'_, '_>) {
         let Some(field) = row.take(Slot::Url) else { return };
-        let text = field.text();
-        if !row.set_text(&self.url, text) {
+        let (columns, text) = (&self.columns, field.text());
+        if !row.set_text(&columns.url, text) {
             return row.keep(field);
         }
         let parts = values::url(text);
         let texts = [
-            (self.scheme, parts.scheme),
-            (self.hostname, parts.host),
-            (self.path, parts.path),
-            (self.query, parts.query),
+            (columns.scheme.leaf, parts.scheme),
+            (columns.hostname.leaf, parts.host),
+            (columns.path.leaf, parts.path),
+            (columns.query.leaf, parts.query),
         ];
         for (leaf, text) in texts.into_iter().filter_map(|(leaf, text)| Some((leaf, text?))) {
             row.builder.set_str(leaf, text);
         }
         if let Some(port) = parts.port {
-            row.builder.set_i32(self.port, port);
+            row.builder.set_i32(columns.port.leaf, port);
         }
     }
 
@@ -111,7 +93,7 @@ impl Url {
         let Some(field) = row.take(Slot::Method) else { return 0 };
         match enums::http_method(field.text()) {
             Some((activity, method)) => {
-                row.builder.set_str(self.method, method);
+                row.builder.set_str(self.columns.method.leaf, method);
                 activity
             }
             None => {

@@ -21,8 +21,8 @@ fn lines() -> Option<Vec<u8>> {
     let corpus = corpus()?;
     let script = root().join("testdata/corpus_lines.py");
     let mut command = python();
-    let families = ["traffic", "threat", "globalprotect", "system", "config", "cloudtrail"];
-    command.arg(script).arg("--raw").args(families).env("PALISADE_CORPUS", corpus);
+    let families = ["traffic", "threat", "globalprotect", "system", "config", "hipmatch", "userid", "decryption"];
+    command.arg(script).arg("--raw").args(families).args(["correlation", "cloudtrail"]).env("PALISADE_CORPUS", corpus);
     Some(stdout(&mut command).into_bytes())
 }
 
@@ -38,7 +38,8 @@ fn real_lines_become_ocsf_that_validates() {
     assert!(validated.status.success(), "{text}\n{}", String::from_utf8_lossy(&validated.stderr));
     let summary: Value = serde_json::from_str(text.lines().last().unwrap_or_default()).expect("a JSON summary");
     assert_eq!(summary["invalid"], 0);
-    for class in ["api_activity", "authentication", "base_event", "network_activity", "tunnel_activity"] {
+    let classes = ["api_activity", "authentication", "base_event", "detection_finding", "network_activity"];
+    for class in classes.into_iter().chain(["tunnel_activity"]) {
         assert!(summary["classes"][class].as_u64() > Some(0), "no {class}: {summary}");
     }
     let dead = String::from_utf8_lossy(&decoded.stderr).lines().filter(|l| l.starts_with("line ")).count();

@@ -15,12 +15,33 @@ fn panos_lines_behind_any_header() {
         ("<14>Nov 20 10:00:00 10.5.172.40 ", Some("10.5.172.40")),
         ("<14>1 2026-11-20T10:00:00Z fw-1 - - - - ", Some("fw-1")),
         ("<14>1 2026-11-20T10:00:00Z - - - - [x a=\"b,c\"] ", None),
-        ("<14>Nov 20 10:00:00 fw-1 host:", Some("host:")),
+        ("<14>Nov 20 10:00:00 fw-1 logd[7]:", Some("fw-1")),
     ] {
         let line = format!("{header}{message}");
         let want = PanosLine { message, log_type: "TRAFFIC", host };
         assert_eq!(panos_line(&line), Some(want), "{header}");
     }
+}
+
+#[test]
+fn audit_lines_begin_with_the_serial_number() {
+    let message = "0123AB,2026/11/20 10:00:00,audit,2817,gui-op,admin";
+    for (header, host) in [
+        ("", None),
+        ("<14>Nov 20 10:00:00 fw-1 ", Some("fw-1")),
+        ("<14>1 2026-11-20T10:00:00Z fw-1 - - - - ", Some("fw-1")),
+    ] {
+        let line = format!("{header}{message}");
+        assert_eq!(panos_line(&line), Some(PanosLine { message, log_type: "AUDIT", host }), "{header}");
+    }
+    assert_eq!(panos_line("items,12,audit,3"), None);
+}
+
+#[test]
+fn times_as_the_logging_service_writes_them() {
+    let message = "1,2026-11-20T10:00:00.000000Z,0011,AUTH,0,10.0,2026-11-20T10:00:00.000000Z";
+    let line = format!("894 <142>1 2026-11-20T10:00:00.976Z forwarder logforwarder - panwlogs - {message}");
+    assert_eq!(panos_line(&line).map(|l| l.message), Some(message));
 }
 
 #[test]

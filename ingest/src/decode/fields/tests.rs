@@ -91,10 +91,37 @@ fn names_that_look_alike_are_told_apart() {
         names.add(name, To::Slot(i as u8)).expect("each stands once");
     }
     for (i, name) in alike.into_iter().enumerate() {
-        assert!(matches!(names.get(name.as_bytes()), To::Slot(s) if usize::from(*s) == i), "{name}");
+        assert!(matches!(names.get(name.as_bytes()), Some(To::Slot(s)) if usize::from(*s) == i), "{name}");
         let mut other = name.to_owned();
         other.replace_range(other.len() / 3..other.len() / 3 + 1, "~");
-        assert!(matches!(names.get(other.as_bytes()), To::Unmapped), "{other}");
+        assert!(names.get(other.as_bytes()).is_none(), "{other}");
     }
-    assert!(matches!(names.get(b""), To::Unmapped) && matches!(Names::default().get(b""), To::Unmapped));
+    assert!(names.get(b"").is_none() && Names::<To>::default().get(b"").is_none());
+}
+
+#[test]
+fn a_form_of_pairs_names_columns_by_its_keys() {
+    let names = "# comment\nother cs1 Other\ncol_a cs1,start Rule/PolicyRule\ncol_b cs1,end\n";
+    let table =
+        parse("col_a NameA src_endpoint.ip ip\ncol_b - -\n- NameC :user\n").and_then(|t| t.with_form("x.names", names));
+    let table = table.expect("a right table");
+    let name = |form, key| table.key(form, key, "Pan").map(|k| k.name);
+    for (key, want) in [
+        ("cs1", Some("col_a")),
+        ("start", Some("col_a")),
+        ("end", Some("col_b")),
+        ("NameA", Some("col_a")),
+        ("PanNameA", Some("col_a")),
+        ("PanNameC", Some("NameC")),
+        ("Pancs1", None),
+        ("other", None),
+    ] {
+        assert_eq!(name(0, key), want, "{key}");
+    }
+    assert_eq!((name(1, "cs1"), name(1, "NameA")), (None, Some("col_a")));
+    let key = table.key(0, "cs1", "Pan").expect("a key");
+    assert!(key.has_labels() && key.is_labeled("Rule") && key.is_labeled("policy rule") && !key.is_labeled("Role"));
+    assert!(!table.key(0, "end", "Pan").expect("a key").has_labels());
+    let error = parse("a - -").and_then(|t| t.with_form("x.names", "a")).expect_err("no keys");
+    assert_eq!(error.to_string(), "x.names:1: a column has its keys");
 }

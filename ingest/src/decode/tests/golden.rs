@@ -64,6 +64,71 @@ fn panos_config() {
 }
 
 #[test]
+fn panos_auth() {
+    golden("panos-auth.log");
+}
+
+#[test]
+fn panos_userid() {
+    golden("panos-userid.log");
+}
+
+#[test]
+fn panos_hipmatch() {
+    golden("panos-hipmatch.log");
+}
+
+#[test]
+fn panos_iptag() {
+    golden("panos-iptag.log");
+}
+
+#[test]
+fn panos_decryption() {
+    golden("panos-decryption.log");
+}
+
+#[test]
+fn panos_tunnel() {
+    golden("panos-tunnel.log");
+}
+
+#[test]
+fn panos_sctp() {
+    golden("panos-sctp.log");
+}
+
+#[test]
+fn panos_gtp() {
+    golden("panos-gtp.log");
+}
+
+#[test]
+fn panos_correlation() {
+    golden("panos-correlation.log");
+}
+
+#[test]
+fn panos_audit() {
+    golden("panos-audit.log");
+}
+
+#[test]
+fn panos_releases() {
+    golden("panos-releases.log");
+}
+
+#[test]
+fn panos_cef() {
+    golden("panos-cef.log");
+}
+
+#[test]
+fn panos_leef() {
+    golden("panos-leef.log");
+}
+
+#[test]
 fn vpc_flow() {
     golden("vpc-flow.log");
 }

@@ -19,7 +19,7 @@ fn outcome(config: &DecodeConfig, record: &[u8]) -> Result<usize, Reason> {
 #[test]
 fn every_reason_has_its_record() {
     let far = traffic(&[(7, "9999/01/01 00:00:00")]);
-    let cases: [(&[u8], Reason); 19] = [
+    let cases: [(&[u8], Reason); 21] = [
         (b"", Reason::Empty),
         (b" \t\r", Reason::Empty),
         (b"\xef\xbb\xbf", Reason::Empty),
@@ -33,6 +33,8 @@ fn every_reason_has_its_record() {
         (b"1,2026/11/20 10:00:00,0011,SYSTEM,general", Reason::MissingField),
         (b"1,2026/11/20 10:00:00,0011,CONFIG,0,0,2026/11/20 10:00:00,192.0.2.1,,commit", Reason::MissingField),
         (b"1,2026/11/20 10:00:00,0011,GLOBALPROTECT,0,0,2026/11/20 10:00:00,,portal-auth", Reason::MissingField),
+        (b"0011,2026/11/20 10:00:00,audit,2817", Reason::MissingField),
+        (b"1,2026/11/20 10:00:00,0011,CORRELATION,0,0,2026/11/20 10:00:00,,ann", Reason::InvalidValue),
         (b"srcaddr dstaddr start end", Reason::Header),
         (b"1,20:00,0011,SYSTEM,general,0,x", Reason::InvalidTime),
         (far.as_bytes(), Reason::TimeOutOfRange),

@@ -16,7 +16,11 @@ fn record() -> impl Strategy<Value = Vec<u8>> {
         b"1,2026/11/20 10:00:01,0011,CONFIG,0,0,2026/11/20 10:00:00,192.0.2.1,,set,ann,Web,Failed, shared,7,0x0";
     let flow = b"2 111122223333 eni-1 10.0.0.1 10.0.0.2 1024 443 6 1 40 1795168740 1795168800 ACCEPT OK";
     let header = b"version srcaddr dstaddr start end";
-    let further = [login.as_slice(), system, config, flow, header].map(<[u8]>::to_vec);
+    let cef = b"<1>h CEF:0|Palo Alto Networks|PAN-OS|9|end|TRAFFIC|1|rt=Nov 20 2026 10:00:00 GMT src=10.0.0.1 cs1=\"a b\" cs1Label=Rule suser=a\\\\b";
+    let leef =
+        b"LEEF:2.0|Palo Alto Networks|X|9|e|x7C|cat=AUTH|devTime=Nov 20 2026 10:00:00 GMT|usrName=ann|src=10.0.0.1";
+    let audit = b"0011,2026/11/20 10:00:00,audit,2817,gui-op,admin,\"<show/>\",success";
+    let further = [login.as_slice(), system, config, flow, header, cef, leef, audit].map(<[u8]>::to_vec);
     let seeds =
         vec![line, threat(&[]).into_bytes(), strata.to_vec(), trail.to_vec(), b"text".to_vec(), b"{\"a\":{}}".to_vec()];
     let seeds = [seeds, further.to_vec()].concat();
@@ -77,10 +81,10 @@ proptest! {
     }
 
     #[test]
-    fn no_scalar_of_a_line_is_lost(log_type in prop::sample::select(vec!["TRAFFIC/end", "THREAT/url", "THREAT/spyware", "THREAT/data", "GLOBALPROTECT/0", "SYSTEM/auth", "CONFIG/0"]), values in prop::collection::vec("[a-z]{6,9}|[1-9][0-9]{1,4}|10\\.[0-9]\\.[0-9]\\.[1-9]", 140), len in 50_usize..140) {
+    fn no_scalar_of_a_line_is_lost(log_type in prop::sample::select(vec!["TRAFFIC/end", "THREAT/url", "THREAT/spyware", "THREAT/data", "GLOBALPROTECT/0", "SYSTEM/auth", "CONFIG/0", "AUTH/0", "USERID/login", "USERID/tag", "HIPMATCH/0", "IPTAG/0", "DECRYPTION/0", "END/end", "SCTP/0", "GTP/0", "CORRELATION/0"]), values in prop::collection::vec("[a-z]{6,9}|[1-9][0-9]{1,4}|10\\.[0-9]\\.[0-9]\\.[1-9]", 140), len in 50_usize..140) {
         let (kind, subtype) = log_type.split_once('/').expect("a slash");
         let mut columns = values[..len].to_vec();
-        for (column, value) in [(1, "1"), (2, "2026/11/20 10:00:01"), (4, kind), (5, subtype), (7, "2026/11/20 10:00:00"), (8, "10.1.2.3")] {
+        for (column, value) in [(1, "1"), (2, "2026/11/20 10:00:01"), (4, kind), (5, subtype), (7, "2026/11/20 10:00:00"), (8, "10.1.2.3"), (9, "10.1.2.4")] {
             columns[column - 1] = value.to_owned();
         }
         let row = row_of(&columns.join(","));
@@ -91,11 +95,20 @@ proptest! {
     }
 
     #[test]
-    fn no_scalar_of_a_document_is_lost(shape in 0_usize..7, values in prop::collection::vec("[a-z]{6,9}|[1-9][0-9]{1,4}|10\\.[0-9]\\.[0-9]\\.[1-9]|true", 60), number in "[1-9][0-9]{0,24}(\\.[0-9]{1,3})?(e[0-9]{1,3})?") {
+    fn no_scalar_of_a_pair_is_lost(is_leef: bool, log_type in prop::sample::select(vec!["TRAFFIC", "THREAT", "SYSTEM", "CONFIG", "GLOBALPROTECT", "AUTH", "USERID", "HIPMATCH", "IPTAG", "DECRYPTION", "END", "SCTP", "GTP", "CORRELATION", "AUDIT", "DNS"]), values in prop::collection::vec("[a-z]{6,9}|[1-9][0-9]{1,4}|10\\.[0-9]\\.[0-9]\\.[1-9]", 160)) {
+        let line = pairs(is_leef, log_type, &values);
+        let found = scalars(&row_of(&line), "raw_data");
+        for value in &values {
+            prop_assert!(is_found(value, &found), "{value} of {line} in {found:?}");
+        }
+    }
+
+    #[test]
+    fn no_scalar_of_a_document_is_lost(shape in 0_usize..DOCUMENTS, values in prop::collection::vec("[a-z]{6,9}|[1-9][0-9]{1,4}|10\\.[0-9]\\.[0-9]\\.[1-9]|true", 60), number in "[1-9][0-9]{0,24}(\\.[0-9]{1,3})?(e[0-9]{1,3})?") {
         let json = document(shape, &values, &number);
         let decoded = decode_all(DecodeConfig::default(), &[json.as_bytes()]);
         let [(table, .., text)] = decoded.rows.as_slice() else { panic!("{decoded:?}") };
-        prop_assert!(shape == SYSTEM || *table != Table::BaseEvent);
+        prop_assert_eq!(BASE_EVENTS.contains(&shape), *table == Table::BaseEvent);
         prop_assert!(text.contains(&number), "{number} of {text}");
         let mut found = HashSet::new();
         words(text, &mut found);
@@ -105,42 +118,98 @@ proptest! {
     }
 }
 
+/// Keys of a `.names` file.
+fn keys(names: &'static str) -> impl Iterator<Item = &'static str> {
+    let lines = names.lines().filter(|l| !l.starts_with('#'));
+    lines.filter_map(|l| l.split_ascii_whitespace().nth(1)).flat_map(|keys| keys.split(','))
+}
+
+/// An event of every key in CEF or LEEF, and of some that nobody knows.
+fn pairs(is_leef: bool, log_type: &str, values: &[String]) -> String {
+    let (names, separator, time) = match is_leef {
+        true => (include_str!("../../paloalto/leef.names"), '|', "devTime"),
+        false => (include_str!("../../paloalto/cef.names"), ' ', "rt"),
+    };
+    let head = match is_leef {
+        true => format!(
+            "LEEF:1.0|Palo Alto Networks|PAN-OS Syslog Integration|10.2|x|cat={log_type}|Subtype=login|src=10.9.9.9"
+        ),
+        false => format!("CEF:0|Palo Alto Networks|PAN-OS|10.2|login|{log_type}|1|src=10.9.9.9"),
+    };
+    let mut known: Vec<&str> = keys(names).filter(|key| !["src", "cat", "rt", "devTime"].contains(key)).collect();
+    known.sort_unstable();
+    known.dedup();
+    let known = known.into_iter().map(str::to_owned).chain((0..).map(|i| format!("Unheard{i}")));
+    let pairs = known.zip(values).map(|(key, value)| format!("{separator}{key}={value}"));
+    format!("{head}{separator}{time}=Nov 20 2026 10:00:00 GMT{}", pairs.collect::<String>())
+}
+
 fn whole_chunk(records: &[&[u8]]) -> Decoded {
     decode_all(DecodeConfig::default(), records)
 }
 
-/// The shape of [`document`] that becomes a base_event.
-const SYSTEM: usize = 5;
+/// What [`document`] makes documents of: the members that make one of its kind, and the field table.
+const DOCUMENT_KINDS: [(&str, &str); DOCUMENTS] = [
+    (
+        r#""LogType":"TRAFFIC","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
+        include_str!("../../paloalto/traffic.fields"),
+    ),
+    (
+        r#""LogType":"THREAT","Subtype":"url","TimeGenerated":"2026-11-20T10:00:00Z","URL":"a/b""#,
+        include_str!("../../paloalto/url.fields"),
+    ),
+    (
+        r#""LogType":"THREAT","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
+        include_str!("../../paloalto/threat.fields"),
+    ),
+    (
+        r#""LogType":"GLOBALPROTECT","TimeGenerated":"2026-11-20T10:00:00Z","Stage":"login""#,
+        include_str!("../../paloalto/globalprotect.fields"),
+    ),
+    (r#""LogType":"CONFIG","EventTime":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/config.fields")),
+    (
+        r#""eventSource":"s","eventName":"GetX","eventTime":"2026-11-20T10:00:00Z","userIdentity":{"type":"IAMUser"}"#,
+        include_str!("../../aws/cloudtrail.fields"),
+    ),
+    (r#""LogType":"AUTH","TimeGenerated":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/auth.fields")),
+    (
+        r#""LogType":"USERID","Subtype":"logout","TimeGenerated":"2026-11-20T10:00:00Z""#,
+        include_str!("../../paloalto/userid.fields"),
+    ),
+    (
+        r#""LogType":"DECRYPTION","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
+        include_str!("../../paloalto/decryption.fields"),
+    ),
+    (r#""LogType":"END","TimeGenerated":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/tunnel.fields")),
+    (
+        r#""LogType":"SCTP","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
+        include_str!("../../paloalto/sctp.fields"),
+    ),
+    (
+        r#""LogType":"GTP","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
+        include_str!("../../paloalto/gtp.fields"),
+    ),
+    (
+        r#""LogType":"CORRELATION","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
+        include_str!("../../paloalto/correlation.fields"),
+    ),
+    (r#""LogType":"AUDIT","EventTime":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/audit.fields")),
+    (
+        r#""LogType":"SYSTEM","EventTime":"2026-11-20T10:00:00Z","LogSourceID":"1""#,
+        include_str!("../../paloalto/system.fields"),
+    ),
+    (r#""LogType":"HIPMATCH","TimeGenerated":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/hipmatch.fields")),
+    (r#""LogType":"IPTAG","TimeGenerated":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/iptag.fields")),
+];
 
-/// A document of each kind whose further names are those of its field table, and one that none knows.
-fn document(shape: usize, values: &[String], number: &str) -> String {
-    let (head, table) = match shape {
-        0 => (
-            r#""LogType":"TRAFFIC","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
-            include_str!("../../paloalto/traffic.fields"),
-        ),
-        1 => (
-            r#""LogType":"THREAT","Subtype":"url","TimeGenerated":"2026-11-20T10:00:00Z","URL":"a/b""#,
-            include_str!("../../paloalto/url.fields"),
-        ),
-        2 => (
-            r#""LogType":"THREAT","TimeGenerated":"2026-11-20T10:00:00Z","SourceAddress":"10.9.9.9""#,
-            include_str!("../../paloalto/threat.fields"),
-        ),
-        3 => (
-            r#""LogType":"GLOBALPROTECT","TimeGenerated":"2026-11-20T10:00:00Z","Stage":"login""#,
-            include_str!("../../paloalto/globalprotect.fields"),
-        ),
-        4 => (r#""LogType":"CONFIG","EventTime":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/config.fields")),
-        SYSTEM => (
-            r#""LogType":"SYSTEM","EventTime":"2026-11-20T10:00:00Z","LogSourceID":"1""#,
-            include_str!("../../paloalto/system.fields"),
-        ),
-        _ => (
-            r#""eventSource":"s","eventName":"GetX","eventTime":"2026-11-20T10:00:00Z","userIdentity":{"type":"IAMUser"}"#,
-            include_str!("../../aws/cloudtrail.fields"),
-        ),
-    };
+const DOCUMENTS: usize = 17;
+
+/// The last kinds become base_event.
+const BASE_EVENTS: std::ops::Range<usize> = 14..DOCUMENTS;
+
+/// A document of one kind whose further names are those of its field table, and some that none knows.
+fn document(kind: usize, values: &[String], number: &str) -> String {
+    let (head, table) = DOCUMENT_KINDS[kind];
     let names = table.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_ascii_whitespace().nth(1));
     let names = names
         .flat_map(|n| n.split(','))

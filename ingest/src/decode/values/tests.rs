@@ -151,3 +151,24 @@ fn urls() {
         assert_eq!(url(text), want, "{text}");
     }
 }
+
+#[test]
+fn times_with_the_name_of_their_month() {
+    for (text, want) in [
+        ("Nov 20 2026 10:00:00 GMT", Some("2026-11-20T10:00:00Z")),
+        ("Nov 20 2026 10:00:00", Some("2026-11-20T10:00:00Z")),
+        ("Feb 29 2028 23:59:60 UTC", Some("2028-03-01T00:00:00Z")),
+        ("Feb 29 2026 10:00:00 GMT", None),
+        ("Nov 0 2026 10:00:00", None),
+        ("Nov 20 26 10:00:00", None),
+        ("Nov 20 2026 24:00:00", None),
+        ("Nov 20 2026 10:00", None),
+        ("Nov 20 2026 10:00:00 CET", None),
+        ("Nov 20 2026 10:00:00 GMT more", None),
+        ("November 20 2026 10:00:00", None),
+        ("Nov", None),
+    ] {
+        assert_eq!(time(text), want.and_then(time), "{text}");
+        assert!(want.is_none() || time(text).is_some(), "{text}");
+    }
+}

@@ -21,8 +21,8 @@ fn detailed() -> String {
 fn the_field_table_has_the_columns_that_the_vendor_documents() {
     let config = Config::new();
     let name = |table: &FieldTable, place: usize| table.columns()[place - 1].0;
-    assert_eq!((config.detailed.columns().len(), config.plain.columns().len()), (28, 26));
-    for (table, flags) in [(&config.plain, FLAGS_PLAIN), (&config.detailed, FLAGS_DETAILED)] {
+    assert_eq!((config.config.fields.columns().len(), config.plain.columns().len()), (28, 26));
+    for (table, flags) in [(&config.plain, FLAGS_PLAIN), (&config.config.fields, FLAGS_DETAILED)] {
         assert_eq!(name(table, flags + 1), "action_flags");
         assert_eq!((name(table, 10), name(table, LEAST_COLUMNS)), ("command", "admin"));
     }
@@ -153,4 +153,35 @@ fn strata_documents_fill_the_same_columns() {
             ("unmapped.AdminUserName", "\"ann\""),
         ],
     );
+}
+
+#[test]
+fn an_administrators_command_is_api_activity() {
+    let audit = |command: &str, outcome: &str| {
+        row_of(&format!(
+            "<14>1 2026-11-20T10:00:02Z fw-1 - - - - 0011,2026/11/20 10:00:00,audit,2817,gui-op,admin,\"{command}\",{outcome}"
+        ))
+    };
+    check(
+        &audit("<show><system/></show>", "success"),
+        &[
+            ("class_uid", "6003"),
+            ("activity_name", "\"Read\""),
+            ("api.operation", "\"gui-op\""),
+            ("message", "\"<show><system/></show>\""),
+            ("metadata.event_code", "\"gui-op\""),
+            ("metadata.log_name", "\"audit\""),
+            ("metadata.product.version", "\"11.1\""),
+            ("actor.user", r#"{"name":"admin"}"#),
+            ("device", r#"{"uid":"0011","hostname":"fw-1","type_id":9,"type":"Firewall"}"#),
+            ("status", "\"Success\""),
+            ("unmapped", "null"),
+        ],
+    );
+    for (command, activity) in
+        [("set x, y", "Update"), ("delete x", "Delete"), ("<request><a/>", "Other"), ("", "Unknown")]
+    {
+        assert_eq!(audit(command, "failure")["activity_name"], activity, "{command}");
+    }
+    check(&audit("show", "high"), &[("severity", "\"High\""), ("status", "null")]);
 }

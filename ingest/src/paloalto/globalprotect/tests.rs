@@ -25,9 +25,8 @@ fn strata(members: &str) -> String {
 
 #[test]
 fn the_field_table_has_the_columns_that_the_vendor_documents() {
-    let columns =
-        own_table("globalprotect.fields", include_str!("../globalprotect.fields"), Table::Authentication, Own::NAMES);
-    let names: Vec<&str> = columns.columns().iter().map(|c| c.0).collect();
+    let login = Login::new();
+    let names: Vec<&str> = login.access.base.fields.columns().iter().map(|c| c.0).collect();
     assert_eq!(names.len(), 50);
     for (place, name) in
         [(9, "event_id"), (29, "status"), (36, "action_flags"), (42, "gateway"), (49, "virtual_system_id")]
