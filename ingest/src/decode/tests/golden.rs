@@ -33,52 +33,13 @@ fn golden(name: &str) {
     assert_eq!(found.lines().count(), want.lines().count(), "{name}");
 }
 
+/// Every `.log` of the folder is one.
 #[test]
-fn panos_traffic() {
-    golden("panos-traffic.log");
-}
-
-#[test]
-fn panos_threat() {
-    golden("panos-threat.log");
-}
-
-#[test]
-fn panos_other() {
-    golden("panos-other.log");
-}
-
-#[test]
-fn panos_globalprotect() {
-    golden("panos-globalprotect.log");
-}
-
-#[test]
-fn panos_system() {
-    golden("panos-system.log");
-}
-
-#[test]
-fn panos_config() {
-    golden("panos-config.log");
-}
-
-#[test]
-fn vpc_flow() {
-    golden("vpc-flow.log");
-}
-
-#[test]
-fn strata() {
-    golden("strata.log");
-}
-
-#[test]
-fn cloudtrail() {
-    golden("cloudtrail.log");
-}
-
-#[test]
-fn any_text() {
-    golden("any.log");
+fn files_of_records_give_what_they_must() {
+    let entries = fs::read_dir(folder()).expect("the folder of golden files");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".log")).collect();
+    names.sort();
+    assert!(names.len() > 9, "{names:?}");
+    names.iter().for_each(|name| golden(name));
 }
