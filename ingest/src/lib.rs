@@ -14,5 +14,6 @@ mod aws;
 pub mod decode;
 pub mod files;
 pub mod kafka;
+pub mod mapping;
 mod normalize;
 mod paloalto;

@@ -56,6 +56,8 @@ pub enum Table {
     NetworkActivity,
     /// OCSF 4002.
     HttpActivity,
+    /// OCSF 4003.
+    DnsActivity,
     /// OCSF 3002.
     Authentication,
     /// OCSF 4014.
@@ -74,9 +76,10 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 10] = [
         Table::NetworkActivity,
         Table::HttpActivity,
+        Table::DnsActivity,
         Table::Authentication,
         Table::TunnelActivity,
         Table::ApiActivity,
@@ -87,9 +90,10 @@ impl Table {
     ];
 
     /// The tables that hold OCSF events.
-    pub const EVENTS: [Table; 7] = [
+    pub const EVENTS: [Table; 8] = [
         Table::NetworkActivity,
         Table::HttpActivity,
+        Table::DnsActivity,
         Table::Authentication,
         Table::TunnelActivity,
         Table::ApiActivity,
@@ -102,6 +106,7 @@ impl Table {
         match self {
             Table::NetworkActivity => "network_activity",
             Table::HttpActivity => "http_activity",
+            Table::DnsActivity => "dns_activity",
             Table::Authentication => "authentication",
             Table::TunnelActivity => "tunnel_activity",
             Table::ApiActivity => "api_activity",
@@ -122,6 +127,7 @@ impl Table {
         match self {
             Table::NetworkActivity => Some((4001, "Network Activity", 4, "Network Activity")),
             Table::HttpActivity => Some((4002, "HTTP Activity", 4, "Network Activity")),
+            Table::DnsActivity => Some((4003, "DNS Activity", 4, "Network Activity")),
             Table::Authentication => Some((3002, "Authentication", 3, "Identity & Access Management")),
             Table::TunnelActivity => Some((4014, "Tunnel Activity", 4, "Network Activity")),
             Table::ApiActivity => Some((6003, "API Activity", 6, "Application Activity")),
@@ -163,6 +169,7 @@ impl Table {
         match self {
             Table::NetworkActivity => &[COMMON, ENDPOINTS, NETWORK, include_str!("network_activity.cols"), ENRICHMENT],
             Table::HttpActivity => &[COMMON, ENDPOINTS, NETWORK, include_str!("http_activity.cols"), ENRICHMENT],
+            Table::DnsActivity => &[COMMON, ENDPOINTS, include_str!("dns_activity.cols"), ENRICHMENT],
             Table::Authentication => &[COMMON, ACCESS, include_str!("authentication.cols"), ENRICHMENT],
             Table::TunnelActivity => &[COMMON, ACCESS, include_str!("tunnel_activity.cols"), ENRICHMENT],
             Table::ApiActivity => &[COMMON, include_str!("api_activity.cols"), ENRICHMENT],

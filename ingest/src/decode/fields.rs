@@ -9,9 +9,10 @@
 //! column, its keys with commas, and, for a key whose meaning the sender labels (`cs1Label=Rule`), the labels it may have
 //! without their spaces, `/` between them. Of two lines for a key, the first whose column a table has counts.
 
-use dataflow::print::Print;
 use dataflow::schema::LeafKind;
 use dataflow::{Leaf, Table};
+
+use super::names::Names;
 
 /// How a value becomes what the column holds. A value that does not fit stays in `unmapped`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +94,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("dst_endpoint", ENDPOINT),
     ("src_endpoint.proxy_endpoint", ENDPOINT),
     ("dst_endpoint.proxy_endpoint", ENDPOINT),
-    ("src_endpoint.location", &["country"]),
+    ("src_endpoint.location", &["country", "city"]),
     ("dst_endpoint.location", &["country"]),
     ("evidences[].src_endpoint", ENDPOINT),
     ("evidences[].dst_endpoint", ENDPOINT),
@@ -111,6 +112,20 @@ const NEEDS: &[(&str, &[&str])] = &[
     // A certificate needs both.
     ("tls.certificate", &["serial_number"]),
     ("tls.certificate", &["issuer"]),
+    ("actor", &["user.name", "user.uid", "user.account.uid", "session.uid", "invoked_by", "app_name", "app_uid"]),
+    ("cloud.account", &["uid", "name"]),
+    ("http_response", &["code"]),
+    ("url", &["url_string"]),
+    ("query", &["hostname"]),
+    ("answers[]", &["rdata"]),
+    ("api.request", &["uid"]),
+    ("actor.idp", &["name"]),
+    ("finding_info.analytic", &["name", "uid"]),
+    ("evidences[].url", &["url_string"]),
+    ("evidences[].query", &["hostname"]),
+    ("evidences[].file", &["name"]),
+    ("evidences[].api", &["operation"]),
+    ("evidences[].actor.user", &["name", "uid"]),
 ];
 
 const ENDPOINT: &[&str] =
@@ -118,7 +133,7 @@ const ENDPOINT: &[&str] =
 
 /// A set of the objects of [`NEEDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Objects(u32);
+pub(crate) struct Objects(u64);
 
 impl Objects {
     pub(crate) fn with(self, other: Self) -> Self {
@@ -153,6 +168,8 @@ pub(crate) struct Target {
     pub(crate) leaf: Leaf,
     pub(crate) also: Option<Leaf>,
     pub(crate) convert: Convert,
+    /// The column holds 32-bit numbers.
+    pub(crate) is_i32: bool,
     /// Objects that exist once this is set.
     pub(crate) touches: Objects,
     /// Objects that are valid once this is set.
@@ -174,7 +191,8 @@ impl Target {
             None => None,
         };
         let (touches, satisfies) = objects_of(path);
-        convert.fits(spec.kind, spec.is_list).then_some(Self { leaf, also, convert, touches, satisfies })
+        let is_i32 = spec.kind == LeafKind::I32;
+        convert.fits(spec.kind, spec.is_list).then_some(Self { leaf, also, convert, is_i32, touches, satisfies })
     }
 
     /// The column at `path`, which the code names.
@@ -197,7 +215,7 @@ fn objects_of(path: &str) -> (Objects, Objects) {
     for (i, (object, needs)) in NEEDS.iter().enumerate() {
         if let Some(rest) = path.strip_prefix(object).and_then(|r| r.strip_prefix('.')) {
             found.0.0 |= 1 << i;
-            found.1.0 |= u32::from(needs.contains(&rest)) << i;
+            found.1.0 |= u64::from(needs.contains(&rest)) << i;
         }
     }
     found
@@ -265,6 +283,19 @@ pub(crate) struct FieldTable {
 }
 
 impl FieldTable {
+    /// No fields.
+    pub(crate) fn empty(table: Table) -> Self {
+        Self {
+            table,
+            columns: Vec::new(),
+            names: vec![Names::default()],
+            paths: vec![String::new()],
+            known: Vec::new(),
+            fields: Names::default(),
+            forms: Vec::new(),
+        }
+    }
+
     /// Reads a `.fields` file; `slots` names the slots by index.
     pub(crate) fn parse(
         file: &'static str,
@@ -272,16 +303,7 @@ impl FieldTable {
         table: Table,
         slots: &[&str],
     ) -> Result<Self, FieldError> {
-        let (names, paths) = (vec![Names::default()], vec![String::new()]);
-        let mut made = Self {
-            table,
-            columns: Vec::new(),
-            names,
-            paths,
-            known: Vec::new(),
-            fields: Names::default(),
-            forms: Vec::new(),
-        };
+        let mut made = Self::empty(table);
         for (line, words) in text.lines().enumerate().filter(|(_, l)| !l.starts_with('#') && !l.trim().is_empty()) {
             made.add(words, slots).map_err(|what| FieldError { file, line: line + 1, what })?;
         }
@@ -352,26 +374,34 @@ impl FieldTable {
     }
 
     fn add_name(&mut self, name: &'static str, to: To) -> Result<(), String> {
+        self.add_path(&name.split('.').collect::<Vec<_>>(), to)
+    }
+
+    /// Adds the member at a path of keys.
+    ///
+    /// # Errors
+    /// If it is there already, or what it lies in goes elsewhere as a whole.
+    pub(crate) fn add_path(&mut self, path: &[&'static str], to: To) -> Result<(), String> {
+        let Some((last, parents)) = path.split_last() else { return Err("an empty path".to_owned()) };
         let mut scope = 0;
-        let (parents, last) = name.rsplit_once('.').map_or((None, name), |(p, l)| (Some(p), l));
-        let mut end = 0;
-        for parent in parents.iter().flat_map(|p| p.split('.')) {
-            end += parent.len() + usize::from(end > 0);
-            scope = self.scope(&name[..end], parent, scope)?;
+        for (depth, parent) in parents.iter().enumerate() {
+            scope = self.scope(path[..=depth].join("."), parent, scope)?;
         }
         self.names[scope].add(last, to)
     }
 
     /// The index of the object `path`, named `name` within `scope`.
-    fn scope(&mut self, path: &str, name: &'static str, scope: usize) -> Result<usize, String> {
-        if let Some(known) = self.paths.iter().position(|p| p == path) {
-            return Ok(known);
+    fn scope(&mut self, path: String, name: &'static str, scope: usize) -> Result<usize, String> {
+        match self.names[scope].get(name.as_bytes()) {
+            Some(To::Object(known)) => return Ok(usize::from(*known)),
+            Some(_) => return Err(format!("{path} goes somewhere as a whole, and so cannot be divided")),
+            None => {}
         }
         let index = self.names.len();
         self.names[scope]
             .add(name, To::Object(u8::try_from(index).map_err(|_| "more than 255 objects".to_owned())?))?;
         self.names.push(Names::default());
-        self.paths.push(path.to_owned());
+        self.paths.push(path);
         Ok(index)
     }
 
@@ -427,78 +457,6 @@ impl FieldTable {
 fn slot_index(name: &str, slots: &[&str]) -> Result<u8, String> {
     let index = slots.iter().position(|s| *s == name);
     index.and_then(|i| u8::try_from(i).ok()).ok_or_else(|| format!("no slot {name:?}"))
-}
-
-/// Names -> what they mean: open addressing by the names' prints, so that one comparison of words decides.
-#[derive(Debug)]
-struct Names<T> {
-    entries: Vec<Entry<T>>,
-    names: Vec<&'static str>,
-    /// Index into `entries` plus one; 0 is free. A power of two, at most a quarter full.
-    buckets: Vec<u16>,
-}
-
-/// A document looks up some eighty of them: each begins a cache line.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct Entry<T> {
-    print: Print,
-    value: T,
-}
-
-impl<T> Default for Names<T> {
-    fn default() -> Self {
-        Self { entries: Vec::new(), names: Vec::new(), buckets: Vec::new() }
-    }
-}
-
-impl<T> Names<T> {
-    fn add(&mut self, name: &'static str, value: T) -> Result<(), String> {
-        if self.get(name.as_bytes()).is_some() {
-            return Err(format!("{name} stands twice"));
-        }
-        self.names.push(name);
-        self.entries.push(Entry { print: Print::of(name.as_bytes()), value });
-        let least = self.entries.len() * 4;
-        let first = if self.buckets.len() < least {
-            self.buckets = vec![0; (least * 2).next_power_of_two()];
-            0
-        } else {
-            self.entries.len() - 1
-        };
-        (first..self.entries.len()).try_for_each(|index| self.index(index))
-    }
-
-    /// Puts an entry into the first free bucket from its own on.
-    fn index(&mut self, index: usize) -> Result<(), String> {
-        let mask = self.buckets.len() - 1;
-        let mut at = bucket(&self.entries[index].print) & mask;
-        while self.buckets[at] != 0 {
-            at = (at + 1) & mask;
-        }
-        self.buckets[at] = u16::try_from(index + 1).map_err(|_| "more than 65,534 names".to_owned())?;
-        Ok(())
-    }
-
-    #[inline]
-    fn get(&self, key: &[u8]) -> Option<&T> {
-        let print = Print::of(key);
-        let mask = self.buckets.len().wrapping_sub(1);
-        let mut at = bucket(&print) & mask;
-        // Without names there are no buckets.
-        while let Some(index) = self.buckets.get(at).and_then(|&b| usize::from(b).checked_sub(1)) {
-            let entry = &self.entries[index];
-            if entry.print == print && (print.is_whole() || self.names[index].as_bytes() == key) {
-                return Some(&entry.value);
-            }
-            at = (at + 1) & mask;
-        }
-        None
-    }
-}
-
-fn bucket(print: &Print) -> usize {
-    (print.hash() >> 40) as usize
 }
 
 #[cfg(test)]

@@ -71,6 +71,18 @@ pub(crate) struct Doc<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct At(u32);
 
+impl At {
+    /// Its number among the document's tokens.
+    pub(crate) fn index(self) -> u32 {
+        self.0
+    }
+
+    /// The place of that number.
+    pub(crate) fn of_index(index: u32) -> Self {
+        Self(index)
+    }
+}
+
 /// A member of an object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member<'a> {

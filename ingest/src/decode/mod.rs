@@ -1,7 +1,7 @@
 //! Records -> OCSF rows and dead letters.
 //!
-//! **Data in:** the records of a [`Chunk`]: PAN-OS syslog (CSV, CEF, LEEF), Strata Logging Service JSON, CloudTrail JSON, VPC flow logs, or
-//! anything.
+//! **Data in:** the records of a [`Chunk`]: PAN-OS syslog (CSV, CEF, LEEF), Strata Logging Service JSON, CloudTrail JSON, VPC
+//! flow logs, what a mapping describes (see [`crate::mapping`]), or anything.
 //! **Data out:** rows in the builder of each event's class, dead letters for the rest.
 //!
 //! Every record ends in at least one row or in exactly one dead letter, never in both. A JSON object of no known format,
@@ -11,12 +11,18 @@
 //!
 //! Absent: the tenant (the chunk's), enrichment, windows, any I/O.
 
+pub(crate) mod cef;
 pub(crate) mod csv;
 pub(crate) mod detect;
 pub(crate) mod fields;
 pub(crate) mod json;
+pub(crate) mod kv;
+pub(crate) mod leef;
+pub(crate) mod names;
+pub(crate) mod pairs;
 pub(crate) mod row;
 pub(crate) mod syslog;
+pub(crate) mod text;
 pub(crate) mod values;
 pub(crate) mod zones;
 
@@ -28,6 +34,7 @@ use serde::Deserialize;
 
 use crate::aws::cloudtrail::CloudTrail;
 use crate::aws::vpc_flow::{Line, VpcFlow};
+use crate::mapping::{Buffers, Mappings};
 use crate::normalize::Event;
 use crate::normalize::base_event::BaseEvent;
 use crate::paloalto::{Pairs, PaloAlto, find_custom};
@@ -54,6 +61,8 @@ pub struct DecodeConfig {
     pub vpc_flow: VpcFlowConfig,
     /// Where devices are whose times have no zone.
     pub time_zones: TimeZones,
+    /// Mapping files of the user's own: paths or globs. [`Mappings::load`] reads them.
+    pub mappings: Vec<String>,
 }
 
 /// How to decode VPC flow logs.
@@ -184,14 +193,24 @@ struct Targets {
     cloudtrail: CloudTrail,
     vpc_flow: VpcFlow,
     base: BaseEvent,
+    mappings: Mappings,
+    buffers: Buffers,
 }
 
 impl AutoDecoder {
-    /// A decoder; reads the field tables.
+    /// A decoder with the mappings that ship; reads the field tables.
+    ///
+    /// # Panics
+    /// If a field table or mapping that is part of the program is wrong.
+    pub fn new(config: DecodeConfig) -> Self {
+        Self::with_mappings(config, Mappings::builtin())
+    }
+
+    /// As [`AutoDecoder::new`], with those mappings.
     ///
     /// # Panics
     /// If a field table that is part of the program is wrong.
-    pub fn new(config: DecodeConfig) -> Self {
+    pub fn with_mappings(config: DecodeConfig, mappings: Mappings) -> Self {
         Self {
             parser: JsonParser::new(config.limits),
             columns: Columns::default(),
@@ -204,9 +223,16 @@ impl AutoDecoder {
                 cloudtrail: CloudTrail::new(),
                 vpc_flow: VpcFlow::new(config.vpc_flow.fields.clone()),
                 base: BaseEvent::new(),
+                mappings,
+                buffers: Buffers::default(),
             },
             config,
         }
+    }
+
+    /// Takes other mappings from the next record on.
+    pub fn set_mappings(&mut self, mappings: Mappings) {
+        self.targets.mappings = mappings;
     }
 
     fn decode_record(&mut self, chunk: &Chunk, record: &Record<'_>, rows: &mut BatchBuilder) -> Result<(), Rejected> {
@@ -218,6 +244,9 @@ impl AutoDecoder {
         match payload.first() {
             None => Err(Rejected::new(Reason::Empty, String::new())),
             Some(b'{') if self.config.format != Format::PanosCsv => self.decode_json(chunk, record, payload, rows),
+            Some(b'[') if self.config.format == Format::Auto && is_array_of_objects(payload) => {
+                self.decode_json(chunk, record, payload, rows)
+            }
             Some(_) => self.decode_text(chunk, record, payload, rows),
         }
     }
@@ -258,10 +287,38 @@ impl AutoDecoder {
             (Format::Auto, Line::Flow) | (Format::VpcFlow, _) => {
                 t.vpc_flow.decode((text, line), rows.table(Table::NetworkActivity), &mut t.scratch, &event)
             }
-            (Format::Auto, Line::Other) => t.base.decode_text(text, rows, &mut t.scratch, &event),
+            (Format::Auto, Line::Other) => self.decode_line(text, &event, rows),
             (format, _) => Err(not_of(format)),
         }
     }
+
+    /// A line of text that no code of its own reads: what a mapping takes, JSON behind a syslog header, or anything.
+    fn decode_line(&mut self, text: &str, event: &Event<'_>, rows: &mut BatchBuilder) -> Result<(), Rejected> {
+        let header = syslog::parse(text);
+        let t = &mut self.targets;
+        let message = &text.as_bytes()[header.message..];
+        if message.first() == Some(&b'{') {
+            let read = |doc: Doc<'_>| t.decode_other((doc, doc.root()), &header, event, rows);
+            match self.parser.with_doc(message, read) {
+                Err(rejected) if rejected.reason == Reason::InvalidJson => {}
+                decoded => return decoded,
+            }
+        }
+        let t = &mut self.targets;
+        match t.mappings.of_line(text, &header, &mut self.columns, &mut t.buffers) {
+            Some(taken) => {
+                let out = (rows, &mut t.scratch);
+                t.mappings.decode_line(taken, (text, &header), &t.buffers.pairs, out, event)
+            }
+            None => t.base.decode_text(text, rows, &mut t.scratch, event),
+        }
+    }
+}
+
+/// `[{…}]`, by its ends: a line of text may begin with a bracket too.
+fn is_array_of_objects(payload: &[u8]) -> bool {
+    let inner = payload.strip_prefix(b"[").and_then(|p| p.strip_suffix(b"]"));
+    inner.is_some_and(|inner| inner.trim_ascii_start().first() == Some(&b'{'))
 }
 
 impl Decoder for AutoDecoder {
@@ -288,6 +345,10 @@ impl Targets {
     ) -> Result<(), Rejected> {
         let root = doc.root();
         let event = Event { chunk, record, index: 0, raw: self.raw_json(doc, root) };
+        if !doc.is_object(root) {
+            self.decode_array((doc, root, None), &event, rows);
+            return Ok(());
+        }
         let shape = detect::shape(doc, root);
         match (shape, self.format) {
             (Shape::Panos { log_type, subtype }, Format::Auto | Format::PanosJson) => {
@@ -301,8 +362,59 @@ impl Targets {
                 self.decode_file(doc, records, &event, rows);
                 Ok(())
             }
-            (_, Format::Auto) => self.base.decode_document((doc, root), rows, &mut self.scratch, &event),
+            (_, Format::Auto) => self.decode_other((doc, root), &syslog::Line::default(), &event, rows),
             (_, format) => Err(not_of(format)),
+        }
+    }
+
+    /// An object that a mapping takes, one that holds such objects, or anything.
+    fn decode_other(
+        &mut self,
+        (doc, at): (Doc<'_>, At),
+        header: &syslog::Line<'_>,
+        event: &Event<'_>,
+        rows: &mut BatchBuilder,
+    ) -> Result<(), Rejected> {
+        if let Some(taken) = self.mappings.of_object(doc, at, header, &mut self.buffers) {
+            let out = (rows, &mut self.scratch);
+            return self.mappings.decode_object(taken, (doc, at, None), header, out, event);
+        }
+        match self.mappings.envelope(doc, at, header, &mut self.buffers) {
+            Some(member) => {
+                self.decode_array((doc, member, Some(at)), event, rows);
+                Ok(())
+            }
+            None => self.base.decode_document((doc, at), rows, &mut self.scratch, event),
+        }
+    }
+
+    /// A row for each element of an array, or for the one object that stands in its place; as [`Targets::decode_file`].
+    fn decode_array(
+        &mut self,
+        (doc, array, root): (Doc<'_>, At, Option<At>),
+        event: &Event<'_>,
+        rows: &mut BatchBuilder,
+    ) {
+        let header = syslog::Line::default();
+        let alone = doc.is_object(array).then_some(array);
+        for (index, element) in (0..).zip(doc.elements(array).chain(alone)) {
+            let event = Event { index, raw: event.raw.and(Some(doc.source_text(element))), ..*event };
+            let decoded = match detect::shape_of_element(doc, element) {
+                Shape::CloudTrail if root.is_none() => {
+                    let builder = rows.table(Table::ApiActivity);
+                    self.cloudtrail.decode((doc, element), builder, &mut self.scratch, &event)
+                }
+                _ => match self.mappings.of_object(doc, element, &header, &mut self.buffers) {
+                    Some(taken) => {
+                        let (out, around) = ((&mut *rows, &mut self.scratch), root.map(|root| (root, array)));
+                        self.mappings.decode_object(taken, (doc, element, around), &header, out, &event)
+                    }
+                    None => Err(not_of(Format::Auto)),
+                },
+            };
+            if decoded.is_err() {
+                self.base.decode_element((doc, element), rows, &mut self.scratch, &event);
+            }
         }
     }
 

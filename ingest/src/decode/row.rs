@@ -16,7 +16,7 @@ use super::values;
 use super::zones::LocalTime;
 
 /// Slots a vendor may use.
-pub(crate) const SLOTS: usize = 26;
+pub(crate) const SLOTS: usize = 64;
 
 /// Declares a vendor's slots: an enum, and the names by which field tables call them.
 macro_rules! slots {
@@ -68,6 +68,7 @@ impl<'a> Slotted<'a> {
 pub(crate) struct Scratch {
     unmapped: String,
     text: String,
+    formatted: String,
 }
 
 /// The row. See the module's front.
@@ -142,7 +143,7 @@ impl<'r, 'v> Row<'r, 'v> {
     /// Puts the text of a key that is no field's into `unmapped`; one that is called as a field is gets `_2`.
     pub(crate) fn keep_pair(&mut self, key: &str, value: &str) {
         self.end_run();
-        let Scratch { unmapped, text } = self.scratch;
+        let Scratch { unmapped, text, .. } = self.scratch;
         text.clear();
         text.push_str(key);
         if self.fields.has_field(key) {
@@ -154,6 +155,28 @@ impl<'r, 'v> Row<'r, 'v> {
     /// The field of a key in a form of pairs.
     pub(crate) fn key(&self, form: usize, key: &str, prefix: &str) -> Option<&'r Key> {
         self.fields.key(form, key, prefix)
+    }
+
+    /// Takes named values of a flat format.
+    pub(crate) fn read_pairs(&mut self, pairs: impl Iterator<Item = (&'v str, &'v str)>) {
+        let fields = self.fields;
+        for (name, text) in pairs.filter(|(_, text)| !text.is_empty()) {
+            let value = Value::text(text);
+            match fields.to(0, name.as_bytes()) {
+                To::Column(target) if self.set_scalar(target, text) => {}
+                To::Slot(slot) if self.slots[*slot as usize].is_none() => {
+                    self.slots[*slot as usize] = Some(Slotted { scope: 0, name, value, at: None });
+                }
+                _ => push_member(self.unmapped(), name, false, value),
+            }
+        }
+    }
+
+    /// Puts the members of an object but one into `unmapped`.
+    pub(crate) fn keep_members_but(&mut self, doc: Doc<'v>, object: At, but: At) {
+        for member in doc.members(object).filter(|m| m.at != but && !m.is_void()) {
+            self.keep_member(doc, &member);
+        }
     }
 
     /// Takes a JSON object's members.
@@ -226,6 +249,14 @@ impl<'r, 'v> Row<'r, 'v> {
         self.slots[slot.into() as usize].take()
     }
 
+    /// Drops what the slots of a mask hold.
+    pub(crate) fn forget(&mut self, mut slots: u64) {
+        while slots != 0 {
+            self.slots[slots.trailing_zeros() as usize] = None;
+            slots &= slots - 1;
+        }
+    }
+
     /// Moves what `other` holds to `slot`, if that holds none.
     pub(crate) fn fall_back(&mut self, slot: impl Into<u8>, other: impl Into<u8>) {
         let slot = slot.into() as usize;
@@ -247,7 +278,7 @@ impl<'r, 'v> Row<'r, 'v> {
     /// Puts a taken value into `unmapped` under its own name.
     pub(crate) fn keep(&mut self, field: Slotted<'v>) {
         self.end_run();
-        let Scratch { unmapped, text } = self.scratch;
+        let Scratch { unmapped, text, .. } = self.scratch;
         text.clear();
         if field.scope > 0 {
             let _ = write!(text, "{}.", self.fields.path(field.scope));
@@ -283,11 +314,40 @@ impl<'r, 'v> Row<'r, 'v> {
 
     /// Sets a column to what is formatted.
     pub(crate) fn set_args(&mut self, target: &Target, args: std::fmt::Arguments<'_>) -> bool {
-        let mut text = std::mem::take(&mut self.scratch.text);
+        let mut text = std::mem::take(&mut self.scratch.formatted);
         text.clear();
         let _ = text.write_fmt(args);
         let set = self.set_text(target, &text);
-        self.scratch.text = text;
+        self.scratch.formatted = text;
+        set
+    }
+
+    /// What `read` makes of what is formatted.
+    pub(crate) fn with_args<R>(&mut self, args: std::fmt::Arguments<'_>, read: impl FnOnce(&str) -> R) -> R {
+        self.scratch.formatted.clear();
+        let _ = self.scratch.formatted.write_fmt(args);
+        read(&self.scratch.formatted)
+    }
+
+    /// Sets a column of numbers, if its object is not barred and it is free.
+    pub(crate) fn set_number(&mut self, target: &Target, number: i64) -> bool {
+        if target.touches.meets(self.barred) {
+            return false;
+        }
+        let set = match i32::try_from(number) {
+            Ok(small) if target.is_i32 => self.i32(target, small),
+            Err(_) if target.is_i32 => Set::No,
+            _ => self.builder.set_i64(target.leaf, number).into(),
+        };
+        self.note(target, &set)
+    }
+
+    /// Sets an enum's id and, beside it, its caption.
+    pub(crate) fn set_enum(&mut self, id: &Target, caption: Option<&Target>, (value, text): (i32, &str)) -> bool {
+        let set = self.set_number(id, value.into());
+        if let Some(caption) = caption.filter(|_| set) {
+            self.builder.set_str(caption.leaf, text);
+        }
         set
     }
 
@@ -352,11 +412,7 @@ impl<'r, 'v> Row<'r, 'v> {
             Convert::Int32 => {
                 values::integer(text).and_then(|n| i32::try_from(n).ok()).map_or(Set::No, |n| self.i32(target, n))
             }
-            Convert::Bool => match text {
-                "true" => self.builder.set_bool(target.leaf, true).into(),
-                "false" => self.builder.set_bool(target.leaf, false).into(),
-                _ => Set::No,
-            },
+            Convert::Bool => values::boolean(text).map_or(Set::No, |b| self.builder.set_bool(target.leaf, b).into()),
             Convert::Time => values::time_in(text, self.local)
                 .filter(|t| RANGE_US.contains(t))
                 .map_or(Set::No, |t| self.builder.set_i64(target.leaf, t).into()),
@@ -427,6 +483,11 @@ impl<'r, 'v> Row<'r, 'v> {
     /// Objects that were begun without what makes them valid: decode the row again with these barred.
     pub(crate) fn invalid_objects(&self) -> Objects {
         self.touched.without(self.satisfied)
+    }
+
+    /// True if all of the objects have what makes them valid.
+    pub(crate) fn are_valid(&self, objects: Objects) -> bool {
+        objects.without(self.satisfied).is_empty()
     }
 
     /// True if the object has what makes it valid.

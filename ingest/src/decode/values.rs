@@ -23,7 +23,7 @@ pub(crate) fn time_in(text: &str, local: LocalTime<'_>) -> Option<i64> {
     Some(if has_zone { micros } else { local.to_utc(micros) })
 }
 
-/// By the number of digits: up to 11 are seconds (a fraction may follow), 13 milliseconds, 16 microseconds.
+/// By the number of digits: up to 11 are seconds (a fraction may follow), 13 milliseconds, 16 microseconds, 19 nanoseconds.
 fn epoch_time(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if !whole.bytes().all(|b| b.is_ascii_digit()) || (fraction.is_empty() && text.len() > whole.len()) {
@@ -34,6 +34,7 @@ fn epoch_time(text: &str) -> Option<i64> {
         1..=11 => Some(number()? * 1_000_000 + micros_of_fraction(fraction.as_bytes())?),
         13 if fraction.is_empty() => Some(number()? * 1_000),
         16 if fraction.is_empty() => number(),
+        19 if fraction.is_empty() => Some(number()? / 1_000),
         _ => None,
     }
 }
@@ -197,6 +198,24 @@ pub(crate) fn integer(text: &str) -> Option<i64> {
     }
     let value = digits(number)?;
     Some(if number.len() < text.len() { -value } else { value })
+}
+
+/// A number that is not negative, in millionths; digits beyond the sixth after the point are cut.
+pub(crate) fn decimal_micros(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if whole.is_empty() || whole.len() > 12 {
+        return None;
+    }
+    Some(digits(whole.as_bytes())? * 1_000_000 + micros_of_fraction(fraction.as_bytes())?)
+}
+
+/// Yes or no, as devices spell it.
+pub(crate) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "TRUE" | "yes" | "1" => Some(true),
+        "false" | "False" | "FALSE" | "no" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 /// `domain\user` -> (domain, user); anything else has no domain (`user@domain` is one name).

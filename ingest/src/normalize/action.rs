@@ -14,8 +14,10 @@ type Caption = (i32, &'static str);
 
 const ALLOWED: Caption = (1, "Allowed");
 const DENIED: Caption = (2, "Denied");
+const MODIFIED: Caption = (4, "Modified");
 const BLOCKED: Caption = (2, "Blocked");
 const DROPPED: Caption = (6, "Dropped");
+const CORRECTED: Caption = (11, "Corrected");
 const LOGGED: Caption = (17, "Logged");
 const ALERT: Caption = (19, "Alert");
 const RESET: Caption = (21, "Reset");
@@ -47,6 +49,29 @@ const WORDS: [(&str, Caption, Caption, bool); 22] = [
     ("accept", ALLOWED, ALLOWED, true),
     ("reject", DENIED, BLOCKED, true),
 ];
+
+/// The disposition that an action has if nothing tells more.
+pub(crate) fn disposition_of(action: Caption) -> Caption {
+    match action.0 {
+        1 => ALLOWED,
+        2 => BLOCKED,
+        3 => LOGGED,
+        4 => CORRECTED,
+        _ => (0, "Unknown"),
+    }
+}
+
+/// The action that a disposition comes of.
+pub(crate) fn action_of(disposition: Caption) -> Caption {
+    match disposition.1 {
+        "Unknown" => (0, "Unknown"),
+        "Other" => (99, "Other"),
+        "Allowed" | "Alert" | "Logged" | "Detected" | "Count" | "Tagged" | "Approved" | "Exonerated" | "No Action"
+        | "Uncorrected" | "Delayed" | "Error" => ALLOWED,
+        "Corrected" | "Partially Corrected" | "Restored" | "Custom Action" => MODIFIED,
+        _ => DENIED,
+    }
+}
 
 /// The meaning of an action word; unknown words are 99 with the word, an empty one is 0.
 pub(crate) fn find(word: &str) -> Found<'_> {

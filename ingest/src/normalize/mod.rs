@@ -6,6 +6,7 @@
 pub(crate) mod action;
 pub(crate) mod base_event;
 pub(crate) mod enums;
+pub(crate) mod ocsf;
 
 use std::fmt::Write;
 
@@ -14,7 +15,7 @@ use dataflow::watermark::is_time_suspect;
 use dataflow::{Chunk, Leaf, Reason, Record, Shared, Stamp, Table, TableBuilder};
 
 use crate::decode::Rejected;
-use crate::decode::fields::{FieldTable, Objects};
+use crate::decode::fields::{FieldTable, Objects, Target};
 use crate::decode::row::{Row, Scratch, Slotted};
 use crate::decode::values;
 use crate::decode::zones::LocalTime;
@@ -45,6 +46,7 @@ pub(crate) struct Class {
     device_stamp: Stamp,
     activities: Vec<Activity>,
     leaves: Leaves,
+    original_time: Target,
     /// `action_id`, `action`, `disposition_id`, `disposition`, where the class has them.
     action: Option<[Leaf; 4]>,
 }
@@ -73,56 +75,26 @@ struct Leaves {
 }
 
 /// The firewall among OCSF's device types.
-const FIREWALL: (i32, &str) = (9, "Firewall");
+pub(crate) const FIREWALL: (i32, &str) = (9, "Firewall");
 
-const fn activities(table: Table) -> &'static [(i32, &'static str)] {
-    match table {
-        Table::NetworkActivity => &[
-            (0, "Unknown"),
-            (1, "Open"),
-            (2, "Close"),
-            (3, "Reset"),
-            (4, "Fail"),
-            (5, "Refuse"),
-            (6, "Traffic"),
-            (99, "Other"),
-        ],
-        Table::HttpActivity => &[
-            (0, "Unknown"),
-            (1, "Connect"),
-            (2, "Delete"),
-            (3, "Get"),
-            (4, "Head"),
-            (5, "Options"),
-            (6, "Post"),
-            (7, "Put"),
-            (8, "Trace"),
-            (9, "Patch"),
-            (99, "Other"),
-        ],
-        Table::Authentication => &[
-            (0, "Unknown"),
-            (1, "Logon"),
-            (2, "Logoff"),
-            (3, "Authentication Ticket"),
-            (4, "Service Ticket Request"),
-            (5, "Service Ticket Renew"),
-            (6, "Preauth"),
-            (7, "Account Switch"),
-            (99, "Other"),
-        ],
-        Table::TunnelActivity => &[(0, "Unknown"), (1, "Open"), (2, "Close"), (3, "Renew"), (99, "Other")],
-        Table::ApiActivity => {
-            &[(0, "Unknown"), (1, "Create"), (2, "Read"), (3, "Update"), (4, "Delete"), (99, "Other")]
-        }
-        Table::DetectionFinding => &[(0, "Unknown"), (1, "Create"), (2, "Update"), (3, "Close"), (99, "Other")],
-        Table::BaseEvent | Table::DeadLetter | Table::LateWindow => &[(0, "Unknown"), (99, "Other")],
-    }
+/// The activities of a table's class, in the order of their ids: Unknown first, Other last.
+fn activities(table: Table) -> &'static [ocsf::Caption] {
+    ocsf::values(table, "activity_id").unwrap_or(&[ocsf::UNKNOWN, (ocsf::OTHER, "Other")])
 }
 
 impl Class {
     /// The class of an event table, as `product` fills it.
     pub(crate) fn new(table: Table, product: Product, profiles: &'static [&'static str]) -> Self {
+        Self::with_device(table, product, profiles, Some(FIREWALL))
+    }
+
+    /// As [`Class::new`], of devices of that kind; of several kinds if none is given.
+    pub(crate) fn with_device(
+        table: Table,
+        product: Product,
+        profiles: &'static [&'static str],
+        kind: Option<ocsf::Caption>,
+    ) -> Self {
         let leaf = |path| table.expect_leaf(path);
         let (uid, name, ..) = table.ocsf_class().expect("an event table has a class");
         let activity = |&(id, caption): &(i32, &'static str)| Activity {
@@ -137,8 +109,8 @@ impl Class {
             (leaf("metadata.product.vendor_name"), Shared::Text(product.vendor)),
             (leaf("metadata.profiles[]"), Shared::List(profiles)),
         ];
-        let device = [("device.type_id", Shared::I32(FIREWALL.0)), ("device.type", Shared::Text(FIREWALL.1))];
-        let device = device.into_iter().filter_map(|(path, value)| Some((table.leaf(path)?, value)));
+        let of_kind = |(id, caption)| [("device.type_id", Shared::I32(id)), ("device.type", Shared::Text(caption))];
+        let device = kind.into_iter().flat_map(of_kind).filter_map(|(path, value)| Some((table.leaf(path)?, value)));
         Self {
             stamp: stamp.into(),
             device_stamp: stamp.into_iter().chain(device).collect(),
@@ -156,6 +128,7 @@ impl Class {
                 unmapped: leaf("unmapped"),
                 raw_data: leaf("raw_data"),
             },
+            original_time: Target::of(table, "metadata.original_time"),
             action: table.leaf("disposition_id").map(|_| action.map(leaf)),
         }
     }
@@ -194,6 +167,18 @@ impl Class {
         if is_time_suspect(time, event.record.received_at) {
             row.builder.push_str(self.leaves.labels, "time_suspect");
         }
+    }
+
+    /// As [`Class::set_time`]; how it stood is formatted.
+    pub(crate) fn set_time_args(
+        &self,
+        row: &mut Row<'_, '_>,
+        event: &Event<'_>,
+        time: i64,
+        original: std::fmt::Arguments<'_>,
+    ) {
+        self.set_time(row, event, time, "");
+        row.set_args(&self.original_time, original);
     }
 
     /// Adds a label.

@@ -28,9 +28,10 @@ pub use guard::GuardedCatalog;
 use plan::{Memory, Pass, Plan};
 
 /// The tables in commit order: alerts after the rows they speak of.
-const COMMIT_ORDER: [Table; 9] = [
+const COMMIT_ORDER: [Table; 10] = [
     Table::NetworkActivity,
     Table::HttpActivity,
+    Table::DnsActivity,
     Table::Authentication,
     Table::TunnelActivity,
     Table::ApiActivity,

@@ -33,117 +33,13 @@ fn golden(name: &str) {
     assert_eq!(found.lines().count(), want.lines().count(), "{name}");
 }
 
+/// Every `.log` of the folder is one.
 #[test]
-fn panos_traffic() {
-    golden("panos-traffic.log");
-}
-
-#[test]
-fn panos_threat() {
-    golden("panos-threat.log");
-}
-
-#[test]
-fn panos_other() {
-    golden("panos-other.log");
-}
-
-#[test]
-fn panos_globalprotect() {
-    golden("panos-globalprotect.log");
-}
-
-#[test]
-fn panos_system() {
-    golden("panos-system.log");
-}
-
-#[test]
-fn panos_config() {
-    golden("panos-config.log");
-}
-
-#[test]
-fn panos_auth() {
-    golden("panos-auth.log");
-}
-
-#[test]
-fn panos_userid() {
-    golden("panos-userid.log");
-}
-
-#[test]
-fn panos_hipmatch() {
-    golden("panos-hipmatch.log");
-}
-
-#[test]
-fn panos_iptag() {
-    golden("panos-iptag.log");
-}
-
-#[test]
-fn panos_decryption() {
-    golden("panos-decryption.log");
-}
-
-#[test]
-fn panos_tunnel() {
-    golden("panos-tunnel.log");
-}
-
-#[test]
-fn panos_sctp() {
-    golden("panos-sctp.log");
-}
-
-#[test]
-fn panos_gtp() {
-    golden("panos-gtp.log");
-}
-
-#[test]
-fn panos_correlation() {
-    golden("panos-correlation.log");
-}
-
-#[test]
-fn panos_audit() {
-    golden("panos-audit.log");
-}
-
-#[test]
-fn panos_releases() {
-    golden("panos-releases.log");
-}
-
-#[test]
-fn panos_cef() {
-    golden("panos-cef.log");
-}
-
-#[test]
-fn panos_leef() {
-    golden("panos-leef.log");
-}
-
-#[test]
-fn vpc_flow() {
-    golden("vpc-flow.log");
-}
-
-#[test]
-fn strata() {
-    golden("strata.log");
-}
-
-#[test]
-fn cloudtrail() {
-    golden("cloudtrail.log");
-}
-
-#[test]
-fn any_text() {
-    golden("any.log");
+fn files_of_records_give_what_they_must() {
+    let entries = fs::read_dir(folder()).expect("the folder of golden files");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".log")).collect();
+    names.sort();
+    assert!(names.len() > 9, "{names:?}");
+    names.iter().for_each(|name| golden(name));
 }

@@ -1,0 +1,167 @@
+//! `key=value` lines -> pairs, in the spellings that devices have.
+//!
+//! Divided by spaces, a value that is not in quotes reaches to the space before the next `key=`, so that it may hold spaces
+//! itself. Divided by any other character, it reaches to the next one of those. Text that no key stands before is a pair
+//! named `text`: every byte but the separators is in a pair.
+
+use std::ops::Range;
+
+use memchr::{memchr, memrchr};
+
+use super::pairs::{Pairs, Span, trimmed};
+
+/// How pairs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Dialect {
+    /// Between pairs.
+    pub(crate) pair: u8,
+    /// Between a key and its value.
+    pub(crate) value: u8,
+    /// A value may stand in `"`, with `\"` and `\\` in it.
+    pub(crate) quotes: bool,
+    /// `\` escapes the separators, as in CEF.
+    pub(crate) escapes: bool,
+}
+
+impl Dialect {
+    /// `key=value key="a value"`.
+    pub(crate) const PLAIN: Self = Self { pair: b' ', value: b'=', quotes: true, escapes: false };
+    /// The extension of CEF.
+    pub(crate) const CEF: Self = Self { pair: b' ', value: b'=', quotes: false, escapes: true };
+}
+
+/// Splits the part of the line at `range`; pairs are added.
+pub(crate) fn split(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut Pairs) {
+    if dialect.pair == b' ' {
+        split_spaced(line, range, dialect, pairs);
+    } else {
+        split_marked(line, range, dialect, pairs);
+    }
+}
+
+/// Splits the structured data of RFC 5424, `[id name="value" …]…`; pairs are added, identifiers are not.
+pub(crate) fn split_structured(line: &str, range: Range<usize>, pairs: &mut Pairs) {
+    let mut at = range.start;
+    while at < range.end && line.as_bytes()[at] == b'[' {
+        let body = &line[at + 1..range.end];
+        let start = at + 1 + body.find([' ', ']']).unwrap_or(body.len());
+        let end = super::syslog::element_end(line.as_bytes(), at).map_or(range.end, |end| end.min(range.end));
+        split_spaced(line, start.min(end - 1)..end - 1, Dialect::PLAIN, pairs);
+        at = end;
+    }
+}
+
+fn split_spaced(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut Pairs) {
+    let (bytes, end) = (line.as_bytes(), range.end);
+    let Some((mut key, stray_end)) = next_key(bytes, range.start..end, dialect) else {
+        return pairs.push_stray(line, range);
+    };
+    pairs.push_stray(line, range.start..stray_end);
+    loop {
+        let start = key.end + 1;
+        if let Some((value, after)) = quoted(line, start..end, dialect, pairs) {
+            pairs.push(key, value);
+            let Some((next, stray_end)) = next_key(bytes, after..end, dialect) else {
+                return pairs.push_stray(line, after..end);
+            };
+            pairs.push_stray(line, after..stray_end);
+            key = next;
+            continue;
+        }
+        let next = next_key(bytes, start..end, dialect);
+        let value = trimmed(line, start..next.as_ref().map_or(end, |(_, value_end)| *value_end));
+        let value = if dialect.escapes { pairs.unescape(line, value, undo_cef) } else { Span::of(value) };
+        pairs.push(key, value);
+        match next {
+            Some((next, _)) => key = next,
+            None => return,
+        }
+    }
+}
+
+/// The next key within `range` and where the text before it ends. A key begins after a space; at the range's start too,
+/// unless a value begins there.
+#[inline]
+fn next_key(bytes: &[u8], range: Range<usize>, dialect: Dialect) -> Option<(Range<usize>, usize)> {
+    let is_value = range.start > 0 && bytes[range.start - 1] == dialect.value;
+    let mut from = range.start;
+    loop {
+        let at = from + memchr(dialect.value, bytes.get(from..range.end)?)?;
+        match memrchr(b' ', &bytes[from..at]).map(|n| from + n) {
+            Some(space) if is_key(&bytes[space + 1..at]) => return Some((space + 1..at, space)),
+            None if from == range.start && !is_value && is_key(&bytes[from..at]) => return Some((from..at, from)),
+            _ => from = at + 1,
+        }
+    }
+}
+
+/// Letters, digits and what names are made of; a name of CEF's may hold brackets.
+#[inline]
+fn is_key(key: &[u8]) -> bool {
+    let part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'@' | b'$');
+    !key.is_empty() && key.len() <= KEY_BYTES_MAX && key.iter().all(part)
+}
+
+const KEY_BYTES_MAX: usize = 128;
+
+/// The value in quotes that begins at the range's start, and the place after it. A quote that nobody closes is none.
+#[inline]
+fn quoted(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut Pairs) -> Option<(Span, usize)> {
+    let bytes = &line.as_bytes()[..range.end];
+    if !dialect.quotes || bytes.get(range.start) != Some(&b'"') {
+        return None;
+    }
+    let start = range.start + 1;
+    let (mut at, mut is_escaped) = (start, false);
+    loop {
+        let found = at + memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[found] == b'"' {
+            let value =
+                if is_escaped { pairs.unescape(line, start..found, undo_quote) } else { Span::of(start..found) };
+            return Some((value, found + 1));
+        }
+        (at, is_escaped) = (found + 2, true);
+    }
+}
+
+fn undo_quote(byte: u8) -> Option<u8> {
+    matches!(byte, b'"' | b'\\').then_some(byte)
+}
+
+fn undo_cef(byte: u8) -> Option<u8> {
+    match byte {
+        b'n' => Some(b'\n'),
+        b'r' => Some(b'\r'),
+        b'=' | b'\\' | b'|' => Some(byte),
+        _ => None,
+    }
+}
+
+fn split_marked(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut Pairs) {
+    let bytes = line.as_bytes();
+    let mut start = range.start;
+    while start < range.end {
+        let skipped = bytes[start..range.end].iter().take_while(|b| **b == dialect.pair || **b == b' ').count();
+        start += skipped;
+        let end = memchr(dialect.pair, &bytes[start..range.end]).map_or(range.end, |n| start + n);
+        let mark = memchr(dialect.value, &bytes[start..end]).map(|n| start + n);
+        let Some(mark) = mark.filter(|m| *m > start) else {
+            pairs.push_stray(line, start..end);
+            start = end;
+            continue;
+        };
+        let key = trimmed(line, start..mark);
+        let value_start = trimmed(line, mark + 1..range.end).start.min(end);
+        if let Some((value, after)) = quoted(line, value_start..range.end, dialect, pairs) {
+            pairs.push(key, value);
+            start = memchr(dialect.pair, &bytes[after..range.end]).map_or(range.end, |n| after + n);
+            pairs.push_stray(line, after..start);
+        } else {
+            pairs.push(key, Span::of(trimmed(line, mark + 1..end)));
+            start = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::decode::pairs::PAIRS_MAX;
+use crate::decode::tests::cases;
+
+fn pairs(line: &str, dialect: Dialect) -> Vec<String> {
+    let mut pairs = Pairs::default();
+    split(line, 0..line.len(), dialect, &mut pairs);
+    pairs.iter(line).map(|(key, value)| format!("{key}={value}")).collect()
+}
+
+#[test]
+fn pairs_divided_by_spaces() {
+    for (line, want) in [
+        ("a=1 b=2", vec!["a=1", "b=2"]),
+        (r#"a="x y" b="""#, vec!["a=x y", "b="]),
+        (r#"a="say \"hi\" \\ C:\x" b=1"#, vec![r#"a=say "hi" \ C:\x"#, "b=1"]),
+        ("msg=User logged in user=ann", vec!["msg=User logged in", "user=ann"]),
+        ("url=/x?a=1&b=2 c=3", vec!["url=/x?a=1&b=2", "c=3"]),
+        ("url=/x?a=1 b=", vec!["url=/x?a=1", "b="]),
+        ("head of it a=1", vec!["text=head of it", "a=1"]),
+        (r#"a="1" tail here b=2 "#, vec!["a=1", "text=tail here", "b=2"]),
+        (r#"a="never closed b=2"#, vec![r#"a="never closed"#, "b=2"]),
+        ("no pair at all", vec!["text=no pair at all"]),
+        ("=1 a=2", vec!["text==1", "a=2"]),
+        ("a==b", vec!["a==b"]),
+        ("", vec![]),
+    ] {
+        assert_eq!(pairs(line, Dialect::PLAIN), want, "{line}");
+    }
+}
+
+#[test]
+fn pairs_divided_by_another_character() {
+    let semicolons = Dialect { pair: b';', value: b':', ..Dialect::PLAIN };
+    let line = r#"time:"2026; 1"; action:"drop"; rule:Clean up;stray; src:192.0.2.1"#;
+    let want = ["time=2026; 1", "action=drop", "rule=Clean up", "text=stray", "src=192.0.2.1"];
+    assert_eq!(pairs(line, semicolons), want);
+    let bars = Dialect { pair: b'|', value: b'=', ..Dialect::PLAIN };
+    assert_eq!(pairs("a=1|b=x=y||c=", bars), ["a=1", "b=x=y", "c="]);
+}
+
+#[test]
+fn more_pairs_than_allowed_are_known() {
+    let mut found = Pairs::default();
+    for (count, overflown) in [(PAIRS_MAX, false), (PAIRS_MAX + 1, true)] {
+        let line = "k=v ".repeat(count);
+        found.clear();
+        split(&line, 0..line.len(), Dialect::PLAIN, &mut found);
+        assert_eq!((found.len(), found.is_overflown()), (PAIRS_MAX, overflown));
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    /// What is not white space, a quote or a separator is in a pair, in order.
+    #[test]
+    fn nothing_is_lost(line in "[a-c=\" ;:|é]{0,40}") {
+        for dialect in [Dialect::PLAIN, Dialect { pair: b';', value: b':', ..Dialect::PLAIN }, Dialect::CEF] {
+            let kept = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
+            let found: String = pairs(&line, dialect).iter().map(|p| p.strip_prefix("text=").unwrap_or(p).to_owned()).collect();
+            prop_assert_eq!(kept(&found), kept(&line), "{:?}", dialect);
+        }
+    }
+
+    #[test]
+    fn any_text_can_be_split(line in "\\PC{0,80}", pair in "[ ;|\t]", quotes: bool, escapes: bool) {
+        let dialect = Dialect { pair: pair.as_bytes()[0], value: b'=', quotes, escapes };
+        prop_assert!(pairs(&line, dialect).len() <= line.len());
+    }
+}

@@ -1,0 +1,166 @@
+//! Names and values of one line, as places in it: what every flat format is split into.
+//!
+//! A text that differs from the line's own (escapes undone) stands in a buffer that lives on, as does the list: nothing is
+//! allocated once both have grown.
+
+use std::ops::Range;
+
+/// The pairs of the last line that was split.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs {
+    list: Vec<(Key, Span)>,
+    unescaped: String,
+    /// More pairs were there than are kept; those beyond are not in the list.
+    overflown: bool,
+}
+
+/// A place in the line, or in the buffer of unescaped texts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+    is_unescaped: bool,
+}
+
+/// A pair's name: it stands in the line, or the reader of the format gives it.
+#[derive(Debug, Clone, Copy)]
+enum Key {
+    Text(Span),
+    Name(&'static str),
+}
+
+/// Pairs of one line: as many as a JSON document may have keys.
+pub(crate) const PAIRS_MAX: usize = 4096;
+
+/// The name of text that no name stands before.
+pub(crate) const STRAY: &str = "text";
+
+impl Span {
+    pub(crate) fn of(range: Range<usize>) -> Self {
+        Self { start: range.start as u32, end: range.end as u32, is_unescaped: false }
+    }
+}
+
+impl Pairs {
+    /// Forgets the last line.
+    pub(crate) fn clear(&mut self) {
+        self.list.clear();
+        self.unescaped.clear();
+        self.overflown = false;
+    }
+
+    /// More than [`PAIRS_MAX`] pairs were there.
+    pub(crate) fn is_overflown(&self) -> bool {
+        self.overflown
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, key: Range<usize>, value: Span) {
+        self.add(Key::Text(Span::of(key)), value);
+    }
+
+    #[inline]
+    pub(crate) fn push_named(&mut self, name: &'static str, value: Span) {
+        self.add(Key::Name(name), value);
+    }
+
+    #[inline]
+    fn add(&mut self, key: Key, value: Span) {
+        if self.list.len() < PAIRS_MAX {
+            self.list.push((key, value));
+        } else {
+            self.overflown = true;
+        }
+    }
+
+    /// Text between pairs, if it is more than white space.
+    pub(crate) fn push_stray(&mut self, line: &str, range: Range<usize>) {
+        if !line[range.clone()].trim().is_empty() {
+            self.push_named(STRAY, Span::of(trimmed(line, range)));
+        }
+    }
+
+    /// The text at `range` with its escapes undone: of `\` and a byte remains what `undo` makes of the byte, or both.
+    pub(crate) fn unescape(&mut self, line: &str, range: Range<usize>, undo: fn(u8) -> Option<u8>) -> Span {
+        let text = &line[range.clone()];
+        let Some(first) = memchr::memchr(b'\\', text.as_bytes()) else { return Span::of(range) };
+        let start = self.unescaped.len();
+        let (mut from, mut at) = (0, first);
+        while let Some(undone) = text.as_bytes().get(at + 1).map(|byte| undo(*byte)) {
+            if let Some(byte) = undone {
+                self.unescaped.push_str(&text[from..at]);
+                self.unescaped.push(byte as char);
+                from = at + 2;
+            }
+            let Some(next) = memchr::memchr(b'\\', text.as_bytes().get(at + 2..).unwrap_or_default()) else { break };
+            at += 2 + next;
+        }
+        self.unescaped.push_str(&text[from..]);
+        Span { start: start as u32, end: self.unescaped.len() as u32, is_unescaped: true }
+    }
+
+    /// A text of another buffer, kept.
+    pub(crate) fn keep(&mut self, text: &str) -> Span {
+        let start = self.unescaped.len();
+        self.unescaped.push_str(text);
+        Span { start: start as u32, end: self.unescaped.len() as u32, is_unescaped: true }
+    }
+
+    /// Number of pairs.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Forgets the pairs from the `len`th on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.list.truncate(len);
+    }
+
+    #[inline]
+    fn text<'a>(&'a self, line: &'a str, span: Span) -> &'a str {
+        let text = if span.is_unescaped { self.unescaped.as_str() } else { line };
+        &text[span.start as usize..span.end as usize]
+    }
+
+    /// Name and value of a pair.
+    #[inline]
+    pub(crate) fn get<'a>(&'a self, line: &'a str, index: usize) -> (&'a str, &'a str) {
+        let (key, value) = self.list[index];
+        let key = match key {
+            Key::Text(span) => self.text(line, span),
+            Key::Name(name) => name,
+        };
+        (key, self.text(line, value))
+    }
+
+    /// Names and values of the line that was split last.
+    pub(crate) fn iter<'a>(&'a self, line: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        (0..self.list.len()).map(move |index| self.get(line, index))
+    }
+
+    /// Names pairs by what other pairs say they are called: the value of `cs1Label` is the name of `cs1`. A label that
+    /// names no pair stays a pair.
+    pub(crate) fn apply_labels(&mut self, line: &str) {
+        let mut index = 0;
+        while index < self.list.len() {
+            let (key, value) = self.get(line, index);
+            let base = key.strip_suffix("Label").filter(|base| !base.is_empty() && !value.is_empty());
+            let named = base.and_then(|base| self.iter(line).position(|(key, _)| key == base));
+            match named {
+                Some(named) => {
+                    self.list[named].0 = Key::Text(self.list[index].1);
+                    self.list.remove(index);
+                    index -= usize::from(named < index);
+                }
+                None => index += 1,
+            }
+        }
+    }
+}
+
+/// A range without the white space at its ends.
+pub(crate) fn trimmed(line: &str, range: Range<usize>) -> Range<usize> {
+    let text = &line[range.clone()];
+    let start = range.start + text.len() - text.trim_start().len();
+    start..start.max(range.start + text.trim_end().len())
+}

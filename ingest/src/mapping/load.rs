@@ -1,0 +1,78 @@
+//! Mapping files -> plans: documents, templates, and every mistake with its place.
+
+use std::collections::HashMap;
+
+use super::compile::compile;
+use super::error::{MappingError, Mistake};
+use super::plan::Plan;
+use super::tests_of::Case;
+use super::yaml::{self, Entry, Node, Yaml};
+
+/// A mapping, and the tests that its file has for it.
+pub(super) type Loaded = (Plan, Vec<Case>);
+
+/// Templates by name.
+pub(super) type Templates = HashMap<String, Node>;
+
+/// Reads a file's documents; templates may be of the files before it.
+pub(super) fn load(file: &str, text: &str, templates: &mut Templates) -> Result<Vec<Loaded>, Vec<MappingError>> {
+    let of_file = |mistake: Mistake| mistake.of_file(file);
+    let documents = yaml::documents(text).map_err(|(at, what)| vec![Mistake::new(at, what).of_file(file)])?;
+    let (mut loaded, mut errors) = (Vec::new(), Vec::new());
+    for node in documents {
+        if let Some(name) = node.get("template").and_then(|e| e.value.scalar()) {
+            templates.insert(name.to_owned(), node.clone());
+            continue;
+        }
+        match document(&node, file, templates) {
+            Ok(found) => loaded.push(found),
+            Err(mistakes) => errors.extend(mistakes.into_iter().map(of_file)),
+        }
+    }
+    if errors.is_empty() { Ok(loaded) } else { Err(errors) }
+}
+
+fn document(node: &Node, file: &str, templates: &Templates) -> Result<Loaded, Vec<Mistake>> {
+    let one = |mistake| vec![mistake];
+    if node.entries().is_none() {
+        return Err(one(Mistake::new(node.at, "a mapping is a map of keys")));
+    }
+    let whole = merged(node, templates, 0).map_err(one)?;
+    let plan = compile(&whole)?;
+    let cases = Case::read(node, file, plan.name).map_err(one)?;
+    Ok((plan, cases))
+}
+
+/// Templates within each other.
+const TEMPLATES_MAX: usize = 8;
+
+/// The document over the template that it uses: its keys win, and the entries of its maps.
+fn merged(node: &Node, templates: &Templates, depth: usize) -> Result<Node, Mistake> {
+    let Some(entry) = node.get("use") else { return Ok(node.clone()) };
+    let name = super::attribute::text(&entry.value)?;
+    let template = templates.get(name).filter(|_| depth < TEMPLATES_MAX).ok_or_else(|| {
+        Mistake::new(entry.value.at, format!("no template {name}")).near(name, templates.keys().map(String::as_str))
+    })?;
+    let mut whole = node.clone();
+    overlay(&mut whole, &merged(template, templates, depth + 1)?);
+    Ok(whole)
+}
+
+fn overlay(over: &mut Node, under: &Node) {
+    let (Yaml::Map(own), Yaml::Map(base)) = (&mut over.value, &under.value) else { return };
+    for entry in base.iter().filter(|e| !["template", "tests"].contains(&e.key.as_str())) {
+        match own.iter_mut().find(|e| e.key == entry.key) {
+            Some(known) if ["attributes", "match"].contains(&entry.key.as_str()) => extend(known, entry),
+            Some(_) => {}
+            None => own.push(entry.clone()),
+        }
+    }
+}
+
+/// Adds the entries that are not there yet; `-` takes one away.
+fn extend(known: &mut Entry, base: &Entry) {
+    let (Yaml::Map(own), Yaml::Map(base)) = (&mut known.value.value, &base.value.value) else { return };
+    let further: Vec<Entry> = base.iter().filter(|e| !own.iter().any(|o| o.key == e.key)).cloned().collect();
+    own.extend(further);
+    own.retain(|e| e.value.scalar() != Some("-"));
+}
