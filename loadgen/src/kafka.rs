@@ -25,6 +25,9 @@ use crate::source::Pace;
 /// How long the cluster may take to answer.
 const ANSWER: Duration = Duration::from_secs(15);
 
+/// Between two questions whether a broker has heard of a new topic.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
 /// How long acknowledgements are awaited when the producer's queue is full.
 const BACK_PRESSURE: Duration = Duration::from_millis(5);
 
@@ -57,8 +60,22 @@ pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result
     let results = admin.create_topics(&topics, &options).await.map_err(failed)?;
     match results.into_iter().find_map(Result::err) {
         Some((_, code)) if code != RDKafkaErrorCode::TopicAlreadyExists => Err(failed(KafkaError::AdminOp(code))),
-        _ => check_partitions(admin.inner(), topic, partitions),
+        _ => {
+            heard_of(admin.inner(), topic).await.map_err(failed)?;
+            check_partitions(admin.inner(), topic, partitions)
+        }
     }
+}
+
+/// Waits until the brokers have heard of a topic that the controller has made.
+async fn heard_of<C: ClientContext>(client: &rdkafka::client::Client<C>, topic: &str) -> Result<(), KafkaError> {
+    for _ in 0..ANSWER.as_millis() / ASK_AGAIN.as_millis() {
+        if partitions_of(client, topic)?.is_some_and(|partitions| partitions > 0) {
+            break;
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+    Ok(())
 }
 
 /// Sends every record of the fleet in the order in which it is due and waits for all acknowledgements. Returns their
