@@ -17,17 +17,17 @@ pub(crate) struct Dialect {
     pub(crate) pair: u8,
     /// Between a key and its value.
     pub(crate) value: u8,
-    /// A value may stand in `"`, with `\"` and `\\` in it.
-    pub(crate) quotes: bool,
+    /// A value may stand between two of these, with `\` before one that is part of it.
+    pub(crate) quote: Option<u8>,
     /// `\` escapes the separators, as in CEF.
     pub(crate) escapes: bool,
 }
 
 impl Dialect {
     /// `key=value key="a value"`.
-    pub(crate) const PLAIN: Self = Self { pair: b' ', value: b'=', quotes: true, escapes: false };
+    pub(crate) const PLAIN: Self = Self { pair: b' ', value: b'=', quote: Some(b'"'), escapes: false };
     /// The extension of CEF.
-    pub(crate) const CEF: Self = Self { pair: b' ', value: b'=', quotes: false, escapes: true };
+    pub(crate) const CEF: Self = Self { pair: b' ', value: b'=', quote: None, escapes: true };
 }
 
 /// Splits the part of the line at `range`; pairs are added.
@@ -108,14 +108,12 @@ const KEY_BYTES_MAX: usize = 128;
 #[inline]
 fn quoted(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut Pairs) -> Option<(Span, usize)> {
     let bytes = &line.as_bytes()[..range.end];
-    if !dialect.quotes || bytes.get(range.start) != Some(&b'"') {
-        return None;
-    }
+    let quote = dialect.quote.filter(|quote| bytes.get(range.start) == Some(quote))?;
     let start = range.start + 1;
     let (mut at, mut is_escaped) = (start, false);
     loop {
-        let found = at + memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes[found] == b'"' {
+        let found = at + memchr::memchr2(quote, b'\\', bytes.get(at..)?)?;
+        if bytes[found] == quote {
             let value =
                 if is_escaped { pairs.unescape(line, start..found, undo_quote) } else { Span::of(start..found) };
             return Some((value, found + 1));
@@ -125,7 +123,7 @@ fn quoted(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut Pairs) 
 }
 
 fn undo_quote(byte: u8) -> Option<u8> {
-    matches!(byte, b'"' | b'\\').then_some(byte)
+    matches!(byte, b'"' | b'\'' | b'\\').then_some(byte)
 }
 
 fn undo_cef(byte: u8) -> Option<u8> {

@@ -19,7 +19,7 @@ pub(crate) fn split(line: &str, start: usize, pairs: &mut Pairs) -> bool {
         at = end;
     }
     let (pair, from) = if is_second { delimiter(line, at + 1) } else { (b'\t', at + 1) };
-    let dialect = Dialect { pair, value: b'=', quotes: false, escapes: false };
+    let dialect = Dialect { pair, value: b'=', quote: None, escapes: false };
     kv::split(line, from..line.len(), dialect, pairs);
     true
 }

@@ -1,13 +1,19 @@
 //! The header before a syslog message: RFC 3164 (with and without year, host and tag), RFC 5424 with structured data,
-//! Cisco's and Meraki's variants, a bare priority, or nothing.
+//! Cisco's and Meraki's variants, the time of a log file's line, a bare priority, or nothing.
 //!
-//! A header is never refused: what is not understood belongs to the message.
+//! A relay may put its own header before the sender's: the sender's is the one that counts. A header is never refused: what
+//! is not understood belongs to the message.
+
+mod clock;
+mod mark;
 
 use std::ops::Range;
 
-use dataflow::time::DAY_US;
-
 use super::values;
+
+pub(crate) use clock::time;
+use clock::{calendar_end, time_end, year_len};
+use mark::cisco;
 
 /// What a header says that a message may lack.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +71,10 @@ pub(crate) enum HeaderKind {
     Rfc3164,
     /// `<13>1 2026-11-20T10:00:00Z host app 1 ID [data] `
     Rfc5424,
-    /// `<13>1 1795168800.123 host `
+    /// `<13>1 1795168800.123 host flows `: the kind of event stands where an app would.
     Meraki,
+    /// `2026-11-20 10:00:00 ` or `Fri Nov 20 10:00:00 2026 `: a line of a log file, which names neither host nor app.
+    File,
 }
 
 /// A line's header and where its message begins. What is not there is empty.
@@ -97,14 +105,52 @@ pub(crate) fn parse(line: &str) -> Line<'_> {
     if !priority.is_empty() {
         found.kind = HeaderKind::Priority;
     }
-    let rest = &line[at..];
-    match rest.strip_prefix("1 ") {
-        Some(rest) if rfc5424(line, line.len() - rest.len(), &mut found) => {}
-        _ => rfc3164(line, at, &mut found),
+    if !versioned(line, at, &mut found) && !of_file(line, at, &mut found) {
+        rfc3164(line, at, &mut found);
+        relayed(line, &mut found);
     }
     cisco(line, &mut found);
     found
 }
+
+/// A header that begins with its version, which Meraki's may lack; false if it is none.
+fn versioned<'a>(line: &'a str, at: usize, found: &mut Line<'a>) -> bool {
+    if line[at..].starts_with("1 ") {
+        return rfc5424(line, at + 2, found);
+    }
+    let (time, host) = word(line, at);
+    is_precise_epoch(time) && is_event_kind(word(line, word(line, host).1).0) && rfc5424(line, at, found)
+}
+
+/// The sender's header behind a relay's.
+fn relayed<'a>(line: &'a str, found: &mut Line<'a>) {
+    let at = found.message;
+    if found.host.is_empty() || !found.app.is_empty() || versioned(line, at, found) {
+        return;
+    }
+    if time_end(line, at).is_some() {
+        rfc3164(line, at, found);
+    }
+}
+
+/// The time that a log file's line begins with; false if it is none.
+fn of_file<'a>(line: &'a str, at: usize, found: &mut Line<'a>) -> bool {
+    let text = &line[at..];
+    let range = match text.as_bytes() {
+        [_, _, _, _, b'-', ..] => calendar_end(text).map(|end| at..at + end),
+        [_, _, _, b' ', ..] if DAYS.iter().any(|day| text.starts_with(day)) => {
+            let end = time_end(line, at + 4);
+            end.and_then(|end| Some(at + 4..end + 1 + year_len(line.get(end + 1..)?)?))
+        }
+        _ => None,
+    };
+    let Some(range) = range else { return false };
+    (found.kind, found.time) = (HeaderKind::File, &line[range.clone()]);
+    found.message = line.len() - line[range.end..].trim_start_matches(' ').len();
+    true
+}
+
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// The digits between `<` and `>`, and the place after them.
 fn priority(line: &str) -> (&str, usize) {
@@ -132,6 +178,10 @@ fn rfc5424<'a>(line: &'a str, at: usize, found: &mut Line<'a>) -> bool {
     let (host, next) = word(line, next);
     if is_epoch(time) {
         (found.kind, found.time, found.host, found.message) = (HeaderKind::Meraki, time, host, next);
+        let (app, after) = word(line, next);
+        if is_event_kind(app) {
+            (found.app, found.message) = (app, after);
+        }
         return true;
     }
     if time != "-" && values::time(time).is_none() {
@@ -151,10 +201,21 @@ fn rfc5424<'a>(line: &'a str, at: usize, found: &mut Line<'a>) -> bool {
     true
 }
 
-/// Seconds since 1970 with a fraction.
+/// Seconds since 1970, mostly with a fraction. RFC 5424 has no such time.
 fn is_epoch(text: &str) -> bool {
-    text.split_once('.')
-        .is_some_and(|(s, f)| s.len() >= 9 && [s, f].iter().all(|t| t.bytes().all(|b| b.is_ascii_digit())))
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    seconds.len() >= 4 && [seconds, fraction].iter().all(|t| t.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// As [`is_epoch`], of a time of our days with its fraction: no other number that a line begins with looks so.
+fn is_precise_epoch(text: &str) -> bool {
+    text.len() > 11 && text.as_bytes()[10] == b'.' && is_epoch(text)
+}
+
+/// `flows`, `ids-alerts`, `security_event`.
+fn is_event_kind(word: &str) -> bool {
+    let part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+    !word.is_empty() && word.len() <= 64 && word.bytes().all(part)
 }
 
 /// `-`, or one or more elements in brackets.
@@ -188,7 +249,7 @@ pub(crate) fn element_end(bytes: &[u8], at: usize) -> Option<usize> {
 /// Time, host and tag, each of which may be missing.
 fn rfc3164<'a>(line: &'a str, at: usize, found: &mut Line<'a>) {
     let at = at + usize::from(line[at..].starts_with(':'));
-    let Some(end) = time_end(line, at) else { return };
+    let Some((at, end)) = numbered(line, at, found).or_else(|| Some((at, time_end(line, at)?))) else { return };
     (found.kind, found.time) = (HeaderKind::Rfc3164, line[at..end].trim_start_matches(['*', '.', ' ']));
     // A colon at the time's end: Cisco names no host.
     let rest = &line[end..];
@@ -207,6 +268,19 @@ fn rfc3164<'a>(line: &'a str, at: usize, found: &mut Line<'a>) {
     found.message = next;
 }
 
+/// Where the time begins and ends behind Cisco's number of the message and the host that it may name: `4711: sw1: Nov 20 …`.
+fn numbered<'a>(line: &'a str, at: usize, found: &mut Line<'a>) -> Option<(usize, usize)> {
+    let digits = line[at..].bytes().take_while(u8::is_ascii_digit).count();
+    let at = at + digits + line[at + digits..].strip_prefix(": ").filter(|_| digits > 0).map(|_| 2)?;
+    if let Some(end) = time_end(line, at) {
+        return Some((at, end));
+    }
+    let (host, next) = word(line, at);
+    let (host, end) = (host.strip_suffix(':').filter(|host| is_host(host))?, time_end(line, next)?);
+    found.host = host;
+    Some((next, end))
+}
+
 /// A name or an address; not a tag, a pair or the head of a message.
 fn is_host(word: &str) -> bool {
     let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
@@ -219,103 +293,6 @@ fn tag_of(word: &str) -> Option<(&str, &str)> {
     let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/');
     let (app, process) = tag.split_once('[').map_or((tag, ""), |(app, rest)| (app, rest.trim_end_matches(']')));
     (!app.is_empty() && app.len() <= 64 && app.bytes().all(part)).then_some((app, process))
-}
-
-/// The end of the time at `at`: `[*]Nov 20 [2026] 10:00:00[.123] [zone]` or an ISO time.
-fn time_end(line: &str, at: usize) -> Option<usize> {
-    let text = line[at..].trim_start_matches(['*', '.', ' ']);
-    let start = line.len() - text.len();
-    if text.as_bytes().get(4) == Some(&b'-') {
-        let (first, _) = word(line, start);
-        let first = first.strip_suffix(':').unwrap_or(first);
-        return values::time(first).map(|_| start + first.len());
-    }
-    month(text)?;
-    let mut end = start + 3;
-    let mut clock = None;
-    for _ in 0..3 {
-        let next = end + line[end..].len() - line[end..].trim_start_matches(' ').len();
-        let (part, _) = word(line, next);
-        let part = part.strip_suffix(':').unwrap_or(part);
-        end = next + part.len();
-        if part.as_bytes().get(2) == Some(&b':') {
-            clock = clock_us(part);
-            break;
-        }
-        part.parse::<u16>().ok()?;
-    }
-    clock?;
-    Some(end + zone_len(&line[end..]))
-}
-
-/// The length of a zone's name or offset that follows a time (` UTC`, ` +01:00`), before a colon or a space.
-fn zone_len(rest: &str) -> usize {
-    let Some(text) = rest.strip_prefix(' ') else { return 0 };
-    let end = text.find([' ', ':']).unwrap_or(text.len());
-    let word = &text[..end];
-    let is_name = matches!(word, "UTC" | "GMT" | "Z") || (text[end..].starts_with(": ") && is_zone_name(word));
-    if is_name { end + 1 } else { 0 }
-}
-
-fn is_zone_name(word: &str) -> bool {
-    (3..=5).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_uppercase())
-}
-
-/// 1 to 12 by the first three letters.
-fn month(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let head = text.get(..3)?;
-    (0..).zip(MONTHS).find(|(_, name)| *name == head).map(|(i, _)| i + 1)
-}
-
-/// `hh:mm:ss[.fraction]` in microseconds.
-fn clock_us(text: &str) -> Option<i64> {
-    let (clock, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let part = |range: Range<usize>| clock.get(range).and_then(|t| t.parse::<i64>().ok());
-    let (hour, minute, second) = (part(0..2)?, part(3..5)?, part(6..8)?);
-    let micros = match fraction.len() {
-        0 => 0,
-        digits @ 1..=6 => fraction.parse::<i64>().ok()? * 10_i64.pow(6 - digits as u32),
-        _ => return None,
-    };
-    let is_clock =
-        clock.len() == 8 && (0..24).contains(&hour) && (0..60).contains(&minute) && (0..61).contains(&second);
-    is_clock.then_some(((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
-}
-
-/// Microseconds UTC of a header's time. A year that it lacks is the last one that brings it no more than a day after the
-/// receive time; a zone that it lacks is UTC.
-pub(crate) fn time(text: &str, received_at: i64) -> Option<i64> {
-    let Some(month) = month(text) else { return values::time(text) };
-    let mut words = text[3..].split_ascii_whitespace();
-    let day: i64 = words.next()?.parse().ok().filter(|d| (1..=31).contains(d))?;
-    let mut clock = words.next()?;
-    let mut year = None;
-    if !clock.contains(':') {
-        (year, clock) = (clock.parse::<i64>().ok(), words.next()?);
-    }
-    let in_day = clock_us(clock)?;
-    let of = |year: i64| dataflow::time::days_from_civil(year, month, day) * DAY_US + in_day;
-    if let Some(year) = year {
-        return Some(of(year));
-    }
-    let latest = received_at.saturating_add(DAY_US);
-    let year = 1970 + received_at.div_euclid(DAY_US) * 400 / 146_097;
-    [year + 1, year, year - 1].into_iter().map(of).find(|time| *time <= latest)
-}
-
-/// `%ASA-6-302013: ` at the head of the message.
-fn cisco<'a>(line: &'a str, found: &mut Line<'a>) {
-    let Some(rest) = line[found.message..].strip_prefix('%') else { return };
-    let Some((mark, _)) = rest.get(..rest.len().min(64)).unwrap_or(rest).split_once(':') else { return };
-    let mut parts = mark.rsplitn(3, '-');
-    let (Some(mnemonic), Some(severity), Some(facility)) = (parts.next(), parts.next(), parts.next()) else { return };
-    if severity.len() == 1 && severity.as_bytes()[0].is_ascii_digit() && !mark.contains(' ') {
-        found.facility = facility.split('-').next().unwrap_or(facility);
-        (found.severity, found.mnemonic) = (severity, mnemonic);
-        let after = &rest[mark.len() + 1..];
-        found.message = line.len() - after.trim_start_matches(' ').len();
-    }
 }
 
 #[cfg(test)]

@@ -226,6 +226,21 @@ pub(crate) fn split_user(text: &str) -> (Option<&str>, &str) {
     }
 }
 
+/// `192.0.2.1:80`, `[2001:db8::1]:80`, `192.0.2.1/80`, `192.0.2.1(80)` -> the address and its port, which is empty if it
+/// has none. What is an address as a whole has no port: `2001:db8::1:80` is one.
+pub(crate) fn endpoint(text: &str) -> (&str, &str) {
+    let bare = |text: &'_ str| ip(text).is_some();
+    if bare(text) {
+        return (text, "");
+    }
+    let text = text.strip_suffix(')').unwrap_or(text);
+    let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (head, port) = text.split_at(text.len() - digits);
+    let head = head.strip_suffix([':', '/', '(']).unwrap_or(head);
+    let address = head.strip_prefix('[').and_then(|head| head.strip_suffix(']')).unwrap_or(head);
+    if bare(address) { (address, port) } else { (text, "") }
+}
+
 /// The parts of a URL that may lack its scheme, as PAN-OS writes it (`host:port/path?query`).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct UrlParts<'a> {

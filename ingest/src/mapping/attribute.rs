@@ -15,9 +15,11 @@ pub(super) struct Attribute<'n> {
     pub(super) zone: Option<(&'n str, Place)>,
     pub(super) format: Option<&'n str>,
     pub(super) template: Option<(&'n str, Place)>,
+    /// A field that says the same if there is nothing to say.
+    pub(super) unless: Option<(Path, Place)>,
 }
 
-const KEYS: [&str; 8] = ["from", "values", "else", "const", "unit", "zone", "format", "template"];
+const KEYS: [&str; 9] = ["from", "values", "else", "const", "unit", "zone", "format", "template", "unless"];
 
 /// How a field's name is read: as a JSON path, or as it stands.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +70,7 @@ impl<'n> Attribute<'n> {
             "zone" => self.zone = Some(text()?),
             "format" => self.format = Some(text()?.0),
             "template" => self.template = Some(text()?),
+            "unless" => self.unless = Some((names.path(text()?.0, entry.value.at)?, entry.value.at)),
             key => return Err(Mistake::new(entry.at, format!("unknown key {key}")).near(key, KEYS)),
         }
         Ok(())

@@ -157,7 +157,8 @@ impl Compiler {
                 of_template.iter().filter_map(|name| self.names.path(name, Place::default()).ok()).collect();
             let zone = attribute.zone.filter(|(text, _)| zone_seconds(text).is_none());
             let zone = zone.and_then(|(text, at)| self.names.path(text, at).ok());
-            for path in attribute.from.iter().map(|(path, _)| path).chain(&of_template).chain(&zone) {
+            let unless = attribute.unless.iter().map(|(path, _)| path);
+            for path in attribute.from.iter().map(|(path, _)| path).chain(&of_template).chain(&zone).chain(unless) {
                 *self.uses.entry(path.field.clone()).or_default() += 1;
             }
         }
@@ -267,6 +268,7 @@ impl Compiler {
             && attribute.zone.is_none()
             && attribute.format.is_none()
             && attribute.template.is_none()
+            && attribute.unless.is_none()
             && !attribute.has_values;
         let [(path, _)] = attribute.from.as_slice() else { return false };
         let is_row = matches!(kind, Kind::Column(target) | Kind::Time(target) if target::is_of_row(self.table, target));
@@ -314,6 +316,7 @@ impl Compiler {
         let otherwise = self.otherwise(&what, attribute)?;
         Ok(Step {
             from: if matches!(what, What::Time(..)) { Vec::new() } else { self.sources(attribute) },
+            unless: attribute.unless.as_ref().map(|(path, _)| self.source(path)),
             what,
             otherwise,
         })
@@ -343,6 +346,7 @@ impl Compiler {
             Kind::Action if attribute.has_values => What::Action(Some(words(attribute, |c| self.verdict(c))?)),
             Kind::Action => What::Action(None),
             Kind::User { name, domain } => What::User { name, domain },
+            Kind::Endpoint { ip, port } => What::Endpoint { ip, port },
             Kind::Protocol { number, name } => What::Protocol { number, name },
             Kind::Os { name, id, caption } => What::Os { name, id, caption },
             Kind::Url(targets) => What::Url(targets),
@@ -377,7 +381,7 @@ impl Compiler {
             What::Enum(e) => Otherwise::Caption(caption_of(e.own, text).map_err(mistake)?),
             What::Activity(_, own) => Otherwise::Caption(caption_of(own, text).map_err(mistake)?),
             What::Action(_) => Otherwise::Verdict(self.verdict(text).map_err(mistake)?),
-            What::Time(..) | What::Length(..) | What::Url(_) | What::Os { .. } => {
+            What::Time(..) | What::Length(..) | What::Url(_) | What::Os { .. } | What::Endpoint { .. } => {
                 return Err(Mistake::new(at, "this attribute has no constant"));
             }
             _ => Otherwise::Text(intern(text)),
@@ -392,7 +396,7 @@ impl Compiler {
             Otherwise::Nothing => Otherwise::Caption(ocsf::UNKNOWN),
             said => said,
         };
-        Ok(Step { from: self.sources(attribute), what, otherwise })
+        Ok(Step { from: self.sources(attribute), unless: None, what, otherwise })
     }
 
     /// Action and disposition by the caption of either.
@@ -425,7 +429,7 @@ impl Compiler {
         let is_it = |step: &Step| matches!(&step.what, What::Elements(e) if e.slot == slot && e.list == list);
         if !self.steps.iter().any(is_it) {
             let elements = Elements { slot, list, members: Vec::new(), needed: Vec::new(), fixed: Vec::new() };
-            self.steps.push(Step { from: Vec::new(), what: What::Elements(elements), otherwise: Otherwise::Nothing });
+            self.steps.push(Step::alone(What::Elements(elements), Otherwise::Nothing));
         }
         if let Some(Step { what: What::Elements(elements), .. }) = self.steps.iter_mut().find(|step| is_it(step)) {
             if satisfies {
@@ -456,11 +460,7 @@ impl Compiler {
                 let at = steps.iter().position(is_fixed).unwrap_or(steps.len());
                 steps.insert(at, step);
             }
-            None => self.steps.push(Step {
-                from: Vec::new(),
-                what: What::Element(list, vec![step]),
-                otherwise: Otherwise::Nothing,
-            }),
+            None => self.steps.push(Step::alone(What::Element(list, vec![step]), Otherwise::Nothing)),
         }
         Ok(())
     }
@@ -479,7 +479,7 @@ impl Compiler {
                 continue;
             };
             let what = What::Enum(Enum { id: target, caption: beside, words: Words::default(), own, vocabulary: None });
-            let step = Step { from: Vec::new(), what, otherwise: Otherwise::Caption(value) };
+            let step = Step::alone(what, Otherwise::Caption(value));
             match target::list_of(self.table, id) {
                 Some(list) => drop(self.add_to_element(list, step)),
                 None => self.steps.push(step),
@@ -534,6 +534,7 @@ fn satisfies(kind: &Kind) -> bool {
     match kind {
         Kind::Column(target) | Kind::Time(target) => !target.satisfies.is_empty(),
         Kind::User { name, .. } => !name.satisfies.is_empty(),
+        Kind::Endpoint { ip, .. } => !ip.satisfies.is_empty(),
         Kind::Url(url) => !url.whole.satisfies.is_empty(),
         _ => false,
     }

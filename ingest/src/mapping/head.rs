@@ -140,7 +140,10 @@ fn dialect(node: &Node) -> Result<Dialect, Mistake> {
         match entry.key.as_str() {
             "pair" => dialect.pair = mark,
             "value" => dialect.value = mark,
-            key => return Err(Mistake::new(entry.at, format!("unknown key {key}")).near(key, ["pair", "value"])),
+            "quote" => dialect.quote = Some(mark),
+            key => {
+                return Err(Mistake::new(entry.at, format!("unknown key {key}")).near(key, ["pair", "value", "quote"]));
+            }
         }
     }
     Ok(dialect)

@@ -98,6 +98,11 @@ impl Selector {
         self.candidates.is_empty()
     }
 
+    /// True if the header rules out not all mappings: the others need not be split for.
+    pub(super) fn may_take(&self, plans: &[Plan], header: &Line<'_>) -> bool {
+        self.candidates.iter().any(|c| plans[c.plan].conditions.iter().all(|condition| of_header(condition, header)))
+    }
+
     /// The mapping of an object of a document.
     pub(super) fn of_object(
         &self,

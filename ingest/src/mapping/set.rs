@@ -153,7 +153,7 @@ impl Set {
         self.kv.iter().find_map(|(dialect, selector)| {
             let has = |byte| memchr::memchr(byte, &line.as_bytes()[header.message..]).is_some();
             let (start, end) = header.data;
-            if !has(dialect.value) && end - start < 2 {
+            if (!has(dialect.value) && end - start < 2) || !selector.may_take(plans, header) {
                 return None;
             }
             pairs.clear();

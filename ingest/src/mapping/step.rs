@@ -27,8 +27,17 @@ pub(super) struct Source {
 pub(super) struct Step {
     /// The first that is there and fits is used.
     pub(super) from: Vec<Source>,
+    /// A value that repeats this one says nothing.
+    pub(super) unless: Option<Source>,
     pub(super) what: What,
     pub(super) otherwise: Otherwise,
+}
+
+impl Step {
+    /// One that reads no field of its own.
+    pub(super) fn alone(what: What, otherwise: Otherwise) -> Self {
+        Self { from: Vec::new(), unless: None, what, otherwise }
+    }
 }
 
 /// What a value becomes.
@@ -44,6 +53,10 @@ pub(super) enum What {
     User {
         name: Target,
         domain: Target,
+    },
+    Endpoint {
+        ip: Target,
+        port: Target,
     },
     Protocol {
         number: Target,
@@ -174,6 +187,10 @@ impl<'v> Exec<'_, 'v> {
     pub(super) fn run(&mut self, row: &mut Row<'_, 'v>, step: &Step) {
         for source in &step.from {
             let Some(value) = self.value(row, source) else { continue };
+            if step.unless.as_ref().is_some_and(|other| self.text(row, other) == value.value.scalar()) {
+                self.take(source);
+                continue;
+            }
             match self.apply(row, &step.what, value) {
                 Done::Taken => return self.take(source),
                 Done::Read => return,
@@ -201,6 +218,7 @@ impl<'v> Exec<'_, 'v> {
             (What::Activity(words, own), Some(text)) => self.set_activity(row, words, own, text),
             (What::Action(words), Some(text)) => self.set_action(row, words.as_ref(), text),
             (What::User { name, domain }, Some(text)) => set_user(row, name, domain, text),
+            (What::Endpoint { ip, port }, Some(text)) => set_endpoint(row, ip, port, text),
             (What::Protocol { number, name }, Some(text)) => set_protocol(row, number, name, text),
             (What::Os { name, id, caption }, Some(text)) => {
                 let unknown = if text.eq_ignore_ascii_case(UNKNOWN.1) { UNKNOWN } else { (OTHER, text) };
@@ -344,8 +362,11 @@ pub(super) fn otherwise(class: &Class, row: &mut Row<'_, '_>, what: &What, other
         (What::Column(target) | What::Template(target, _), Otherwise::Text(text)) if makes_sense(row, target) => {
             row.set_text(target, text);
         }
-        (What::User { name, .. } | What::Protocol { name, .. }, Otherwise::Text(text)) => {
+        (What::User { name, .. }, Otherwise::Text(text)) => {
             row.set_text(name, text);
+        }
+        (What::Protocol { number, name }, Otherwise::Text(text)) => {
+            set_protocol(row, number, name, text);
         }
         (What::Texts(leaf), Otherwise::Text(text)) => row.builder.push_str(*leaf, text),
         (What::Enum(e), Otherwise::Caption(value)) if makes_sense(row, &e.id) => {
@@ -432,12 +453,26 @@ impl Length {
                 let micros = values::decimal_micros(text)?;
                 i64::try_from(i128::from(micros) * i128::from(nanos) / 1_000_000_000_000).ok()
             }
-            Self::Clock => {
-                let parts = text.split(':').map(|part| part.parse::<i64>().ok().filter(|n| (0..1_000_000).contains(n)));
-                parts.into_iter().try_fold(0, |sum, part| Some(sum * 60 + part?)).and_then(|s: i64| s.checked_mul(1000))
-            }
+            Self::Clock => clock_seconds(text)?.checked_mul(1000),
         }
     }
+}
+
+/// `1:02:03`, `1h:02m:03s`, `4d 1h:02m:03s`.
+fn clock_seconds(text: &str) -> Option<i64> {
+    text.split([':', ' ']).filter(|part| !part.is_empty()).try_fold(0_i64, |sum, part| {
+        let (digits, unit) = part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
+        let number = digits.parse::<i64>().ok().filter(|n| *n < 1_000_000)?;
+        let seconds = match unit {
+            "" => return sum.checked_mul(60)?.checked_add(number),
+            "d" => 86_400,
+            "h" => 3_600,
+            "m" => 60,
+            "s" => 1,
+            _ => return None,
+        };
+        sum.checked_add(number * seconds)
+    })
 }
 
 impl UrlTargets {
@@ -470,6 +505,15 @@ fn set_user(row: &mut Row<'_, '_>, name: &Target, domain: &Target, text: &str) -
     }
 }
 
+/// An address with its port, or alone.
+fn set_endpoint(row: &mut Row<'_, '_>, ip: &Target, port: &Target, text: &str) -> Done {
+    let (address, number) = values::endpoint(text);
+    if !row.set_text(ip, address) {
+        return Done::No;
+    }
+    if number.is_empty() { Done::Taken } else { taken(row.set_text(port, number)).or_read() }
+}
+
 /// A number or a name: the columns hold both.
 fn set_protocol(row: &mut Row<'_, '_>, number: &Target, name: &Target, text: &str) -> Done {
     let by_number = values::integer(text).and_then(|n| u8::try_from(n).ok()).map(i32::from);
@@ -480,12 +524,13 @@ fn set_protocol(row: &mut Row<'_, '_>, number: &Target, name: &Target, text: &st
             }
             taken(row.set_number(number, n.into()))
         }
-        (None, known) => {
-            if let Some(n) = known {
-                row.set_number(number, n.into());
-            }
-            taken(row.set_text(name, text))
+        (None, Some(n)) => {
+            row.set_number(number, n.into());
+            let known = enums::protocol_name(n).unwrap_or(text);
+            let set = taken(row.set_text(name, known));
+            if known.eq_ignore_ascii_case(text) { set } else { Done::Read }
         }
+        (None, None) => taken(row.set_text(name, text)),
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) enum Kind {
     Enum { id: Target, caption: Option<Target>, own: &'static [Caption] },
     Action,
     User { name: Target, domain: Target },
+    Endpoint { ip: Target, port: Target },
     Protocol { number: Target, name: Target },
     Os { name: Target, id: Target, caption: Target },
     Url(UrlTargets),
@@ -41,7 +42,7 @@ const OWN: [(&str, &str); 14] = [
 ];
 
 /// Names that stand for several columns, beside those of columns.
-const GROUPS: [&str; 10] = [
+const GROUPS: [&str; 16] = [
     "actor.user",
     "user",
     "evidences[].actor.user",
@@ -51,6 +52,12 @@ const GROUPS: [&str; 10] = [
     "url",
     "evidences[].url",
     "src_endpoint.os",
+    "src_endpoint",
+    "dst_endpoint",
+    "src_endpoint.proxy_endpoint",
+    "dst_endpoint.proxy_endpoint",
+    "evidences[].src_endpoint",
+    "evidences[].dst_endpoint",
     "action",
 ];
 
@@ -116,6 +123,9 @@ fn group(path: &str, target: &dyn Fn(&str) -> Option<Target>) -> Option<Kind> {
         (of(".name"), of(".type_id"), of(".type"), path.ends_with(".os"))
     {
         return Some(Kind::Os { name, id, caption });
+    }
+    if let (Some(ip), Some(port)) = (of(".ip"), of(".port")) {
+        return Some(Kind::Endpoint { ip, port });
     }
     match (of(".name"), of(".domain"), path.ends_with("user")) {
         (Some(name), Some(domain), true) => Some(Kind::User { name, domain }),

@@ -39,6 +39,8 @@ fn pairs_divided_by_another_character() {
     assert_eq!(pairs(line, semicolons), want);
     let bars = Dialect { pair: b'|', value: b'=', ..Dialect::PLAIN };
     assert_eq!(pairs("a=1|b=x=y||c=", bars), ["a=1", "b=x=y", "c="]);
+    let apostrophes = Dialect { quote: Some(b'\''), ..Dialect::PLAIN };
+    assert_eq!(pairs(r#"a='x y' b='' c='it\'s' d="1 2""#, apostrophes), ["a=x y", "b=", "c=it's", r#"d="1 2""#]);
 }
 
 #[test]
@@ -66,8 +68,9 @@ proptest! {
     }
 
     #[test]
-    fn any_text_can_be_split(line in "\\PC{0,80}", pair in "[ ;|\t]", quotes: bool, escapes: bool) {
-        let dialect = Dialect { pair: pair.as_bytes()[0], value: b'=', quotes, escapes };
+    fn any_text_can_be_split(line in "\\PC{0,80}", pair in "[ ;|\t]", quote in "[\"' ]", escapes: bool) {
+        let quote = quote.bytes().next().filter(|b| *b != b' ');
+        let dialect = Dialect { pair: pair.as_bytes()[0], value: b'=', quote, escapes };
         prop_assert!(pairs(&line, dialect).len() <= line.len());
     }
 }
