@@ -15,6 +15,8 @@ pub struct Chunk {
     pub tenant: Arc<str>,
     /// From the first offset of the chunk to the position after it.
     pub offsets: OffsetRange,
+    /// The first line of the file that the records stand in, if they stand in one: some formats name their fields there.
+    pub head: Option<Bytes>,
     buffer: Bytes,
     spans: Vec<Span>,
 }
@@ -90,6 +92,7 @@ pub struct ChunkBuilder {
     tenant: Arc<str>,
     start: i64,
     next: i64,
+    head: Option<Bytes>,
     buffer: BytesMut,
     spans: Vec<Span>,
 }
@@ -97,7 +100,7 @@ pub struct ChunkBuilder {
 impl ChunkBuilder {
     /// An empty chunk whose range begins at `start`.
     pub fn new(partition: PartitionId, tenant: Arc<str>, start: i64) -> Self {
-        Self { partition, tenant, start, next: start, buffer: BytesMut::new(), spans: Vec::new() }
+        Self { partition, tenant, start, next: start, head: None, buffer: BytesMut::new(), spans: Vec::new() }
     }
 
     /// Adds a record. Offsets rise strictly.
@@ -119,6 +122,11 @@ impl ChunkBuilder {
         let end = u32::try_from(self.buffer.len()).expect("a chunk stays below 4 GiB");
         self.spans.push(Span { start, end, offset, received_at, full_len });
         self.next = offset + 1;
+    }
+
+    /// Says what the file that the records stand in begins with.
+    pub fn set_head(&mut self, head: Option<Bytes>) {
+        self.head = head;
     }
 
     /// Moves the position over offsets that hold no record.
@@ -152,6 +160,7 @@ impl ChunkBuilder {
             partition: self.partition,
             tenant: self.tenant,
             offsets: OffsetRange { start: self.start, next: self.next },
+            head: self.head,
             buffer: self.buffer.freeze(),
             spans: self.spans,
         }
