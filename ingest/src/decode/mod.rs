@@ -275,7 +275,7 @@ impl AutoDecoder {
         let line = t.vpc_flow.line(text);
         match (t.format, line) {
             (Format::Auto | Format::VpcFlow, Line::Header) => Err(t.vpc_flow.header(text)),
-            (Format::Auto, Line::Flow) | (Format::VpcFlow, _) => {
+            (Format::Auto, Line::Flow(_)) | (Format::VpcFlow, _) => {
                 t.vpc_flow.decode((text, line), rows.table(Table::NetworkActivity), &mut t.scratch, &event)
             }
             (Format::Auto, Line::Other) => self.decode_line(text, &event, rows),
@@ -314,6 +314,7 @@ fn is_array_of_objects(payload: &[u8]) -> bool {
 
 impl Decoder for AutoDecoder {
     fn decode(&mut self, chunk: &Chunk, rows: &mut BatchBuilder, dead: &mut DeadLetters) {
+        self.targets.vpc_flow.begin(chunk.head.as_deref());
         for record in chunk.records() {
             if let Err(rejected) = self.decode_record(chunk, &record, rows) {
                 dead.push(chunk, &record, rejected.reason, &rejected.detail);
