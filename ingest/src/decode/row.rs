@@ -13,6 +13,7 @@ use dataflow::{Leaf, TableBuilder};
 use super::fields::{Convert, FieldTable, Objects, Target, To};
 use super::json::{At, Doc, Member, Value, push_one_line};
 use super::values;
+use crate::normalize::enums;
 
 /// Slots a vendor may use.
 pub(crate) const SLOTS: usize = 64;
@@ -396,7 +397,9 @@ impl<'r, 'v> Row<'r, 'v> {
             Convert::Country if text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()) => {
                 self.text(target, text)
             }
-            Convert::Country | Convert::Json => Set::No,
+            Convert::Email if values::is_email(text) => self.text(target, text),
+            Convert::Method => enums::http_method(text).map_or(Set::No, |(_, method)| self.text(target, method)),
+            Convert::Country | Convert::Email | Convert::Json => Set::No,
             Convert::IpList => self.ip_list(target, text),
         }
     }
