@@ -144,13 +144,6 @@ impl<'r, 'v> Row<'r, 'v> {
         }
     }
 
-    /// Puts the members of an object but one into `unmapped`.
-    pub(crate) fn keep_members_but(&mut self, doc: Doc<'v>, object: At, but: At) {
-        for member in doc.members(object).filter(|m| m.at != but && !m.is_void()) {
-            self.keep_member(doc, &member);
-        }
-    }
-
     /// Takes a JSON object's members.
     pub(crate) fn read_members(&mut self, doc: Doc<'v>, object: At, scope: u8) {
         let fields = self.fields;
@@ -469,14 +462,21 @@ impl<'r, 'v> Row<'r, 'v> {
         self.satisfied.meets(object)
     }
 
-    /// Keeps what no one took and sets the `unmapped` column, if anything is unmapped.
-    pub(crate) fn finish_unmapped(&mut self, leaf: Leaf) {
+    /// Keeps what no one took, and as `envelope` the members `around` the event, and sets the `unmapped` column, if anything is
+    /// unmapped.
+    pub(crate) fn finish_unmapped(&mut self, leaf: Leaf, around: &str) {
         for slot in 0..SLOTS {
             if let Some(field) = self.slots[slot].take() {
                 self.keep(field);
             }
         }
         self.end_run();
+        if !around.is_empty() {
+            let unmapped = open_member(&mut self.scratch.unmapped);
+            unmapped.push_str("\"envelope\":{");
+            unmapped.push_str(around);
+            unmapped.push('}');
+        }
         if self.scratch.unmapped.len() > 1 {
             self.scratch.unmapped.push('}');
             self.builder.set_str(leaf, &self.scratch.unmapped);
@@ -512,6 +512,16 @@ fn open_member(object: &mut String) -> &mut String {
         object.push(',');
     }
     object
+}
+
+/// Appends the members of an object but one, without braces.
+pub(crate) fn push_members_but(out: &mut String, doc: Doc<'_>, object: At, but: At) {
+    for member in doc.members(object).filter(|m| m.at != but && !m.is_void()) {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        push_member(out, doc.name(&member), member.has_plain_key(), doc.value_of(&member));
+    }
 }
 
 fn push_member(object: &mut String, name: &str, plain_name: bool, value: Value<'_>) {

@@ -13,7 +13,7 @@ fn mappings_that_ship_are_right_and_pass_their_tests() {
 /// The row that a mapping of these attributes (YAML, indented) makes of a JSON record.
 fn row(class: &str, attributes: &str, record: &str) -> serde_json::Value {
     let mapping = format!(
-        "name: mine\nproduct: {{vendor: V, name: P}}\nformat: json\nmatch: {{mine: \"*\"}}\nclass: {class}\n\
+        "name: mine\nproduct: {{vendor: V, name: P}}\nformat: json\nmatch: {{mine: \"*\"}}\neach: [outer.events]\nclass: {class}\n\
         time: received\nactivity: Unknown\nattributes:\n{attributes}"
     );
     let mappings = Mappings::with_files(&[("mine.yaml", &mapping)])
@@ -54,4 +54,12 @@ fn a_length_of_seconds_may_say_its_unit() {
         let found = row("api_activity", "  duration: {from: took, unit: s}\n", &record);
         assert_eq!((&found["duration"], found["unmapped"]["took"].is_null()), (&want.into(), is_exact), "{text}");
     }
+}
+
+#[test]
+fn events_may_stand_in_a_member_of_a_member() {
+    let record = r#"{"id":"e","outer":{"n":2,"events":[{"mine":7}]}}"#;
+    let found = row("base_event", "  message: mine\n", record);
+    assert_eq!(found["message"], "7");
+    assert_eq!(found["unmapped"], serde_json::json!({"envelope": {"id": "e", "n": 2}}));
 }

@@ -1,3 +1,4 @@
+mod envelope;
 mod golden;
 mod hostile;
 mod properties;
