@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+
 use crate::identity::{OffsetRange, PartitionId};
 
 /// Consecutive records of one partition, all of one tenant.
@@ -13,6 +15,8 @@ pub struct Chunk {
     pub tenant: Arc<str>,
     /// From the first offset of the chunk to the position after it.
     pub offsets: OffsetRange,
+    /// The first line of the file that the records stand in, if they stand in one: some formats name their fields there.
+    pub head: Option<Bytes>,
     buffer: Arc<Buffer>,
     spans: Vec<Span>,
 }
@@ -126,6 +130,7 @@ pub struct ChunkBuilder {
     tenant: Arc<str>,
     start: i64,
     next: i64,
+    head: Option<Bytes>,
     buffer: Vec<u8>,
     home: Option<ChunkBuffers>,
     spans: Vec<Span>,
@@ -134,7 +139,8 @@ pub struct ChunkBuilder {
 impl ChunkBuilder {
     /// An empty chunk whose range begins at `start`.
     pub fn new(partition: PartitionId, tenant: Arc<str>, start: i64) -> Self {
-        Self { partition, tenant, start, next: start, buffer: Vec::new(), home: None, spans: Vec::new() }
+        let (buffer, spans) = (Vec::new(), Vec::new());
+        Self { partition, tenant, start, next: start, head: None, buffer, home: None, spans }
     }
 
     /// As [`ChunkBuilder::new`], in a buffer that goes back to `buffers` with the chunk's last clone.
@@ -161,6 +167,11 @@ impl ChunkBuilder {
         let end = u32::try_from(self.buffer.len()).expect("a chunk stays below 4 GiB");
         self.spans.push(Span { start, end, offset, received_at, full_len });
         self.next = offset + 1;
+    }
+
+    /// Says what the file that the records stand in begins with.
+    pub fn set_head(&mut self, head: Option<Bytes>) {
+        self.head = head;
     }
 
     /// Moves the position over offsets that hold no record.
@@ -194,6 +205,7 @@ impl ChunkBuilder {
             partition: self.partition,
             tenant: self.tenant,
             offsets: OffsetRange { start: self.start, next: self.next },
+            head: self.head,
             buffer: Arc::new(Buffer { bytes: self.buffer, home: self.home }),
             spans: self.spans,
         }

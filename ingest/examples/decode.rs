@@ -1,4 +1,4 @@
-//! Lines on stdin -> OCSF NDJSON on stdout, dead letters on stderr: `decode [FORMAT]`.
+//! Lines on stdin -> OCSF NDJSON on stdout, dead letters on stderr: `decode [FORMAT [MAPPING...]]`.
 
 use std::io::{BufRead, Write};
 
@@ -6,21 +6,31 @@ use anyhow::Context;
 use dataflow::json::JsonRows;
 use dataflow::{BatchBuilder, ChunkBuilder, DeadLetters, Decoder, PartitionId};
 use ingest::decode::{AutoDecoder, DecodeConfig};
+use ingest::mapping::Mappings;
 
 /// Receive time of every line: what is read here happened in the past.
 const RECEIVED_AT: i64 = 1_800_000_000_000_000;
 
 fn main() -> anyhow::Result<()> {
     let format = std::env::args().nth(1).unwrap_or_else(|| "auto".to_owned()).parse()?;
-    let mut decoder = AutoDecoder::new(DecodeConfig { format, ..DecodeConfig::default() });
+    let files: Vec<String> = std::env::args().skip(2).collect();
+    let mappings = Mappings::load(&files).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!(lines.join("\n"))
+    })?;
+    for failure in mappings.run_tests() {
+        eprintln!("{failure}");
+    }
+    let mut decoder = AutoDecoder::with_mappings(DecodeConfig { format, ..DecodeConfig::default() }, mappings);
     let partition = PartitionId::new("stdin", "0", 0);
     let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
     let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr().lock());
-    let mut text = String::new();
+    let (mut text, mut head) = (String::new(), None::<bytes::Bytes>);
     for (offset, line) in (0..).zip(std::io::stdin().lock().split(b'\n')) {
         let line = line.context("cannot read stdin")?;
         let mut chunk = ChunkBuilder::new(partition.clone(), "local".into(), offset);
         chunk.push(&line, offset, RECEIVED_AT);
+        chunk.set_head(Some(head.get_or_insert_with(|| line.clone().into()).clone()));
         decoder.decode(&chunk.finish(), &mut rows, &mut dead);
         for (reason, _) in dead.take_counts() {
             writeln!(stderr, "{offset}: {reason}: {}", String::from_utf8_lossy(&line))?;

@@ -1,8 +1,9 @@
 //! The fields of a VPC flow log: which there are, which a log has, and what a line of them looks like.
 //!
-//! A flow log has the default format or one of its owner's making: any of the fields in any order. A line does not say
-//! which, so configuration does. A line of field names stands at the head of a file; it says nothing to the lines after
-//! it, since a record is decoded without looking at another.
+//! A flow log has the default format, that of a later version, or one of its owner's making: any of the fields in any order.
+//! A line of field names stands at the head of a file. Records are decoded without looking at others, so that any split of
+//! them gives the same result: the source says with each part of a file what the file begins with. Where there is no file,
+//! configuration names the fields, or the line's own values tell which version's list they are.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -14,6 +15,9 @@ pub(super) const TABLE: &str = include_str!("vpc_flow.fields");
 
 /// Fields of the default format, the first of the list.
 const DEFAULT_FIELDS: usize = 14;
+
+/// How many fields of the list each version has, from version 3 on: a log of all fields names them in the list's order.
+pub(super) const VERSIONS: [usize; 7] = [21, 25, 29, 39, 40, 41, 42];
 
 /// Every field's name.
 static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
@@ -32,7 +36,7 @@ pub struct FlowFields(Vec<&'static str>);
 impl Default for FlowFields {
     /// The default format: version 2.
     fn default() -> Self {
-        Self(NAMES[..DEFAULT_FIELDS].to_vec())
+        Self::first(DEFAULT_FIELDS)
     }
 }
 
@@ -77,6 +81,16 @@ impl fmt::Display for FlowFields {
 }
 
 impl FlowFields {
+    /// The fields that a line of names names; none if it is no such line.
+    pub(super) fn of_header(line: &str) -> Option<Self> {
+        is_header(line).then(|| line.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>().try_into().ok())?
+    }
+
+    /// The first fields of the list.
+    pub(super) fn first(count: usize) -> Self {
+        Self(NAMES[..count].to_vec())
+    }
+
     /// The names, in order.
     pub fn names(&self) -> &[&'static str] {
         &self.0

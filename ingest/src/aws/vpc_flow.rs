@@ -11,11 +11,14 @@
 //!
 //! Dropped: the values `-`; a packet's own address that is the flow's.
 //!
+//! Fields: those that the line of names at the head of the file names; else those of the configuration; else those of the
+//! version whose list the values fit.
+//!
 //! Absent: flow logs of transit gateways, and flow logs as Parquet.
 
 use dataflow::{Leaf, Reason, Table, TableBuilder};
 
-use super::flow_fields::{self, FlowFields, Shape};
+use super::flow_fields::{self, FlowFields, Shape, VERSIONS};
 use crate::decode::Rejected;
 use crate::decode::fields::{Convert, FieldTable, Objects, Target};
 use crate::decode::row::{Row, Scratch, slots};
@@ -59,14 +62,33 @@ const BOUNDARIES: [(i32, i64, &str); 8] = [
     (11, 8, "Internet Gateway"),
 ];
 
-/// Decodes VPC flow log lines of one list of fields.
+/// Decodes VPC flow log lines.
 #[derive(Debug)]
 pub(crate) struct VpcFlow {
-    layout: FlowFields,
-    shapes: Vec<Shape>,
     class: Class,
-    fields: FieldTable,
     targets: Targets,
+    /// That of the file at hand, if it has one; that of the configuration; those of the versions.
+    layouts: Vec<Layout>,
+    /// What the file at hand begins with.
+    head: Vec<u8>,
+    /// The first of the layouts is the file's.
+    is_headed: bool,
+}
+
+/// A list of fields.
+#[derive(Debug)]
+struct Layout {
+    names: FlowFields,
+    shapes: Vec<Shape>,
+    fields: FieldTable,
+}
+
+impl Layout {
+    fn new(names: FlowFields) -> Self {
+        let fields = FieldTable::parse("vpc_flow.fields", flow_fields::TABLE, Table::NetworkActivity, Slot::NAMES);
+        let fields = fields.unwrap_or_else(|e| panic!("{e}")).with_columns(names.names());
+        Self { shapes: names.shapes(), fields, names }
+    }
 }
 
 #[derive(Debug)]
@@ -90,11 +112,11 @@ struct Targets {
     log_name: Leaf,
 }
 
-/// What a line of text is, to a flow log of one list of fields.
+/// What a line of text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// A record.
-    Flow,
+    /// A record of that layout.
+    Flow(usize),
     /// The names of fields.
     Header,
     /// Neither, as far as its values tell.
@@ -102,33 +124,53 @@ pub(crate) enum Line {
 }
 
 impl VpcFlow {
-    pub(crate) fn new(layout: FlowFields) -> Self {
+    /// A decoder of lines without a head that are of those fields.
+    pub(crate) fn new(configured: FlowFields) -> Self {
         let at = Table::NetworkActivity;
-        let fields = FieldTable::parse("vpc_flow.fields", flow_fields::TABLE, at, Slot::NAMES);
+        let others = std::iter::once(FlowFields::default()).chain(VERSIONS.map(FlowFields::first));
+        let others = others.filter(|names| *names != configured).map(Layout::new);
+        let layouts = others.collect::<Vec<_>>();
         Self {
-            shapes: layout.shapes(),
             class: Class::new(at, PRODUCT, &["cloud", "security_control", "datetime"]),
-            fields: fields.unwrap_or_else(|e| panic!("{e}")).with_columns(layout.names()),
             targets: Targets::new(at),
-            layout,
+            layouts: std::iter::once(Layout::new(configured)).chain(layouts).collect(),
+            head: Vec::new(),
+            is_headed: false,
+        }
+    }
+
+    /// Takes up a part of a file that begins so, or records that stand in none.
+    pub(crate) fn begin(&mut self, head: Option<&[u8]>) {
+        let head = head.unwrap_or_default();
+        if head == self.head {
+            return;
+        }
+        self.head.clear();
+        self.head.extend_from_slice(head);
+        if std::mem::take(&mut self.is_headed) {
+            self.layouts.remove(0);
+        }
+        let named = std::str::from_utf8(head).ok().and_then(FlowFields::of_header);
+        if let Some(names) = named {
+            self.layouts.insert(0, Layout::new(names));
+            self.is_headed = true;
         }
     }
 
     /// What the line is.
     pub(crate) fn line(&self, text: &str) -> Line {
-        if flow_fields::is_flow(text, &self.shapes) {
-            Line::Flow
-        } else if flow_fields::is_header(text) {
-            Line::Header
-        } else {
-            Line::Other
+        match self.layouts.iter().position(|layout| flow_fields::is_flow(text, &layout.shapes)) {
+            Some(layout) => Line::Flow(layout),
+            None if flow_fields::is_header(text) => Line::Header,
+            None => Line::Other,
         }
     }
 
     /// Why a line of field names is no event; it may name others than the lines are read by.
     pub(crate) fn header(&self, text: &str) -> Rejected {
-        let same = text.split_ascii_whitespace().eq(self.layout.names().iter().copied());
-        let detail = if same { String::new() } else { format!("other fields than configured: {}", self.layout) };
+        let names = &self.layouts[0].names;
+        let same = text.split_ascii_whitespace().eq(names.names().iter().copied());
+        let detail = if same { String::new() } else { format!("lines are read by other fields: {names}") };
         Rejected::new(Reason::Header, detail)
     }
 
@@ -140,10 +182,14 @@ impl VpcFlow {
         scratch: &mut Scratch,
         event: &Event<'_>,
     ) -> Result<(), Rejected> {
-        if line != Line::Flow {
-            self.check_count(text)?;
-        }
-        self.class.write((builder, &self.fields, scratch), event, |row| {
+        let layout = match line {
+            Line::Flow(layout) => &self.layouts[layout],
+            _ => {
+                self.check_count(text)?;
+                &self.layouts[0]
+            }
+        };
+        self.class.write((builder, &layout.fields, scratch), event, |row| {
             row.read_columns(flow_fields::values(text));
             self.set_time(row, event)?;
             self.set_action(row);
@@ -162,7 +208,7 @@ impl VpcFlow {
     }
 
     fn check_count(&self, text: &str) -> Result<(), Rejected> {
-        let (found, want) = (flow_fields::values(text).count(), self.layout.names().len());
+        let (found, want) = (flow_fields::values(text).count(), self.layouts[0].names.names().len());
         let reason = match found.cmp(&want) {
             std::cmp::Ordering::Equal => return Ok(()),
             std::cmp::Ordering::Less => Reason::MissingField,

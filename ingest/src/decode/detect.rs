@@ -101,6 +101,28 @@ pub(crate) fn shape_of_element(doc: Doc<'_>, element: At) -> Shape<'_> {
     if is_trail { Shape::CloudTrail } else { Shape::Other }
 }
 
+/// True if the object is a CloudTrail record.
+pub(crate) fn is_trail(doc: Doc<'_>, at: At) -> bool {
+    matches!(shape_of_element(doc, at), Shape::CloudTrail)
+}
+
+/// True if a CloudTrail record may tell of a sign-in, which is no API activity.
+pub(crate) fn may_be_sign_in(doc: Doc<'_>, at: At) -> bool {
+    let source = doc.member(at, "eventSource").map(|at| text(doc, at));
+    matches!(source, Some("signin.amazonaws.com" | "sso.amazonaws.com"))
+}
+
+/// The log events of a batch from CloudWatch Logs.
+pub(crate) fn log_events(doc: Doc<'_>, object: At) -> Option<At> {
+    doc.member(object, "logGroup")?;
+    doc.member(object, "logEvents").filter(|events| doc.elements(*events).next().is_some())
+}
+
+/// The record that a log event of such a batch bears, and where it stands.
+pub(crate) fn message(doc: Doc<'_>, event: At) -> Option<(At, &str)> {
+    doc.member(event, "message").map(|at| (at, text(doc, at).trim())).filter(|(_, text)| !text.is_empty())
+}
+
 fn text(doc: Doc<'_>, at: At) -> &str {
     match doc.value(at) {
         Value::Text { text, .. } => text,

@@ -41,6 +41,10 @@ pub(crate) enum Convert {
     Mac,
     /// An ISO 3166-1 alpha-2 code.
     Country,
+    /// An address of mail.
+    Email,
+    /// An HTTP method that OCSF has.
+    Method,
     /// A list of addresses divided at commas.
     IpList,
 }
@@ -74,7 +78,7 @@ impl Convert {
 
     fn fits(self, kind: LeafKind, is_list: bool) -> bool {
         match self {
-            Self::Text | Self::Ip | Self::NatIp | Self::Mac | Self::Country => {
+            Self::Text | Self::Ip | Self::NatIp | Self::Mac | Self::Country | Self::Email | Self::Method => {
                 !is_list && matches!(kind, LeafKind::Text | LeafKind::Keyword)
             }
             Self::Port | Self::NatPort | Self::Int32 => kind == LeafKind::I32,
@@ -142,6 +146,10 @@ impl Objects {
 
     pub(crate) fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    pub(crate) fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     pub(crate) fn meets(self, other: Self) -> bool {

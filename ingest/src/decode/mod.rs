@@ -14,6 +14,7 @@
 pub(crate) mod cef;
 pub(crate) mod csv;
 pub(crate) mod detect;
+mod envelope;
 pub(crate) mod fields;
 pub(crate) mod json;
 pub(crate) mod kv;
@@ -178,8 +179,6 @@ impl Rejected {
 pub struct AutoDecoder {
     config: DecodeConfig,
     parser: JsonParser,
-    columns: Columns,
-    pairs: Pairs,
     targets: Targets,
 }
 
@@ -195,6 +194,14 @@ struct Targets {
     base: BaseEvent,
     mappings: Mappings,
     buffers: Buffers,
+    columns: Columns,
+    pairs: Pairs,
+    /// Reads JSON within a text; not there while it does.
+    embedded: Option<Box<JsonParser>>,
+    /// What stands around the events at hand, as JSON members.
+    around: String,
+    /// The index of the record's next row.
+    next_index: i32,
 }
 
 impl AutoDecoder {
@@ -213,8 +220,6 @@ impl AutoDecoder {
     pub fn with_mappings(config: DecodeConfig, mappings: Mappings) -> Self {
         Self {
             parser: JsonParser::new(config.limits),
-            columns: Columns::default(),
-            pairs: Pairs::default(),
             targets: Targets {
                 format: config.format,
                 raw_data: config.raw_data,
@@ -225,6 +230,11 @@ impl AutoDecoder {
                 base: BaseEvent::new(),
                 mappings,
                 buffers: Buffers::default(),
+                columns: Columns::default(),
+                pairs: Pairs::default(),
+                embedded: Some(Box::new(JsonParser::new(config.limits))),
+                around: String::new(),
+                next_index: 0,
             },
             config,
         }
@@ -240,6 +250,7 @@ impl AutoDecoder {
         if record.is_cut() || record.payload.len() > max {
             return Err(Rejected::new(Reason::TooLong, format!("{} bytes; {max} allowed", record.full_len)));
         }
+        self.targets.next_index = 0;
         let payload = record.payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record.payload).trim_ascii();
         match payload.first() {
             None => Err(Rejected::new(Reason::Empty, String::new())),
@@ -259,7 +270,8 @@ impl AutoDecoder {
         rows: &mut BatchBuilder,
     ) -> Result<(), Rejected> {
         let targets = &mut self.targets;
-        self.parser.with_doc(payload, |doc| targets.decode_document(doc, chunk, record, rows))
+        let event = Event { chunk, record, index: 0, raw: None, around: "" };
+        self.parser.with_doc(payload, |doc| targets.decode_document(doc, &syslog::Line::default(), &event, rows))
     }
 
     fn decode_text(
@@ -271,47 +283,8 @@ impl AutoDecoder {
     ) -> Result<(), Rejected> {
         let text = std::str::from_utf8(payload)
             .map_err(|e| Rejected::new(Reason::InvalidUtf8, format!("byte {}", e.valid_up_to())))?;
-        let t = &mut self.targets;
-        let raw = (t.raw_data != RawData::Never).then_some(text);
-        let event = Event { chunk, record, index: 0, raw };
-        let panos = matches!(t.format, Format::Auto | Format::PanosCsv).then(|| detect::panos_line(text)).flatten();
-        if let Some(line) = panos {
-            return t.paloalto.decode_line(&line, &mut self.columns, (rows, &mut t.scratch), &event);
-        }
-        if let Some(found) = matches!(t.format, Format::Auto | Format::PanosCsv).then(|| find_custom(text)).flatten() {
-            return t.paloalto.decode_custom(&found, &mut self.pairs, (rows, &mut t.scratch), &event);
-        }
-        let line = t.vpc_flow.line(text);
-        match (t.format, line) {
-            (Format::Auto | Format::VpcFlow, Line::Header) => Err(t.vpc_flow.header(text)),
-            (Format::Auto, Line::Flow) | (Format::VpcFlow, _) => {
-                t.vpc_flow.decode((text, line), rows.table(Table::NetworkActivity), &mut t.scratch, &event)
-            }
-            (Format::Auto, Line::Other) => self.decode_line(text, &event, rows),
-            (format, _) => Err(not_of(format)),
-        }
-    }
-
-    /// A line of text that no code of its own reads: what a mapping takes, JSON behind a syslog header, or anything.
-    fn decode_line(&mut self, text: &str, event: &Event<'_>, rows: &mut BatchBuilder) -> Result<(), Rejected> {
-        let header = syslog::parse(text);
-        let t = &mut self.targets;
-        let message = &text.as_bytes()[header.message..];
-        if message.first() == Some(&b'{') {
-            let read = |doc: Doc<'_>| t.decode_other((doc, doc.root()), &header, event, rows);
-            match self.parser.with_doc(message, read) {
-                Err(rejected) if rejected.reason == Reason::InvalidJson => {}
-                decoded => return decoded,
-            }
-        }
-        let t = &mut self.targets;
-        match t.mappings.of_line(text, &header, &mut self.columns, &mut t.buffers) {
-            Some(taken) => {
-                let out = (rows, &mut t.scratch);
-                t.mappings.decode_line(taken, (text, &header), &t.buffers.pairs, out, event)
-            }
-            None => t.base.decode_text(text, rows, &mut t.scratch, event),
-        }
+        let raw = (self.targets.raw_data != RawData::Never).then_some(text);
+        self.targets.decode_text(text, &Event { chunk, record, index: 0, raw, around: "" }, rows)
     }
 }
 
@@ -323,6 +296,7 @@ fn is_array_of_objects(payload: &[u8]) -> bool {
 
 impl Decoder for AutoDecoder {
     fn decode(&mut self, chunk: &Chunk, rows: &mut BatchBuilder, dead: &mut DeadLetters) {
+        self.targets.vpc_flow.begin(chunk.head.as_deref());
         for record in chunk.records() {
             if let Err(rejected) = self.decode_record(chunk, &record, rows) {
                 dead.push(chunk, &record, rejected.reason, &rejected.detail);
@@ -336,102 +310,81 @@ fn not_of(format: Format) -> Rejected {
 }
 
 impl Targets {
-    fn decode_document(
-        &mut self,
-        doc: Doc<'_>,
-        chunk: &Chunk,
-        record: &Record<'_>,
-        rows: &mut BatchBuilder,
-    ) -> Result<(), Rejected> {
-        let root = doc.root();
-        let event = Event { chunk, record, index: 0, raw: self.raw_json(doc, root) };
-        if !doc.is_object(root) {
-            self.decode_array((doc, root, None), &event, rows);
-            return Ok(());
+    fn decode_text(&mut self, text: &str, event: &Event<'_>, rows: &mut BatchBuilder) -> Result<(), Rejected> {
+        let panos = matches!(self.format, Format::Auto | Format::PanosCsv).then(|| detect::panos_line(text)).flatten();
+        if let Some(line) = panos {
+            return self.paloalto.decode_line(&line, &mut self.columns, (rows, &mut self.scratch), event);
         }
-        let shape = detect::shape(doc, root);
-        match (shape, self.format) {
-            (Shape::Panos { log_type, subtype }, Format::Auto | Format::PanosJson) => {
-                let out = (rows, &mut self.scratch);
-                self.paloalto.decode_document((log_type, subtype), (doc, root), out, &event)
+        let custom = matches!(self.format, Format::Auto | Format::PanosCsv).then(|| find_custom(text)).flatten();
+        if let Some(found) = custom {
+            return self.paloalto.decode_custom(&found, &mut self.pairs, (rows, &mut self.scratch), event);
+        }
+        let line = self.vpc_flow.line(text);
+        match (self.format, line) {
+            (Format::Auto | Format::VpcFlow, Line::Header) => Err(self.vpc_flow.header(text)),
+            (Format::Auto, Line::Flow(_)) | (Format::VpcFlow, _) => {
+                let builder = rows.table(Table::NetworkActivity);
+                self.vpc_flow.decode((text, line), builder, &mut self.scratch, event)
             }
-            (Shape::CloudTrail, Format::Auto | Format::CloudTrail) => {
-                self.cloudtrail.decode((doc, root), rows.table(Table::ApiActivity), &mut self.scratch, &event)
-            }
-            (Shape::CloudTrailFile(records), Format::Auto | Format::CloudTrail) => {
-                self.decode_file(doc, records, &event, rows);
-                Ok(())
-            }
-            (_, Format::Auto) => self.decode_other((doc, root), &syslog::Line::default(), &event, rows),
-            (_, format) => Err(not_of(format)),
+            (Format::Auto, Line::Other) => self.decode_line(text, event, rows),
+            (format, _) => Err(not_of(format)),
         }
     }
 
-    /// An object that a mapping takes, one that holds such objects, or anything.
-    fn decode_other(
+    /// A line of text that no code of its own reads: what a mapping takes, JSON behind a syslog header, or anything.
+    fn decode_line(&mut self, text: &str, event: &Event<'_>, rows: &mut BatchBuilder) -> Result<(), Rejected> {
+        let header = syslog::parse(text);
+        let message = &text.as_bytes()[header.message..];
+        if message.first() == Some(&b'{') {
+            let read = |this: &mut Self, doc: Doc<'_>| this.decode_object((doc, doc.root()), &header, event, rows);
+            if let Some(decoded) = self.embedded(message, read) {
+                return decoded;
+            }
+        }
+        match self.mappings.of_line(text, &header, &mut self.columns, &mut self.buffers) {
+            Some(taken) => {
+                let out = (rows, &mut self.scratch);
+                self.mappings.decode_line(taken, (text, &header), &self.buffers.pairs, out, event)
+            }
+            None => self.base.decode_text(text, rows, &mut self.scratch, event),
+        }
+    }
+
+    fn decode_document(
+        &mut self,
+        doc: Doc<'_>,
+        header: &syslog::Line<'_>,
+        event: &Event<'_>,
+        rows: &mut BatchBuilder,
+    ) -> Result<(), Rejected> {
+        let root = doc.root();
+        let event = Event { raw: self.raw_json(doc, root), ..*event };
+        if doc.is_object(root) {
+            return self.decode_object((doc, root), header, &event, rows);
+        }
+        self.decode_array((doc, root), &event, rows);
+        Ok(())
+    }
+
+    fn decode_object(
         &mut self,
         (doc, at): (Doc<'_>, At),
         header: &syslog::Line<'_>,
         event: &Event<'_>,
         rows: &mut BatchBuilder,
     ) -> Result<(), Rejected> {
-        if let Some(taken) = self.mappings.of_object(doc, at, header, &mut self.buffers) {
-            let out = (rows, &mut self.scratch);
-            return self.mappings.decode_object(taken, (doc, at, None), header, out, event);
-        }
-        match self.mappings.envelope(doc, at, header, &mut self.buffers) {
-            Some(member) => {
-                self.decode_array((doc, member, Some(at)), event, rows);
+        match (detect::shape(doc, at), self.format) {
+            (Shape::Panos { log_type, subtype }, Format::Auto | Format::PanosJson) => {
+                let out = (rows, &mut self.scratch);
+                self.paloalto.decode_document((log_type, subtype), (doc, at), out, event)
+            }
+            (Shape::CloudTrail, Format::Auto | Format::CloudTrail) => self.decode_trail((doc, at), event, rows),
+            (Shape::CloudTrailFile(records), Format::Auto | Format::CloudTrail) => {
+                self.decode_file((doc, at, records), event, rows);
                 Ok(())
             }
-            None => self.base.decode_document((doc, at), rows, &mut self.scratch, event),
-        }
-    }
-
-    /// A row for each element of an array, or for the one object that stands in its place; as [`Targets::decode_file`].
-    fn decode_array(
-        &mut self,
-        (doc, array, root): (Doc<'_>, At, Option<At>),
-        event: &Event<'_>,
-        rows: &mut BatchBuilder,
-    ) {
-        let header = syslog::Line::default();
-        let alone = doc.is_object(array).then_some(array);
-        for (index, element) in (0..).zip(doc.elements(array).chain(alone)) {
-            let event = Event { index, raw: event.raw.and(Some(doc.source_text(element))), ..*event };
-            let decoded = match detect::shape_of_element(doc, element) {
-                Shape::CloudTrail if root.is_none() => {
-                    let builder = rows.table(Table::ApiActivity);
-                    self.cloudtrail.decode((doc, element), builder, &mut self.scratch, &event)
-                }
-                _ => match self.mappings.of_object(doc, element, &header, &mut self.buffers) {
-                    Some(taken) => {
-                        let (out, around) = ((&mut *rows, &mut self.scratch), root.map(|root| (root, array)));
-                        self.mappings.decode_object(taken, (doc, element, around), &header, out, &event)
-                    }
-                    None => Err(not_of(Format::Auto)),
-                },
-            };
-            if decoded.is_err() {
-                self.base.decode_element((doc, element), rows, &mut self.scratch, &event);
-            }
-        }
-    }
-
-    /// A row for each element: one that cannot be decoded is a base_event with its text, so that it loses no other.
-    fn decode_file(&mut self, doc: Doc<'_>, records: At, event: &Event<'_>, rows: &mut BatchBuilder) {
-        for (index, element) in (0..).zip(doc.elements(records)) {
-            let event = Event { index, raw: self.raw_json(doc, element), ..*event };
-            let decoded = match detect::shape_of_element(doc, element) {
-                Shape::CloudTrail => {
-                    let builder = rows.table(Table::ApiActivity);
-                    self.cloudtrail.decode((doc, element), builder, &mut self.scratch, &event)
-                }
-                _ => Err(not_of(Format::CloudTrail)),
-            };
-            if decoded.is_err() {
-                self.base.decode_element((doc, element), rows, &mut self.scratch, &event);
-            }
+            (_, Format::Auto) => self.decode_other((doc, at), header, event, rows),
+            (_, format) => Err(not_of(format)),
         }
     }
 

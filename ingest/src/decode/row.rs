@@ -14,6 +14,7 @@ use super::fields::{Convert, FieldTable, Key, Objects, Target, To};
 use super::json::{At, Doc, Member, Value, push_one_line};
 use super::values;
 use super::zones::LocalTime;
+use crate::normalize::enums;
 
 /// Slots a vendor may use.
 pub(crate) const SLOTS: usize = 64;
@@ -169,13 +170,6 @@ impl<'r, 'v> Row<'r, 'v> {
                 }
                 _ => push_member(self.unmapped(), name, false, value),
             }
-        }
-    }
-
-    /// Puts the members of an object but one into `unmapped`.
-    pub(crate) fn keep_members_but(&mut self, doc: Doc<'v>, object: At, but: At) {
-        for member in doc.members(object).filter(|m| m.at != but && !m.is_void()) {
-            self.keep_member(doc, &member);
         }
     }
 
@@ -425,7 +419,9 @@ impl<'r, 'v> Row<'r, 'v> {
             Convert::Country if text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()) => {
                 self.text(target, text)
             }
-            Convert::Country | Convert::Json => Set::No,
+            Convert::Email if values::is_email(text) => self.text(target, text),
+            Convert::Method => enums::http_method(text).map_or(Set::No, |(_, method)| self.text(target, method)),
+            Convert::Country | Convert::Email | Convert::Json => Set::No,
             Convert::IpList => self.ip_list(target, text),
         }
     }
@@ -495,14 +491,21 @@ impl<'r, 'v> Row<'r, 'v> {
         self.satisfied.meets(object)
     }
 
-    /// Keeps what no one took and sets the `unmapped` column, if anything is unmapped.
-    pub(crate) fn finish_unmapped(&mut self, leaf: Leaf) {
+    /// Keeps what no one took, and as `envelope` the members `around` the event, and sets the `unmapped` column, if anything is
+    /// unmapped.
+    pub(crate) fn finish_unmapped(&mut self, leaf: Leaf, around: &str) {
         for slot in 0..SLOTS {
             if let Some(field) = self.slots[slot].take() {
                 self.keep(field);
             }
         }
         self.end_run();
+        if !around.is_empty() {
+            let unmapped = open_member(&mut self.scratch.unmapped);
+            unmapped.push_str("\"envelope\":{");
+            unmapped.push_str(around);
+            unmapped.push('}');
+        }
         if self.scratch.unmapped.len() > 1 {
             self.scratch.unmapped.push('}');
             self.builder.set_str(leaf, &self.scratch.unmapped);
@@ -538,6 +541,16 @@ fn open_member(object: &mut String) -> &mut String {
         object.push(',');
     }
     object
+}
+
+/// Appends the members of an object but one, without braces.
+pub(crate) fn push_members_but(out: &mut String, doc: Doc<'_>, object: At, but: At) {
+    for member in doc.members(object).filter(|m| m.at != but && !m.is_void()) {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        push_member(out, doc.name(&member), member.has_plain_key(), doc.value_of(&member));
+    }
 }
 
 fn push_member(object: &mut String, name: &str, plain_name: bool, value: Value<'_>) {

@@ -211,11 +211,27 @@ pub(crate) fn decimal_micros(text: &str) -> Option<i64> {
 
 /// Yes or no, as devices spell it.
 pub(crate) fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "true" | "True" | "TRUE" | "yes" | "1" => Some(true),
-        "false" | "False" | "FALSE" | "no" | "0" => Some(false),
-        _ => None,
+    let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    match () {
+        () if is(["true", "yes", "1"]) => Some(true),
+        () if is(["false", "no", "0"]) => Some(false),
+        () => None,
     }
+}
+
+/// True if the text is an address of mail as OCSF takes one.
+pub(crate) fn is_email(text: &str) -> bool {
+    let of_name = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+,-./=?^_`{|}~".contains(&b);
+    let of_domain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    text.rsplit_once('@').is_some_and(|(name, domain)| {
+        let Some((first, rest)) = domain.split_once('.') else { return false };
+        !name.is_empty()
+            && name.bytes().all(of_name)
+            && !first.is_empty()
+            && first.bytes().all(of_domain)
+            && !rest.is_empty()
+            && rest.bytes().all(|b| of_domain(b) || b == b'.')
+    })
 }
 
 /// `domain\user` -> (domain, user); anything else has no domain (`user@domain` is one name).

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::FilesError;
@@ -20,6 +21,24 @@ const EXPANDED_MIN: u64 = 64 << 20;
 
 /// log2 of the largest zstd window that is allocated: 32 MiB. `zstd -20` and above on large files ask for more.
 const ZSTD_WINDOW_LOG: u32 = 25;
+
+/// A longer first line is no head: a registration's fingerprint covers that much of the file, with a byte order mark and the
+/// line's end, so that the head is the same whenever a part of the file is read.
+pub(super) const HEAD_BYTES_MAX: u64 = 4000;
+
+/// The first line of a plain file of which a later part is registered; none if it is too long.
+pub(super) fn head(entry: &Registration, line_limit: usize) -> Result<Option<Bytes>, FilesError> {
+    let path = Path::new(&entry.path);
+    let mut lines = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD_BYTES_MAX + 5).read_to_end(&mut lines));
+    read.map_err(|e| FilesError::io("read", path, e))?;
+    let Some(end) = memchr::memchr(b'\n', &lines) else { return Ok(None) };
+    let line = &lines[..end];
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let fits = line.len() <= line_limit && line.len() as u64 <= HEAD_BYTES_MAX;
+    Ok(fits.then(|| Bytes::copy_from_slice(line)))
+}
 
 /// The bytes of a registration, as lines are made of them.
 pub(super) enum Content {

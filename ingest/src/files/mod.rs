@@ -12,6 +12,7 @@
 //!   no longer there, or are others, that is an error that says so, never a silent difference.
 //! - A plain file that grew is registered again for what was added; when following, up to its last line end, otherwise
 //!   to its end. A long plain file is registered in pieces, which spreads it over the partitions.
+//! - A chunk says what its file begins with ([`dataflow::Chunk::head`]): a line of field names reaches every part of the file.
 //! - Every line is a record, an empty one too. CRLF ends a line as LF does. A byte order mark at the start is skipped.
 //! - A line beyond the line limit is delivered as its beginning with its whole length ([`dataflow::Record::is_cut`]).
 //! - Compressed data that is damaged, cut off, or expands too far ends in one cut record that says in its payload which

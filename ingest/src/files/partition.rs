@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use dataflow::{Chunk, ChunkBuffers, ChunkBuilder, PartitionId};
 
-use super::content::{Content, ReadFailure};
+use super::content::{self, Content, ReadFailure};
 use super::error::FilesError;
 use super::lines::Lines;
 use super::registry::{Compression, Registration, Registry};
@@ -100,6 +101,8 @@ struct Records {
     next: u64,
     /// The rest cannot be read, and a record says so.
     is_cut_short: bool,
+    /// The first line of the file.
+    head: Option<Bytes>,
 }
 
 impl Records {
@@ -107,7 +110,8 @@ impl Records {
     fn open(entry: &Arc<Registration>, skip: u64, line_limit: usize) -> Result<Self, FilesError> {
         let content = Content::open(entry, skip)?;
         let lines = Lines::new(content, line_limit, entry.start_byte == 0);
-        let mut records = Self { entry: entry.clone(), lines, line_limit, next: 0, is_cut_short: false };
+        let head = if entry.start_byte == 0 { None } else { content::head(entry, line_limit)? };
+        let mut records = Self { entry: entry.clone(), lines, line_limit, next: 0, is_cut_short: false, head };
         while records.next < skip {
             if !records.next(|_, _, _| ())? {
                 let held = records.next;
@@ -119,6 +123,12 @@ impl Records {
 
     /// Fills the chunk; true if the registration is at its end.
     fn fill(&mut self, chunk: &mut ChunkBuilder, limits: Limits) -> Result<bool, FilesError> {
+        let is_at_end = self.push(chunk, limits)?;
+        chunk.set_head(self.head.clone());
+        Ok(is_at_end)
+    }
+
+    fn push(&mut self, chunk: &mut ChunkBuilder, limits: Limits) -> Result<bool, FilesError> {
         let (offset, received_at) = (self.entry.offset(), self.entry.registered_at);
         while chunk.bytes() + chunk.len() * RECORD_COST < limits.chunk {
             let more = self.next(|index, line, full_len| {
@@ -142,7 +152,12 @@ impl Records {
             return Ok(self.cut_short("holds more than 2^32 records", take));
         }
         let mut take = Some(take);
+        let begins = index == 0 && self.entry.start_byte == 0;
+        let head = &mut self.head;
         let result = self.lines.next(|line, full_len| {
+            if begins && full_len <= content::HEAD_BYTES_MAX && line.len() as u64 == full_len {
+                *head = Some(Bytes::copy_from_slice(line));
+            }
             if let Some(take) = take.take() {
                 take(index, line, full_len);
             }

@@ -118,11 +118,10 @@ pub(super) enum Input<'v> {
         pairs: &'v Pairs,
         line: &'v str,
     },
-    /// An object; with the document around it whose member it is an element of.
+    /// An object.
     Json {
         doc: Doc<'v>,
         at: At,
-        around: Option<(At, At)>,
     },
 }
 
@@ -159,12 +158,7 @@ impl Plan {
                 let means = |value: &str| !self.empty.iter().any(|empty| **empty == *value);
                 row.read_pairs(pairs.iter(line).filter(|(_, value)| means(value)));
             }
-            Input::Json { doc, at, around } => {
-                row.read_members(doc, at, 0);
-                if let Some((root, member)) = around {
-                    row.keep_members_but(doc, root, member);
-                }
-            }
+            Input::Json { doc, at } => row.read_members(doc, at, 0),
         }
     }
 

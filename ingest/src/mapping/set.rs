@@ -6,7 +6,7 @@ use dataflow::BatchBuilder;
 
 use crate::decode::Rejected;
 use crate::decode::csv::Columns;
-use crate::decode::json::{At, Doc};
+use crate::decode::json::{At, Doc, Member, Value};
 use crate::decode::kv::{self, Dialect};
 use crate::decode::names::Names;
 use crate::decode::pairs::Pairs;
@@ -23,6 +23,35 @@ use super::select::{Places, Selector, of_header};
 /// A mapping that takes a record: its index among all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Taken(pub(super) usize);
+
+/// Events within an object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    /// The object's member that they stand in.
+    pub(crate) member: At,
+    /// An array of them, one, or a text that is one: that member, or one of its members.
+    pub(crate) events: At,
+}
+
+impl Held {
+    /// What `name` (`records`, `detail.findings`) says of a member.
+    fn of(doc: Doc<'_>, member: &Member<'_>, name: &str) -> Option<Self> {
+        let (outer, inner) = name.split_once('.').map_or((name, None), |(outer, inner)| (outer, Some(inner)));
+        if doc.key(member) != outer.as_bytes() {
+            return None;
+        }
+        let events = inner.map_or(Some(member.at), |inner| doc.member(member.at, inner))?;
+        Some(Self { member: member.at, events })
+    }
+
+    /// The text that holds the event, if it is one in JSON.
+    pub(crate) fn text<'d>(&self, doc: Doc<'d>) -> Option<&'d str> {
+        match doc.value(self.events) {
+            Value::Text { text, .. } => Some(text.trim()).filter(|text| text.starts_with('{')),
+            _ => None,
+        }
+    }
+}
 
 /// The mappings of one origin.
 #[derive(Debug, Default)]
@@ -222,13 +251,22 @@ impl Mappings {
         self.0.sets.iter().find_map(find).map(Taken)
     }
 
-    /// The member of an object that holds events of some mapping.
-    pub(crate) fn envelope(&self, doc: Doc<'_>, at: At, header: &Line<'_>, buffers: &mut Buffers) -> Option<At> {
-        let names = || self.0.sets.iter().flat_map(|set| &set.each);
-        let named = |key: &[u8]| names().any(|name| name.as_bytes() == key);
-        doc.members(at).filter(|m| named(doc.key(m))).map(|m| m.at).find(|member| {
-            let mut events = doc.elements(*member).chain(doc.is_object(*member).then_some(*member));
-            events.any(|event| self.of_object(doc, event, header, buffers).is_some())
+    /// The member of an object that holds events of some mapping, or such as are known otherwise.
+    pub(crate) fn envelope(
+        &self,
+        (doc, at): (Doc<'_>, At),
+        header: &Line<'_>,
+        buffers: &mut Buffers,
+        is_known: fn(Doc<'_>, At) -> bool,
+    ) -> Option<Held> {
+        let mut holds = |held: &Held| {
+            let mut events = doc.elements(held.events).chain(doc.is_object(held.events).then_some(held.events));
+            held.text(doc).is_some()
+                || events.any(|event| is_known(doc, event) || self.of_object(doc, event, header, buffers).is_some())
+        };
+        doc.members(at).find_map(|member| {
+            let names = self.0.sets.iter().flat_map(|set| &set.each);
+            names.filter_map(|name| Held::of(doc, &member, name)).find(&mut holds)
         })
     }
 
@@ -261,18 +299,18 @@ impl Mappings {
         self.0.plans[taken.0].decode(Input::Pairs { pairs, line }, header, out, event)
     }
 
-    /// Writes the row of an object, with what stands around the array that it is an element of.
+    /// Writes the row of an object.
     ///
     /// # Errors
     /// Those of the mapping.
     pub(crate) fn decode_object<'v>(
         &'v self,
         taken: Taken,
-        (doc, at, around): (Doc<'v>, At, Option<(At, At)>),
+        (doc, at): (Doc<'v>, At),
         header: &Line<'v>,
         out: (&mut BatchBuilder, &mut Scratch),
         event: &Event<'_>,
     ) -> Result<(), Rejected> {
-        self.0.plans[taken.0].decode(Input::Json { doc, at, around }, header, out, event)
+        self.0.plans[taken.0].decode(Input::Json { doc, at }, header, out, event)
     }
 }

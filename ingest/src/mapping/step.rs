@@ -4,7 +4,7 @@ use std::fmt;
 
 use dataflow::Leaf;
 
-use crate::decode::fields::Target;
+use crate::decode::fields::{Objects, Target};
 use crate::decode::json::{At, Doc, Value};
 use crate::decode::row::Row;
 use crate::decode::values;
@@ -76,6 +76,22 @@ pub(super) enum What {
     Element(&'static str, Vec<Step>),
     /// An element for each of an array's.
     Elements(Elements),
+}
+
+impl What {
+    /// The first of its columns.
+    fn target(&self) -> Option<&Target> {
+        Some(match self {
+            Self::Column(target) | Self::Length(target, _) | Self::Time(target, _) | Self::Template(target, _) => {
+                target
+            }
+            Self::Enum(e) => &e.id,
+            Self::User { name, .. } | Self::Os { name, .. } => name,
+            Self::Protocol { number, .. } => number,
+            Self::Url(targets) => &targets.whole,
+            _ => return None,
+        })
+    }
 }
 
 /// An enum's columns.
@@ -212,7 +228,9 @@ impl<'v> Exec<'_, 'v> {
             (What::Texts(leaf), None) => self.push_texts(row, *leaf, found.at),
             (_, None) => Done::No,
             (What::Length(target, length), Some(text)) => {
-                length.millis(text).map_or(Done::No, |ms| taken(row.set_number(target, ms)))
+                let Some((millis, is_exact)) = length.millis(text) else { return Done::No };
+                let set = taken(row.set_number(target, millis));
+                if is_exact { set } else { set.and_read() }
             }
             (What::Enum(e), Some(text)) => e.set(row, text),
             (What::Activity(words, own), Some(text)) => self.set_activity(row, words, own, text),
@@ -320,7 +338,12 @@ impl<'v> Exec<'_, 'v> {
 
     fn element(&mut self, row: &mut Row<'_, 'v>, list: &str, steps: &[Step]) {
         let is_there = |step: &Step| step.from.iter().any(|source| self.value(row, source).is_some());
-        if steps.iter().any(is_there) {
+        // What all of the attributes lie in is begun only by one that makes it valid.
+        let targets = || steps.iter().filter_map(|step| step.what.target());
+        let own = targets().map(|target| target.touches).reduce(Objects::common).unwrap_or_default();
+        let makes =
+            |step: &Step| own.is_empty() || step.what.target().is_some_and(|target| target.satisfies.meets(own));
+        if steps.iter().any(|step| makes(step) && is_there(step)) {
             row.builder.begin_element(list);
             steps.iter().for_each(|step| self.run(row, step));
         }
@@ -447,13 +470,17 @@ impl Enum {
 }
 
 impl Length {
-    fn millis(self, text: &str) -> Option<i64> {
+    /// Milliseconds, and whether the text says no more.
+    fn millis(self, text: &str) -> Option<(i64, bool)> {
         match self {
             Self::Nanos(nanos) => {
+                // Protocol Buffers write seconds as `0.048s`.
+                let text = text.strip_suffix('s').filter(|_| nanos == 1_000_000_000).unwrap_or(text);
                 let micros = values::decimal_micros(text)?;
-                i64::try_from(i128::from(micros) * i128::from(nanos) / 1_000_000_000_000).ok()
+                let (whole, ms) = (i128::from(micros) * i128::from(nanos), 1_000_000_000_000);
+                Some((i64::try_from(whole / ms).ok()?, whole % ms == 0))
             }
-            Self::Clock => clock_seconds(text)?.checked_mul(1000),
+            Self::Clock => Some((clock_seconds(text)?.checked_mul(1000)?, true)),
         }
     }
 }
@@ -537,5 +564,9 @@ fn set_protocol(row: &mut Row<'_, '_>, number: &Target, name: &Target, text: &st
 impl Done {
     fn or_read(self) -> Self {
         if self == Self::No { Self::Read } else { self }
+    }
+
+    fn and_read(self) -> Self {
+        if self == Self::Taken { Self::Read } else { self }
     }
 }

@@ -167,6 +167,8 @@ fn conversion(path: &str, by_kind: Convert) -> Convert {
             }
         }
         ("mac", Convert::Text) => Convert::Mac,
+        ("email_addr", Convert::Text) => Convert::Email,
+        ("http_method", Convert::Text) => Convert::Method,
         ("country", Convert::Text) => Convert::Country,
         _ => by_kind,
     }

@@ -28,6 +28,8 @@ pub(crate) struct Event<'a> {
     pub(crate) index: i32,
     /// The event's own text, where it is kept.
     pub(crate) raw: Option<&'a str>,
+    /// What stands around it in its record: members of an object without the braces. It goes to `unmapped.envelope`.
+    pub(crate) around: &'a str,
 }
 
 /// The product that writes the events.
@@ -221,7 +223,7 @@ impl Class {
         if let Some(raw) = event.raw {
             row.builder.set_str(self.leaves.raw_data, raw);
         }
-        row.finish_unmapped(self.leaves.unmapped);
+        row.finish_unmapped(self.leaves.unmapped, event.around);
         row.builder.end_event(&event.chunk.partition, &event.chunk.tenant, event.record, event.index);
     }
 }

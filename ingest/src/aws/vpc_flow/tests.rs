@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::decode::tests::{at, check, decode_all, reason_of, row_of};
+use crate::decode::tests::{at, check, chunk_of, decode_all, decode_chunks, reason_of, row_of};
 use crate::decode::{DecodeConfig, Format, VpcFlowConfig};
 
 const FLOW: &str = "2 111122223333 eni-0a1b 10.0.1.5 198.51.100.7 49152 443 6 10 840 1795168740 1795168800 ACCEPT OK";
@@ -178,8 +178,8 @@ fn a_header_is_a_dead_letter_of_its_own() {
     let flow = VpcFlow::new(FlowFields::default());
     assert_eq!(flow.header(HEADER), Rejected::new(Reason::Header, String::new()));
     let other = flow.header("srcaddr dstaddr start end");
-    assert_eq!(other, Rejected::new(Reason::Header, format!("other fields than configured: {HEADER}")));
-    // It says nothing to the records after it.
+    assert_eq!(other, Rejected::new(Reason::Header, format!("lines are read by other fields: {HEADER}")));
+    // It says nothing to the records after it, unless their source says that they stand in the same file.
     let decoded = decode_all(DecodeConfig::default(), &[b"srcaddr dstaddr start end", FLOW.as_bytes()]);
     assert_eq!((decoded.rows.len(), decoded.dead.as_slice()), (1, [(0, Reason::Header)].as_slice()));
 }
@@ -205,6 +205,71 @@ fn configured_fields_are_found_among_other_records() {
         [b"1795168800 10.0.1.5 10.0.1.6 22 REJECT", FLOW.as_bytes(), b"five words of some text", b"{}"];
     let decoded = decode_all(auto, &records);
     let tables: Vec<(i64, Table)> = decoded.rows.iter().map(|r| (r.1, r.0)).collect();
-    let base = Table::BaseEvent;
-    assert_eq!(tables, [(0, Table::NetworkActivity), (1, base), (2, base), (3, base)]);
+    let (flow, base) = (Table::NetworkActivity, Table::BaseEvent);
+    assert_eq!(tables, [(0, flow), (1, flow), (2, base), (3, base)], "and so are those of a version's own fields");
+}
+
+const NAMED: &str = "dstaddr srcaddr end start bytes vpc-id";
+const OF_NAMED: &str = "198.51.100.7 10.0.1.5 1795168800 1795168740 840 vpc-1";
+
+fn chunk(head: Option<&str>, records: &[&str]) -> dataflow::Chunk {
+    let mut chunk = chunk_of(0, records.iter().map(|r| r.as_bytes()));
+    chunk.head = head.map(|head| head.to_owned().into());
+    chunk
+}
+
+/// Source addresses and reasons, in order.
+fn sources(chunks: &[dataflow::Chunk]) -> Vec<String> {
+    let decoded = decode_chunks(DecodeConfig::default(), chunks);
+    let source = |json: &str| at(&serde_json::from_str(json).expect("JSON"), "src_endpoint.ip").to_string();
+    let rows = decoded.rows.iter().map(|(_, offset, _, json)| (*offset, source(json)));
+    let mut found: Vec<_> = rows.chain(decoded.dead.iter().map(|(o, reason)| (*o, reason.to_string()))).collect();
+    found.sort();
+    found.into_iter().map(|(_, text)| text).collect()
+}
+
+#[test]
+fn a_files_first_line_names_the_fields_of_all_its_parts() {
+    let lines = [NAMED, OF_NAMED, FLOW, OF_NAMED];
+    let want = ["header", "\"10.0.1.5\"", "\"10.0.1.5\"", "\"10.0.1.5\""];
+    assert_eq!(sources(&[chunk(Some(NAMED), &lines)]), want);
+    for cut in 1..lines.len() {
+        let (a, b) = lines.split_at(cut);
+        let mut second = chunk_of(cut as i64, b.iter().map(|r| r.as_bytes()));
+        second.head = Some(NAMED.into());
+        assert_eq!(sources(&[chunk(Some(NAMED), a), second]), want, "cut at {cut}");
+    }
+}
+
+#[test]
+fn one_file_says_nothing_of_another() {
+    let config = DecodeConfig { format: Format::VpcFlow, ..DecodeConfig::default() };
+    let of = |chunks: &[dataflow::Chunk]| decode_chunks(config.clone(), chunks).dead;
+    let next = |head: Option<&str>| {
+        let mut next = chunk_of(1, [OF_NAMED.as_bytes()]);
+        next.head = head.map(|head| head.to_owned().into());
+        next
+    };
+    assert_eq!(of(&[chunk(Some(NAMED), &[OF_NAMED]), next(Some(NAMED))]), []);
+    assert_eq!(of(&[chunk(Some(NAMED), &[OF_NAMED]), next(None)]), [(1, Reason::MissingField)]);
+    assert_eq!(of(&[chunk(Some(NAMED), &[OF_NAMED]), next(Some(HEADER))]), [(1, Reason::MissingField)]);
+    assert_eq!(of(&[chunk(Some(FLOW), &[FLOW]), next(Some("\u{e9}"))]), [(1, Reason::MissingField)]);
+}
+
+#[test]
+fn without_a_head_the_values_tell_which_versions_fields_they_are() {
+    let further = "vpc-1 subnet-1 i-1 2 IPv4 10.0.1.5 198.51.100.7 eu-west-1 euw1-az1 - - - S3 egress 8";
+    let row = row_of(&format!("{FLOW} {further}"));
+    check(
+        &row,
+        &[
+            ("network_observation_point.vpc_uid", "\"vpc-1\""),
+            ("connection_info.direction", "\"Outbound\""),
+            ("dst_endpoint.svc_name", "\"S3\""),
+            ("unmapped", "null"),
+        ],
+    );
+    // A value that its field cannot have: the line is of no version.
+    let row = row_of(&format!("{FLOW} {}", further.replace("subnet-1", "net-1")));
+    check(&row, &[("class_uid", "0")]);
 }

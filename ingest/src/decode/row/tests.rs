@@ -23,7 +23,7 @@ fn row_with(barred: Objects, fill: impl Fn(&mut Row<'_, '_>)) -> (String, Object
     let mut row = Row::new(&mut builder, &fields, &mut scratch, barred);
     fill(&mut row);
     let invalid = row.invalid_objects();
-    row.finish_unmapped(table.expect_leaf("unmapped"));
+    row.finish_unmapped(table.expect_leaf("unmapped"), "");
     builder.set_i64(table.expect_leaf("time"), 0);
     let chunk = chunk_of(0, [b"x".as_slice()]);
     builder.end_event(&chunk.partition, &chunk.tenant, &chunk.records().next().expect("one"), 0);
@@ -46,7 +46,7 @@ fn from_json(json: &str) -> String {
         let (mut builder, mut scratch) = (TableBuilder::new(table), Scratch::default());
         let mut row = Row::new(&mut builder, &fields, &mut scratch, Objects::default());
         row.read_members(doc, doc.root(), 0);
-        row.finish_unmapped(table.expect_leaf("unmapped"));
+        row.finish_unmapped(table.expect_leaf("unmapped"), "");
         Ok(scratch.unmapped)
     };
     parser.with_doc(json.as_bytes(), read).expect("valid JSON")

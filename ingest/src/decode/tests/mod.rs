@@ -1,3 +1,4 @@
+mod envelope;
 mod golden;
 mod hostile;
 mod properties;
@@ -42,6 +43,7 @@ pub(crate) fn decode_chunks(config: DecodeConfig, chunks: &[Chunk]) -> Decoded {
             // One at a time, to learn each one's reason; the builders live on.
             let mut one = ChunkBuilder::new(chunk.partition.clone(), chunk.tenant.clone(), record.offset);
             one.push_cut(record.payload, record.full_len, record.offset, record.received_at);
+            one.set_head(chunk.head.clone());
             decoder.decode(&one.finish(), &mut rows, &mut letters);
             decoded.dead.extend(letters.take_counts().into_iter().map(|(reason, _)| (record.offset, reason)));
         }

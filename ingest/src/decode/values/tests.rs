@@ -174,6 +174,15 @@ fn times_with_the_name_of_their_month() {
 }
 
 #[test]
+fn yes_and_no() {
+    for (text, want) in
+        [("true", Some(true)), ("YES", Some(true)), ("0", Some(false)), ("No", Some(false)), ("on", None)]
+    {
+        assert_eq!(boolean(text), want, "{text}");
+    }
+}
+
+#[test]
 fn addresses_with_ports() {
     for (text, want) in [
         ("192.0.2.1", ("192.0.2.1", "")),
@@ -189,5 +198,22 @@ fn addresses_with_ports() {
         ("", ("", "")),
     ] {
         assert_eq!(endpoint(text), want, "{text}");
+    }
+}
+
+#[test]
+fn addresses_of_mail() {
+    for (text, want) in [
+        ("ann@example.com", true),
+        ("a.b+c@mail.example.com", true),
+        ("system:serviceaccount:shop:web", false),
+        ("ann@localhost", false),
+        ("@example.com", false),
+        ("ann@.com", false),
+        ("ann@example.", false),
+        ("a n@example.com", false),
+        ("", false),
+    ] {
+        assert_eq!(is_email(text), want, "{text}");
     }
 }

@@ -1,6 +1,7 @@
 mod damage;
 mod following;
 mod growth;
+mod head;
 mod identity;
 mod registering;
 mod replay;
