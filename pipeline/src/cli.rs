@@ -180,6 +180,9 @@ pub(crate) struct DecodeArgs {
     /// The fields of VPC flow logs, in order, divided by commas; the default format without it.
     #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
     pub(crate) vpc_flow_fields: Option<Vec<String>>,
+    /// A mapping file of your own, or a glob of some; asked before those that ship. May be given several times.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) mapping: Vec<String>,
     /// Reads {"id", "raw"} a line and writes {"id", "events"} or {"id", "error"} a line, in order.
     #[arg(long)]
     pub(crate) wrapped: bool,

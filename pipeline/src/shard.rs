@@ -110,7 +110,8 @@ struct OpenPartition {
 impl Shard {
     /// A shard without partitions.
     pub(crate) fn new(context: ShardContext, input: Receiver<ToShard>) -> Self {
-        let decoder = AutoDecoder::new(context.config.decode.clone());
+        let config = &context.config;
+        let decoder = AutoDecoder::with_mappings(config.decode.clone(), config.mappings.clone());
         Self { context, decoder, input, partitions: HashMap::new() }
     }
 

@@ -94,6 +94,7 @@ fn check(file: &Path) -> Report {
     report.warehouse = Some(shown(&config.warehouse));
     report.sources = config.sources.iter().map(|s| source(s, &mut report.problems)).collect();
     report.tables = Table::ALL.iter().map(|t| t.name()).collect();
+    report.problems.extend(config.mappings.run_tests().iter().map(|failure| format!("decode.mappings: {failure}")));
     report.enrichment(&config.enrich);
     report.rules(&config);
     report.files(&config);

@@ -9,6 +9,7 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use dataflow::json::{JsonRows, push_string};
 use dataflow::{BatchBuilder, Chunk, ChunkBuilder, DeadLetters, Decoder, PartitionId, TableBatch};
 use ingest::decode::{AutoDecoder, DecodeConfig, FlowFields, VpcFlowConfig};
+use ingest::mapping::{MappingError, Mappings};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -47,7 +48,7 @@ enum Answer {
 /// # Errors
 /// If stdin cannot be read or stdout cannot be written, or the fields named are no flow log's.
 pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
-    let mut decoder = AutoDecoder::new(config(args)?);
+    let mut decoder = AutoDecoder::with_mappings(config(args)?, mappings(args)?);
     let mut input = BufReader::with_capacity(1 << 18, std::io::stdin().lock());
     let mut out = std::io::BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
     let mut line = Vec::new();
@@ -79,6 +80,12 @@ fn config(args: &DecodeArgs) -> anyhow::Result<DecodeConfig> {
     let fields = args.vpc_flow_fields.clone().map(FlowFields::try_from).transpose().context("--vpc-flow-fields")?;
     let vpc_flow = VpcFlowConfig { fields: fields.unwrap_or_default() };
     Ok(DecodeConfig { format: args.format, vpc_flow, ..DecodeConfig::default() })
+}
+
+/// The mappings that ship, and those of the command line; all that is wrong with them at once.
+fn mappings(args: &DecodeArgs) -> anyhow::Result<Mappings> {
+    let told = |errors: Vec<MappingError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    Mappings::load(&args.mapping).map_err(|errors| anyhow::anyhow!("--mapping: {}", told(errors)))
 }
 
 /// Reads a line without its end into `line`, at most `LINE_LIMIT` bytes of it; returns its whole length, or None at the end.
