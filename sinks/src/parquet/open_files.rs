@@ -71,6 +71,11 @@ impl OpenFiles {
             + self.days.values().map(|file| file.writer.inner().len() + file.writer.memory_size()).sum::<usize>()
     }
 
+    #[cfg(test)]
+    pub(super) fn days_open(&self) -> usize {
+        self.days.len()
+    }
+
     /// The files, days ascending; none if there was no row.
     ///
     /// # Errors

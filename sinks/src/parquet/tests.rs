@@ -3,7 +3,7 @@ use std::ops::Range;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ::parquet::basic::{Compression, Encoding};
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
-use arrow::array::AsArray;
+use arrow::array::{AsArray, TimestampMicrosecondArray};
 use arrow::datatypes::Int64Type;
 use dataflow::LeafKind;
 
@@ -63,6 +63,25 @@ fn rows_keep_their_order_within_a_day_over_batches() {
     assert_eq!(offsets(&files[0]), [9, 12, 15, 18, 21, 24, 27, 0, 3, 6]);
     assert!(encoder(&WarehouseConfig::default()).encode(table, &batches[2..]).expect("encodes").is_empty());
     assert!(encoder(&WarehouseConfig::default()).encode(table, &[]).expect("encodes").is_empty());
+}
+
+#[test]
+fn a_clock_that_names_many_days_opens_few_files_at_a_time() {
+    let table = Table::BaseEvent;
+    let batch = rows(table, &partition(0), 0..40);
+    let times = TimestampMicrosecondArray::from_iter_values((0..40).map(|n| NOON + (n % 20) * DAY));
+    let mut columns = batch.columns().to_vec();
+    columns[batch.schema().index_of("time").expect("there")] = Arc::new(times.with_timezone(dataflow::schema::UTC));
+    let batch = RecordBatch::try_new(batch.schema(), columns).expect("a batch");
+    let mut open = encoder(&WarehouseConfig::default()).open(table);
+    assert_eq!(open.bytes(), 0);
+    open.write(&batch.slice(0, 30)).expect("written");
+    open.write(&batch.slice(30, 10)).expect("written");
+    assert_eq!(open.days_open(), 4);
+    assert!(open.bytes() > 0);
+    let files = open.finish().expect("encodes");
+    assert_eq!(files.iter().map(|f| i64::from(f.day) - NOON / DAY).collect::<Vec<_>>(), Vec::from_iter(0..20));
+    assert!(files.iter().all(|f| f.rows == 2 && f.time_min == f.time_max));
 }
 
 #[test]
