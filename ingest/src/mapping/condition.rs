@@ -60,7 +60,7 @@ impl Condition {
     /// True if it holds of an object of a document; `first` is the place of the path's first member.
     pub(super) fn holds(&self, doc: Doc<'_>, first: Option<At>) -> bool {
         let Key::Field(path) = &self.key else { return true };
-        let at = first.and_then(|at| super::step::member(doc, at, &path[1..]));
+        let at = first.and_then(|at| super::exec::member(doc, at, &path[1..]));
         match at.map(|at| doc.value(at)) {
             None | Some(Value::Null) => matches!(self.test, Test::Absent),
             Some(value) => self.test.takes(value.scalar()),

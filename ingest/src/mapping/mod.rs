@@ -20,6 +20,8 @@ mod builtin;
 mod compile;
 mod condition;
 mod error;
+mod exec;
+mod fill;
 mod head;
 mod intern;
 mod load;

@@ -16,7 +16,9 @@ use crate::decode::text::Pattern;
 use crate::normalize::{Class, Event};
 
 use super::condition::Condition;
-use super::step::{Exec, Joined, Otherwise, Step, otherwise};
+use super::exec::Exec;
+use super::fill::otherwise;
+use super::step::{Joined, Otherwise, Step};
 use super::time::TimeSpec;
 
 /// Patterns by Cisco's mnemonic; without one, for any line.
