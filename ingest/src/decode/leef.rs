@@ -44,7 +44,7 @@ mod tests {
 
     fn pairs(line: &str) -> Option<Vec<String>> {
         let mut pairs = Pairs::default();
-        split(line, 0, &mut pairs).then(|| pairs.iter(line).map(|(k, v)| format!("{k}={v}")).collect())
+        split(line, 0, &mut pairs).then(|| pairs.texts(line))
     }
 
     #[test]

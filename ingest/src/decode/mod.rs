@@ -19,10 +19,12 @@ pub(crate) mod json;
 pub(crate) mod kv;
 pub(crate) mod leef;
 pub(crate) mod names;
+mod notes;
 pub(crate) mod pairs;
 pub(crate) mod row;
 pub(crate) mod syslog;
 pub(crate) mod text;
+mod unknown;
 pub(crate) mod values;
 
 use std::fmt;
@@ -33,17 +35,19 @@ use serde::Deserialize;
 
 use crate::aws::cloudtrail::CloudTrail;
 use crate::aws::vpc_flow::{Line, VpcFlow};
-use crate::mapping::{Buffers, Mappings};
+use crate::mapping::{self, Buffers, Mappings};
 use crate::normalize::Event;
 use crate::normalize::base_event::BaseEvent;
 use crate::paloalto::PaloAlto;
 
 pub use crate::aws::flow_fields::{FlowFields, FlowFieldsError};
+pub use notes::{Drift, DriftKind, NAMES_MAX, OTHER, Seen, Taken};
 
 use csv::Columns;
 use detect::Shape;
 use json::{At, Doc, JsonParser};
 use row::Scratch;
+use syslog::HeaderKind;
 
 /// How to decode.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -131,9 +135,9 @@ pub struct Limits {
     pub line_bytes_max: usize,
     /// Objects and arrays within each other.
     pub json_depth_max: usize,
-    /// Keys of a JSON document, all objects together.
+    /// Keys of a JSON document, all objects together, or pairs of a line.
     pub json_keys_max: usize,
-    /// Bytes of a JSON string.
+    /// Bytes of a JSON string, or of a name or value of a line.
     pub string_bytes_max: usize,
 }
 
@@ -218,7 +222,7 @@ impl AutoDecoder {
                 vpc_flow: VpcFlow::new(config.vpc_flow.fields.clone()),
                 base: BaseEvent::new(),
                 mappings,
-                buffers: Buffers::default(),
+                buffers: Buffers::new(&config.limits),
             },
             config,
         }
@@ -270,13 +274,18 @@ impl AutoDecoder {
         let event = Event { chunk, record, index: 0, raw };
         let panos = matches!(t.format, Format::Auto | Format::PanosCsv).then(|| detect::panos_line(text)).flatten();
         if let Some(line) = panos {
-            return t.paloalto.decode_line(&line, &mut self.columns, (rows, &mut t.scratch), &event);
+            t.paloalto.decode_line(&line, &mut self.columns, (rows, &mut t.scratch), &event)?;
+            let why = || (syslog::parse(text).kind, format!("column 4 = {}", line.log_type));
+            t.scratch.notes.took(&event, Format::PanosCsv.name(), why);
+            return Ok(());
         }
         let line = t.vpc_flow.line(text);
         match (t.format, line) {
             (Format::Auto | Format::VpcFlow, Line::Header) => Err(t.vpc_flow.header(text)),
             (Format::Auto, Line::Flow) | (Format::VpcFlow, _) => {
-                t.vpc_flow.decode((text, line), rows.table(Table::NetworkActivity), &mut t.scratch, &event)
+                t.vpc_flow.decode((text, line), rows.table(Table::NetworkActivity), &mut t.scratch, &event)?;
+                t.scratch.notes.took(&event, Format::VpcFlow.name(), || (HeaderKind::None, FLOW.to_owned()));
+                Ok(())
             }
             (Format::Auto, Line::Other) => self.decode_line(text, &event, rows),
             (format, _) => Err(not_of(format)),
@@ -298,10 +307,18 @@ impl AutoDecoder {
         let t = &mut self.targets;
         match t.mappings.of_line(text, &header, &mut self.columns, &mut t.buffers) {
             Some(taken) => {
+                t.buffers.pairs.check(text, &self.config.limits)?;
                 let out = (rows, &mut t.scratch);
-                t.mappings.decode_line(taken, (text, &header), &t.buffers.pairs, out, event)
+                t.mappings.decode_line(taken, (text, &header), &t.buffers.pairs, out, event)?;
+                t.note_mapping(taken, header.kind, event);
+                Ok(())
             }
-            None => t.base.decode_text(text, rows, &mut t.scratch, event),
+            None => {
+                t.base.decode_text(text, rows, &mut t.scratch, event)?;
+                t.scratch.notes.log_type(format_args!("{}", unknown::line(text, &header)));
+                t.scratch.notes.took(event, "text", || (header.kind, UNTAKEN.to_owned()));
+                Ok(())
+            }
         }
     }
 }
@@ -314,6 +331,7 @@ fn is_array_of_objects(payload: &[u8]) -> bool {
 
 impl Decoder for AutoDecoder {
     fn decode(&mut self, chunk: &Chunk, rows: &mut BatchBuilder, dead: &mut DeadLetters) {
+        self.targets.scratch.notes.begin_source(&chunk.partition.topic);
         for record in chunk.records() {
             if let Err(rejected) = self.decode_record(chunk, &record, rows) {
                 dead.push(chunk, &record, rejected.reason, &rejected.detail);
@@ -321,6 +339,11 @@ impl Decoder for AutoDecoder {
         }
     }
 }
+
+/// What is true of records that code of its own takes, and of those that nothing takes.
+const FLOW: &str = "its values are those of a flow log";
+const TRAIL: &str = "eventSource and eventName are there, and who or where from";
+const UNTAKEN: &str = "no mapping takes it";
 
 fn not_of(format: Format) -> Rejected {
     Rejected::new(Reason::UnknownFormat, format!("not {format}"))
@@ -344,11 +367,13 @@ impl Targets {
         match (shape, self.format) {
             (Shape::Panos { log_type, subtype }, Format::Auto | Format::PanosJson) => {
                 let out = (rows, &mut self.scratch);
-                self.paloalto.decode_document((log_type, subtype), (doc, root), out, &event)
+                self.paloalto.decode_document((log_type, subtype), (doc, root), out, &event)?;
+                self.scratch.notes.log_type_of("other", log_type);
+                let why = || (HeaderKind::None, format!("LogType = {log_type}, a device is named"));
+                self.scratch.notes.took(&event, Format::PanosJson.name(), why);
+                Ok(())
             }
-            (Shape::CloudTrail, Format::Auto | Format::CloudTrail) => {
-                self.cloudtrail.decode((doc, root), rows.table(Table::ApiActivity), &mut self.scratch, &event)
-            }
+            (Shape::CloudTrail, Format::Auto | Format::CloudTrail) => self.decode_trail((doc, root), &event, rows),
             (Shape::CloudTrailFile(records), Format::Auto | Format::CloudTrail) => {
                 self.decode_file(doc, records, &event, rows);
                 Ok(())
@@ -368,15 +393,45 @@ impl Targets {
     ) -> Result<(), Rejected> {
         if let Some(taken) = self.mappings.of_object(doc, at, header, &mut self.buffers) {
             let out = (rows, &mut self.scratch);
-            return self.mappings.decode_object(taken, (doc, at, None), header, out, event);
+            self.mappings.decode_object(taken, (doc, at, None), header, out, event)?;
+            self.note_mapping(taken, header.kind, event);
+            return Ok(());
         }
         match self.mappings.envelope(doc, at, header, &mut self.buffers) {
             Some(member) => {
                 self.decode_array((doc, member, Some(at)), event, rows);
                 Ok(())
             }
-            None => self.base.decode_document((doc, at), rows, &mut self.scratch, event),
+            None => {
+                self.base.decode_document((doc, at), rows, &mut self.scratch, event)?;
+                self.scratch.notes.log_type(format_args!("{}", unknown::object(doc, at)));
+                self.scratch.notes.took(event, "json", || (header.kind, UNTAKEN.to_owned()));
+                Ok(())
+            }
         }
+    }
+
+    fn decode_trail(
+        &mut self,
+        (doc, at): (Doc<'_>, At),
+        event: &Event<'_>,
+        rows: &mut BatchBuilder,
+    ) -> Result<(), Rejected> {
+        self.cloudtrail.decode((doc, at), rows.table(Table::ApiActivity), &mut self.scratch, event)?;
+        self.scratch.notes.took(event, Format::CloudTrail.name(), || (HeaderKind::None, TRAIL.to_owned()));
+        Ok(())
+    }
+
+    /// Notes that a mapping took an event, and what it asks for.
+    fn note_mapping(&mut self, taken: mapping::Taken, header: HeaderKind, event: &Event<'_>) {
+        let (format, why) = self.mappings.why(taken);
+        self.scratch.notes.took(event, format, || (header, why.to_string()));
+    }
+
+    /// Notes that no decoder took an element.
+    fn note_element(&mut self, (doc, at): (Doc<'_>, At), event: &Event<'_>) {
+        self.scratch.notes.log_type(format_args!("{}", unknown::object(doc, at)));
+        self.scratch.notes.took(event, "json", || (HeaderKind::None, UNTAKEN.to_owned()));
     }
 
     /// A row for each element of an array, or for the one object that stands in its place; as [`Targets::decode_file`].
@@ -391,20 +446,19 @@ impl Targets {
         for (index, element) in (0..).zip(doc.elements(array).chain(alone)) {
             let event = Event { index, raw: event.raw.and(Some(doc.source_text(element))), ..*event };
             let decoded = match detect::shape_of_element(doc, element) {
-                Shape::CloudTrail if root.is_none() => {
-                    let builder = rows.table(Table::ApiActivity);
-                    self.cloudtrail.decode((doc, element), builder, &mut self.scratch, &event)
-                }
+                Shape::CloudTrail if root.is_none() => self.decode_trail((doc, element), &event, rows),
                 _ => match self.mappings.of_object(doc, element, &header, &mut self.buffers) {
                     Some(taken) => {
                         let (out, around) = ((&mut *rows, &mut self.scratch), root.map(|root| (root, array)));
-                        self.mappings.decode_object(taken, (doc, element, around), &header, out, &event)
+                        let decoded = self.mappings.decode_object(taken, (doc, element, around), &header, out, &event);
+                        decoded.map(|()| self.note_mapping(taken, header.kind, &event))
                     }
                     None => Err(not_of(Format::Auto)),
                 },
             };
             if decoded.is_err() {
                 self.base.decode_element((doc, element), rows, &mut self.scratch, &event);
+                self.note_element((doc, element), &event);
             }
         }
     }
@@ -414,14 +468,12 @@ impl Targets {
         for (index, element) in (0..).zip(doc.elements(records)) {
             let event = Event { index, raw: self.raw_json(doc, element), ..*event };
             let decoded = match detect::shape_of_element(doc, element) {
-                Shape::CloudTrail => {
-                    let builder = rows.table(Table::ApiActivity);
-                    self.cloudtrail.decode((doc, element), builder, &mut self.scratch, &event)
-                }
+                Shape::CloudTrail => self.decode_trail((doc, element), &event, rows),
                 _ => Err(not_of(Format::CloudTrail)),
             };
             if decoded.is_err() {
                 self.base.decode_element((doc, element), rows, &mut self.scratch, &event);
+                self.note_element((doc, element), &event);
             }
         }
     }

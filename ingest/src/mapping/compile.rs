@@ -52,7 +52,7 @@ impl Compiler {
         Self {
             table: head.table,
             names: Names { is_json: head.is_json() },
-            fields: FieldTable::empty(head.table),
+            fields: FieldTable::empty(head.name, head.table),
             uses: HashMap::new(),
             slots: Vec::new(),
             header: Vec::new(),
@@ -75,6 +75,7 @@ impl Compiler {
         let (fixed, steps) = std::mem::take(&mut self.steps).into_iter().partition(is_fixed);
         needs.fixed = fixed;
         let header_slots = self.place_slots(node.at);
+        self.known(&head.known);
         if !self.mistakes.is_empty() {
             return Err(self.mistakes);
         }
@@ -303,6 +304,15 @@ impl Compiler {
             }
         }
         of_header
+    }
+
+    /// Names fields that are no news though no attribute takes them.
+    fn known(&mut self, known: &[(Path, Place)]) {
+        for (path, at) in known {
+            if let Err(what) = self.fields.add_path(&path.field, To::Unmapped) {
+                self.mistakes.push(Mistake::new(*at, what));
+            }
+        }
     }
 }
 

@@ -98,6 +98,15 @@ impl fmt::Display for Condition {
     }
 }
 
+/// Conditions, one after the other.
+pub(super) struct Conditions<'a>(pub(super) &'a [Condition]);
+
+impl fmt::Display for Conditions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(i, c)| write!(f, "{}{c}", if i > 0 { ", " } else { "" }))
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -52,7 +52,7 @@ use plan::Plan;
 use set::Set;
 use tests_of::Case;
 
-pub(crate) use set::Buffers;
+pub(crate) use set::{Buffers, Taken};
 
 /// Every mapping a decoder may use. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -155,6 +155,9 @@ impl Plan {
 
     fn read<'v>(&'v self, row: &mut Row<'_, 'v>, input: Input<'v>, header: &Line<'v>) {
         row.read_pairs(self.header.iter().map(|field| (field.name(), field.of(header))));
+        if let Input::Pairs { pairs, .. } = input {
+            row.note_longer(pairs.longer());
+        }
         match input {
             Input::Pairs { pairs, line } if self.empty.is_empty() => row.read_pairs(pairs.iter(line)),
             Input::Pairs { pairs, line } => {
