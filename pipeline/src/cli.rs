@@ -189,6 +189,18 @@ pub(crate) struct DecodeArgs {
     /// Whose events they are (tenant_uid).
     #[arg(long, default_value = "default")]
     pub(crate) tenant: String,
+    /// Mapping files of your own, asked before those that ship: a path or glob; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) mapping: Vec<String>,
+    /// Says on stderr, a line a record, which decoder took it and why.
+    #[arg(long, conflicts_with = "wrapped")]
+    pub(crate) explain: bool,
+    /// Prints counts instead of events: formats, decoders, log types, versions, unknown names, dead letters.
+    #[arg(long, conflicts_with = "wrapped")]
+    pub(crate) report: bool,
+    /// How report and explanations are printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]

@@ -267,6 +267,7 @@ impl OpenPartition {
         self.idle_sent = false;
         let before = (self.rows.rows() + self.dead.len()) as u64;
         decoder.decode(&chunk, &mut self.rows, &mut self.dead);
+        context.telemetry.drift.tell(decoder.take_drift());
         let events = (self.rows.rows() + self.dead.len()) as u64 - before;
         self.note(&chunk, events, context);
         self.next = chunk.offsets.next;

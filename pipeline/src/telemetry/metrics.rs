@@ -6,6 +6,7 @@ use aggregate::RuleFailure;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use crate::drift::DriftLog;
 use crate::live::Feed;
 
 /// Bounds hold the objectives: 30 s to queryable, 10 s to an alert.
@@ -22,6 +23,7 @@ pub(crate) struct Telemetry {
     pub(crate) received: IntCounterVec,
     pub(crate) committed: IntCounterVec,
     pub(crate) dead_letters: IntCounterVec,
+    pub(crate) drift: DriftLog,
     pub(crate) abandoned: IntCounter,
     pub(crate) in_flight: IntGauge,
     pub(crate) alerts: IntCounterVec,
@@ -179,6 +181,11 @@ impl Telemetry {
                 "Records that could not be decoded.",
                 &["reason"],
             ),
+            drift: DriftLog::new(make.counters(
+                "palisade_drift_total",
+                "Log types, layouts and names that a source sent for the first time and no decoder knows.",
+                &["kind"],
+            )),
             abandoned: make.counter(
                 "palisade_events_abandoned_total",
                 "Events that were left to another worker, which reads them again.",
