@@ -91,6 +91,7 @@ fn config(args: &DemoArgs) -> Config {
         files_per_day_max: crate::config::FILES_PER_DAY_MAX,
         sources: vec![SourceConfig::Generator(GeneratorSource { fleet: fleet_config(args), duration: args.duration })],
         decode: ingest::decode::DecodeConfig::default(),
+        mappings: ingest::mapping::Mappings::builtin(),
         enrich: enrich::EnrichConfig::demo(),
         rules: RulesConfig { builtin: true, paths: Vec::new() },
         alert_topic: None,

@@ -23,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) files_per_day_max: u64,
     pub(crate) sources: Vec<SourceConfig>,
     pub(crate) decode: ingest::decode::DecodeConfig,
+    /// The user's mappings that `decode.mappings` names, and those that ship.
+    pub(crate) mappings: ingest::mapping::Mappings,
     pub(crate) enrich: enrich::EnrichConfig,
     pub(crate) rules: RulesConfig,
     pub(crate) alert_topic: Option<AlertTopic>,

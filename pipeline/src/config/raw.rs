@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use ingest::kafka::{TenantRule, UNASSIGNED};
+use ingest::mapping::Mappings;
 use serde::{Deserialize, Deserializer, de};
 use serde_saphyr::Spanned;
 
@@ -286,6 +287,9 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
             WorkerConfig::default()
         })
     });
+    let mut decode = raw.decode;
+    decode.mappings.iter_mut().for_each(|path| *path = base.join(&*path).to_string_lossy().into_owned());
+    let mappings = mappings(&decode.mappings, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -304,7 +308,8 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         alert_topic,
         files_per_day_max: warehouse.files_per_day_max.unwrap_or(FILES_PER_DAY_MAX),
         sources,
-        decode: raw.decode,
+        decode,
+        mappings,
         enrich,
         rules: RulesConfig {
             builtin: raw.rules.builtin,
@@ -314,6 +319,14 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         listen: raw.telemetry.listen,
         follow: true,
         accept_reset: false,
+    })
+}
+
+/// The mappings; what is wrong with them goes to `problems`.
+fn mappings(paths: &[String], problems: &mut Vec<Problem>) -> Mappings {
+    Mappings::load(paths).unwrap_or_else(|errors| {
+        problems.extend(errors.iter().map(|error| Problem::new(format!("decode.mappings: {error}"))));
+        Mappings::builtin()
     })
 }
 

@@ -39,6 +39,7 @@ pub(crate) struct Telemetry {
     pub(crate) state_bytes: IntGauge,
     pub(crate) windows_closed: IntCounter,
     pub(crate) tables: TableMetrics,
+    pub(crate) mapping_reloads: IntCounterVec,
     queue_rows: IntGaugeVec,
     queue_bytes: IntGaugeVec,
     cpu: prometheus::Counter,
@@ -225,6 +226,11 @@ impl Telemetry {
             state_bytes: make.gauge("palisade_window_state_bytes", "Memory that open windows hold."),
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
             tables: TableMetrics::new(&make),
+            mapping_reloads: make.counters(
+                "palisade_mapping_reloads_total",
+                "Checks that found changed mapping files: loaded, or failed, again at each check while they cannot be.",
+                &["outcome"],
+            ),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
             queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
             cpu: make.add(prometheus::Counter::new(
@@ -330,6 +336,7 @@ mod tests {
         [&telemetry.tables.modified, &telemetry.tables.entries, &telemetry.tables.skipped]
             .iter()
             .for_each(|gauge| gauge.with_label_values(&["intel"]).set(1));
+        telemetry.mapping_reloads.with_label_values(&["loaded"]).inc();
         telemetry.queue("merge").add(1, 1);
         let mut exported: Vec<String> = telemetry.registry.gather().iter().map(|f| f.name().to_owned()).collect();
         exported.sort();
