@@ -9,7 +9,7 @@
 //!   `status_code` says which. Their source is the interface itself, since the class requires an end; with no interface
 //!   either it is OCSF's word for that, `Unknown`.
 //!
-//! Dropped: the values `-`; a packet's own address that is the flow's.
+//! Dropped: the values `-`; a packet's own address that is the flow's; ACCEPT and REJECT, of which the action says all.
 //!
 //! Absent: flow logs of transit gateways, and flow logs as Parquet.
 

@@ -8,7 +8,7 @@ use crate::decode::row::Row;
 use crate::normalize::ocsf::{Caption, OTHER, UNKNOWN};
 use crate::normalize::{Class, action, enums};
 
-use super::fill::{Done, otherwise, set_length, set_protocol, set_user, taken};
+use super::fill::{Done, otherwise, read, set_length, set_protocol, set_user, taken};
 use super::source::{Inner, Pick};
 use super::step::{Elements, Joined, PIECES_MAX, Piece, Source, Step, Verdict, What};
 use super::time::{TimeSpec, Zone, zone_seconds};
@@ -77,6 +77,7 @@ impl<'v> Exec<'_, 'v> {
     fn apply(&self, row: &mut Row<'_, 'v>, what: &What, found: Found<'v>) -> Done {
         match (what, found.value.scalar()) {
             (What::Column(target), _) => taken(row.set(target, found.value)),
+            (What::Hot(target), _) => read(row.set(target, found.value)),
             (What::Texts(leaf), None) => self.push_texts(row, *leaf, found.at),
             (_, None) => Done::No,
             (What::Length(target, length), Some(text)) => set_length(row, target, *length, text),

@@ -39,6 +39,11 @@ pub(super) fn otherwise(class: &Class, row: &mut Row<'_, '_>, what: &What, other
     }
 }
 
+/// The column says it beside `unmapped`.
+pub(super) fn read(set: bool) -> Done {
+    if set { Done::Read } else { Done::No }
+}
+
 pub(super) fn taken(set: bool) -> Done {
     if set { Done::Taken } else { Done::No }
 }

@@ -31,6 +31,8 @@ pub(super) struct Step {
 #[derive(Debug)]
 pub(super) enum What {
     Column(Target),
+    /// A column beside `unmapped`.
+    Hot(Target),
     /// A length of time in milliseconds.
     Length(Target, Length),
     Time(Target, TimeSpec),

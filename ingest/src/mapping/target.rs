@@ -12,12 +12,28 @@ use super::step::UrlTargets;
 #[derive(Debug)]
 pub(super) enum Kind {
     Column(Target),
+    /// A column of the table that no attribute of OCSF has: what it holds stays in `unmapped` too.
+    Hot(Target),
     Time(Target),
-    Enum { id: Target, caption: Option<Target>, own: &'static [Caption] },
+    Enum {
+        id: Target,
+        caption: Option<Target>,
+        own: &'static [Caption],
+    },
     Action,
-    User { name: Target, domain: Target },
-    Protocol { number: Target, name: Target },
-    Os { name: Target, id: Target, caption: Target },
+    User {
+        name: Target,
+        domain: Target,
+    },
+    Protocol {
+        number: Target,
+        name: Target,
+    },
+    Os {
+        name: Target,
+        id: Target,
+        caption: Target,
+    },
     Url(UrlTargets),
     Texts(Leaf),
 }
@@ -39,6 +55,9 @@ const OWN: [(&str, &str); 14] = [
     ("metadata.product.vendor_name", "product:"),
     ("metadata.original_time", "time:"),
 ];
+
+/// Columns for rules and queries that, where no attribute is the same, are the table's own.
+const HOT: [&str; 5] = ["src_ip", "dst_ip", "src_port", "dst_port", "user_name"];
 
 /// Names that stand for several columns, beside those of columns.
 const GROUPS: [&str; 10] = [
@@ -83,6 +102,9 @@ pub(super) fn kind(table: Table, path: &str) -> Result<Kind, String> {
         return Ok(Kind::Texts(leaf));
     }
     let target = with_hot(table, path);
+    if HOT.contains(&path) {
+        return Ok(Kind::Hot(target));
+    }
     Ok(if spec.kind == LeafKind::Time { Kind::Time(target) } else { Kind::Column(target) })
 }
 
@@ -165,7 +187,8 @@ fn conversion(path: &str, by_kind: Convert) -> Convert {
 /// Every name that `kind` knows, for suggestions.
 pub(super) fn names(table: Table) -> impl Iterator<Item = &'static str> {
     let leaves = table.layout().leaves.iter().filter(|leaf| leaf.place == Origin::Own);
-    leaves.map(|leaf| leaf.path.as_str()).filter(|path| !path.starts_with('_')).chain(GROUPS)
+    let groups = GROUPS.into_iter().filter(move |path| kind(table, path).is_ok());
+    leaves.map(|leaf| leaf.path.as_str()).filter(|path| !path.starts_with('_')).chain(groups)
 }
 
 /// The list of objects that the attribute lies in.

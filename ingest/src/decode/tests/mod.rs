@@ -1,5 +1,6 @@
 mod golden;
 mod hostile;
+mod lossless;
 mod properties;
 
 use dataflow::json::JsonRows;

@@ -42,6 +42,7 @@ impl Compiler {
         Ok(match kind {
             Kind::Column(target) if attribute.unit.is_some() => What::Length(target, length(attribute)?),
             Kind::Column(target) => What::Column(target),
+            Kind::Hot(target) => What::Hot(target),
             Kind::Time(target) => {
                 let spec = self.time(attribute, at)?;
                 What::Time(target, spec)
@@ -87,7 +88,7 @@ impl Compiler {
             What::Enum(e) => Otherwise::Caption(caption_of(e.own, text).map_err(mistake)?),
             What::Activity(_, own) => Otherwise::Caption(caption_of(own, text).map_err(mistake)?),
             What::Action(_) => Otherwise::Verdict(self.verdict(text).map_err(mistake)?),
-            What::Time(..) | What::Length(..) | What::Url(_) | What::Os { .. } => {
+            What::Hot(_) | What::Time(..) | What::Length(..) | What::Url(_) | What::Os { .. } => {
                 return Err(Mistake::new(at, "this attribute has no constant"));
             }
             _ => Otherwise::Text(intern(text)),
