@@ -1,3 +1,4 @@
+mod allocations;
 mod golden;
 mod hostile;
 mod lossless;
