@@ -189,6 +189,13 @@ impl Pairs {
         self.iter(line).map(|(name, value)| format!("{name}={value}")).collect()
     }
 
+    /// As [`Pairs::texts`], of a line that `split` takes.
+    #[cfg(test)]
+    pub(crate) fn texts_of(line: &str, split: fn(&str, usize, &mut Self) -> bool) -> Option<Vec<String>> {
+        let mut pairs = Self::default();
+        split(line, 0, &mut pairs).then(|| pairs.texts(line))
+    }
+
     /// Names pairs by what other pairs say they are called: the value of `cs1Label` is the name of `cs1`. A label that
     /// names no pair stays a pair.
     pub(crate) fn apply_labels(&mut self, line: &str) {

@@ -84,9 +84,9 @@ impl<'v> Exec<'_, 'v> {
             (What::Enum(e), Some(text)) => e.set(row, text),
             (What::Activity(words, own), Some(text)) => self.set_activity(row, words, own, text),
             (What::Action(words), Some(text)) => self.set_action(row, words.as_ref(), text),
-            (What::User { name, domain }, Some(text)) => set_user(row, name, domain, text),
-            (What::Protocol { number, name }, Some(text)) => set_protocol(row, number, name, text),
-            (What::Os { name, id, caption }, Some(text)) => {
+            (What::User(name, domain), Some(text)) => set_user(row, name, domain, text),
+            (What::Protocol(number, name), Some(text)) => set_protocol(row, number, name, text),
+            (What::Os([name, id, caption]), Some(text)) => {
                 let unknown = if text.eq_ignore_ascii_case(UNKNOWN.1) { UNKNOWN } else { (OTHER, text) };
                 let known = enums::os(text).unwrap_or(unknown);
                 row.set_text(name, text);

@@ -9,11 +9,8 @@ pub(super) struct File {
     pub(super) text: String,
 }
 
-/// The files of all patterns, each once.
-///
-/// # Errors
-/// Every file that cannot be read, every pattern that is none or finds nothing.
-pub(super) fn read<P: AsRef<str>>(patterns: &[P]) -> Result<Vec<File>, Vec<MappingError>> {
+/// The files of all patterns, each once; and every file that cannot be read, every pattern that is none or finds nothing.
+pub(super) fn read<P: AsRef<str>>(patterns: &[P]) -> (Vec<File>, Vec<MappingError>) {
     let (mut files, mut errors) = (Vec::<File>::new(), Vec::new());
     for pattern in patterns.iter().map(AsRef::as_ref) {
         match of_pattern(pattern) {
@@ -23,7 +20,7 @@ pub(super) fn read<P: AsRef<str>>(patterns: &[P]) -> Result<Vec<File>, Vec<Mappi
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files.dedup_by(|a, b| a.name == b.name);
-    if errors.is_empty() { Ok(files) } else { Err(errors) }
+    (files, errors)
 }
 
 fn of_pattern(pattern: &str) -> Result<Vec<File>, String> {

@@ -24,7 +24,7 @@ pub(super) fn otherwise(class: &Class, row: &mut Row<'_, '_>, what: &What, other
         (What::Column(target) | What::Template(target, _), Otherwise::Text(text)) if makes_sense(row, target) => {
             row.set_text(target, text);
         }
-        (What::User { name, .. } | What::Protocol { name, .. }, Otherwise::Text(text)) => {
+        (What::User(name, _) | What::Protocol(_, name), Otherwise::Text(text)) => {
             row.set_text(name, text);
         }
         (What::Texts(leaf), Otherwise::Text(text)) => row.builder.push_str(*leaf, text),

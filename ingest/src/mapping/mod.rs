@@ -89,15 +89,21 @@ impl Mappings {
     /// # Errors
     /// Every mistake of every file; a file that cannot be read, a pattern that finds none.
     pub fn load<P: AsRef<str>>(paths: &[P]) -> Result<Self, Vec<MappingError>> {
-        Self::of_files(&files::read(paths)?)
+        let (files, errors) = files::read(paths);
+        Self::of_files(&files, errors)
     }
 
-    fn of_files(files: &[File]) -> Result<Self, Vec<MappingError>> {
-        if files.is_empty() {
+    /// The mappings of files, unless they or the others, that could not be read, have mistakes.
+    fn of_files(files: &[File], unread: Vec<MappingError>) -> Result<Self, Vec<MappingError>> {
+        if files.is_empty() && unread.is_empty() {
             return Ok(Self::builtin());
         }
         let named: Vec<(&str, &str)> = files.iter().map(|f| (f.name.as_str(), f.text.as_str())).collect();
-        Self::compile(builtin::FILES, &named, Some(files::print(files)))
+        match Self::compile(builtin::FILES, &named, Some(files::print(files))) {
+            Ok(mappings) if unread.is_empty() => Ok(mappings),
+            Ok(_) => Err(unread),
+            Err(mistakes) => Err([unread, mistakes].concat()),
+        }
     }
 
     /// As [`Mappings::load`], from names and texts of files.

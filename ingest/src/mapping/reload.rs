@@ -78,7 +78,11 @@ impl Reloader {
     }
 
     fn renew(&mut self, now_us: i64) -> Result<Outcome, Vec<MappingError>> {
-        let files = files::read(&self.patterns).inspect_err(|_| self.tried = None)?;
+        let (files, unread) = files::read(&self.patterns);
+        if !unread.is_empty() {
+            self.tried = None;
+            return Err(unread);
+        }
         let print = files::print(&files);
         if self.tried == Some(print) {
             let failed = |errors| Outcome::Failed { errors, repeated: true };
@@ -88,7 +92,7 @@ impl Reloader {
             return Ok(Outcome::Unchanged);
         }
         self.tried = Some(print);
-        let mappings = Mappings::of_files(&files)?;
+        let mappings = Mappings::of_files(&files, unread)?;
         self.failure = None;
         if self.shared.current().0.print() == Some(print) {
             return Ok(Outcome::Unchanged);

@@ -39,19 +39,12 @@ pub(super) enum What {
     Enum(Enum),
     Activity(Words<i32>, &'static [Caption]),
     Action(Option<Words<Verdict>>),
-    User {
-        name: Target,
-        domain: Target,
-    },
-    Protocol {
-        number: Target,
-        name: Target,
-    },
-    Os {
-        name: Target,
-        id: Target,
-        caption: Target,
-    },
+    /// Name and domain.
+    User(Target, Target),
+    /// Number and name.
+    Protocol(Target, Target),
+    /// Name, id and caption.
+    Os([Target; 3]),
     Url(UrlTargets),
     /// A list of texts.
     Texts(Leaf),

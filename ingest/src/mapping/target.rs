@@ -21,19 +21,9 @@ pub(super) enum Kind {
         own: &'static [Caption],
     },
     Action,
-    User {
-        name: Target,
-        domain: Target,
-    },
-    Protocol {
-        number: Target,
-        name: Target,
-    },
-    Os {
-        name: Target,
-        id: Target,
-        caption: Target,
-    },
+    User(Target, Target),
+    Protocol(Target, Target),
+    Os([Target; 3]),
     Url(UrlTargets),
     Texts(Leaf),
 }
@@ -128,7 +118,7 @@ fn enumeration(table: Table, path: &str) -> Option<Kind> {
 fn group(path: &str, target: &dyn Fn(&str) -> Option<Target>) -> Option<Kind> {
     let of = |name: &str| target(&format!("{path}{name}"));
     if let (Some(number), Some(name)) = (of("_num"), of("_name")) {
-        return Some(Kind::Protocol { number, name });
+        return Some(Kind::Protocol(number, name));
     }
     if let Some(whole) = of(".url_string") {
         let parts = [".scheme", ".hostname", ".path", ".query_string"].map(of);
@@ -137,10 +127,10 @@ fn group(path: &str, target: &dyn Fn(&str) -> Option<Target>) -> Option<Kind> {
     if let (Some(name), Some(id), Some(caption), true) =
         (of(".name"), of(".type_id"), of(".type"), path.ends_with(".os"))
     {
-        return Some(Kind::Os { name, id, caption });
+        return Some(Kind::Os([name, id, caption]));
     }
     match (of(".name"), of(".domain"), path.ends_with("user")) {
-        (Some(name), Some(domain), true) => Some(Kind::User { name, domain }),
+        (Some(name), Some(domain), true) => Some(Kind::User(name, domain)),
         _ => None,
     }
 }

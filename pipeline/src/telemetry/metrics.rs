@@ -157,6 +157,22 @@ impl TableMetrics {
     }
 }
 
+fn drift(make: &Make) -> DriftLog {
+    DriftLog::new(make.counters(
+        "palisade_drift_total",
+        "Log types, layouts and names that a source sent for the first time and no decoder knows.",
+        &["kind"],
+    ))
+}
+
+fn mapping_reloads(make: &Make) -> IntCounterVec {
+    make.counters(
+        "palisade_mapping_reloads_total",
+        "Checks that found changed mapping files: loaded, or failed, again at each check while they cannot be.",
+        &["outcome"],
+    )
+}
+
 impl Default for Telemetry {
     fn default() -> Self {
         Self::new()
@@ -182,11 +198,7 @@ impl Telemetry {
                 "Records that could not be decoded.",
                 &["reason"],
             ),
-            drift: DriftLog::new(make.counters(
-                "palisade_drift_total",
-                "Log types, layouts and names that a source sent for the first time and no decoder knows.",
-                &["kind"],
-            )),
+            drift: drift(&make),
             abandoned: make.counter(
                 "palisade_events_abandoned_total",
                 "Events that were left to another worker, which reads them again.",
@@ -226,11 +238,7 @@ impl Telemetry {
             state_bytes: make.gauge("palisade_window_state_bytes", "Memory that open windows hold."),
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
             tables: TableMetrics::new(&make),
-            mapping_reloads: make.counters(
-                "palisade_mapping_reloads_total",
-                "Checks that found changed mapping files: loaded, or failed, again at each check while they cannot be.",
-                &["outcome"],
-            ),
+            mapping_reloads: mapping_reloads(&make),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
             queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
             cpu: make.add(prometheus::Counter::new(

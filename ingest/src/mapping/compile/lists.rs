@@ -80,7 +80,7 @@ pub(super) fn has_many(path: &Path) -> bool {
 fn satisfies(kind: &Kind) -> bool {
     match kind {
         Kind::Column(target) | Kind::Time(target) => !target.satisfies.is_empty(),
-        Kind::User { name, .. } => !name.satisfies.is_empty(),
+        Kind::User(name, _) => !name.satisfies.is_empty(),
         Kind::Url(url) => !url.whole.satisfies.is_empty(),
         _ => false,
     }

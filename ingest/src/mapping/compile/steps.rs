@@ -53,9 +53,9 @@ impl Compiler {
             }
             Kind::Action if attribute.has_values => What::Action(Some(words(attribute, |c| self.verdict(c))?)),
             Kind::Action => What::Action(None),
-            Kind::User { name, domain } => What::User { name, domain },
-            Kind::Protocol { number, name } => What::Protocol { number, name },
-            Kind::Os { name, id, caption } => What::Os { name, id, caption },
+            Kind::User(name, domain) => What::User(name, domain),
+            Kind::Protocol(number, name) => What::Protocol(number, name),
+            Kind::Os(targets) => What::Os(targets),
             Kind::Url(targets) => What::Url(targets),
             Kind::Texts(leaf) => What::Texts(leaf),
         })
@@ -88,7 +88,7 @@ impl Compiler {
             What::Enum(e) => Otherwise::Caption(caption_of(e.own, text).map_err(mistake)?),
             What::Activity(_, own) => Otherwise::Caption(caption_of(own, text).map_err(mistake)?),
             What::Action(_) => Otherwise::Verdict(self.verdict(text).map_err(mistake)?),
-            What::Hot(_) | What::Time(..) | What::Length(..) | What::Url(_) | What::Os { .. } => {
+            What::Hot(_) | What::Time(..) | What::Length(..) | What::Url(_) | What::Os(_) => {
                 return Err(Mistake::new(at, "this attribute has no constant"));
             }
             _ => Otherwise::Text(intern(text)),

@@ -66,6 +66,7 @@ struct Columns {
     log_name: Option<StringArray>,
     event_code: Option<StringArray>,
     version: Option<StringArray>,
+    log_version: Option<StringArray>,
 }
 
 impl Report {
@@ -77,10 +78,9 @@ impl Report {
             let (_, _, batch, row) = events.order[at];
             self.count(columns[batch].kind(row, format, by));
         }
-        for letters in letters {
-            for row in 0..letters.num_rows() {
-                *self.dead_letters.entry(keyword(letters, "reason", row).to_owned()).or_default() += 1;
-            }
+        for row in 0..letters.map_or(0, RecordBatch::num_rows) {
+            let reason = letters.map_or("", |letters| keyword(letters, "reason", row));
+            *self.dead_letters.entry(reason.to_owned()).or_default() += 1;
         }
     }
 
@@ -146,6 +146,7 @@ impl Columns {
             log_name: column(&["metadata", "log_name"]),
             event_code: column(&["metadata", "event_code"]),
             version: column(&["metadata", "product", "version"]),
+            log_version: column(&["metadata", "log_version"]),
         }
     }
 
@@ -153,7 +154,8 @@ impl Columns {
         let text =
             |column: &Option<StringArray>| column.as_ref().filter(|c| !c.is_null(row)).map(|c| c.value(row).to_owned());
         let log_type = text(&self.log_name).or_else(|| text(&self.event_code)).unwrap_or_default();
-        Kind { format, decoder, class: self.class, log_type, version: text(&self.version).unwrap_or_default() }
+        let version = text(&self.version).or_else(|| text(&self.log_version)).unwrap_or_default();
+        Kind { format, decoder, class: self.class, log_type, version }
     }
 }
 
