@@ -192,6 +192,15 @@ pub(crate) struct DecodeArgs {
     /// Whose events they are (tenant_uid).
     #[arg(long, default_value = "default")]
     pub(crate) tenant: String,
+    /// Says on stderr, a line a record, which decoder took it and why.
+    #[arg(long, conflicts_with = "wrapped")]
+    pub(crate) explain: bool,
+    /// Prints counts instead of events: formats, decoders, log types, versions, unknown names, dead letters.
+    #[arg(long, conflicts_with = "wrapped")]
+    pub(crate) report: bool,
+    /// How report and explanations are printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@ mod commands;
 mod committer;
 mod config;
 mod crash;
+mod drift;
 mod flight;
 mod intake;
 mod listing;

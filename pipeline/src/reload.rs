@@ -1,16 +1,18 @@
-//! The thread that looks at the enrichment tables' files now and then, so that no other has to.
+//! The thread that looks at the files of enrichment tables and mappings now and then, so that no other has to.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use enrich::{Outcome, Reloader, TableInfo};
+use ingest::mapping;
 
 use crate::clock;
 use crate::telemetry::Telemetry;
 
-/// Keeps the tables up to date until it is stopped.
+/// Keeps tables and mappings up to date until it is stopped.
 pub(crate) struct Reloads {
     reloader: Reloader,
+    mappings: mapping::Reloader,
     interval: Duration,
     telemetry: Telemetry,
 }
@@ -21,9 +23,16 @@ pub(crate) fn stop() -> (SyncSender<()>, Receiver<()>) {
 }
 
 impl Reloads {
-    /// The tables as they were loaded at the start.
-    pub(crate) fn new(reloader: Reloader, interval: Duration, telemetry: Telemetry) -> Self {
-        let reloads = Self { reloader, interval, telemetry };
+    /// Tables and mappings as they were loaded at the start.
+    pub(crate) fn new(
+        reloader: Reloader,
+        mappings: mapping::Reloader,
+        interval: Duration,
+        telemetry: Telemetry,
+    ) -> Self {
+        let reloads = Self { reloader, mappings, interval, telemetry };
+        // So that the first failure is an increase.
+        ["loaded", "failed"].iter().for_each(|outcome| reloads.count_mappings(outcome, 0));
         reloads.reloader.tables().for_each(|table| reloads.tell(&table));
         reloads
     }
@@ -33,6 +42,7 @@ impl Reloads {
         let interval = if self.interval.is_zero() { Duration::MAX } else { self.interval };
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
             self.check(clock::now_us());
+            self.check_mappings(clock::now_us());
         }
         Ok(())
     }
@@ -58,6 +68,30 @@ impl Reloads {
                 }
             }
         }
+    }
+
+    /// One look at the mapping files.
+    fn check_mappings(&mut self, now_us: i64) {
+        match self.mappings.check(now_us) {
+            mapping::Outcome::Unchanged => {}
+            mapping::Outcome::Loaded => {
+                self.count_mappings("loaded", 1);
+                let version = self.mappings.live().mappings().version().unwrap_or_default();
+                tracing::info!(version, "mappings in force");
+            }
+            mapping::Outcome::Failed { errors, repeated } => {
+                self.count_mappings("failed", 1);
+                if !repeated {
+                    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                    let error = errors.join("; ");
+                    tracing::error!(error, "changed mapping files cannot be loaded; the last good ones stay");
+                }
+            }
+        }
+    }
+
+    fn count_mappings(&self, outcome: &str, by: u64) {
+        self.telemetry.mapping_reloads.with_label_values(&[outcome]).inc_by(by);
     }
 
     fn count(&self, table: &str, outcome: &str, by: u64) {
@@ -100,7 +134,7 @@ mod tests {
         write("ip,category,confidence\n192.0.2.1,c2,50\n");
         let config = EnrichConfig { intel: vec![TableSource::File(path.clone())], ..EnrichConfig::default() };
         let reloader = Reloader::open(&config, NOW).expect("a table");
-        let mut reloads = Reloads::new(reloader, Duration::ZERO, Telemetry::new());
+        let mut reloads = Reloads::new(reloader, no_mappings(), Duration::ZERO, Telemetry::new());
         let counted = |reloads: &Reloads| {
             let of = |outcome| reloads.telemetry.tables.reloads.with_label_values(&["intel", outcome]).get();
             (of("loaded"), of("failed"), reloads.telemetry.tables.entries.with_label_values(&["intel"]).get())
@@ -115,11 +149,43 @@ mod tests {
         assert_eq!(counted(&reloads), (1, 2, 2));
     }
 
+    fn no_mappings() -> mapping::Reloader {
+        mapping::Reloader::new(Vec::new(), mapping::Mappings::builtin())
+    }
+
+    #[test]
+    fn a_reload_of_mappings_is_counted_and_a_failure_each_time() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("own.yaml");
+        let write = |text: &str| std::fs::write(&path, text).expect("written");
+        let of = |name: &str| {
+            format!(
+                "name: {name}\nproduct: {{vendor: V, name: P}}\nformat: kv\nmatch: {{a: b}}\nclass: base_event\ntime: received\n"
+            )
+        };
+        write(&of("first"));
+        let paths = vec![path.display().to_string()];
+        let loaded = mapping::Mappings::load(&paths).expect("right");
+        let tables = Reloader::open(&EnrichConfig::default(), NOW).expect("tables");
+        let mappings = mapping::Reloader::new(paths, loaded);
+        let mut reloads = Reloads::new(tables, mappings, Duration::ZERO, Telemetry::new());
+        let counted = |reloads: &Reloads| {
+            ["loaded", "failed"].map(|outcome| reloads.telemetry.mapping_reloads.with_label_values(&[outcome]).get())
+        };
+        for (text, want) in [(of("first"), [0, 0]), (of("second"), [1, 0]), ("nothing".to_owned(), [1, 1])] {
+            write(&text);
+            reloads.check_mappings(NOW);
+            assert_eq!(counted(&reloads), want, "{text}");
+        }
+        reloads.check_mappings(NOW);
+        assert_eq!(counted(&reloads), [1, 2]);
+    }
+
     #[test]
     fn without_an_interval_nothing_is_looked_at_and_it_ends_when_told() {
         let reloader = Reloader::open(&EnrichConfig::default(), NOW).expect("no table");
         let (stop, stopped) = stop();
         drop(stop);
-        Reloads::new(reloader, Duration::ZERO, Telemetry::new()).run(&stopped).expect("ends");
+        Reloads::new(reloader, no_mappings(), Duration::ZERO, Telemetry::new()).run(&stopped).expect("ends");
     }
 }

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Reason, Table, TableBatch};
 use enrich::Chain;
 use ingest::decode::AutoDecoder;
+use ingest::mapping;
 use sinks::{AlertChain, Created, OpenFiles, Origin, SourceEntry, TableFiles, Warehouse};
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -62,6 +63,7 @@ pub(crate) struct ShardContext {
     pub(crate) config: Arc<Config>,
     pub(crate) rules: Arc<RuleSet>,
     pub(crate) enrich: Chain,
+    pub(crate) mappings: mapping::Live,
     pub(crate) warehouse: Warehouse,
     pub(crate) writer: Arc<str>,
     pub(crate) to_merge: Sender<ToMerge>,
@@ -76,6 +78,13 @@ impl ShardContext {
     /// The same context without a way into the merge stage, for the merge stage itself.
     pub(crate) fn detached(&self) -> Self {
         Self { to_merge: queue::closed(), ..self.clone() }
+    }
+
+    /// What decides the rows and alerts of a range.
+    fn versions(&self) -> BTreeMap<String, String> {
+        let mut versions = versions(&self.rules, &self.enrich);
+        versions.extend(self.mappings.mappings().version().map(|version| ("mappings".to_owned(), version)));
+        versions
     }
 }
 
@@ -110,8 +119,8 @@ struct OpenPartition {
 impl Shard {
     /// A shard without partitions.
     pub(crate) fn new(context: ShardContext, input: Receiver<ToShard>) -> Self {
-        let config = &context.config;
-        let decoder = AutoDecoder::with_mappings(config.decode.clone(), config.mappings.clone());
+        let mappings = context.mappings.mappings().clone();
+        let decoder = AutoDecoder::with_mappings(context.config.decode.clone(), mappings);
         Self { context, decoder, input, partitions: HashMap::new() }
     }
 
@@ -161,15 +170,17 @@ impl Shard {
         Ok(())
     }
 
-    /// New enrichment tables begin with new ranges: what is open is flushed with the old ones first, so that every row of
-    /// a range, and its entry, has the same versions.
+    /// New enrichment tables and mappings begin with new ranges: what is open is flushed with the old ones first, so that
+    /// every row of a range, and its entry, has the same versions.
     fn take_new_tables(&mut self) -> anyhow::Result<()> {
-        if !self.context.enrich.is_stale() {
+        if !self.context.enrich.is_stale() && !self.context.mappings.is_stale() {
             return Ok(());
         }
         self.flush_all()?;
         self.context.enrich.refresh();
-        let versions = versions(&self.context.rules, &self.context.enrich);
+        self.context.mappings.refresh();
+        self.decoder.set_mappings(self.context.mappings.mappings().clone());
+        let versions = self.context.versions();
         for partition in self.partitions.values_mut() {
             partition.stage.set_versions(&versions);
         }
@@ -236,7 +247,7 @@ impl OpenPartition {
         let watermark = context.runtime.block_on(context.warehouse.watermark(id))?;
         let groups = NonZeroU32::new(context.warehouse.merge_groups()).unwrap_or(NonZeroU32::MIN);
         let mut stage = SourceStage::new(&context.rules, id.clone(), disorder, watermark, groups);
-        stage.set_versions(&versions(&context.rules, &context.enrich));
+        stage.set_versions(&context.versions());
         Ok(Self {
             stage,
             id: id.clone(),
@@ -266,6 +277,7 @@ impl OpenPartition {
         self.idle_sent = false;
         let before = (self.rows.rows() + self.dead.len()) as u64;
         decoder.decode(&chunk, &mut self.rows, &mut self.dead);
+        context.telemetry.drift.tell(decoder.take_drift());
         let events = (self.rows.rows() + self.dead.len()) as u64 - before;
         self.note(&chunk, events, context);
         self.next = chunk.offsets.next;
@@ -344,7 +356,7 @@ impl OpenPartition {
         entry.dead_letters = std::mem::take(&mut self.dead_counts);
         entry.watermark = self.stage.watermark();
         (entry.received_min, entry.received_max) = (self.received.min_us, self.received.max_us);
-        entry.versions = versions(&context.rules, &context.enrich);
+        entry.versions = context.versions();
         // Before the entry exists: the committer may take it in at once.
         let tables = entry.tables.keys().copied().collect();
         context.flight.depart(&self.id, range, std::mem::take(&mut self.received), tables);

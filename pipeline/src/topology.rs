@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dataflow::{PartitionId, Source};
+use ingest::mapping;
 use sinks::Warehouse;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -49,6 +50,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let positions = warehouse.start_positions().await?;
     let rules = setup::rules(&config)?;
     let tables = setup::enrich(&config)?;
+    let mappings = mapping::Reloader::new(config.decode.mappings.clone(), config.mappings.clone());
     let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse).await?;
     let (roster, claims) = (Roster::of(&sources), Claims::of(&sources));
     let partitions = roster.partitions.clone();
@@ -60,6 +62,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let context = ShardContext {
         rules,
         enrich: tables.chain(),
+        mappings: mappings.live(),
         to_merge: to_merge.clone(),
         claims: claims.clone(),
         mail: outbox.mail.clone(),
@@ -74,7 +77,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let mut stages = Stages::start("merge", move || merger.run())?;
     let routes = start_shards(&mut stages, context, &partitions)?;
     let (stop_reloads, reloads_stopped) = reload::stop();
-    let reloads = Reloads::new(tables, config.enrich.reload_interval, telemetry.clone());
+    let reloads = Reloads::new(tables, mappings, config.enrich.reload_interval, telemetry.clone());
     stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
     let (stop_last, last_stopped) = watch::channel(false);
     let outbox = stages.task(outbox.run(last_stopped.clone()));

@@ -198,11 +198,13 @@ impl CloudTrail {
         row.place(Slot::Arn, &t.user_uid);
         let invoked = row.place(Slot::InvokedBy, &t.invoked_by);
         let is_user = row.has(Objects::named("actor.user"));
-        if let Some(field) = row.take(Slot::UserType).filter(|_| is_user) {
+        if let Some(field) = row.take(Slot::UserType) {
             let (id, caption) = user_type(kind);
-            row.builder.set_i32(t.user_type_id, id);
-            row.set_text(&t.user_type, caption.unwrap_or(kind));
-            if caption.is_some() {
+            if is_user {
+                row.builder.set_i32(t.user_type_id, id);
+                row.set_text(&t.user_type, caption.unwrap_or(kind));
+            }
+            if !is_user || caption.is_some() {
                 row.keep(field);
             }
         }

@@ -9,7 +9,7 @@
 //!   `status_code` says which. Their source is the interface itself, since the class requires an end; with no interface
 //!   either it is OCSF's word for that, `Unknown`.
 //!
-//! Dropped: the values `-`; a packet's own address that is the flow's.
+//! Dropped: the values `-`; a packet's own address that is the flow's; ACCEPT and REJECT, of which the action says all.
 //!
 //! Fields: those that the line of names at the head of the file names; else those of the configuration; else those of the
 //! version whose list the values fit.
@@ -164,6 +164,12 @@ impl VpcFlow {
             None if flow_fields::is_header(text) => Line::Header,
             None => Line::Other,
         }
+    }
+
+    /// The names of a layout's fields.
+    #[cfg(test)]
+    pub(crate) fn names(&self, layout: usize) -> &[&'static str] {
+        self.layouts[layout].names.names()
     }
 
     /// Why a line of field names is no event; it may name others than the lines are read by.

@@ -49,8 +49,7 @@ mod tests {
     use super::*;
 
     fn pairs(line: &str) -> Option<Vec<String>> {
-        let mut pairs = Pairs::default();
-        split(line, 0, &mut pairs).then(|| pairs.iter(line).map(|(k, v)| format!("{k}={v}")).collect())
+        Pairs::texts_of(line, split)
     }
 
     #[test]

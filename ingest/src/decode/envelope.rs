@@ -12,8 +12,9 @@ use dataflow::{BatchBuilder, Reason, Table};
 
 use super::json::{At, Doc};
 use super::row::push_members_but;
-use super::syslog::Line;
-use super::{Format, RawData, Rejected, Targets, detect, not_of};
+use super::syslog::{HeaderKind, Line};
+use super::{Format, RawData, Rejected, TRAIL, Targets, detect, not_of};
+use crate::mapping;
 use crate::normalize::Event;
 
 impl Targets {
@@ -26,13 +27,28 @@ impl Targets {
         rows: &mut BatchBuilder,
     ) -> Result<(), Rejected> {
         if let Some(taken) = self.mappings.of_object(doc, at, header, &mut self.buffers) {
-            let out = (rows, &mut self.scratch);
-            return self.mappings.decode_object(taken, (doc, at), header, out, event);
+            return self.decode_mapped(taken, (doc, at), header, event, rows);
         }
         if self.decode_held((doc, at), event, rows) {
             return Ok(());
         }
-        self.base.decode_document((doc, at), rows, &mut self.scratch, event)
+        self.base.decode_document((doc, at), rows, &mut self.scratch, event)?;
+        self.note_object((doc, at), header.kind, event);
+        Ok(())
+    }
+
+    /// An object that a mapping takes.
+    fn decode_mapped(
+        &mut self,
+        taken: mapping::Taken,
+        (doc, at): (Doc<'_>, At),
+        header: &Line<'_>,
+        event: &Event<'_>,
+        rows: &mut BatchBuilder,
+    ) -> Result<(), Rejected> {
+        self.mappings.decode_object(taken, (doc, at), header, (rows, &mut self.scratch), event)?;
+        self.note_mapping(taken, header.kind, event);
+        Ok(())
     }
 
     /// The events that an object holds; false if it holds none.
@@ -88,8 +104,7 @@ impl Targets {
         let decoded = if detect::is_trail(doc, at) {
             self.decode_trail((doc, at), &event, rows)
         } else if let Some(taken) = self.mappings.of_object(doc, at, &header, &mut self.buffers) {
-            let out = (&mut *rows, &mut self.scratch);
-            self.mappings.decode_object(taken, (doc, at), &header, out, &event)
+            self.decode_mapped(taken, (doc, at), &header, &event, rows)
         } else if doc.is_object(at) && self.decode_held((doc, at), &event, rows) {
             return;
         } else {
@@ -97,6 +112,7 @@ impl Targets {
         };
         if decoded.is_err() {
             self.base.decode_element((doc, at), rows, &mut self.scratch, &event);
+            self.note_object((doc, at), header.kind, &event);
         }
         self.next_index += 1;
     }
@@ -111,11 +127,12 @@ impl Targets {
         if detect::may_be_sign_in(doc, at) {
             let header = Line::default();
             if let Some(taken) = self.mappings.of_object(doc, at, &header, &mut self.buffers) {
-                let out = (rows, &mut self.scratch);
-                return self.mappings.decode_object(taken, (doc, at), &header, out, event);
+                return self.decode_mapped(taken, (doc, at), &header, event, rows);
             }
         }
-        self.cloudtrail.decode((doc, at), rows.table(Table::ApiActivity), &mut self.scratch, event)
+        self.cloudtrail.decode((doc, at), rows.table(Table::ApiActivity), &mut self.scratch, event)?;
+        self.scratch.notes.took(event, Format::CloudTrail.name(), || (HeaderKind::None, TRAIL.to_owned()));
+        Ok(())
     }
 
     /// The records that a batch of CloudWatch Logs bears.
@@ -137,6 +154,7 @@ impl Targets {
             if !matches!(decoded, Some(Ok(()))) {
                 let event = Event { index: self.next_index, raw: None, around: &around, ..*event };
                 self.base.decode_element((doc, element), rows, &mut self.scratch, &event);
+                self.note_object((doc, element), HeaderKind::None, &event);
                 self.next_index += 1;
             }
         }

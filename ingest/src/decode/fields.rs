@@ -232,7 +232,10 @@ fn objects_of(path: &str) -> (Objects, Objects) {
 /// Where a field goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum To {
+    /// The table knows it and has no column for it.
     Unmapped,
+    /// The table does not know it.
+    Unknown,
     Column(Target),
     Slot(u8),
     /// Into the object: the index of its names in [`FieldTable::names`].
@@ -276,6 +279,8 @@ impl Key {
 /// The fields of one log type, for one table.
 #[derive(Debug)]
 pub(crate) struct FieldTable {
+    /// The file's name without its ending, or the mapping's.
+    pub(crate) name: &'static str,
     pub(crate) table: Table,
     /// Columns of the syslog form, in order.
     columns: Vec<(&'static str, To)>,
@@ -292,8 +297,9 @@ pub(crate) struct FieldTable {
 
 impl FieldTable {
     /// No fields.
-    pub(crate) fn empty(table: Table) -> Self {
+    pub(crate) fn empty(name: &'static str, table: Table) -> Self {
         Self {
+            name,
             table,
             columns: Vec::new(),
             names: vec![Names::default()],
@@ -311,7 +317,7 @@ impl FieldTable {
         table: Table,
         slots: &[&str],
     ) -> Result<Self, FieldError> {
-        let mut made = Self::empty(table);
+        let mut made = Self::empty(file.strip_suffix(".fields").unwrap_or(file), table);
         for (line, words) in text.lines().enumerate().filter(|(_, l)| !l.starts_with('#') && !l.trim().is_empty()) {
             made.add(words, slots).map_err(|what| FieldError { file, line: line + 1, what })?;
         }
@@ -453,7 +459,7 @@ impl FieldTable {
     /// Where the member `key` of the document (scope 0) or of an object goes.
     #[inline]
     pub(crate) fn to(&self, scope: u8, key: &[u8]) -> &To {
-        self.names[scope as usize].get(key).unwrap_or(&To::Unmapped)
+        self.names[scope as usize].get(key).unwrap_or(&To::Unknown)
     }
 
     /// The dotted name of an object.

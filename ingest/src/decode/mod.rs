@@ -20,10 +20,12 @@ pub(crate) mod json;
 pub(crate) mod kv;
 pub(crate) mod leef;
 pub(crate) mod names;
+mod notes;
 pub(crate) mod pairs;
 pub(crate) mod row;
 pub(crate) mod syslog;
 pub(crate) mod text;
+mod unknown;
 pub(crate) mod values;
 pub(crate) mod zones;
 
@@ -35,18 +37,20 @@ use serde::Deserialize;
 
 use crate::aws::cloudtrail::CloudTrail;
 use crate::aws::vpc_flow::{Line, VpcFlow};
-use crate::mapping::{Buffers, Mappings};
+use crate::mapping::{self, Buffers, Mappings};
 use crate::normalize::Event;
 use crate::normalize::base_event::BaseEvent;
 use crate::paloalto::{Pairs, PaloAlto, find_custom};
 
 pub use crate::aws::flow_fields::{FlowFields, FlowFieldsError};
+pub use notes::{Drift, DriftKind, NAMES_MAX, OTHER, Seen, Taken};
 pub use zones::{TimeZoneName, TimeZones, UnknownTimeZone};
 
 use csv::Columns;
 use detect::Shape;
 use json::{At, Doc, JsonParser};
 use row::Scratch;
+use syslog::HeaderKind;
 
 /// How to decode.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -136,9 +140,9 @@ pub struct Limits {
     pub line_bytes_max: usize,
     /// Objects and arrays within each other.
     pub json_depth_max: usize,
-    /// Keys of a JSON document, all objects together.
+    /// Keys of a JSON document, all objects together, or pairs of a line.
     pub json_keys_max: usize,
-    /// Bytes of a JSON string.
+    /// Bytes of a JSON string, or of a name or value of a line.
     pub string_bytes_max: usize,
 }
 
@@ -193,6 +197,7 @@ struct Targets {
     vpc_flow: VpcFlow,
     base: BaseEvent,
     mappings: Mappings,
+    limits: Limits,
     buffers: Buffers,
     columns: Columns,
     pairs: Pairs,
@@ -229,7 +234,8 @@ impl AutoDecoder {
                 vpc_flow: VpcFlow::new(config.vpc_flow.fields.clone()),
                 base: BaseEvent::new(),
                 mappings,
-                buffers: Buffers::default(),
+                limits: config.limits,
+                buffers: Buffers::new(&config.limits),
                 columns: Columns::default(),
                 pairs: Pairs::default(),
                 embedded: Some(Box::new(JsonParser::new(config.limits))),
@@ -297,6 +303,7 @@ fn is_array_of_objects(payload: &[u8]) -> bool {
 impl Decoder for AutoDecoder {
     fn decode(&mut self, chunk: &Chunk, rows: &mut BatchBuilder, dead: &mut DeadLetters) {
         self.targets.vpc_flow.begin(chunk.head.as_deref());
+        self.targets.scratch.notes.begin_source(&chunk.partition.topic);
         for record in chunk.records() {
             if let Err(rejected) = self.decode_record(chunk, &record, rows) {
                 dead.push(chunk, &record, rejected.reason, &rejected.detail);
@@ -304,6 +311,12 @@ impl Decoder for AutoDecoder {
         }
     }
 }
+
+/// What is true of records that code of its own takes, and of those that nothing takes.
+const PANOS: &str = "the vendor is Palo Alto Networks";
+const FLOW: &str = "its values are those of a flow log";
+const TRAIL: &str = "eventSource and eventName are there, and who or where from";
+const UNTAKEN: &str = "no mapping takes it";
 
 fn not_of(format: Format) -> Rejected {
     Rejected::new(Reason::UnknownFormat, format!("not {format}"))
@@ -313,18 +326,25 @@ impl Targets {
     fn decode_text(&mut self, text: &str, event: &Event<'_>, rows: &mut BatchBuilder) -> Result<(), Rejected> {
         let panos = matches!(self.format, Format::Auto | Format::PanosCsv).then(|| detect::panos_line(text)).flatten();
         if let Some(line) = panos {
-            return self.paloalto.decode_line(&line, &mut self.columns, (rows, &mut self.scratch), event);
+            self.paloalto.decode_line(&line, &mut self.columns, (rows, &mut self.scratch), event)?;
+            let why = || (syslog::parse(text).kind, format!("column 4 = {}", line.log_type));
+            self.scratch.notes.took(event, Format::PanosCsv.name(), why);
+            return Ok(());
         }
         let custom = matches!(self.format, Format::Auto | Format::PanosCsv).then(|| find_custom(text)).flatten();
         if let Some(found) = custom {
-            return self.paloalto.decode_custom(&found, &mut self.pairs, (rows, &mut self.scratch), event);
+            self.paloalto.decode_custom(&found, &mut self.pairs, (rows, &mut self.scratch), event)?;
+            self.scratch.notes.took(event, found.format(), || (syslog::parse(text).kind, PANOS.to_owned()));
+            return Ok(());
         }
         let line = self.vpc_flow.line(text);
         match (self.format, line) {
             (Format::Auto | Format::VpcFlow, Line::Header) => Err(self.vpc_flow.header(text)),
             (Format::Auto, Line::Flow(_)) | (Format::VpcFlow, _) => {
                 let builder = rows.table(Table::NetworkActivity);
-                self.vpc_flow.decode((text, line), builder, &mut self.scratch, event)
+                self.vpc_flow.decode((text, line), builder, &mut self.scratch, event)?;
+                self.scratch.notes.took(event, Format::VpcFlow.name(), || (HeaderKind::None, FLOW.to_owned()));
+                Ok(())
             }
             (Format::Auto, Line::Other) => self.decode_line(text, event, rows),
             (format, _) => Err(not_of(format)),
@@ -343,11 +363,18 @@ impl Targets {
         }
         match self.mappings.of_line(text, &header, &mut self.columns, &mut self.buffers) {
             Some(taken) => {
+                self.buffers.pairs.check(text, &self.limits)?;
                 let out = (rows, &mut self.scratch);
-                self.mappings.decode_line(taken, (text, &header), &self.buffers.pairs, out, event)
+                self.mappings.decode_line(taken, (text, &header), &self.buffers.pairs, out, event)?;
+                self.note_mapping(taken, header.kind, event);
             }
-            None => self.base.decode_text(text, rows, &mut self.scratch, event),
+            None => {
+                self.base.decode_text(text, rows, &mut self.scratch, event)?;
+                self.scratch.notes.log_type(format_args!("{}", unknown::line(text, &header)));
+                self.scratch.notes.took(event, "text", || (header.kind, UNTAKEN.to_owned()));
+            }
         }
+        Ok(())
     }
 
     fn decode_document(
@@ -376,7 +403,10 @@ impl Targets {
         match (detect::shape(doc, at), self.format) {
             (Shape::Panos { log_type, subtype }, Format::Auto | Format::PanosJson) => {
                 let out = (rows, &mut self.scratch);
-                self.paloalto.decode_document((log_type, subtype), (doc, at), out, event)
+                self.paloalto.decode_document((log_type, subtype), (doc, at), out, event)?;
+                let why = || (HeaderKind::None, format!("LogType = {log_type}, a device is named"));
+                self.scratch.notes.took(event, Format::PanosJson.name(), why);
+                Ok(())
             }
             (Shape::CloudTrail, Format::Auto | Format::CloudTrail) => self.decode_trail((doc, at), event, rows),
             (Shape::CloudTrailFile(records), Format::Auto | Format::CloudTrail) => {
@@ -386,6 +416,18 @@ impl Targets {
             (_, Format::Auto) => self.decode_other((doc, at), header, event, rows),
             (_, format) => Err(not_of(format)),
         }
+    }
+
+    /// Notes that a mapping took an event, and what it asks for.
+    fn note_mapping(&mut self, taken: mapping::Taken, header: HeaderKind, event: &Event<'_>) {
+        let (format, why) = self.mappings.why(taken);
+        self.scratch.notes.took(event, format, || (header, why.to_string()));
+    }
+
+    /// Notes that no decoder took an object.
+    fn note_object(&mut self, (doc, at): (Doc<'_>, At), header: HeaderKind, event: &Event<'_>) {
+        self.scratch.notes.log_type(format_args!("{}", unknown::object(doc, at)));
+        self.scratch.notes.took(event, "json", || (header, UNTAKEN.to_owned()));
     }
 
     fn raw_json<'a>(&self, doc: Doc<'a>, at: At) -> Option<&'a str> {

@@ -3,15 +3,29 @@
 //! A text that differs from the line's own (escapes undone) stands in a buffer that lives on, as does the list: nothing is
 //! allocated once both have grown.
 
+use std::fmt::Write;
 use std::ops::Range;
 
+use dataflow::Reason;
+
+use super::{Limits, Rejected};
+
 /// The pairs of the last line that was split.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pairs {
     list: Vec<(Key, Span)>,
     unescaped: String,
     /// More pairs were there than are kept; those beyond are not in the list.
     overflown: bool,
+    /// Columns of a line that has more than are named; 0 of any other.
+    longer: usize,
+    keys_max: usize,
+}
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self::new(&Limits::default())
+    }
 }
 
 /// A place in the line, or in the buffer of unescaped texts.
@@ -29,9 +43,6 @@ enum Key {
     Name(&'static str),
 }
 
-/// Pairs of one line: as many as a JSON document may have keys.
-pub(crate) const PAIRS_MAX: usize = 4096;
-
 /// The name of text that no name stands before.
 pub(crate) const STRAY: &str = "text";
 
@@ -42,16 +53,36 @@ impl Span {
 }
 
 impl Pairs {
+    /// Buffers for lines of at most so many pairs.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let (list, unescaped) = (Vec::new(), String::new());
+        Self { list, unescaped, overflown: false, longer: 0, keys_max: limits.json_keys_max }
+    }
+
     /// Forgets the last line.
     pub(crate) fn clear(&mut self) {
         self.list.clear();
         self.unescaped.clear();
         self.overflown = false;
+        self.longer = 0;
     }
 
-    /// More than [`PAIRS_MAX`] pairs were there.
-    pub(crate) fn is_overflown(&self) -> bool {
-        self.overflown
+    /// Measures names and values, but only of a line that is long enough to break a limit.
+    ///
+    /// # Errors
+    /// If there are more pairs, or longer texts, than a record may have.
+    pub(crate) fn check(&self, line: &str, limits: &Limits) -> Result<(), Rejected> {
+        if self.overflown {
+            return Err(Rejected::new(Reason::TooLarge, format!("more than {} keys", self.keys_max)));
+        }
+        let max = limits.string_bytes_max;
+        if line.len() > max {
+            let long = self.iter(line).map(|(name, value)| name.len().max(value.len())).max();
+            if let Some(bytes) = long.filter(|bytes| *bytes > max) {
+                return Err(Rejected::new(Reason::TooLarge, format!("a text of {bytes} bytes; {max} allowed")));
+            }
+        }
+        Ok(())
     }
 
     #[inline]
@@ -64,9 +95,23 @@ impl Pairs {
         self.add(Key::Name(name), value);
     }
 
+    /// Adds a column that has no name, by its place from 1: `column_7`.
+    pub(crate) fn push_column(&mut self, place: usize, value: Span) {
+        let start = self.unescaped.len();
+        let _ = write!(self.unescaped, "column_{place}");
+        let name = Span { start: start as u32, end: self.unescaped.len() as u32, is_unescaped: true };
+        self.longer = self.longer.max(place);
+        self.add(Key::Text(name), value);
+    }
+
+    /// Columns of a line that has more than are named; 0 of any other.
+    pub(crate) fn longer(&self) -> usize {
+        self.longer
+    }
+
     #[inline]
     fn add(&mut self, key: Key, value: Span) {
-        if self.list.len() < PAIRS_MAX {
+        if self.list.len() < self.keys_max {
             self.list.push((key, value));
         } else {
             self.overflown = true;
@@ -136,6 +181,19 @@ impl Pairs {
     /// Names and values of the line that was split last.
     pub(crate) fn iter<'a>(&'a self, line: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         (0..self.list.len()).map(move |index| self.get(line, index))
+    }
+
+    /// `name=value` of each.
+    #[cfg(test)]
+    pub(crate) fn texts(&self, line: &str) -> Vec<String> {
+        self.iter(line).map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    /// As [`Pairs::texts`], of a line that `split` takes.
+    #[cfg(test)]
+    pub(crate) fn texts_of(line: &str, split: fn(&str, usize, &mut Self) -> bool) -> Option<Vec<String>> {
+        let mut pairs = Self::default();
+        split(line, 0, &mut pairs).then(|| pairs.texts(line))
     }
 
     /// Names pairs by what other pairs say they are called: the value of `cs1Label` is the name of `cs1`. A label that

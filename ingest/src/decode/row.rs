@@ -12,6 +12,7 @@ use dataflow::{Leaf, TableBuilder};
 
 use super::fields::{Convert, FieldTable, Key, Objects, Target, To};
 use super::json::{At, Doc, Member, Value, push_one_line};
+use super::notes::Notes;
 use super::values;
 use super::zones::LocalTime;
 use crate::normalize::enums;
@@ -70,6 +71,7 @@ pub(crate) struct Scratch {
     unmapped: String,
     text: String,
     formatted: String,
+    pub(crate) notes: Notes,
 }
 
 /// The row. See the module's front.
@@ -90,6 +92,8 @@ pub(crate) struct Row<'r, 'v> {
     barred: Objects,
     /// What a time without a zone means.
     pub(crate) local: LocalTime<'v>,
+    /// Columns of a line that has more than the table; 0 of any other.
+    longer: usize,
 }
 
 impl<'r, 'v> Row<'r, 'v> {
@@ -101,11 +105,12 @@ impl<'r, 'v> Row<'r, 'v> {
     ) -> Self {
         scratch.unmapped.clear();
         scratch.unmapped.push('{');
+        scratch.notes.begin_row(fields.name);
         let none = Objects::default();
         let (touched, satisfied, untranslated) = (none, none, none);
         let (slots, run, source) = ([None; SLOTS], 0..0, "");
-        let local = LocalTime::UTC;
-        Self { builder, fields, scratch, slots, run, source, touched, satisfied, untranslated, barred, local }
+        let (local, longer) = (LocalTime::UTC, 0);
+        Self { builder, fields, scratch, slots, run, source, touched, satisfied, untranslated, barred, local, longer }
     }
 
     /// Takes a line's columns, the empty ones among them; as [`Row::read_filled`].
@@ -119,11 +124,7 @@ impl<'r, 'v> Row<'r, 'v> {
         for (i, text) in columns {
             match fields.columns().get(i) {
                 Some((name, to)) => self.read_field(name, to, text),
-                None => {
-                    let unmapped = self.unmapped();
-                    let _ = write!(unmapped, "\"column_{}\":", i + 1);
-                    push_string(unmapped, text);
-                }
+                None => self.keep_column(i + 1, text),
             }
         }
     }
@@ -141,8 +142,10 @@ impl<'r, 'v> Row<'r, 'v> {
         }
     }
 
-    /// Puts the text of a key that is no field's into `unmapped`; one that is called as a field is gets `_2`.
-    pub(crate) fn keep_pair(&mut self, key: &str, value: &str) {
+    /// Puts a pair that its field has no place for, or that is no field's, into `unmapped`; a key that is called as a field is
+    /// gets `_2`.
+    pub(crate) fn keep_pair(&mut self, key: &str, field: Option<&Key>, value: &str) {
+        self.note_unknown(&field.map_or(To::Unknown, |field| field.to), 0, || key);
         self.end_run();
         let Scratch { unmapped, text, .. } = self.scratch;
         text.clear();
@@ -158,6 +161,19 @@ impl<'r, 'v> Row<'r, 'v> {
         self.fields.key(form, key, prefix)
     }
 
+    /// A column that the table lacks, by its place from 1.
+    fn keep_column(&mut self, place: usize, text: &str) {
+        let unmapped = self.unmapped();
+        let _ = write!(unmapped, "\"column_{place}\":");
+        push_string(unmapped, text);
+        self.note_longer(place);
+    }
+
+    /// Notes that the line has at least so many columns, which are more than the table's.
+    pub(crate) fn note_longer(&mut self, columns: usize) {
+        self.longer = self.longer.max(columns);
+    }
+
     /// Takes named values of a flat format.
     pub(crate) fn read_pairs(&mut self, pairs: impl Iterator<Item = (&'v str, &'v str)>) {
         let fields = self.fields;
@@ -168,8 +184,19 @@ impl<'r, 'v> Row<'r, 'v> {
                 To::Slot(slot) if self.slots[*slot as usize].is_none() => {
                     self.slots[*slot as usize] = Some(Slotted { scope: 0, name, value, at: None });
                 }
-                _ => push_member(self.unmapped(), name, false, value),
+                to => {
+                    self.note_unknown(to, 0, || name);
+                    push_member(self.unmapped(), name, false, value);
+                }
             }
+        }
+    }
+
+    /// Notes a name that the table does not know. A row that is written again was noted before.
+    #[inline]
+    fn note_unknown<'n>(&mut self, to: &To, scope: u8, name: impl FnOnce() -> &'n str) {
+        if matches!(to, To::Unknown) && self.barred.is_empty() {
+            self.scratch.notes.key(self.fields.path(scope), name());
         }
     }
 
@@ -189,7 +216,10 @@ impl<'r, 'v> Row<'r, 'v> {
                     let (name, value, at) = (doc.name(&member), doc.value_of(&member), Some(member.at));
                     self.slots[*slot as usize] = Some(Slotted { scope, name, value, at });
                 }
-                _ => self.keep_member(doc, &member),
+                to => {
+                    self.note_unknown(to, scope, || doc.name(&member));
+                    self.keep_member(doc, &member);
+                }
             }
         }
     }
@@ -494,6 +524,9 @@ impl<'r, 'v> Row<'r, 'v> {
     /// Keeps what no one took, and as `envelope` the members `around` the event, and sets the `unmapped` column, if anything is
     /// unmapped.
     pub(crate) fn finish_unmapped(&mut self, leaf: Leaf, around: &str) {
+        if self.longer > 0 {
+            self.scratch.notes.layout(self.longer);
+        }
         for slot in 0..SLOTS {
             if let Some(field) = self.slots[slot].take() {
                 self.keep(field);

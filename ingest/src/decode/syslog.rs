@@ -77,6 +77,19 @@ pub(crate) enum HeaderKind {
     File,
 }
 
+impl HeaderKind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Priority => "priority",
+            Self::Rfc3164 => "rfc3164",
+            Self::Rfc5424 => "rfc5424",
+            Self::Meraki => "meraki",
+            Self::File => "file",
+        }
+    }
+}
+
 /// A line's header and where its message begins. What is not there is empty.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Line<'a> {

@@ -194,7 +194,7 @@ mod tests {
     fn read(text: &str, line: &str) -> Option<String> {
         let mut pairs = Pairs::default();
         let fits = pattern(text).expect(text).read(line, 0, &mut pairs);
-        let found: Vec<String> = pairs.iter(line).map(|(k, v)| format!("{k}={v}")).collect();
+        let found = pairs.texts(line);
         assert!(fits || found.is_empty(), "{line}");
         fits.then(|| found.join(" "))
     }

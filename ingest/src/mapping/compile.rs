@@ -1,25 +1,27 @@
 //! A document of a mapping file -> a [`Plan`]: every name is checked against the table and OCSF, every field gets a
 //! column or a slot. All mistakes are found, not only the first.
 
+mod lists;
+mod required;
+mod steps;
+
 use std::collections::HashMap;
 
 use dataflow::Table;
 
 use crate::decode::fields::{FieldTable, Target, To};
 use crate::decode::row::SLOTS;
-use crate::normalize::ocsf::{self, Caption, OTHER};
-use crate::normalize::{Class, Product, action, enums};
+use crate::normalize::{Class, Product, ocsf};
 
-use super::attribute::{Attribute, Names, text};
+use super::attribute::{Attribute, Names};
 use super::error::{Mistake, Place};
 use super::head::Head;
 use super::intern::intern;
 use super::plan::{HeaderField, Needs, Plan, is_fixed};
-use super::source::{Path, Pick};
-use super::step::{Elements, Enum, Length, Otherwise, PIECES_MAX, Piece, Source, Step, Verdict, What};
+use super::source::Path;
+use super::step::{PIECES_MAX, Source, Step};
 use super::target::{self, Kind};
 use super::time::{TimeSpec, Unit, Zone, zone_seconds};
-use super::words::Words;
 use super::yaml::Node;
 
 /// Compiles a document whose template, if it names one, is merged in already.
@@ -50,7 +52,7 @@ impl Compiler {
         Self {
             table: head.table,
             names: Names { is_json: head.is_json() },
-            fields: FieldTable::empty(head.table),
+            fields: FieldTable::empty(head.name, head.table),
             uses: HashMap::new(),
             slots: Vec::new(),
             header: Vec::new(),
@@ -73,6 +75,7 @@ impl Compiler {
         let (fixed, steps) = std::mem::take(&mut self.steps).into_iter().partition(is_fixed);
         needs.fixed = fixed;
         let header_slots = self.place_slots(node.at);
+        self.known(&head.known);
         if !self.mistakes.is_empty() {
             return Err(self.mistakes);
         }
@@ -305,297 +308,14 @@ impl Compiler {
         of_header
     }
 
-    fn step(&mut self, attribute: &Attribute<'_>, kind: Kind, at: Place) -> Result<Step, Mistake> {
-        if let Some((path, at)) =
-            attribute.from.iter().find(|(path, _)| has_many(path) && !matches!(kind, Kind::Texts(_)))
-        {
-            let what = format!("{}[] is many values; [0] is one", path.field.join("."));
-            return Err(Mistake::new(*at, what));
-        }
-        let what = self.what(attribute, kind, at)?;
-        let otherwise = self.otherwise(&what, attribute)?;
-        Ok(Step {
-            from: if matches!(what, What::Time(..)) { Vec::new() } else { self.sources(attribute) },
-            unless: attribute.unless.as_ref().map(|(path, _)| self.source(path)),
-            what,
-            otherwise,
-        })
-    }
-
-    fn what(&mut self, attribute: &Attribute<'_>, kind: Kind, at: Place) -> Result<What, Mistake> {
-        if let Some((text, at)) = attribute.template {
-            let Kind::Column(target) = kind else {
-                return Err(Mistake::new(at, "a template makes a text"));
-            };
-            return self.template(target, text, at);
-        }
-        if attribute.has_values && !matches!(kind, Kind::Enum { .. } | Kind::Action) {
-            return Err(Mistake::new(at, "values: belongs to an enum"));
-        }
-        Ok(match kind {
-            Kind::Column(target) if attribute.unit.is_some() => What::Length(target, length(attribute)?),
-            Kind::Column(target) => What::Column(target),
-            Kind::Time(target) => {
-                let spec = self.time(attribute, at)?;
-                What::Time(target, spec)
-            }
-            Kind::Enum { id, caption, own } => {
-                let words = words(attribute, |caption| caption_of(own, caption))?;
-                What::Enum(Enum { id, caption, words, own, vocabulary: vocabulary(own) })
-            }
-            Kind::Action if attribute.has_values => What::Action(Some(words(attribute, |c| self.verdict(c))?)),
-            Kind::Action => What::Action(None),
-            Kind::User { name, domain } => What::User { name, domain },
-            Kind::Endpoint { ip, port } => What::Endpoint { ip, port },
-            Kind::Protocol { number, name } => What::Protocol { number, name },
-            Kind::Os { name, id, caption } => What::Os { name, id, caption },
-            Kind::Url(targets) => What::Url(targets),
-            Kind::Texts(leaf) => What::Texts(leaf),
-        })
-    }
-
-    fn template(&mut self, target: Target, text: &str, at: Place) -> Result<What, Mistake> {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((head, tail)) = rest.split_once('{') {
-            let (name, after) = tail.split_once('}').ok_or_else(|| Mistake::new(at, "a { that nothing closes"))?;
-            pieces.push(Piece::Text(intern(head)));
-            pieces.push(Piece::Field(self.source(&self.names.path(name, at)?)));
-            rest = after;
-        }
-        pieces.push(Piece::Text(intern(rest)));
-        pieces.retain(|piece| !matches!(piece, Piece::Text("")));
-        if pieces.len() > PIECES_MAX {
-            return Err(Mistake::new(at, format!("a template has at most {PIECES_MAX} parts")));
-        }
-        Ok(What::Template(target, pieces))
-    }
-
-    fn otherwise(&self, what: &What, attribute: &Attribute<'_>) -> Result<Otherwise, Mistake> {
-        let Some((text, at)) = attribute.otherwise else { return Ok(Otherwise::Nothing) };
-        let mistake = |(what, near): (String, Option<&'static str>)| Mistake {
-            suggestion: near.map(str::to_owned),
-            ..Mistake::new(at, what)
-        };
-        Ok(match what {
-            What::Enum(e) => Otherwise::Caption(caption_of(e.own, text).map_err(mistake)?),
-            What::Activity(_, own) => Otherwise::Caption(caption_of(own, text).map_err(mistake)?),
-            What::Action(_) => Otherwise::Verdict(self.verdict(text).map_err(mistake)?),
-            What::Time(..) | What::Length(..) | What::Url(_) | What::Os { .. } | What::Endpoint { .. } => {
-                return Err(Mistake::new(at, "this attribute has no constant"));
-            }
-            _ => Otherwise::Text(intern(text)),
-        })
-    }
-
-    fn activity(&mut self, attribute: &Attribute<'_>) -> Result<Step, Mistake> {
-        let own = ocsf::values(self.table, "activity_id").unwrap_or_default();
-        let words = words(attribute, |caption| caption_of(own, caption).map(|found| found.0))?;
-        let what = What::Activity(words, own);
-        let otherwise = match self.otherwise(&what, attribute)? {
-            Otherwise::Nothing => Otherwise::Caption(ocsf::UNKNOWN),
-            said => said,
-        };
-        Ok(Step { from: self.sources(attribute), unless: None, what, otherwise })
-    }
-
-    /// Action and disposition by the caption of either.
-    fn verdict(&self, caption: &str) -> Result<Verdict, Unknown> {
-        let values = |path| ocsf::values(self.table, path).unwrap_or_default();
-        let (actions, dispositions) = (values("action_id"), values("disposition_id"));
-        match ocsf::by_caption(actions, caption) {
-            Some(found) if found.0 != OTHER => Ok((found, action::disposition_of(found))),
-            _ => {
-                let all: Vec<Caption> = actions.iter().chain(dispositions).copied().collect();
-                let found = caption_of(&all, caption)?;
-                Ok((action::action_of(found), found))
+    /// Names fields that are no news though no attribute takes them.
+    fn known(&mut self, known: &[(Path, Place)]) {
+        for (path, at) in known {
+            if let Err(what) = self.fields.add_path(&path.field, To::Unmapped) {
+                self.mistakes.push(Mistake::new(*at, what));
             }
         }
     }
-
-    /// An attribute of an element: of the one that plain fields make, or of each that an array makes.
-    fn in_list(&mut self, list: &'static str, attribute: &Attribute<'_>, kind: Kind, at: Place) -> Result<(), Mistake> {
-        let each = match attribute.from.as_slice() {
-            [(path, _)] if has_many(path) => path.inner.as_ref().map(|inner| (path, inner.path.clone())),
-            _ => None,
-        };
-        let Some((path, member)) = each else {
-            let step = self.step(attribute, kind, at)?;
-            return self.add_to_element(list, step);
-        };
-        let satisfies = satisfies(&kind);
-        let what = self.what(attribute, kind, at)?;
-        let slot = self.source(path).slot;
-        let is_it = |step: &Step| matches!(&step.what, What::Elements(e) if e.slot == slot && e.list == list);
-        if !self.steps.iter().any(is_it) {
-            let elements = Elements { slot, list, members: Vec::new(), needed: Vec::new(), fixed: Vec::new() };
-            self.steps.push(Step::alone(What::Elements(elements), Otherwise::Nothing));
-        }
-        if let Some(Step { what: What::Elements(elements), .. }) = self.steps.iter_mut().find(|step| is_it(step)) {
-            if satisfies {
-                elements.needed.push(elements.members.len());
-            }
-            elements.members.push((member, what));
-        }
-        Ok(())
-    }
-
-    fn add_to_element(&mut self, list: &'static str, step: Step) -> Result<(), Mistake> {
-        let arrays = self.steps.iter_mut().find_map(|s| match &mut s.what {
-            What::Elements(elements) if elements.list == list => Some(&mut elements.fixed),
-            _ => None,
-        });
-        if let (Some(fixed), true) = (arrays, is_fixed(&step)) {
-            fixed.push(step);
-            return Ok(());
-        }
-        let known = self.steps.iter_mut().find_map(|s| match &mut s.what {
-            What::Element(name, steps) if *name == list => Some(steps),
-            _ => None,
-        });
-        match known {
-            // Constants come last: they stand in what the fields have made.
-            Some(steps) if is_fixed(&step) => steps.push(step),
-            Some(steps) => {
-                let at = steps.iter().position(is_fixed).unwrap_or(steps.len());
-                steps.insert(at, step);
-            }
-            None => self.steps.push(Step::alone(What::Element(list, vec![step]), Otherwise::Nothing)),
-        }
-        Ok(())
-    }
-
-    /// Adds the ids that objects are not valid without.
-    fn complete(&mut self) {
-        for (object, id, caption) in REQUIRED {
-            let is_begun =
-                self.mapped.iter().any(|path| path.strip_prefix(object).is_some_and(|rest| rest.starts_with('.')))
-                    || (object == "device" && self.table.leaf("device.hostname").is_some());
-            let name = id.strip_suffix("_id").unwrap_or(id);
-            let is_mapped = self.mapped.iter().any(|path| *path == id || *path == name);
-            let Ok(Kind::Enum { id: target, caption: beside, own }) = target::kind(self.table, id) else { continue };
-            let os = self.mapped.contains(&object);
-            let Some(value) = ocsf::by_caption(own, caption).filter(|_| is_begun && !is_mapped && !os) else {
-                continue;
-            };
-            let what = What::Enum(Enum { id: target, caption: beside, words: Words::default(), own, vocabulary: None });
-            let step = Step::alone(what, Otherwise::Caption(value));
-            match target::list_of(self.table, id) {
-                Some(list) => drop(self.add_to_element(list, step)),
-                None => self.steps.push(step),
-            }
-        }
-    }
-
-    fn check_cloud(&mut self, at: Place) {
-        let has = |head: &str| self.mapped.iter().any(|path| path.starts_with(head));
-        if has("cloud.") && !has("cloud.provider") {
-            self.mistakes.push(Mistake::new(at, "cloud.* needs cloud.provider, for instance {const: AWS}"));
-        }
-    }
-
-    /// The profiles that bring the attributes.
-    fn profiles(&self, takes_host: bool) -> &'static [&'static str] {
-        let has = |names: &[&str]| {
-            self.mapped.iter().any(|path| names.contains(&path.split(['.', '[']).next().unwrap_or(path)))
-        };
-        let cloud = has(&["cloud"]) || (self.table != Table::ApiActivity && has(&["api"]));
-        let host = has(&["device", "actor"]) || (takes_host && self.table.leaf("device.hostname").is_some());
-        let security = has(&["action", "disposition", "firewall_rule", "is_alert", "action_id", "disposition_id"]);
-        match (cloud, host, security) {
-            (false, false, false) => &["datetime"],
-            (false, false, true) => &["security_control", "datetime"],
-            (false, true, false) => &["host", "datetime"],
-            (false, true, true) => &["host", "security_control", "datetime"],
-            (true, false, false) => &["cloud", "datetime"],
-            (true, false, true) => &["cloud", "security_control", "datetime"],
-            (true, true, false) => &["cloud", "host", "datetime"],
-            (true, true, true) => &["cloud", "host", "security_control", "datetime"],
-        }
-    }
-}
-
-/// Objects, the id that each needs, and the value that it has if nothing says it.
-const REQUIRED: [(&str, &str, &str); 6] = [
-    ("connection_info", "connection_info.direction_id", "Unknown"),
-    ("evidences[].connection_info", "evidences[].connection_info.direction_id", "Unknown"),
-    ("evidences[].file", "evidences[].file.type_id", "Unknown"),
-    ("finding_info.analytic", "finding_info.analytic.type_id", "Rule"),
-    ("src_endpoint.os", "src_endpoint.os.type_id", "Unknown"),
-    ("device", "device.type_id", "Unknown"),
-];
-
-fn has_many(path: &Path) -> bool {
-    path.inner.as_ref().is_some_and(|inner| inner.pick == Pick::Each)
-}
-
-/// True if the columns make the object that they lie in valid.
-fn satisfies(kind: &Kind) -> bool {
-    match kind {
-        Kind::Column(target) | Kind::Time(target) => !target.satisfies.is_empty(),
-        Kind::User { name, .. } => !name.satisfies.is_empty(),
-        Kind::Endpoint { ip, .. } => !ip.satisfies.is_empty(),
-        Kind::Url(url) => !url.whole.satisfies.is_empty(),
-        _ => false,
-    }
-}
-
-/// What is wrong with a caption, and the one that it looks like.
-type Unknown = (String, Option<&'static str>);
-
-/// The value that a caption or an id names.
-fn caption_of(own: &[Caption], text: &str) -> Result<Caption, Unknown> {
-    let by_id = text.parse().ok().and_then(|id| ocsf::by_id(own, id));
-    if let Some(found) = ocsf::by_caption(own, text).or(by_id) {
-        return Ok(found);
-    }
-    let scored = own.iter().map(|(_, caption)| (strsim::jaro_winkler(text, caption), *caption));
-    let near = scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, caption)| caption);
-    let all: Vec<&str> = own.iter().map(|(_, caption)| *caption).collect();
-    Err((format!("{text:?} is none of OCSF's values: {}", all.join(", ")), near))
-}
-
-/// Words that the code knows, beside OCSF's captions.
-fn vocabulary(own: &'static [Caption]) -> Option<fn(&str) -> Option<Caption>> {
-    let has = |caption| ocsf::by_caption(own, caption).is_some();
-    if has("Informational") {
-        Some(enums::severity)
-    } else if has("Success") {
-        Some(enums::status)
-    } else if has("Kerberos") {
-        Some(enums::auth_protocol)
-    } else {
-        None
-    }
-}
-
-fn words<T>(attribute: &Attribute<'_>, meaning: impl Fn(&str) -> Result<T, Unknown>) -> Result<Words<T>, Mistake> {
-    let mut words = Words::default();
-    for entry in attribute.values {
-        let caption = text(&entry.value)?;
-        let found = meaning(caption).map_err(|(what, near)| Mistake {
-            suggestion: near.map(str::to_owned),
-            ..Mistake::new(entry.value.at, what)
-        })?;
-        words.add(&entry.key, found).map_err(|what| Mistake::new(entry.at, what))?;
-    }
-    Ok(words)
-}
-
-fn length(attribute: &Attribute<'_>) -> Result<Length, Mistake> {
-    let Some((unit, at)) = attribute.unit else { return Ok(Length::Nanos(1_000_000)) };
-    Ok(match unit {
-        "clock" => Length::Clock,
-        "ns" => Length::Nanos(1),
-        "us" => Length::Nanos(1_000),
-        "ms" => Length::Nanos(1_000_000),
-        "s" => Length::Nanos(1_000_000_000),
-        "min" => Length::Nanos(60_000_000_000),
-        _ => {
-            let what = format!("{unit} is no unit of a length of time");
-            return Err(Mistake::new(at, what).near(unit, ["s", "ms", "us", "ns", "min", "clock"]));
-        }
-    })
 }
 
 /// The fields that a template names.

@@ -60,7 +60,7 @@ impl Condition {
     /// True if it holds of an object of a document; `first` is the place of the path's first member.
     pub(super) fn holds(&self, doc: Doc<'_>, first: Option<At>) -> bool {
         let Key::Field(path) = &self.key else { return true };
-        let at = first.and_then(|at| super::step::member(doc, at, &path[1..]));
+        let at = first.and_then(|at| super::exec::member(doc, at, &path[1..]));
         match at.map(|at| doc.value(at)) {
             None | Some(Value::Null) => matches!(self.test, Test::Absent),
             Some(value) => self.test.takes(value.scalar()),
@@ -95,6 +95,15 @@ impl fmt::Display for Condition {
                 Ok(())
             }
         }
+    }
+}
+
+/// Conditions, one after the other.
+pub(super) struct Conditions<'a>(pub(super) &'a [Condition]);
+
+impl fmt::Display for Conditions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(i, c)| write!(f, "{}{c}", if i > 0 { ", " } else { "" }))
     }
 }
 

@@ -13,11 +13,11 @@ pub struct Place {
 
 /// A mistake in a mapping file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{at}: {what}{}", Hint(suggestion.as_deref()))]
+#[error("{file}{}: {what}{}", At(*at), Hint(suggestion.as_deref()))]
 pub struct MappingError {
     /// The file.
     pub file: String,
-    /// Where it stands.
+    /// Where it stands; 0 if it is the file itself.
     pub at: Place,
     /// What is wrong.
     pub what: String,
@@ -28,6 +28,14 @@ pub struct MappingError {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+struct At(Place);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.line == 0 { Ok(()) } else { write!(f, ":{}", self.0) }
     }
 }
 

@@ -10,11 +10,12 @@ use super::condition::{Condition, Key, Test};
 use super::error::{Mistake, Place};
 use super::intern::intern;
 use super::plan::{Format, HeaderField, Patterns};
+use super::source::Path;
 use super::words::Pattern;
 use super::yaml::{Node, Yaml};
 
 /// Every key of a mapping.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 18] = [
     "name",
     "template",
     "use",
@@ -26,6 +27,7 @@ pub(super) const KEYS: [&str; 17] = [
     "columns",
     "patterns",
     "empty",
+    "known",
     "class",
     "time",
     "activity",
@@ -44,6 +46,8 @@ pub(super) struct Head {
     pub(super) format: Format,
     pub(super) conditions: Vec<Condition>,
     pub(super) empty: Vec<Box<str>>,
+    /// Fields that are not new though no attribute takes them.
+    pub(super) known: Vec<(Path, Place)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +65,7 @@ impl Head {
         let mut mistakes = unknown_keys(node);
         let mut note = |result: Result<(), Mistake>| mistakes.extend(result.err());
         let (mut name, mut product, mut class, mut written, mut conditions, mut empty) = Default::default();
+        let mut known = Vec::new();
         note(required(node, "name").and_then(text).map(|found| name = Some(intern(found))));
         note(required(node, "product").and_then(product_of).map(|found| product = Some(found)));
         note(required(node, "class").and_then(class_of).map(|found| class = Some(found)));
@@ -68,9 +73,10 @@ impl Head {
         let is_json = matches!(written, Some(Format::Json { .. }));
         note(conditions_of(node, is_json).map(|found| conditions = found));
         note(texts(node, "empty").map(|found| empty = found.into_iter().map(Box::from).collect()));
+        note(known_fields(node, is_json).map(|found| known = found));
         match (name, product, class, written, mistakes.is_empty()) {
             (Some(name), Some(product), Some(table), Some(format), true) => {
-                Ok(Self { name, product, table, format, conditions, empty })
+                Ok(Self { name, product, table, format, conditions, empty, known })
             }
             _ => Err(mistakes),
         }
@@ -164,6 +170,11 @@ fn pattern(node: &Node) -> Result<TextPattern, Mistake> {
 /// The texts of a key; none if it is not there.
 fn texts<'n>(node: &'n Node, key: &str) -> Result<Vec<&'n str>, Mistake> {
     node.get(key).map_or(Ok(Vec::new()), |entry| entry.value.each().iter().map(text).collect())
+}
+
+fn known_fields(node: &Node, is_json: bool) -> Result<Vec<(Path, Place)>, Mistake> {
+    let nodes = node.get("known").map(|entry| entry.value.each()).unwrap_or_default();
+    nodes.iter().map(|n| Ok((Names { is_json }.path(text(n)?, n.at)?, n.at))).collect()
 }
 
 fn conditions_of(node: &Node, is_json: bool) -> Result<Vec<Condition>, Mistake> {

@@ -1,6 +1,6 @@
 //! Mapping files -> plans: documents, templates, and every mistake with its place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::compile::compile;
 use super::error::{MappingError, Mistake};
@@ -11,25 +11,45 @@ use super::yaml::{self, Entry, Node, Yaml};
 /// A mapping, and the tests that its file has for it.
 pub(super) type Loaded = (Plan, Vec<Case>);
 
-/// Templates by name.
-pub(super) type Templates = HashMap<String, Node>;
+/// What the files before one have.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    templates: Templates,
+    names: HashSet<&'static str>,
+}
+
+type Templates = HashMap<String, Node>;
+
+impl Before {
+    /// What comes is of another origin: its mappings may have the names of those before, and take their place.
+    pub(super) fn begin_origin(&mut self) {
+        self.names.clear();
+    }
+}
 
 /// Reads a file's documents; templates may be of the files before it.
-pub(super) fn load(file: &str, text: &str, templates: &mut Templates) -> Result<Vec<Loaded>, Vec<MappingError>> {
+pub(super) fn load(file: &str, text: &str, before: &mut Before) -> Result<Vec<Loaded>, Vec<MappingError>> {
     let of_file = |mistake: Mistake| mistake.of_file(file);
     let documents = yaml::documents(text).map_err(|(at, what)| vec![Mistake::new(at, what).of_file(file)])?;
     let (mut loaded, mut errors) = (Vec::new(), Vec::new());
-    for node in documents {
+    // After a last `---` stands an empty document.
+    for node in documents.into_iter().filter(|node| !matches!(node.scalar(), Some("" | "~"))) {
         if let Some(name) = node.get("template").and_then(|e| e.value.scalar()) {
-            templates.insert(name.to_owned(), node.clone());
+            before.templates.insert(name.to_owned(), node.clone());
             continue;
         }
-        match document(&node, file, templates) {
+        match document(&node, file, &before.templates) {
+            Ok((plan, _)) if !before.names.insert(plan.name) => errors.push(of_file(name_again(&node, plan.name))),
             Ok(found) => loaded.push(found),
             Err(mistakes) => errors.extend(mistakes.into_iter().map(of_file)),
         }
     }
     if errors.is_empty() { Ok(loaded) } else { Err(errors) }
+}
+
+fn name_again(node: &Node, name: &str) -> Mistake {
+    let at = node.get("name").map_or(node.at, |entry| entry.value.at);
+    Mistake::new(at, format!("{name} is the name of another mapping"))
 }
 
 fn document(node: &Node, file: &str, templates: &Templates) -> Result<Loaded, Vec<Mistake>> {

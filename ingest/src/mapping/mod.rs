@@ -20,10 +20,14 @@ mod builtin;
 mod compile;
 mod condition;
 mod error;
+mod exec;
+mod files;
+mod fill;
 mod head;
 mod intern;
 mod load;
 mod plan;
+mod reload;
 mod select;
 mod set;
 mod source;
@@ -37,14 +41,18 @@ mod yaml;
 use std::sync::{Arc, LazyLock};
 
 pub use error::{MappingError, Place};
+pub use reload::{Live, Outcome, Reloader};
 pub use tests_of::TestFailure;
 
-use load::{Loaded, Templates};
+use crate::decode::{AutoDecoder, DecodeConfig};
+
+use files::File;
+use load::{Before, Loaded};
 use plan::Plan;
 use set::Set;
 use tests_of::Case;
 
-pub(crate) use set::Buffers;
+pub(crate) use set::{Buffers, Taken};
 
 /// Every mapping a decoder may use. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,9 +61,14 @@ pub struct Mappings(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     plans: Vec<Plan>,
-    cases: Vec<Case>,
+    /// The tests of each.
+    cases: Vec<Vec<Case>>,
     /// The user's, then those that ship.
     sets: Vec<Set>,
+    /// How many of the mappings are the user's: the first.
+    users: usize,
+    /// A number made of the user's files.
+    print: Option<u32>,
 }
 
 static BUILTIN: LazyLock<Mappings> = LazyLock::new(|| {
@@ -76,21 +89,20 @@ impl Mappings {
     /// # Errors
     /// Every mistake of every file; a file that cannot be read, a pattern that finds none.
     pub fn load<P: AsRef<str>>(paths: &[P]) -> Result<Self, Vec<MappingError>> {
-        let (mut files, mut errors) = (Vec::new(), Vec::new());
-        for pattern in paths.iter().map(AsRef::as_ref) {
-            match read_files(pattern) {
-                Ok(found) => files.extend(found),
-                Err(what) => errors.push(unread(pattern, what)),
-            }
-        }
-        if files.is_empty() && errors.is_empty() {
+        let (files, errors) = files::read(paths);
+        Self::of_files(&files, errors)
+    }
+
+    /// The mappings of files, unless they or the others, that could not be read, have mistakes.
+    fn of_files(files: &[File], unread: Vec<MappingError>) -> Result<Self, Vec<MappingError>> {
+        if files.is_empty() && unread.is_empty() {
             return Ok(Self::builtin());
         }
-        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        match Self::with_files(&files) {
-            Ok(mappings) if errors.is_empty() => Ok(mappings),
-            Ok(_) => Err(errors),
-            Err(further) => Err([errors, further].concat()),
+        let named: Vec<(&str, &str)> = files.iter().map(|f| (f.name.as_str(), f.text.as_str())).collect();
+        match Self::compile(builtin::FILES, &named, Some(files::print(files))) {
+            Ok(mappings) if unread.is_empty() => Ok(mappings),
+            Ok(_) => Err(unread),
+            Err(mistakes) => Err([unread, mistakes].concat()),
         }
     }
 
@@ -99,9 +111,24 @@ impl Mappings {
     /// # Errors
     /// Every mistake of every file.
     pub fn with_files(files: &[(&str, &str)]) -> Result<Self, Vec<MappingError>> {
-        let mut templates = Templates::new();
-        let shipped = load_all(builtin::FILES, &mut templates);
-        let own = load_all(files, &mut templates);
+        Self::compile(builtin::FILES, files, None)
+    }
+
+    /// Mappings of these files alone: for tests, which need not read those that ship again and again.
+    #[cfg(test)]
+    pub(crate) fn only(files: &[(&str, &str)]) -> Result<Self, Vec<MappingError>> {
+        Self::compile(&[], files, None)
+    }
+
+    fn compile(
+        shipped: &[(&str, &str)],
+        files: &[(&str, &str)],
+        print: Option<u32>,
+    ) -> Result<Self, Vec<MappingError>> {
+        let mut before = Before::default();
+        let shipped = load_all(shipped, &mut before);
+        before.begin_origin();
+        let own = load_all(files, &mut before);
         let (shipped, own) = match (shipped, own) {
             (Ok(shipped), Ok(own)) => (shipped, own),
             (a, b) => return Err([a.err(), b.err()].into_iter().flatten().flatten().collect()),
@@ -110,8 +137,17 @@ impl Mappings {
         let (plans, cases): (Vec<Plan>, Vec<Vec<Case>>) = own.into_iter().chain(shipped).unzip();
         let sets = [0..users, users..plans.len()].into_iter().filter(|range| !range.is_empty());
         let sets = sets.map(|range| Set::new(&plans, range)).collect::<Result<_, String>>();
-        let sets = sets.map_err(|what| vec![unread("", what)])?;
-        Ok(Self(Arc::new(Inner { plans, cases: cases.concat(), sets })))
+        let sets = sets.map_err(|what| vec![files::unread("", what)])?;
+        Ok(Self(Arc::new(Inner { plans, cases, sets, users, print })))
+    }
+
+    /// A version made of the user's files; none for the mappings that ship, whose version is the program's.
+    pub fn version(&self) -> Option<String> {
+        self.print().map(|print| format!("crc32:{print:08x}"))
+    }
+
+    fn print(&self) -> Option<u32> {
+        self.0.print
     }
 
     /// Names, formats and tables of the mappings.
@@ -119,36 +155,37 @@ impl Mappings {
         self.0.plans.iter().map(|plan| (plan.name, plan.format.name(), plan.table))
     }
 
+    /// The user's mappings: name, and number of tests.
+    pub fn own(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let plans = self.0.plans[..self.0.users].iter();
+        plans.zip(&self.0.cases).map(|(plan, cases)| (plan.name, cases.len()))
+    }
+
     /// Runs the tests that the mapping files hold.
     pub fn run_tests(&self) -> Vec<TestFailure> {
-        self.0.cases.iter().flat_map(|case| case.run(self)).collect()
+        self.run(0..self.0.plans.len())
+    }
+
+    /// Runs the tests that the user's mapping files hold.
+    pub fn run_own_tests(&self) -> Vec<TestFailure> {
+        self.run(0..self.0.users)
+    }
+
+    fn run(&self, plans: std::ops::Range<usize>) -> Vec<TestFailure> {
+        let mut decoder = AutoDecoder::with_mappings(DecodeConfig::default(), self.clone());
+        self.0.cases[plans].iter().flatten().flat_map(|case| case.run(&mut decoder)).collect()
     }
 }
 
-fn load_all(files: &[(&str, &str)], templates: &mut Templates) -> Result<Vec<Loaded>, Vec<MappingError>> {
+fn load_all(files: &[(&str, &str)], before: &mut Before) -> Result<Vec<Loaded>, Vec<MappingError>> {
     let (mut loaded, mut errors) = (Vec::new(), Vec::new());
     for (name, text) in files {
-        match load::load(name, text, templates) {
+        match load::load(name, text, before) {
             Ok(found) => loaded.extend(found),
             Err(found) => errors.extend(found),
         }
     }
     if errors.is_empty() { Ok(loaded) } else { Err(errors) }
-}
-
-fn unread(file: &str, what: String) -> MappingError {
-    MappingError { file: file.to_owned(), at: Place::default(), what, suggestion: None }
-}
-
-fn read_files(pattern: &str) -> Result<Vec<(String, String)>, String> {
-    let paths = glob::glob(pattern).map_err(|e| e.to_string())?;
-    let mut found = Vec::new();
-    for path in paths {
-        let path = path.map_err(|e| e.to_string())?;
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        found.push((path.display().to_string(), text));
-    }
-    if found.is_empty() { Err("no such file".to_owned()) } else { Ok(found) }
 }
 
 #[cfg(test)]

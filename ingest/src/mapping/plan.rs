@@ -16,7 +16,9 @@ use crate::decode::text::Pattern;
 use crate::normalize::{Class, Event};
 
 use super::condition::Condition;
-use super::step::{Exec, Joined, Otherwise, Step, otherwise};
+use super::exec::Exec;
+use super::fill::otherwise;
+use super::step::{Joined, Otherwise, Step};
 use super::time::TimeSpec;
 
 /// Patterns by Cisco's mnemonic; without one, for any line.
@@ -152,6 +154,9 @@ impl Plan {
 
     fn read<'v>(&'v self, row: &mut Row<'_, 'v>, input: Input<'v>, header: &Line<'v>) {
         row.read_pairs(self.header.iter().map(|field| (field.name(), field.of(header))));
+        if let Input::Pairs { pairs, .. } = input {
+            row.note_longer(pairs.longer());
+        }
         match input {
             Input::Pairs { pairs, line } if self.empty.is_empty() => row.read_pairs(pairs.iter(line)),
             Input::Pairs { pairs, line } => {

@@ -1,10 +1,10 @@
 //! The mappings of one origin, by format: from a line or a document to the mapping that takes it.
 
+use std::fmt;
 use std::ops::Range;
 
 use dataflow::BatchBuilder;
 
-use crate::decode::Rejected;
 use crate::decode::csv::Columns;
 use crate::decode::json::{At, Doc, Member, Value};
 use crate::decode::kv::{self, Dialect};
@@ -12,11 +12,12 @@ use crate::decode::names::Names;
 use crate::decode::pairs::Pairs;
 use crate::decode::row::Scratch;
 use crate::decode::syslog::Line;
+use crate::decode::{Limits, Rejected};
 use crate::decode::{cef, leef};
 use crate::normalize::Event;
 
 use super::Mappings;
-use super::condition::weight;
+use super::condition::{Conditions, weight};
 use super::plan::{Format, HeaderField, Input, Plan};
 use super::select::{Places, Selector, of_header};
 
@@ -70,10 +71,17 @@ pub(super) struct Set {
 }
 
 /// Buffers of the text formats.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Buffers {
     pub(crate) pairs: Pairs,
     pub(crate) places: Places,
+}
+
+impl Buffers {
+    /// Buffers for records within those limits.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { pairs: Pairs::new(limits), places: Places::default() }
+    }
 }
 
 impl Set {
@@ -209,9 +217,11 @@ impl Set {
             columns.split(&line[header.message..]);
             pairs.clear();
             for (place, value) in columns.filled(&line[header.message..]) {
-                let name = names.get(place).copied().unwrap_or(crate::decode::pairs::STRAY);
                 let span = pairs.keep(value);
-                pairs.push_named(name, span);
+                match names.get(place) {
+                    Some(name) => pairs.push_named(name, span),
+                    None => pairs.push_column(place + 1, span),
+                }
             }
             plan.conditions.iter().all(|c| c.holds_of_pairs(pairs, line))
         };
@@ -270,6 +280,12 @@ impl Mappings {
         })
     }
 
+    /// A mapping's format, and the conditions that hold of what it takes.
+    pub(crate) fn why(&self, taken: Taken) -> (&'static str, impl fmt::Display) {
+        let plan = &self.0.plans[taken.0];
+        (plan.format.name(), Conditions(&plan.conditions))
+    }
+
     /// The mapping that takes a line; its pairs are then in the buffer.
     pub(crate) fn of_line(
         &self,
@@ -284,7 +300,7 @@ impl Mappings {
     /// Writes the row of a line that [`Mappings::of_line`] found the mapping of.
     ///
     /// # Errors
-    /// Those of the mapping; too many pairs.
+    /// Those of the mapping.
     pub(crate) fn decode_line<'v>(
         &'v self,
         taken: Taken,
@@ -293,9 +309,6 @@ impl Mappings {
         out: (&mut BatchBuilder, &mut Scratch),
         event: &Event<'_>,
     ) -> Result<(), Rejected> {
-        if pairs.is_overflown() {
-            return Err(Rejected::new(dataflow::Reason::TooLarge, "more pairs than a line may have".to_owned()));
-        }
         self.0.plans[taken.0].decode(Input::Pairs { pairs, line }, header, out, event)
     }
 

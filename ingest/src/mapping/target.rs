@@ -12,13 +12,19 @@ use super::step::UrlTargets;
 #[derive(Debug)]
 pub(super) enum Kind {
     Column(Target),
+    /// A column of the table that no attribute of OCSF has: what it holds stays in `unmapped` too.
+    Hot(Target),
     Time(Target),
-    Enum { id: Target, caption: Option<Target>, own: &'static [Caption] },
+    Enum {
+        id: Target,
+        caption: Option<Target>,
+        own: &'static [Caption],
+    },
     Action,
-    User { name: Target, domain: Target },
-    Endpoint { ip: Target, port: Target },
-    Protocol { number: Target, name: Target },
-    Os { name: Target, id: Target, caption: Target },
+    User(Target, Target),
+    Endpoint(Target, Target),
+    Protocol(Target, Target),
+    Os([Target; 3]),
     Url(UrlTargets),
     Texts(Leaf),
 }
@@ -40,6 +46,9 @@ const OWN: [(&str, &str); 14] = [
     ("metadata.product.vendor_name", "product:"),
     ("metadata.original_time", "time:"),
 ];
+
+/// Columns for rules and queries that, where no attribute is the same, are the table's own.
+const HOT: [&str; 5] = ["src_ip", "dst_ip", "src_port", "dst_port", "user_name"];
 
 /// Names that stand for several columns, beside those of columns.
 const GROUPS: [&str; 16] = [
@@ -90,6 +99,9 @@ pub(super) fn kind(table: Table, path: &str) -> Result<Kind, String> {
         return Ok(Kind::Texts(leaf));
     }
     let target = with_hot(table, path);
+    if HOT.contains(&path) {
+        return Ok(Kind::Hot(target));
+    }
     Ok(if spec.kind == LeafKind::Time { Kind::Time(target) } else { Kind::Column(target) })
 }
 
@@ -113,7 +125,7 @@ fn enumeration(table: Table, path: &str) -> Option<Kind> {
 fn group(path: &str, target: &dyn Fn(&str) -> Option<Target>) -> Option<Kind> {
     let of = |name: &str| target(&format!("{path}{name}"));
     if let (Some(number), Some(name)) = (of("_num"), of("_name")) {
-        return Some(Kind::Protocol { number, name });
+        return Some(Kind::Protocol(number, name));
     }
     if let Some(whole) = of(".url_string") {
         let parts = [".scheme", ".hostname", ".path", ".query_string"].map(of);
@@ -122,13 +134,13 @@ fn group(path: &str, target: &dyn Fn(&str) -> Option<Target>) -> Option<Kind> {
     if let (Some(name), Some(id), Some(caption), true) =
         (of(".name"), of(".type_id"), of(".type"), path.ends_with(".os"))
     {
-        return Some(Kind::Os { name, id, caption });
+        return Some(Kind::Os([name, id, caption]));
     }
     if let (Some(ip), Some(port)) = (of(".ip"), of(".port")) {
-        return Some(Kind::Endpoint { ip, port });
+        return Some(Kind::Endpoint(ip, port));
     }
     match (of(".name"), of(".domain"), path.ends_with("user")) {
-        (Some(name), Some(domain), true) => Some(Kind::User { name, domain }),
+        (Some(name), Some(domain), true) => Some(Kind::User(name, domain)),
         _ => None,
     }
 }
@@ -177,7 +189,8 @@ fn conversion(path: &str, by_kind: Convert) -> Convert {
 /// Every name that `kind` knows, for suggestions.
 pub(super) fn names(table: Table) -> impl Iterator<Item = &'static str> {
     let leaves = table.layout().leaves.iter().filter(|leaf| leaf.place == Origin::Own);
-    leaves.map(|leaf| leaf.path.as_str()).filter(|path| !path.starts_with('_')).chain(GROUPS)
+    let groups = GROUPS.into_iter().filter(move |path| kind(table, path).is_ok());
+    leaves.map(|leaf| leaf.path.as_str()).filter(|path| !path.starts_with('_')).chain(groups)
 }
 
 /// The list of objects that the attribute lies in.

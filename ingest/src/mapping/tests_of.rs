@@ -3,12 +3,12 @@
 use dataflow::json::JsonRows;
 use dataflow::{BatchBuilder, ChunkBuilder, DeadLetters, Decoder, PartitionId};
 
-use crate::decode::{AutoDecoder, DecodeConfig};
+use crate::decode::AutoDecoder;
 
+use super::MappingError;
 use super::attribute::text;
 use super::error::{Mistake, Place};
 use super::yaml::Node;
-use super::{MappingError, Mappings};
 
 /// One entry of `tests:`.
 #[derive(Debug, Clone)]
@@ -54,8 +54,7 @@ impl Case {
     }
 
     /// Runs the test.
-    pub(super) fn run(&self, mappings: &Mappings) -> Vec<TestFailure> {
-        let mut decoder = AutoDecoder::with_mappings(DecodeConfig::default(), mappings.clone());
+    pub(super) fn run(&self, decoder: &mut AutoDecoder) -> Vec<TestFailure> {
         let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
         let mut chunk = ChunkBuilder::new(PartitionId::new("test", "0", 0), "test".into(), 0);
         chunk.push(self.log.as_bytes(), 0, RECEIVED_AT);

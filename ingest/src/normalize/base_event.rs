@@ -19,7 +19,7 @@ pub(crate) struct BaseEvent {
 
 impl BaseEvent {
     pub(crate) fn new() -> Self {
-        let fields = FieldTable::parse("no fields", "", Table::BaseEvent, &[]);
+        let fields = FieldTable::parse("base_event", "", Table::BaseEvent, &[]);
         Self {
             class: Class::new(Table::BaseEvent, PRODUCT, &["datetime"]),
             fields: fields.expect("a table without fields is right"),

@@ -135,6 +135,10 @@ pub(super) struct Custom<'v> {
 }
 
 impl<'v> Found<'v> {
+    pub(crate) fn format(&self) -> &'static str {
+        if self.form == Form::Leef { "leef" } else { "cef" }
+    }
+
     /// Reads the pairs. Gives the event, its log type and subtype.
     pub(super) fn read(&self, pairs: &'v mut Pairs, zones: &'v Zones) -> (Custom<'v>, LogType, &'v str) {
         pairs.fill(self.line, pairs::split(self.body, self.separator));
@@ -205,6 +209,11 @@ fn is_threat_subtype(word: &str) -> bool {
 }
 
 impl<'v> Custom<'v> {
+    /// The log type, as the event says it.
+    pub(super) fn log_type(self) -> &'v str {
+        self.header[0].1
+    }
+
     /// Reads all pairs, then what of the header no pair has said.
     pub(super) fn read_into(self, row: &mut Row<'_, 'v>) {
         row.local = self.local;
@@ -217,7 +226,7 @@ impl<'v> Custom<'v> {
                     row.read_field(field.name, &field.to, text);
                 }
                 None if self.is_known_label(row, key, text) => {}
-                _ => row.keep_pair(key, text),
+                field => row.keep_pair(key, field, text),
             }
         }
         let said = |text: &str| self.pairs.iter(self.line).any(|(_, value)| value == text);
@@ -226,7 +235,7 @@ impl<'v> Custom<'v> {
                 Some(field) if seen.is_first(field) => row.read_field(field.name, &field.to, text),
                 None if name == "VendorSeverity" => {}
                 _ if said(text) => {}
-                _ => row.keep_pair(name, text),
+                field => row.keep_pair(name, field, text),
             }
         }
     }

@@ -136,6 +136,9 @@ fn table((file, text): (&'static str, &'static str), at: Table, own: &[&str]) ->
     custom::with_forms(FieldTable::parse(file, text, at, &names).unwrap_or_else(|e| panic!("{e}")))
 }
 
+/// The field table of log types that are unheard of.
+const UNHEARD: &str = "other";
+
 /// A log type, as the code tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LogType {
@@ -263,7 +266,7 @@ impl PaloAlto {
         &self,
         line: &PanosLine<'_>,
         columns: &mut Columns,
-        out: Out<'_>,
+        (rows, scratch): Out<'_>,
         event: &Event<'_>,
     ) -> Result<(), Rejected> {
         columns.split(line.message);
@@ -275,7 +278,9 @@ impl PaloAlto {
         }
         let local = self.zones.of_device(columns.get(line.message, log_type.serial_column()), line.host);
         let input = Input::Csv { columns, line: line.message, host: line.host, local };
-        self.decode(log_type, columns.get(line.message, 4), input, out, event)
+        self.decode(log_type, columns.get(line.message, 4), input, (rows, scratch), event)?;
+        scratch.notes.log_type_of(UNHEARD, line.log_type);
+        Ok(())
     }
 
     /// Decodes an event in CEF or LEEF.
@@ -283,11 +288,13 @@ impl PaloAlto {
         &self,
         found: &Found<'_>,
         pairs: &mut Pairs,
-        out: Out<'_>,
+        (rows, scratch): Out<'_>,
         event: &Event<'_>,
     ) -> Result<(), Rejected> {
         let (custom, log_type, subtype) = found.read(pairs, &self.zones);
-        self.decode(log_type, subtype, Input::Custom(custom), out, event)
+        self.decode(log_type, subtype, Input::Custom(custom), (rows, scratch), event)?;
+        scratch.notes.log_type_of(UNHEARD, custom.log_type());
+        Ok(())
     }
 
     /// Decodes a Strata Logging Service document.
@@ -295,10 +302,12 @@ impl PaloAlto {
         &self,
         (log_type, subtype): (&str, &str),
         (doc, at): (Doc<'_>, At),
-        out: Out<'_>,
+        (rows, scratch): Out<'_>,
         event: &Event<'_>,
     ) -> Result<(), Rejected> {
-        self.decode(LogType::of(log_type), subtype, Input::Json { doc, at }, out, event)
+        self.decode(LogType::of(log_type), subtype, Input::Json { doc, at }, (rows, scratch), event)?;
+        scratch.notes.log_type_of(UNHEARD, log_type);
+        Ok(())
     }
 
     fn decode(

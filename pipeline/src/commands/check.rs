@@ -8,6 +8,7 @@ use std::time::Duration;
 use aggregate::{Emit, Rule, RuleSet, TestOutcome};
 use dataflow::Table;
 use enrich::{Chain, EnrichConfig};
+use ingest::mapping::Mappings;
 use serde::Serialize;
 use sinks::MERGE_TABLES;
 
@@ -28,7 +29,10 @@ struct Report {
     sources: Vec<SourceLine>,
     tables: Vec<&'static str>,
     rules: Vec<RuleLine>,
-    /// Versions of rules and enrichment tables, as ledger entries name them.
+    /// The configuration's own mappings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mappings: Vec<MappingLine>,
+    /// Versions of rules, enrichment tables and mappings, as ledger entries name them.
     versions: std::collections::BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     files_per_day: Option<FilesPerDay>,
@@ -55,6 +59,12 @@ struct RuleLine {
     version: u32,
     tests: usize,
     failed: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct MappingLine {
+    name: &'static str,
+    tests: usize,
 }
 
 /// An upper bound: every flush writes to every table that events go to, every merge step to both of its own.
@@ -94,7 +104,7 @@ fn check(file: &Path) -> Report {
     report.warehouse = Some(shown(&config.warehouse));
     report.sources = config.sources.iter().map(|s| source(s, &mut report.problems)).collect();
     report.tables = Table::ALL.iter().map(|t| t.name()).collect();
-    report.problems.extend(config.mappings.run_tests().iter().map(|failure| format!("decode.mappings: {failure}")));
+    report.mappings(&config.mappings);
     report.enrichment(&config.enrich);
     report.rules(&config);
     report.files(&config);
@@ -138,9 +148,17 @@ impl Report {
             sources: Vec::new(),
             tables: Vec::new(),
             rules: Vec::new(),
+            mappings: Vec::new(),
             versions: std::collections::BTreeMap::new(),
             files_per_day: None,
         }
+    }
+
+    /// What the configuration's own mappings are, and which of their tests fail.
+    fn mappings(&mut self, mappings: &Mappings) {
+        self.mappings = mappings.own().map(|(name, tests)| MappingLine { name, tests }).collect();
+        self.versions.extend(mappings.version().map(|version| ("mappings".to_owned(), version)));
+        self.problems.extend(mappings.run_own_tests().iter().map(|failure| format!("decode.mappings: {failure}")));
     }
 
     /// Each table by itself, so that one that is wrong does not hide another.
@@ -254,6 +272,9 @@ impl Report {
         }
         sources.write(out, terminal)?;
         self.write_rules(out, terminal)?;
+        let mut mappings = Listing::new(&["mapping", "tests"], &[1]);
+        self.mappings.iter().for_each(|m| mappings.push(vec![m.name.to_owned(), m.tests.to_string()]));
+        mappings.write(out, terminal)?;
         let mut facts = Listing::new(&["what", "value"], &[]);
         facts.push(vec!["tables".to_owned(), self.tables.join(" ")]);
         self.warehouse.iter().for_each(|w| facts.push(vec!["warehouse".to_owned(), w.clone()]));

@@ -1,6 +1,10 @@
-//! `palisade decode`: lines on stdin -> OCSF JSON lines on stdout, in order; dead letters on stderr with line and reason.
+//! `palisade decode`: lines on stdin -> OCSF JSON lines on stdout, in order, or a report; dead letters on stderr with line
+//! and reason.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod explain;
+mod report;
+
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -13,8 +17,10 @@ use ingest::mapping::{MappingError, Mappings};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::cli::DecodeArgs;
+use crate::cli::{DecodeArgs, Output};
 use crate::clock;
+
+use report::Report;
 
 /// Lines decoded at a time: bounded, and enough that a batch costs little.
 const LINES: usize = 1024;
@@ -46,9 +52,10 @@ enum Answer {
 /// Runs the command.
 ///
 /// # Errors
-/// If stdin cannot be read or stdout cannot be written, or the fields named are no flow log's.
+/// If stdin cannot be read or stdout cannot be written, the fields named are no flow log's, or a mapping file is wrong.
 pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
-    let mut decoder = AutoDecoder::with_mappings(config(args)?, mappings(args)?);
+    let mut decoder = decoder(args)?;
+    let mut report = args.report.then(Report::default);
     let mut input = BufReader::with_capacity(1 << 18, std::io::stdin().lock());
     let mut out = std::io::BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
     let mut line = Vec::new();
@@ -67,7 +74,14 @@ pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
         if read == 0 {
             break;
         }
-        dead_total += turn.finish(args.wrapped, &mut decoder, &mut out)?;
+        dead_total += turn.finish(args, &mut decoder, report.as_mut(), &mut out)?;
+    }
+    if let Some(report) = &report {
+        let terminal = std::io::stdout().is_terminal();
+        match args.output {
+            Output::Json => report.write_json(next.unsigned_abs(), &decoder, &mut out)?,
+            Output::Text => report.write_text(next.unsigned_abs(), &decoder, &mut out, terminal)?,
+        }
     }
     out.flush()?;
     if dead_total > 0 && !args.wrapped {
@@ -76,16 +90,24 @@ pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
     Ok(if args.strict && dead_total > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
 }
 
+fn decoder(args: &DecodeArgs) -> anyhow::Result<AutoDecoder> {
+    let mappings = Mappings::load(&args.mapping).map_err(|errors| anyhow::anyhow!(lines(&errors)))?;
+    let mut decoder = AutoDecoder::with_mappings(config(args)?, mappings);
+    if args.explain || args.report {
+        decoder.explain();
+    }
+    Ok(decoder)
+}
+
+/// What is wrong with mapping files, one a line.
+pub(crate) fn lines(errors: &[MappingError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 fn config(args: &DecodeArgs) -> anyhow::Result<DecodeConfig> {
     let fields = args.vpc_flow_fields.clone().map(FlowFields::try_from).transpose().context("--vpc-flow-fields")?;
     let vpc_flow = VpcFlowConfig { fields: fields.unwrap_or_default() };
     Ok(DecodeConfig { format: args.format, vpc_flow, ..DecodeConfig::default() })
-}
-
-/// The mappings that ship, and those of the command line; all that is wrong with them at once.
-fn mappings(args: &DecodeArgs) -> anyhow::Result<Mappings> {
-    let told = |errors: Vec<MappingError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    Mappings::load(&args.mapping).map_err(|errors| anyhow::anyhow!("--mapping: {}", told(errors)))
 }
 
 /// Reads a line without its end into `line`, at most `LINE_LIMIT` bytes of it; returns its whole length, or None at the end.
@@ -137,21 +159,36 @@ impl Turn {
     }
 
     /// Decodes and prints; returns how many lines were dead letters.
-    fn finish(self, wrapped: bool, decoder: &mut AutoDecoder, out: &mut impl Write) -> anyhow::Result<u64> {
+    fn finish(
+        self,
+        args: &DecodeArgs,
+        decoder: &mut AutoDecoder,
+        report: Option<&mut Report>,
+        out: &mut impl Write,
+    ) -> anyhow::Result<u64> {
         let chunk = self.lines.finish();
         let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
         decoder.decode(&chunk, &mut rows, &mut dead);
         let events = Events::new(rows.finish());
         let letters = dead.finish().map(|b| b.rows);
         let dead_count = letters.as_ref().map_or(0, |l| l.num_rows()) as u64;
-        if wrapped {
+        if args.wrapped {
             let broken = self.answers.iter().filter(|a| matches!(a, Answer::Broken(_))).count() as u64;
             write_answers(&self.answers, &events, letters.as_ref(), out)?;
             return Ok(dead_count + broken);
         }
-        write_events(&chunk, &events, out)?;
+        let taken = decoder.take_taken();
+        match report {
+            Some(report) => report.add(&taken, &events, letters.as_ref()),
+            None => write_events(&chunk, &events, out)?,
+        }
         out.flush()?;
-        letters.iter().for_each(report);
+        if args.explain {
+            let mut text = String::new();
+            explain::push(&taken, args.output, &mut text);
+            eprint!("{text}");
+        }
+        letters.iter().for_each(print_letters);
         Ok(dead_count)
     }
 }
@@ -256,7 +293,7 @@ fn text<'a>(rows: &'a RecordBatch, name: &str, row: usize) -> &'a str {
 }
 
 /// One line a dead letter: `line 7: invalid_json: …`.
-fn report(letters: &RecordBatch) {
+fn print_letters(letters: &RecordBatch) {
     for (row, offset) in i64_column(letters, "_offset").iter().enumerate() {
         eprintln!("line {}: {}: {}", offset + 1, keyword(letters, "reason", row), text(letters, "detail", row));
     }

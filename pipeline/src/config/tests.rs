@@ -89,9 +89,14 @@ fn the_limit_of_files_has_a_default() {
 fn mapping_files_are_found_beside_the_configuration_and_every_mistake_is_told() {
     let dir = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
-    let yaml = format!("{SMALLEST}decode: {{mappings: ['own/*.yaml']}}\n");
+    let yaml = format!("{SMALLEST}decode: {{mappings: ['own/*.yaml', 'gone/*.yaml']}}\n");
     std::fs::create_dir(dir.path().join("own")).expect("a folder");
     write("own/a.yaml", "name: a\nformat: xml\nclass: base_event\n");
+    let error = raw::parse(&dir.path().join("palisade.yaml"), &yaml).expect_err("two files").to_string();
+    for want in ["gone/*.yaml: no such file", "own/a.yaml:2:9: xml is no format"] {
+        assert!(error.contains(want), "{error}");
+    }
+    let yaml = yaml.replace(", 'gone/*.yaml'", "");
     let error = raw::parse(&dir.path().join("palisade.yaml"), &yaml).expect_err("mistakes").to_string();
     for want in ["own/a.yaml:2:9: xml is no format", "product: is missing", "match: is missing"] {
         assert!(error.contains(want), "{error}");
@@ -101,5 +106,5 @@ fn mapping_files_are_found_beside_the_configuration_and_every_mistake_is_told() 
         "name: a\nproduct: {vendor: V, name: P}\nformat: kv\nmatch: {x: y}\nclass: base_event\ntime: received\n",
     );
     let config = raw::parse(&dir.path().join("palisade.yaml"), &yaml).expect("right");
-    assert!(config.mappings.names().any(|(name, ..)| name == "a"));
+    assert_eq!(config.mappings.own().collect::<Vec<_>>(), [("a", 0)]);
 }

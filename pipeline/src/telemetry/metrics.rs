@@ -6,6 +6,7 @@ use aggregate::RuleFailure;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use crate::drift::DriftLog;
 use crate::live::Feed;
 
 /// Bounds hold the objectives: 30 s to queryable, 10 s to an alert.
@@ -22,6 +23,7 @@ pub(crate) struct Telemetry {
     pub(crate) received: IntCounterVec,
     pub(crate) committed: IntCounterVec,
     pub(crate) dead_letters: IntCounterVec,
+    pub(crate) drift: DriftLog,
     pub(crate) abandoned: IntCounter,
     pub(crate) in_flight: IntGauge,
     pub(crate) alerts: IntCounterVec,
@@ -37,6 +39,7 @@ pub(crate) struct Telemetry {
     pub(crate) state_bytes: IntGauge,
     pub(crate) windows_closed: IntCounter,
     pub(crate) tables: TableMetrics,
+    pub(crate) mapping_reloads: IntCounterVec,
     queue_rows: IntGaugeVec,
     queue_bytes: IntGaugeVec,
     cpu: prometheus::Counter,
@@ -154,6 +157,22 @@ impl TableMetrics {
     }
 }
 
+fn drift(make: &Make) -> DriftLog {
+    DriftLog::new(make.counters(
+        "palisade_drift_total",
+        "Log types, layouts and names that a source sent for the first time and no decoder knows.",
+        &["kind"],
+    ))
+}
+
+fn mapping_reloads(make: &Make) -> IntCounterVec {
+    make.counters(
+        "palisade_mapping_reloads_total",
+        "Checks that found changed mapping files: loaded, or failed, again at each check while they cannot be.",
+        &["outcome"],
+    )
+}
+
 impl Default for Telemetry {
     fn default() -> Self {
         Self::new()
@@ -179,6 +198,7 @@ impl Telemetry {
                 "Records that could not be decoded.",
                 &["reason"],
             ),
+            drift: drift(&make),
             abandoned: make.counter(
                 "palisade_events_abandoned_total",
                 "Events that were left to another worker, which reads them again.",
@@ -218,6 +238,7 @@ impl Telemetry {
             state_bytes: make.gauge("palisade_window_state_bytes", "Memory that open windows hold."),
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
             tables: TableMetrics::new(&make),
+            mapping_reloads: mapping_reloads(&make),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
             queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
             cpu: make.add(prometheus::Counter::new(
@@ -323,6 +344,7 @@ mod tests {
         [&telemetry.tables.modified, &telemetry.tables.entries, &telemetry.tables.skipped]
             .iter()
             .for_each(|gauge| gauge.with_label_values(&["intel"]).set(1));
+        telemetry.mapping_reloads.with_label_values(&["loaded"]).inc();
         telemetry.queue("merge").add(1, 1);
         let mut exported: Vec<String> = telemetry.registry.gather().iter().map(|f| f.name().to_owned()).collect();
         exported.sort();

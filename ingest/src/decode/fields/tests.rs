@@ -15,12 +15,12 @@ fn a_table_answers_by_column_and_by_name() {
         assert!(matches!(table.to(0, name.as_bytes()), To::Column(t) if t.convert == Convert::Ip), "{name}");
     }
     assert!(matches!(table.to(0, b"X"), To::Slot(1)));
-    assert!(matches!(table.to(0, b"col_a"), To::Unmapped));
+    assert!(matches!(table.to(0, b"col_a"), To::Unknown));
     let &To::Object(only) = table.to(0, b"Only") else { panic!("Only is an object") };
     let &To::Object(inner) = table.to(only, b"Inner") else { panic!("Inner is an object") };
     assert_eq!((table.path(only), table.path(inner)), ("Only", "Only.Inner"));
     assert!(matches!(table.to(inner, b"Port"), To::Column(t) if t.convert == Convert::Port));
-    assert!(matches!(table.to(inner, b"Other"), To::Unmapped));
+    assert!(matches!(table.to(inner, b"Other"), To::Unknown));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::decode::pairs::PAIRS_MAX;
+use crate::decode::Limits;
 use crate::decode::tests::cases;
 
 fn pairs(line: &str, dialect: Dialect) -> Vec<String> {
@@ -45,12 +45,18 @@ fn pairs_divided_by_another_character() {
 
 #[test]
 fn more_pairs_than_allowed_are_known() {
-    let mut found = Pairs::default();
-    for (count, overflown) in [(PAIRS_MAX, false), (PAIRS_MAX + 1, true)] {
+    let limits = Limits { json_keys_max: 7, string_bytes_max: 5, ..Limits::default() };
+    let mut found = Pairs::new(&limits);
+    for (count, fits) in [(7, true), (8, false)] {
         let line = "k=v ".repeat(count);
         found.clear();
         split(&line, 0..line.len(), Dialect::PLAIN, &mut found);
-        assert_eq!((found.len(), found.is_overflown()), (PAIRS_MAX, overflown));
+        assert_eq!((found.len(), found.check(&line, &limits).is_ok()), (7, fits));
+    }
+    for (line, fits) in [("k=12345", true), ("k=123456", false), ("k12345=v", false)] {
+        found.clear();
+        split(line, 0..line.len(), Dialect::PLAIN, &mut found);
+        assert_eq!(found.check(line, &limits).is_ok(), fits, "{line}");
     }
 }
 

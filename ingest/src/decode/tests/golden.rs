@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata")
 }
 
@@ -35,13 +35,18 @@ fn golden(name: &str) {
     assert_eq!(found.lines().count(), want.lines().count(), "{name}");
 }
 
-/// Every `.log` of the folder is one.
-#[test]
-fn files_of_records_give_what_they_must() {
+/// The files of records: every `.log` of the folder.
+pub(super) fn names() -> Vec<String> {
     let entries = fs::read_dir(folder()).expect("the folder of golden files");
     let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> = names.filter(|name| name.ends_with(".log")).collect();
     names.sort();
+    names
+}
+
+#[test]
+fn files_of_records_give_what_they_must() {
+    let names = names();
     assert!(names.len() > 9, "{names:?}");
     names.iter().for_each(|name| golden(name));
 }

@@ -1,6 +1,8 @@
 //! Records that are broken, too large, or made to break a decoder.
 
 use super::*;
+use crate::decode::kv::Dialect;
+use crate::decode::pairs::Pairs;
 
 fn limits(limits: Limits) -> DecodeConfig {
     DecodeConfig { limits, ..DecodeConfig::default() }
@@ -122,4 +124,106 @@ fn a_dead_record_harms_no_other() {
     assert_eq!(decoded.rows[0].3, decoded.rows[2].3);
     assert_eq!(decoded.rows[0].3, decoded.rows[3].3);
     assert_eq!(decoded.dead, [(3, Reason::InvalidJson), (4, Reason::TooLong), (5, Reason::UnknownFormat)]);
+}
+
+/// Lines of each format of pairs: `{}` stands for further ones, of which the format's separator is named.
+const LINES: [(&str, &str); 3] = [
+    ("devid=FG1 logid=1 type=traffic subtype=forward eventtime=1795168800000000000 {}", " "),
+    ("CEF:0|Fortinet|Fortigate|v7|1|traffic|3|FTNTFGTeventtime=1795168800000000000 cat=traffic:forward {}", " "),
+    ("LEEF:1.0|Example|Wall|1|login|at=1795168800\t{}", "\t"),
+];
+
+const WALLS: &str = "
+name: example_leef
+product: {vendor: Example, name: Wall}
+format: leef
+match: {vendor: Example}
+class: base_event
+time: {from: at, unit: s}
+attributes: {message: text}
+---
+name: example_csv
+product: {vendor: Example, name: Wall}
+format: csv
+columns: [kind, text]
+match: {kind: T1}
+class: base_event
+time: received
+attributes: {message: text}
+---
+name: example_text
+product: {vendor: Example, name: Wall}
+format: text
+match: {kind: T2}
+patterns: ['{kind}: {text}']
+class: base_event
+time: received
+attributes: {message: text}
+";
+
+fn walls() -> Mappings {
+    Mappings::with_files(&[("walls.yaml", WALLS)]).expect("right")
+}
+
+/// As [`outcome`], with mappings for every format; a line that no mapping takes is no outcome.
+fn outcome_of_line(mappings: &Mappings, line: &str) -> Result<(), Reason> {
+    let mut decoder = AutoDecoder::with_mappings(DecodeConfig::default(), mappings.clone());
+    decoder.explain();
+    let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
+    decoder.decode(&chunk_of(0, [line.as_bytes()]), &mut rows, &mut dead);
+    let taken = decoder.take_taken();
+    match dead.take_counts().into_iter().next() {
+        Some((reason, _)) => Err(reason),
+        None => {
+            assert_ne!(taken[0].by, "base_event", "{}", &line[..line.len().min(99)]);
+            Ok(())
+        }
+    }
+}
+
+#[test]
+fn lines_of_pairs_at_their_limits_and_one_past_them() {
+    let mappings = walls();
+    for (line, separator) in LINES {
+        let own = count(line);
+        let with = |n: usize| {
+            let further: Vec<String> = (0..n).map(|i| format!("k{i}=v")).collect();
+            outcome_of_line(&mappings, &line.replace("{}", &further.join(separator)))
+        };
+        assert_eq!((with(4096 - own), with(4097 - own)), (Ok(()), Err(Reason::TooLarge)), "{line}");
+        assert_eq!(with(100_000), Err(Reason::TooLarge), "{line}");
+        let long = |n: usize| outcome_of_line(&mappings, &line.replace("{}", &format!("k={}", "x".repeat(n))));
+        assert_eq!((long(256 << 10), long((256 << 10) + 1)), (Ok(()), Err(Reason::TooLarge)), "{line}");
+        let max = 1 << 20;
+        let filled = |n: usize| {
+            let pad = |n: usize| {
+                format!("k={0} l={0} m={0} n={0} o={1}", "x".repeat(200_000), "x".repeat(n)).replace(' ', separator)
+            };
+            let least = line.replace("{}", &pad(0)).len();
+            outcome_of_line(&mappings, &line.replace("{}", &pad(n - least)))
+        };
+        assert_eq!((filled(max), filled(max + 1)), (Ok(()), Err(Reason::TooLong)), "{line}");
+    }
+}
+
+/// Pairs of a line of [`LINES`] that has no further ones.
+fn count(line: &str) -> usize {
+    let (line, mut pairs) = (line.replace("{}", ""), Pairs::default());
+    match (line.starts_with("CEF:"), line.starts_with("LEEF:")) {
+        (true, _) => assert!(cef::split(&line, 0, &mut pairs)),
+        (_, true) => assert!(leef::split(&line, 0, &mut pairs)),
+        _ => kv::split(&line, 0..line.len(), Dialect::PLAIN, &mut pairs),
+    }
+    pairs.len()
+}
+
+#[test]
+fn columns_and_captures_at_their_limits_and_one_past_them() {
+    let mappings = walls();
+    for head in ["T1,", "T2: "] {
+        let long = |n: usize| outcome_of_line(&mappings, &format!("{head}{}", "x".repeat(n)));
+        assert_eq!((long(256 << 10), long((256 << 10) + 1)), (Ok(()), Err(Reason::TooLarge)), "{head}");
+    }
+    let columns = |n: usize| outcome_of_line(&mappings, &format!("T1{}", ",x".repeat(n - 1)));
+    assert_eq!((columns(4096), columns(4097)), (Ok(()), Err(Reason::TooLarge)));
 }

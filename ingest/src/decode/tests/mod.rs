@@ -1,6 +1,8 @@
+mod allocations;
 mod envelope;
 mod golden;
 mod hostile;
+mod lossless;
 mod properties;
 
 use dataflow::json::JsonRows;

@@ -94,3 +94,24 @@ fn lengths_are_written_as_they_are_configured() {
     assert_eq!([length(30_000_000), length(60_000_000), length(150_000_000)], ["30s", "1m", "2m30s"]);
     assert_eq!(length(3_600_000_000), "1h");
 }
+
+#[test]
+fn own_mappings_are_loaded_and_their_tests_run() {
+    let mapping = "name: own\nproduct: {vendor: V, name: P}\nformat: kv\nmatch: {a: b}\nclass: base_event\ntime: received\n\
+                   attributes: {message: c}\ntests:\n  - log: a=b c=hello\n    expect: {message: hello}\n";
+    let yaml = format!("{SMALLEST}decode: {{mappings: ['*.mapping']}}\nrules: {{builtin: false}}\n");
+    let (dir, config) = folder(&[("palisade.yaml", &yaml), ("a.mapping", mapping)]);
+    let report = check(&config);
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert_eq!((report.mappings[0].name, report.mappings[0].tests), ("own", 1));
+    assert!(report.versions["mappings"].starts_with("crc32:"));
+
+    std::fs::write(dir.path().join("a.mapping"), mapping.replace("message: hello", "message: bye")).expect("written");
+    let problems = check(&config).problems;
+    assert!(problems.len() == 1 && problems[0].contains("a.mapping:10:"), "{problems:?}");
+
+    let broken = mapping.replace("message: c", "massage: c").replace("base_event", "base_evnt");
+    std::fs::write(dir.path().join("a.mapping"), broken).expect("written");
+    let problems = check(&config).problems;
+    assert!(problems[0].contains("decode.mappings: ") && problems[0].contains("did you mean"), "{problems:?}");
+}
