@@ -240,8 +240,7 @@ impl AutoDecoder {
         payload: &[u8],
         rows: &mut BatchBuilder,
     ) -> Result<(), Rejected> {
-        let text = std::str::from_utf8(payload)
-            .map_err(|e| Rejected::new(Reason::InvalidUtf8, format!("byte {}", e.valid_up_to())))?;
+        let text = simdutf8::basic::from_utf8(payload).map_err(|_| not_utf8(payload))?;
         let t = &mut self.targets;
         let raw = (t.raw_data != RawData::Never).then_some(text);
         let event = Event { chunk, record, index: 0, raw };
@@ -272,6 +271,12 @@ impl Decoder for AutoDecoder {
             }
         }
     }
+}
+
+#[cold]
+fn not_utf8(payload: &[u8]) -> Rejected {
+    let valid = std::str::from_utf8(payload).map_or_else(|e| e.valid_up_to(), str::len);
+    Rejected::new(Reason::InvalidUtf8, format!("byte {valid}"))
 }
 
 fn not_of(format: Format) -> Rejected {
