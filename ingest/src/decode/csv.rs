@@ -10,13 +10,16 @@ use memchr::memchr;
 /// Columns of the last line, as places in the line or in the scratch text.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
+    /// Of the columns that hold something: half of a line's are empty.
     spans: Vec<Span>,
+    len: u32,
     /// Values that differ from the line's text: quotes undoubled.
     scratch: String,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Span {
+    column: u32,
     start: u32,
     end: u32,
     in_scratch: bool,
@@ -26,6 +29,7 @@ impl Columns {
     /// Splits a line. What it held before is forgotten.
     pub(crate) fn split(&mut self, line: &str) {
         self.spans.clear();
+        self.len = 0;
         self.scratch.clear();
         let bytes = line.as_bytes();
         // The current column begins at `start`; up to `from` no comma is left to find.
@@ -39,14 +43,14 @@ impl Columns {
             }
         }
         start = self.split_plain(bytes, start, from..bytes.len());
-        self.push(start, bytes.len());
+        self.push(start, bytes.len(), false);
     }
 
     /// Ends a column at each comma of a range that has no quotes; gives where the next one begins.
     fn split_plain(&mut self, line: &[u8], mut start: usize, range: Range<usize>) -> usize {
         let from = range.start;
         each_comma(&line[range], |comma| {
-            self.push(start, from + comma);
+            self.push(start, from + comma, false);
             start = from + comma + 1;
         });
         start
@@ -54,26 +58,33 @@ impl Columns {
 
     /// Number of columns.
     pub(crate) fn len(&self) -> usize {
-        self.spans.len()
+        self.len as usize
     }
 
     /// The value of a column of the line that was split last; empty beyond its end.
     #[inline]
     pub(crate) fn get<'a>(&'a self, line: &'a str, column: usize) -> &'a str {
-        self.spans.get(column).map_or("", |s| {
-            let text = if s.in_scratch { self.scratch.as_str() } else { line };
-            &text[s.start as usize..s.end as usize]
-        })
+        let found = self.spans.binary_search_by_key(&column, |span| span.column as usize);
+        found.map_or("", |index| self.text(line, &self.spans[index]))
     }
 
     /// The columns that hold something, with their places from 0.
     pub(crate) fn filled<'a>(&'a self, line: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
-        let filled = self.spans.iter().enumerate().filter(|(_, s)| s.end > s.start);
-        filled.map(move |(column, _)| (column, self.get(line, column)))
+        self.spans.iter().map(move |span| (span.column as usize, self.text(line, span)))
     }
 
-    fn push(&mut self, start: usize, end: usize) {
-        self.spans.push(Span { start: start as u32, end: end as u32, in_scratch: false });
+    #[inline]
+    fn text<'a>(&'a self, line: &'a str, span: &Span) -> &'a str {
+        let text = if span.in_scratch { self.scratch.as_str() } else { line };
+        &text[span.start as usize..span.end as usize]
+    }
+
+    #[inline]
+    fn push(&mut self, start: usize, end: usize, in_scratch: bool) {
+        if end > start {
+            self.spans.push(Span { column: self.len, start: start as u32, end: end as u32, in_scratch });
+        }
+        self.len += 1;
     }
 
     /// Reads the column at `start` if the quote at `quote` begins its value; gives the place after the comma that ends
@@ -107,11 +118,10 @@ impl Columns {
             }
         };
         if from == start {
-            self.push(start, end);
+            self.push(start, end, false);
         } else {
             self.scratch.push_str(&line[from..end]);
-            let span = Span { start: scratch_start as u32, end: self.scratch.len() as u32, in_scratch: true };
-            self.spans.push(span);
+            self.push(scratch_start, self.scratch.len(), true);
         }
         Some(end + 2)
     }
@@ -124,7 +134,7 @@ impl Columns {
             let quote = at + memchr(b'"', &bytes[at..])?;
             let ends = matches!(bytes.get(quote + 1), None | Some(b','));
             if ends && quote > start && bytes[quote - 1] == b'\\' {
-                self.push(start, quote - 1);
+                self.push(start, quote - 1, false);
                 return Some(quote + 2);
             }
             at = quote + 1;

@@ -287,8 +287,7 @@ impl AutoDecoder {
         payload: &[u8],
         rows: &mut BatchBuilder,
     ) -> Result<(), Rejected> {
-        let text = std::str::from_utf8(payload)
-            .map_err(|e| Rejected::new(Reason::InvalidUtf8, format!("byte {}", e.valid_up_to())))?;
+        let text = simdutf8::basic::from_utf8(payload).map_err(|_| not_utf8(payload))?;
         let raw = (self.targets.raw_data != RawData::Never).then_some(text);
         self.targets.decode_text(text, &Event { chunk, record, index: 0, raw, around: "" }, rows)
     }
@@ -312,6 +311,11 @@ impl Decoder for AutoDecoder {
     }
 }
 
+#[cold]
+fn not_utf8(payload: &[u8]) -> Rejected {
+    let valid = std::str::from_utf8(payload).map_or_else(|e| e.valid_up_to(), str::len);
+    Rejected::new(Reason::InvalidUtf8, format!("byte {valid}"))
+}
 /// What is true of records that code of its own takes, and of those that nothing takes.
 const PANOS: &str = "the vendor is Palo Alto Networks";
 const FLOW: &str = "its values are those of a flow log";

@@ -31,11 +31,26 @@ pub(crate) fn header(text: &str) -> Header<'_> {
         // RFC 5424: version, time, host, ...
         words.nth(1)
     } else {
-        // RFC 3164: the word after the time; without a time the last one.
-        let words = || text.split_ascii_whitespace();
-        words().rev().position(is_time).map_or(words().next_back(), |after| words().rev().nth(after.checked_sub(1)?))
+        after_time(text)
     };
     Header { host: host.filter(|host| is_sender(host)) }
+}
+
+/// RFC 3164: the word after the last time; without a time the last word.
+fn after_time(text: &str) -> Option<&str> {
+    let mut words = text.split_ascii_whitespace().rev();
+    let last = words.next()?;
+    if is_time(last) {
+        return None;
+    }
+    let mut after = last;
+    for word in words {
+        if is_time(word) {
+            return Some(after);
+        }
+        after = word;
+    }
+    Some(last)
 }
 
 /// `hh:mm:ss`, or an ISO 8601 time.

@@ -179,12 +179,42 @@ impl Metadata {
         let text = field.text();
         let packed = values::integer(text).filter(|n| (2048..=65_535).contains(n));
         let set = match packed {
-            Some(n) => row.set_args(&self.version, format_args!("{}.{}", n / 256, n % 256)),
+            Some(n) => row.set_text(&self.version, Packed::of(n).text()),
             None => text.contains('.') && row.set(&self.version, field.value),
         };
         if !set {
             row.keep(field);
         }
+    }
+}
+
+/// The text of a packed version. Every line has one: formatting it would be among the dearest things a line costs.
+struct Packed {
+    text: [u8; 7],
+    len: usize,
+}
+
+impl Packed {
+    /// Major * 256 + minor, of two bytes.
+    fn of(version: i64) -> Self {
+        let mut made = Self { text: [b'.'; 7], len: 0 };
+        made.push(version / 256 % 256);
+        made.len += 1;
+        made.push(version % 256);
+        made
+    }
+
+    fn push(&mut self, number: i64) {
+        let digits = [number / 100, number / 10 % 10, number % 10];
+        let leading = digits[..2].iter().take_while(|digit| **digit == 0).count();
+        for digit in &digits[leading..] {
+            self.text[self.len] = b'0' + *digit as u8;
+            self.len += 1;
+        }
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
     }
 }
 

@@ -214,6 +214,24 @@ fn the_best_time_is_the_event_time() {
 }
 
 #[test]
+fn packed_versions_are_major_and_minor() {
+    for (packed, version) in [
+        ("2049", "8.1"),
+        ("2304", "9.0"),
+        ("2562", "10.2"),
+        ("2817", "11.1"),
+        ("3074", "12.2"),
+        ("2921", "11.105"),
+        ("25610", "100.10"),
+        ("65535", "255.255"),
+        ("11.1", "11.1"),
+    ] {
+        let row = row_of(&traffic(&[(6, packed)]));
+        assert_eq!(at(&row, "metadata.product.version"), version, "{packed}");
+    }
+}
+
+#[test]
 fn a_clock_that_runs_ahead_is_labelled() {
     for (time, suspect) in [("2026/11/20 10:05:00", false), ("2026/11/20 10:05:01", true)] {
         let row = row_of(&traffic(&[(7, time)]));
