@@ -112,7 +112,7 @@ fn format(node: &Node) -> Result<Format, Mistake> {
     let word = text(name)?;
     Ok(match word {
         "json" => Format::Json { each: texts(node, "each")?.into_iter().map(intern).collect() },
-        "kv" => Format::Kv(dialect(node)?),
+        "kv" => Format::Kv(dialects(node)?),
         "cef" => Format::Cef,
         "leef" => Format::Leef,
         "csv" => {
@@ -127,9 +127,16 @@ fn format(node: &Node) -> Result<Format, Mistake> {
     })
 }
 
+fn dialects(node: &Node) -> Result<Vec<Dialect>, Mistake> {
+    match node.get("separators") {
+        None => Ok(vec![Dialect::PLAIN]),
+        Some(entry) => entry.value.each().iter().map(dialect).collect(),
+    }
+}
+
 fn dialect(node: &Node) -> Result<Dialect, Mistake> {
     let mut dialect = Dialect::PLAIN;
-    for entry in node.get("separators").and_then(|e| e.value.entries()).unwrap_or_default() {
+    for entry in node.entries().unwrap_or_default() {
         let mark = text(&entry.value)?;
         let mark = match mark.as_bytes() {
             [byte] if byte.is_ascii() => *byte,
@@ -140,7 +147,12 @@ fn dialect(node: &Node) -> Result<Dialect, Mistake> {
         match entry.key.as_str() {
             "pair" => dialect.pair = mark,
             "value" => dialect.value = mark,
-            key => return Err(Mistake::new(entry.at, format!("unknown key {key}")).near(key, ["pair", "value"])),
+            "escape" if mark == b'\\' => dialect.escapes = true,
+            "escape" => return Err(Mistake::new(entry.value.at, "only \\ escapes")),
+            key => {
+                let keys = ["pair", "value", "escape"];
+                return Err(Mistake::new(entry.at, format!("unknown key {key}")).near(key, keys));
+            }
         }
     }
     Ok(dialect)

@@ -29,7 +29,8 @@ pub(super) enum Format {
     Json {
         each: Vec<&'static str>,
     },
-    Kv(Dialect),
+    /// In each of these ways.
+    Kv(Vec<Dialect>),
     Cef,
     Leef,
     /// Names of the columns.

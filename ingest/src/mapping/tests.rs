@@ -6,6 +6,42 @@ fn mappings_that_ship_are_right_and_pass_their_tests() {
         panic!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     });
     assert!(mappings.names().count() > 5);
-    let failures: Vec<String> = mappings.run_tests().iter().map(ToString::to_string).collect();
+    passes(&mappings, |_| true);
+}
+
+/// The tests of some files pass.
+fn passes(mappings: &Mappings, of: fn(&str) -> bool) {
+    let failures = mappings.run_tests();
+    let failures: Vec<String> = failures.iter().filter(|f| of(&f.file)).map(ToString::to_string).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The mappings of a text; their tests must pass.
+fn check(text: &str) {
+    match Mappings::with_files(&[("own.yaml", text)]) {
+        Ok(mappings) => passes(&mappings, |file| file == "own.yaml"),
+        Err(errors) => panic!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+#[test]
+fn pairs_in_each_of_several_ways() {
+    check(
+        r#"
+name: several
+product: {vendor: V, name: P}
+format: kv
+separators: [{pair: " ", value: "="}, {pair: "|", value: "=", escape: "\\"}, {pair: ";", value: ":"}]
+match: {kind: several}
+class: base_event
+time: received
+attributes: {device.name: src, message: say}
+tests:
+  - {log: 'kind=several say="a b" src=192.0.2.1', expect: {device.name: 192.0.2.1, message: a b}}
+  - {log: 'kind=several|say=a\|b\=c|src=192.0.2.1|', expect: {device.name: 192.0.2.1, message: "a|b=c"}}
+  - {log: 'kind:several; say:"a; b"; src:2001:db8::1', expect: {device.name: "2001:db8::1", message: a; b}}
+  - {log: '<13>1 - h a - - [kind:"several"; say:"a]"; src:"192.0.2.1"]', expect: {device.name: 192.0.2.1, message: "a]"}}
+  - {log: '<13>1 - h a - - [x@1 kind="several" src="192.0.2.1"] end', expect: {device.name: 192.0.2.1, unmapped.text: end}}
+"#,
+    );
 }

@@ -52,6 +52,7 @@ fn headers_of_every_kind() {
         ),
         ("<166>%ASA-6-302013: Built", "priority", "|||||ASA-6-302013|Built"),
         ("<34>1 2026-11-20T10:00:00.003Z h app 7 ID47 - hi", "rfc5424", "2026-11-20T10:00:00.003Z|h|app|7|ID47||hi"),
+        ("<34>1 2026-11-20 10:00:00 h app 7 - - hi", "rfc5424", "2026-11-20 10:00:00|h|app|7|||hi"),
         (r#"<34>1 - h - - - [a@1 k="v]\"" b="1"][c] hi"#, "rfc5424", "|h|||||hi"),
         ("<134>1 1795168800.641 MX84 flows src=1", "meraki", "1795168800.641|MX84|||||flows src=1"),
         ("<34>1 yesterday h app 7 ID47 - hi", "priority", "||||||1 yesterday h app 7 ID47 - hi"),
