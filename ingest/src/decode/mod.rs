@@ -337,7 +337,7 @@ impl Targets {
         let root = doc.root();
         let event = Event { chunk, record, index: 0, raw: self.raw_json(doc, root) };
         if !doc.is_object(root) {
-            self.decode_array((doc, root, None), &event, rows);
+            self.decode_array((doc, root, None), 0, &event, rows);
             return Ok(());
         }
         let shape = detect::shape(doc, root);
@@ -372,7 +372,7 @@ impl Targets {
         }
         match self.mappings.envelope(doc, at, header, &mut self.buffers) {
             Some(member) => {
-                self.decode_array((doc, member, Some(at)), event, rows);
+                self.decode_array((doc, member, Some(at)), 0, event, rows);
                 Ok(())
             }
             None => self.base.decode_document((doc, at), rows, &mut self.scratch, event),
@@ -380,15 +380,18 @@ impl Targets {
     }
 
     /// A row for each element of an array, or for the one object that stands in its place; as [`Targets::decode_file`].
+    /// Elements of a document that is an array may themselves hold events. `index` is the first row's; the next one's comes
+    /// back.
     fn decode_array(
         &mut self,
         (doc, array, root): (Doc<'_>, At, Option<At>),
+        mut index: i32,
         event: &Event<'_>,
         rows: &mut BatchBuilder,
-    ) {
+    ) -> i32 {
         let header = syslog::Line::default();
         let alone = doc.is_object(array).then_some(array);
-        for (index, element) in (0..).zip(doc.elements(array).chain(alone)) {
+        for element in doc.elements(array).chain(alone) {
             let event = Event { index, raw: event.raw.and(Some(doc.source_text(element))), ..*event };
             let decoded = match detect::shape_of_element(doc, element) {
                 Shape::CloudTrail if root.is_none() => {
@@ -400,13 +403,22 @@ impl Targets {
                         let (out, around) = ((&mut *rows, &mut self.scratch), root.map(|root| (root, array)));
                         self.mappings.decode_object(taken, (doc, element, around), &header, out, &event)
                     }
+                    None if root.is_none() => {
+                        if let Some(member) = self.mappings.envelope(doc, element, &header, &mut self.buffers) {
+                            index = self.decode_array((doc, member, Some(element)), index, &event, rows);
+                            continue;
+                        }
+                        Err(not_of(Format::Auto))
+                    }
                     None => Err(not_of(Format::Auto)),
                 },
             };
             if decoded.is_err() {
                 self.base.decode_element((doc, element), rows, &mut self.scratch, &event);
             }
+            index += 1;
         }
+        index
     }
 
     /// A row for each element: one that cannot be decoded is a base_event with its text, so that it loses no other.

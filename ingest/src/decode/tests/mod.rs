@@ -234,6 +234,28 @@ fn what_is_of_no_known_format_is_a_base_event() {
 }
 
 #[test]
+fn elements_of_an_array_may_hold_events() {
+    let event = |place: &str| {
+        format!(
+            r#"{{"published":"2026-11-20T10:00:00Z","uuid":"{place}","actor":{{"type":"User","alternateId":"a"}},"eventType":"x"}}"#
+        )
+    };
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(event);
+    let array = format!(r#"[{{"value":[{a},{b}],"n":1}},{c},{{"events":{d}}},{{"other":1}}]"#);
+    let decoded = decode_all(DecodeConfig::default(), &[array.as_bytes()]);
+    let mut found: Vec<(i32, String)> = decoded
+        .rows
+        .iter()
+        .map(|(_, _, index, json)| {
+            (*index, serde_json::from_str::<Value>(json).expect("JSON")["metadata"]["uid"].to_string())
+        })
+        .collect();
+    found.sort();
+    let want = [(0, "\"a\""), (1, "\"b\""), (2, "\"c\""), (3, "\"d\""), (4, "null")];
+    assert_eq!(found, want.map(|(index, uid)| (index, uid.to_owned())));
+}
+
+#[test]
 fn a_file_gives_a_row_for_each_record() {
     let file = r#"{"Records":[
         {"eventSource":"s3.amazonaws.com","eventName":"GetObject","eventID":"a","eventTime":"2026-11-20T10:00:00Z"},
