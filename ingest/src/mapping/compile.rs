@@ -31,6 +31,8 @@ pub(super) fn compile(node: &Node) -> Result<Plan, Vec<Mistake>> {
 struct Compiler {
     table: Table,
     names: Names,
+    /// Values that stand for nothing are looked for in slots.
+    only_slots: bool,
     fields: FieldTable,
     /// How often each field is read.
     uses: HashMap<Vec<&'static str>, usize>,
@@ -50,6 +52,7 @@ impl Compiler {
         Self {
             table: head.table,
             names: Names { is_json: head.is_json() },
+            only_slots: head.is_json() && !head.empty.is_empty(),
             fields: FieldTable::empty(head.table),
             uses: HashMap::new(),
             slots: Vec::new(),
@@ -270,7 +273,7 @@ impl Compiler {
             && !attribute.has_values;
         let [(path, _)] = attribute.from.as_slice() else { return false };
         let is_row = matches!(kind, Kind::Column(target) | Kind::Time(target) if target::is_of_row(self.table, target));
-        is_plain && is_row && path.inner.is_none() && self.uses.get(&path.field) == Some(&1)
+        is_plain && is_row && !self.only_slots && path.inner.is_none() && self.uses.get(&path.field) == Some(&1)
     }
 
     fn add_field(&mut self, path: &Path, at: Place, to: To) -> Result<(), Mistake> {
@@ -305,7 +308,7 @@ impl Compiler {
 
     fn step(&mut self, attribute: &Attribute<'_>, kind: Kind, at: Place) -> Result<Step, Mistake> {
         if let Some((path, at)) =
-            attribute.from.iter().find(|(path, _)| has_many(path) && !matches!(kind, Kind::Texts(_)))
+            attribute.from.iter().find(|(path, _)| has_many(path) && !matches!(kind, Kind::Texts(..)))
         {
             let what = format!("{}[] is many values; [0] is one", path.field.join("."));
             return Err(Mistake::new(*at, what));
@@ -346,7 +349,8 @@ impl Compiler {
             Kind::Protocol { number, name } => What::Protocol { number, name },
             Kind::Os { name, id, caption } => What::Os { name, id, caption },
             Kind::Url(targets) => What::Url(targets),
-            Kind::Texts(leaf) => What::Texts(leaf),
+            Kind::Texts(leaf, objects) => What::Texts(leaf, objects),
+            Kind::Method(target) => What::Method(target),
         })
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use dataflow::Leaf;
 
-use crate::decode::fields::Target;
+use crate::decode::fields::{Objects, Target};
 use crate::decode::json::{At, Doc, Value};
 use crate::decode::row::Row;
 use crate::decode::values;
@@ -55,14 +55,33 @@ pub(super) enum What {
         caption: Target,
     },
     Url(UrlTargets),
-    /// A list of texts.
-    Texts(Leaf),
+    /// A method of HTTP as OCSF spells it.
+    Method(Target),
+    /// A list of texts, and the objects that it lies in.
+    Texts(Leaf, Objects),
     /// Texts and fields in turn.
     Template(Target, Vec<Piece>),
     /// One element of a list of objects, if one of its fields is there.
     Element(&'static str, Vec<Step>),
     /// An element for each of an array's.
     Elements(Elements),
+}
+
+impl What {
+    /// Objects that it makes.
+    fn touches(&self) -> Objects {
+        match self {
+            Self::Column(target) | Self::Length(target, _) | Self::Time(target, _) | Self::Template(target, _) => {
+                target.touches
+            }
+            Self::Enum(e) => e.id.touches,
+            Self::User { name, .. } | Self::Protocol { name, .. } | Self::Os { name, .. } => name.touches,
+            Self::Url(url) => url.whole.touches,
+            Self::Method(target) => target.touches,
+            Self::Texts(_, objects) => *objects,
+            Self::Activity(..) | Self::Action(_) | Self::Element(..) | Self::Elements(_) => Objects::default(),
+        }
+    }
 }
 
 /// An enum's columns.
@@ -144,6 +163,8 @@ pub(super) struct Exec<'p, 'v> {
     pub(super) received_at: i64,
     /// Slots whose values the columns say.
     pub(super) taken: u64,
+    /// Texts of a document that stand for nothing.
+    pub(super) empty: &'p [Box<str>],
 }
 
 impl<'v> Exec<'_, 'v> {
@@ -164,7 +185,11 @@ impl<'v> Exec<'_, 'v> {
             }
             _ => return None,
         };
-        (!is_void(value)).then_some(Found { value, at })
+        (!is_void(value) && !self.is_empty(value)).then_some(Found { value, at })
+    }
+
+    fn is_empty(&self, value: Value<'_>) -> bool {
+        !self.empty.is_empty() && value.scalar().is_some_and(|text| self.empty.iter().any(|empty| **empty == *text))
     }
 
     pub(super) fn text(&self, row: &Row<'_, 'v>, source: &Source) -> Option<&'v str> {
@@ -192,7 +217,8 @@ impl<'v> Exec<'_, 'v> {
     fn apply(&self, row: &mut Row<'_, 'v>, what: &What, found: Found<'v>) -> Done {
         match (what, found.value.scalar()) {
             (What::Column(target), _) => taken(row.set(target, found.value)),
-            (What::Texts(leaf), None) => self.push_texts(row, *leaf, found.at),
+            (What::Texts(_, objects), _) if row.is_barred(*objects) => Done::No,
+            (What::Texts(leaf, objects), None) => self.push_texts(row, (*leaf, *objects), found.at),
             (_, None) => Done::No,
             (What::Length(target, length), Some(text)) => {
                 length.millis(text).map_or(Done::No, |ms| taken(row.set_number(target, ms)))
@@ -209,7 +235,11 @@ impl<'v> Exec<'_, 'v> {
                 taken(row.set_enum(id, Some(caption), known))
             }
             (What::Url(targets), Some(text)) => targets.set(row, text),
-            (What::Texts(leaf), Some(text)) => {
+            (What::Method(target), Some(text)) => {
+                enums::http_method(text).map_or(Done::No, |(_, method)| taken(row.set_text(target, method)))
+            }
+            (What::Texts(leaf, objects), Some(text)) => {
+                row.touch(*objects);
                 row.builder.push_str(*leaf, text);
                 Done::Taken
             }
@@ -240,12 +270,13 @@ impl<'v> Exec<'_, 'v> {
     }
 
     /// The elements of an array of texts; all of them, or the array stays where it is.
-    fn push_texts(&self, row: &mut Row<'_, 'v>, leaf: Leaf, array: Option<At>) -> Done {
+    fn push_texts(&self, row: &mut Row<'_, 'v>, (leaf, objects): (Leaf, Objects), array: Option<At>) -> Done {
         let (Some(doc), Some(array)) = (self.doc, array) else { return Done::No };
         let texts = || doc.elements(array).map(|at| doc.value(at).scalar());
         if texts().any(|text| text.is_none()) || texts().next().is_none() {
             return Done::No;
         }
+        row.touch(objects);
         texts().flatten().for_each(|text| row.builder.push_str(leaf, text));
         Done::Taken
     }
@@ -301,7 +332,9 @@ impl<'v> Exec<'_, 'v> {
     }
 
     fn element(&mut self, row: &mut Row<'_, 'v>, list: &str, steps: &[Step]) {
-        let is_there = |step: &Step| step.from.iter().any(|source| self.value(row, source).is_some());
+        let is_there = |step: &Step| {
+            !row.is_barred(step.what.touches()) && step.from.iter().any(|source| self.value(row, source).is_some())
+        };
         if steps.iter().any(is_there) {
             row.builder.begin_element(list);
             steps.iter().for_each(|step| self.run(row, step));
@@ -347,7 +380,9 @@ pub(super) fn otherwise(class: &Class, row: &mut Row<'_, '_>, what: &What, other
         (What::User { name, .. } | What::Protocol { name, .. }, Otherwise::Text(text)) => {
             row.set_text(name, text);
         }
-        (What::Texts(leaf), Otherwise::Text(text)) => row.builder.push_str(*leaf, text),
+        (What::Texts(leaf, objects), Otherwise::Text(text)) if row.are_valid(*objects) => {
+            row.builder.push_str(*leaf, text);
+        }
         (What::Enum(e), Otherwise::Caption(value)) if makes_sense(row, &e.id) => {
             row.set_enum(&e.id, e.caption.as_ref(), value);
         }

@@ -3,7 +3,7 @@
 use dataflow::schema::{LeafKind, Place as Origin, Space};
 use dataflow::{Leaf, Table};
 
-use crate::decode::fields::{Convert, Target};
+use crate::decode::fields::{Convert, Objects, Target, objects_of};
 use crate::normalize::ocsf::{self, Caption};
 
 use super::step::UrlTargets;
@@ -13,13 +13,30 @@ use super::step::UrlTargets;
 pub(super) enum Kind {
     Column(Target),
     Time(Target),
-    Enum { id: Target, caption: Option<Target>, own: &'static [Caption] },
+    Enum {
+        id: Target,
+        caption: Option<Target>,
+        own: &'static [Caption],
+    },
     Action,
-    User { name: Target, domain: Target },
-    Protocol { number: Target, name: Target },
-    Os { name: Target, id: Target, caption: Target },
+    User {
+        name: Target,
+        domain: Target,
+    },
+    Protocol {
+        number: Target,
+        name: Target,
+    },
+    Os {
+        name: Target,
+        id: Target,
+        caption: Target,
+    },
     Url(UrlTargets),
-    Texts(Leaf),
+    /// A list of texts, and the objects that it lies in.
+    Texts(Leaf, Objects),
+    /// A method of HTTP as OCSF spells it.
+    Method(Target),
 }
 
 /// Columns that are set otherwise, and by what.
@@ -80,9 +97,12 @@ pub(super) fn kind(table: Table, path: &str) -> Result<Kind, String> {
         return Err(format!("{path} is Palisade's own"));
     }
     if spec.is_list {
-        return Ok(Kind::Texts(leaf));
+        return Ok(Kind::Texts(leaf, objects_of(path).0));
     }
     let target = with_hot(table, path);
+    if path.ends_with("http_method") {
+        return Ok(Kind::Method(target));
+    }
     Ok(if spec.kind == LeafKind::Time { Kind::Time(target) } else { Kind::Column(target) })
 }
 

@@ -45,3 +45,39 @@ tests:
 "#,
     );
 }
+
+#[test]
+fn what_would_make_no_valid_object_stays_unmapped() {
+    check(
+        r#"
+name: valid
+product: {vendor: V, name: P}
+format: kv
+match: {kind: valid}
+class: api_activity
+time: received
+activity: Other
+attributes:
+  resources[].name: name
+  resources[].type: type
+  http_request.http_method: method
+tests:
+  - {log: 'kind=valid type=t method=get', expect: {resources: "-", unmapped.type: t, http_request.http_method: GET}}
+  - {log: 'kind=valid type=t name=n method=PROPFIND', expect: {"resources[0].type": t, unmapped.method: PROPFIND}}
+---
+name: valid_url
+product: {vendor: V, name: P}
+format: kv
+match: {kind: url}
+class: network_activity
+time: received
+activity: Traffic
+attributes:
+  url.categories[]: cat
+  url.url_string: url
+tests:
+  - {log: 'kind=url cat=news', expect: {url: "-", unmapped.cat: news}}
+  - {log: 'kind=url cat=news url=example.com', expect: {"url.categories[0]": news, unmapped.cat: "-"}}
+"#,
+    );
+}
