@@ -81,3 +81,30 @@ tests:
 "#,
     );
 }
+
+#[test]
+fn earlier_templates_win_and_empty_words_are_nothing() {
+    check(
+        r#"
+template: first
+format: json
+empty: ["-", "None"]
+attributes: {message: text}
+---
+template: second
+product: {vendor: V, name: P}
+time: received
+attributes: {message: other, status_detail: why, device.name: [user, login]}
+---
+name: both
+use: [first, second]
+each: [event]
+match: {kind: both}
+class: base_event
+tests:
+  - log: '{"kind":"both","text":"t","other":"o","why":"None","user":"-","login":"ann"}'
+    expect: {message: t, unmapped.other: o, status_detail: "-", unmapped.why: None, device.name: ann}
+  - {log: '[{"from":"hub","event":{"kind":"both","text":"t"}}]', expect: {message: t, unmapped.from: hub}}
+"#,
+    );
+}
