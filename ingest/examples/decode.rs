@@ -1,4 +1,5 @@
-//! Lines on stdin -> OCSF NDJSON on stdout, dead letters on stderr: `decode [FORMAT]`.
+//! Lines on stdin -> OCSF NDJSON on stdout, dead letters on stderr: `decode [FORMAT [MAPPING]...]`. The tests of mapping
+//! files that are named are run first.
 
 use std::io::{BufRead, Write};
 
@@ -6,13 +7,15 @@ use anyhow::Context;
 use dataflow::json::JsonRows;
 use dataflow::{BatchBuilder, ChunkBuilder, DeadLetters, Decoder, PartitionId};
 use ingest::decode::{AutoDecoder, DecodeConfig};
+use ingest::mapping::Mappings;
 
 /// Receive time of every line: what is read here happened in the past.
 const RECEIVED_AT: i64 = 1_800_000_000_000_000;
 
 fn main() -> anyhow::Result<()> {
     let format = std::env::args().nth(1).unwrap_or_else(|| "auto".to_owned()).parse()?;
-    let mut decoder = AutoDecoder::new(DecodeConfig { format, ..DecodeConfig::default() });
+    let mappings = mappings(std::env::args().skip(2).collect())?;
+    let mut decoder = AutoDecoder::with_mappings(DecodeConfig { format, ..DecodeConfig::default() }, mappings);
     let partition = PartitionId::new("stdin", "0", 0);
     let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
     let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr().lock());
@@ -35,4 +38,16 @@ fn main() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The mappings that ship and those of the files; what is wrong with them goes to stderr.
+fn mappings(files: Vec<String>) -> anyhow::Result<Mappings> {
+    let mappings = Mappings::load(&files).or_else(|errors| {
+        errors.iter().for_each(|e| eprintln!("{e}"));
+        anyhow::bail!("{} mistakes in mapping files", errors.len())
+    })?;
+    if !files.is_empty() {
+        mappings.run_tests().iter().for_each(|failure| eprintln!("{failure}"));
+    }
+    Ok(mappings)
 }
