@@ -25,6 +25,15 @@ fn check(text: &str) {
 }
 
 #[test]
+fn examples_of_the_documentation_are_right_and_pass_their_tests() {
+    let text = include_str!("../../../docs/adding-a-log-source.md");
+    let blocks = text.split("```yaml\n").skip(1).filter_map(|part| part.split("```").next());
+    let examples: Vec<&str> = blocks.filter(|block| block.starts_with("name:")).collect();
+    assert!(examples.len() >= 3 && examples.iter().all(|example| example.contains("tests:")));
+    check(&examples.join("---\n"));
+}
+
+#[test]
 fn pairs_in_each_of_several_ways() {
     check(
         r#"
@@ -42,6 +51,33 @@ tests:
   - {log: 'kind:several; say:"a; b"; src:2001:db8::1', expect: {device.name: "2001:db8::1", message: a; b}}
   - {log: '<13>1 - h a - - [kind:"several"; say:"a]"; src:"192.0.2.1"]', expect: {device.name: 192.0.2.1, message: "a]"}}
   - {log: '<13>1 - h a - - [x@1 kind="several" src="192.0.2.1"] end', expect: {device.name: 192.0.2.1, unmapped.text: end}}
+"#,
+    );
+}
+
+#[test]
+fn earlier_templates_win_and_empty_words_are_nothing() {
+    check(
+        r#"
+template: first
+format: json
+empty: ["-", "None"]
+attributes: {message: text}
+---
+template: second
+product: {vendor: V, name: P}
+time: received
+attributes: {message: other, status_detail: why, device.name: [user, login]}
+---
+name: both
+use: [first, second]
+each: [event]
+match: {kind: both}
+class: base_event
+tests:
+  - log: '{"kind":"both","text":"t","other":"o","why":"None","user":"-","login":"ann"}'
+    expect: {message: t, unmapped.other: o, status_detail: "-", unmapped.why: None, device.name: ann}
+  - {log: '[{"from":"hub","event":{"kind":"both","text":"t"}}]', expect: {message: t, unmapped.from: hub}}
 "#,
     );
 }
@@ -78,33 +114,6 @@ attributes:
 tests:
   - {log: 'kind=url cat=news', expect: {url: "-", unmapped.cat: news}}
   - {log: 'kind=url cat=news url=example.com', expect: {"url.categories[0]": news, unmapped.cat: "-"}}
-"#,
-    );
-}
-
-#[test]
-fn earlier_templates_win_and_empty_words_are_nothing() {
-    check(
-        r#"
-template: first
-format: json
-empty: ["-", "None"]
-attributes: {message: text}
----
-template: second
-product: {vendor: V, name: P}
-time: received
-attributes: {message: other, status_detail: why, device.name: [user, login]}
----
-name: both
-use: [first, second]
-each: [event]
-match: {kind: both}
-class: base_event
-tests:
-  - log: '{"kind":"both","text":"t","other":"o","why":"None","user":"-","login":"ann"}'
-    expect: {message: t, unmapped.other: o, status_detail: "-", unmapped.why: None, device.name: ann}
-  - {log: '[{"from":"hub","event":{"kind":"both","text":"t"}}]', expect: {message: t, unmapped.from: hub}}
 "#,
     );
 }
