@@ -1,4 +1,5 @@
-//! Lines on stdin -> OCSF NDJSON on stdout, dead letters on stderr: `decode [FORMAT [MAPPING...]]`.
+//! Lines on stdin -> OCSF NDJSON on stdout, dead letters on stderr: `decode [FORMAT [MAPPING]...]`. The tests of mapping
+//! files that are named are run first.
 
 use std::io::{BufRead, Write};
 
@@ -13,14 +14,7 @@ const RECEIVED_AT: i64 = 1_800_000_000_000_000;
 
 fn main() -> anyhow::Result<()> {
     let format = std::env::args().nth(1).unwrap_or_else(|| "auto".to_owned()).parse()?;
-    let files: Vec<String> = std::env::args().skip(2).collect();
-    let mappings = Mappings::load(&files).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!(lines.join("\n"))
-    })?;
-    for failure in mappings.run_tests() {
-        eprintln!("{failure}");
-    }
+    let mappings = mappings(std::env::args().skip(2).collect())?;
     let mut decoder = AutoDecoder::with_mappings(DecodeConfig { format, ..DecodeConfig::default() }, mappings);
     let partition = PartitionId::new("stdin", "0", 0);
     let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
@@ -45,4 +39,16 @@ fn main() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The mappings that ship and those of the files; what is wrong with them goes to stderr.
+fn mappings(files: Vec<String>) -> anyhow::Result<Mappings> {
+    let mappings = Mappings::load(&files).or_else(|errors| {
+        errors.iter().for_each(|e| eprintln!("{e}"));
+        anyhow::bail!("{} mistakes in mapping files", errors.len())
+    })?;
+    if !files.is_empty() {
+        mappings.run_tests().iter().for_each(|failure| eprintln!("{failure}"));
+    }
+    Ok(mappings)
 }

@@ -218,7 +218,8 @@ impl Target {
     }
 }
 
-fn objects_of(path: &str) -> (Objects, Objects) {
+/// The objects that the column at `path` lies in, and those of them that it makes valid.
+pub(crate) fn objects_of(path: &str) -> (Objects, Objects) {
     let mut found = (Objects::default(), Objects::default());
     for (i, (object, needs)) in NEEDS.iter().enumerate() {
         if let Some(rest) = path.strip_prefix(object).and_then(|r| r.strip_prefix('.')) {

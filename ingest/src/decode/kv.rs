@@ -39,14 +39,16 @@ pub(crate) fn split(line: &str, range: Range<usize>, dialect: Dialect, pairs: &m
     }
 }
 
-/// Splits the structured data of RFC 5424, `[id name="value" …]…`; pairs are added, identifiers are not.
-pub(crate) fn split_structured(line: &str, range: Range<usize>, pairs: &mut Pairs) {
+/// Splits the structured data of RFC 5424, `[id name="value" …]…`, also where a device writes it in a way of its own and
+/// without an identifier, `[name:"value"; …]`; pairs are added, identifiers are not.
+pub(crate) fn split_structured(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut Pairs) {
     let mut at = range.start;
     while at < range.end && line.as_bytes()[at] == b'[' {
-        let body = &line[at + 1..range.end];
-        let start = at + 1 + body.find([' ', ']']).unwrap_or(body.len());
         let end = super::syslog::element_end(line.as_bytes(), at).map_or(range.end, |end| end.min(range.end));
-        split_spaced(line, start.min(end - 1)..end - 1, Dialect::PLAIN, pairs);
+        let Some(body) = line.get(at + 1..end - 1) else { return };
+        let head = body.find(' ').unwrap_or(body.len());
+        let id = if memchr(dialect.value, &body.as_bytes()[..head]).is_none() { head } else { 0 };
+        split(line, at + 1 + id..end - 1, dialect, pairs);
         at = end;
     }
 }
@@ -141,7 +143,7 @@ fn split_marked(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut P
     while start < range.end {
         let skipped = bytes[start..range.end].iter().take_while(|b| **b == dialect.pair || **b == b' ').count();
         start += skipped;
-        let end = memchr(dialect.pair, &bytes[start..range.end]).map_or(range.end, |n| start + n);
+        let end = pair_end(bytes, start..range.end, dialect);
         let mark = memchr(dialect.value, &bytes[start..end]).map(|n| start + n);
         let Some(mark) = mark.filter(|m| *m > start) else {
             pairs.push_stray(line, start..end);
@@ -155,10 +157,25 @@ fn split_marked(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut P
             start = memchr(dialect.pair, &bytes[after..range.end]).map_or(range.end, |n| after + n);
             pairs.push_stray(line, after..start);
         } else {
-            pairs.push(key, Span::of(trimmed(line, mark + 1..end)));
+            let value = trimmed(line, mark + 1..end);
+            let value = if dialect.escapes { pairs.unescape(line, value, undo_cef) } else { Span::of(value) };
+            pairs.push(key, value);
             start = end;
         }
     }
+}
+
+/// The next separator of pairs that is not escaped, or the range's end.
+fn pair_end(bytes: &[u8], range: Range<usize>, dialect: Dialect) -> usize {
+    let mut from = range.start;
+    while let Some(at) = bytes.get(from..range.end).and_then(|rest| memchr(dialect.pair, rest)).map(|n| from + n) {
+        let slashes = bytes[range.start..at].iter().rev().take_while(|b| **b == b'\\').count();
+        if !dialect.escapes || slashes % 2 == 0 {
+            return at;
+        }
+        from = at + 1;
+    }
+    range.end
 }
 
 #[cfg(test)]

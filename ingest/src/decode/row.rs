@@ -294,6 +294,16 @@ impl<'r, 'v> Row<'r, 'v> {
         self.peek(slot).map(|f| f.text()).unwrap_or_default()
     }
 
+    /// True if the row may not have one of the objects: nothing makes it valid.
+    pub(crate) fn is_barred(&self, objects: Objects) -> bool {
+        self.barred.meets(objects)
+    }
+
+    /// Notes that objects were begun.
+    pub(crate) fn touch(&mut self, objects: Objects) {
+        self.touched = self.touched.with(objects);
+    }
+
     /// What a slot holds; it stays there.
     pub(crate) fn peek(&self, slot: impl Into<u8>) -> Option<Slotted<'v>> {
         self.slots[slot.into() as usize]

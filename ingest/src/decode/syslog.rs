@@ -202,7 +202,7 @@ fn word(line: &str, at: usize) -> (&str, usize) {
 
 /// Everything after the version; false if it is no such header.
 fn rfc5424<'a>(line: &'a str, at: usize, found: &mut Line<'a>) -> bool {
-    let (time, next) = word(line, at);
+    let (time, next) = time_word(line, at);
     let (host, next) = word(line, next);
     if is_epoch(time) {
         (found.kind, found.time, found.host, found.message) = (HeaderKind::Meraki, time, host, next);
@@ -227,6 +227,14 @@ fn rfc5424<'a>(line: &'a str, at: usize, found: &mut Line<'a>) -> bool {
     let rest = line[data.end..].trim_start_matches(' ');
     found.message = line.len() - rest.strip_prefix('\u{feff}').unwrap_or(rest).len();
     true
+}
+
+/// As [`word`]; a date and a time of day between which a device writes a space are one.
+fn time_word(line: &str, at: usize) -> (&str, usize) {
+    let (first, next) = word(line, at);
+    let (clock, after) = word(line, next);
+    let both = line.get(at..next + clock.len()).filter(|both| first.len() == 10 && values::time(both).is_some());
+    both.map_or((first, next), |both| (both, after))
 }
 
 /// Seconds since 1970, mostly with a fraction. RFC 5424 has no such time.

@@ -33,6 +33,8 @@ pub(super) fn compile(node: &Node) -> Result<Plan, Vec<Mistake>> {
 struct Compiler {
     table: Table,
     names: Names,
+    /// Values that stand for nothing are looked for in slots.
+    only_slots: bool,
     fields: FieldTable,
     /// How often each field is read.
     uses: HashMap<Vec<&'static str>, usize>,
@@ -52,6 +54,7 @@ impl Compiler {
         Self {
             table: head.table,
             names: Names { is_json: head.is_json() },
+            only_slots: head.is_json() && !head.empty.is_empty(),
             fields: FieldTable::empty(head.name, head.table),
             uses: HashMap::new(),
             slots: Vec::new(),
@@ -275,7 +278,7 @@ impl Compiler {
             && !attribute.has_values;
         let [(path, _)] = attribute.from.as_slice() else { return false };
         let is_row = matches!(kind, Kind::Column(target) | Kind::Time(target) if target::is_of_row(self.table, target));
-        is_plain && is_row && path.inner.is_none() && self.uses.get(&path.field) == Some(&1)
+        is_plain && is_row && !self.only_slots && path.inner.is_none() && self.uses.get(&path.field) == Some(&1)
     }
 
     fn add_field(&mut self, path: &Path, at: Place, to: To) -> Result<(), Mistake> {

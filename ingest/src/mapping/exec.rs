@@ -29,6 +29,8 @@ pub(super) struct Exec<'p, 'v> {
     pub(super) received_at: i64,
     /// Slots whose values the columns say.
     pub(super) taken: u64,
+    /// Texts of a document that stand for nothing.
+    pub(super) empty: &'p [Box<str>],
 }
 
 impl<'v> Exec<'_, 'v> {
@@ -49,7 +51,11 @@ impl<'v> Exec<'_, 'v> {
             }
             _ => return None,
         };
-        (!is_void(value)).then_some(Found { value, at })
+        (!is_void(value) && !self.is_empty(value)).then_some(Found { value, at })
+    }
+
+    fn is_empty(&self, value: Value<'_>) -> bool {
+        !self.empty.is_empty() && value.scalar().is_some_and(|text| self.empty.iter().any(|empty| **empty == *text))
     }
 
     pub(super) fn text(&self, row: &Row<'_, 'v>, source: &Source) -> Option<&'v str> {
@@ -82,7 +88,8 @@ impl<'v> Exec<'_, 'v> {
         match (what, found.value.scalar()) {
             (What::Column(target), _) => taken(row.set(target, found.value)),
             (What::Hot(target), _) => read(row.set(target, found.value)),
-            (What::Texts(leaf), None) => self.push_texts(row, *leaf, found.at),
+            (What::Texts(_, objects), _) if row.is_barred(*objects) => Done::No,
+            (What::Texts(leaf, objects), None) => self.push_texts(row, (*leaf, *objects), found.at),
             (_, None) => Done::No,
             (What::Length(target, length), Some(text)) => set_length(row, target, *length, text),
             (What::Enum(e), Some(text)) => e.set(row, text),
@@ -98,7 +105,8 @@ impl<'v> Exec<'_, 'v> {
                 taken(row.set_enum(id, Some(caption), known))
             }
             (What::Url(targets), Some(text)) => targets.set(row, text),
-            (What::Texts(leaf), Some(text)) => {
+            (What::Texts(leaf, objects), Some(text)) => {
+                row.touch(*objects);
                 row.builder.push_str(*leaf, text);
                 Done::Taken
             }
@@ -129,12 +137,13 @@ impl<'v> Exec<'_, 'v> {
     }
 
     /// The elements of an array of texts; all of them, or the array stays where it is.
-    fn push_texts(&self, row: &mut Row<'_, 'v>, leaf: Leaf, array: Option<At>) -> Done {
+    fn push_texts(&self, row: &mut Row<'_, 'v>, (leaf, objects): (Leaf, Objects), array: Option<At>) -> Done {
         let (Some(doc), Some(array)) = (self.doc, array) else { return Done::No };
         let texts = || doc.elements(array).map(|at| doc.value(at).scalar());
         if texts().any(|text| text.is_none()) || texts().next().is_none() {
             return Done::No;
         }
+        row.touch(objects);
         texts().flatten().for_each(|text| row.builder.push_str(leaf, text));
         Done::Taken
     }
@@ -192,10 +201,14 @@ impl<'v> Exec<'_, 'v> {
     fn element(&mut self, row: &mut Row<'_, 'v>, list: &str, steps: &[Step]) {
         let is_there = |step: &Step| step.from.iter().any(|source| self.value(row, source).is_some());
         // What all of the attributes lie in is begun only by one that makes it valid.
-        let targets = || steps.iter().filter_map(|step| step.what.target());
-        let own = targets().map(|target| target.touches).reduce(Objects::common).unwrap_or_default();
-        let makes =
-            |step: &Step| own.is_empty() || step.what.target().is_some_and(|target| target.satisfies.meets(own));
+        let objects = |step: &Step| step.what.objects();
+        let own =
+            steps.iter().filter_map(objects).map(|(touched, _)| touched).reduce(Objects::common).unwrap_or_default();
+        let makes = |step: &Step| match objects(step) {
+            Some((touched, _)) if row.is_barred(touched) => false,
+            Some((_, satisfied)) => own.is_empty() || satisfied.meets(own),
+            None => own.is_empty(),
+        };
         if steps.iter().any(|step| makes(step) && is_there(step)) {
             row.builder.begin_element(list);
             steps.iter().for_each(|step| self.run(row, step));

@@ -30,7 +30,9 @@ pub(super) fn otherwise(class: &Class, row: &mut Row<'_, '_>, what: &What, other
         (What::Protocol(number, name), Otherwise::Text(text)) => {
             set_protocol(row, number, name, text);
         }
-        (What::Texts(leaf), Otherwise::Text(text)) => row.builder.push_str(*leaf, text),
+        (What::Texts(leaf, objects), Otherwise::Text(text)) if row.are_valid(*objects) => {
+            row.builder.push_str(*leaf, text);
+        }
         (What::Enum(e), Otherwise::Caption(value)) if makes_sense(row, &e.id) => {
             row.set_enum(&e.id, e.caption.as_ref(), value);
         }

@@ -118,7 +118,7 @@ fn format(node: &Node) -> Result<Format, Mistake> {
     let word = text(name)?;
     Ok(match word {
         "json" => Format::Json { each: texts(node, "each")?.into_iter().map(intern).collect() },
-        "kv" => Format::Kv(dialect(node)?),
+        "kv" => Format::Kv(dialects(node)?),
         "cef" => Format::Cef,
         "leef" => Format::Leef,
         "csv" => {
@@ -133,9 +133,16 @@ fn format(node: &Node) -> Result<Format, Mistake> {
     })
 }
 
+fn dialects(node: &Node) -> Result<Vec<Dialect>, Mistake> {
+    match node.get("separators") {
+        None => Ok(vec![Dialect::PLAIN]),
+        Some(entry) => entry.value.each().iter().map(dialect).collect(),
+    }
+}
+
 fn dialect(node: &Node) -> Result<Dialect, Mistake> {
     let mut dialect = Dialect::PLAIN;
-    for entry in node.get("separators").and_then(|e| e.value.entries()).unwrap_or_default() {
+    for entry in node.entries().unwrap_or_default() {
         let mark = text(&entry.value)?;
         let mark = match mark.as_bytes() {
             [byte] if byte.is_ascii() => *byte,
@@ -147,8 +154,11 @@ fn dialect(node: &Node) -> Result<Dialect, Mistake> {
             "pair" => dialect.pair = mark,
             "value" => dialect.value = mark,
             "quote" => dialect.quote = Some(mark),
+            "escape" if mark == b'\\' => dialect.escapes = true,
+            "escape" => return Err(Mistake::new(entry.value.at, "only \\ escapes")),
             key => {
-                return Err(Mistake::new(entry.at, format!("unknown key {key}")).near(key, ["pair", "value", "quote"]));
+                let keys = ["pair", "value", "quote", "escape"];
+                return Err(Mistake::new(entry.at, format!("unknown key {key}")).near(key, keys));
             }
         }
     }

@@ -66,16 +66,28 @@ fn document(node: &Node, file: &str, templates: &Templates) -> Result<Loaded, Ve
 /// Templates within each other.
 const TEMPLATES_MAX: usize = 8;
 
-/// The document over the template that it uses: its keys win, and the entries of its maps.
+/// The document over the templates that it uses: its keys win, and the entries of its maps, then those of earlier templates.
 fn merged(node: &Node, templates: &Templates, depth: usize) -> Result<Node, Mistake> {
-    let Some(entry) = node.get("use") else { return Ok(node.clone()) };
-    let name = super::attribute::text(&entry.value)?;
-    let template = templates.get(name).filter(|_| depth < TEMPLATES_MAX).ok_or_else(|| {
-        Mistake::new(entry.value.at, format!("no template {name}")).near(name, templates.keys().map(String::as_str))
-    })?;
     let mut whole = node.clone();
-    overlay(&mut whole, &merged(template, templates, depth + 1)?);
+    let mut base: Option<Node> = None;
+    for name in node.get("use").map(|entry| entry.value.each()).unwrap_or_default() {
+        let template = merged(named(name, templates, depth)?, templates, depth + 1)?;
+        match &mut base {
+            Some(base) => overlay(base, &template),
+            None => base = Some(template),
+        }
+    }
+    if let Some(base) = base {
+        overlay(&mut whole, &base);
+    }
     Ok(whole)
+}
+
+fn named<'t>(node: &Node, templates: &'t Templates, depth: usize) -> Result<&'t Node, Mistake> {
+    let name = super::attribute::text(node)?;
+    templates.get(name).filter(|_| depth < TEMPLATES_MAX).ok_or_else(|| {
+        Mistake::new(node.at, format!("no template {name}")).near(name, templates.keys().map(String::as_str))
+    })
 }
 
 fn overlay(over: &mut Node, under: &Node) {

@@ -31,7 +31,8 @@ pub(super) enum Format {
     Json {
         each: Vec<&'static str>,
     },
-    Kv(Dialect),
+    /// In each of these ways.
+    Kv(Vec<Dialect>),
     Cef,
     Leef,
     /// Names of the columns.
@@ -141,8 +142,8 @@ impl Plan {
     ) -> Result<(), Rejected> {
         self.class.write((rows.table(self.table), &self.fields, scratch), event, |row| {
             let doc = if let Input::Json { doc, .. } = input { Some(doc) } else { None };
-            let mut exec =
-                Exec { class: &self.class, doc, received_at: event.record.received_at, taken: self.header_slots };
+            let (class, received_at, taken) = (&self.class, event.record.received_at, self.header_slots);
+            let mut exec = Exec { class, doc, received_at, taken, empty: &self.empty };
             self.read(row, input, header);
             self.set_time(row, &mut exec, event)?;
             self.steps.iter().for_each(|step| exec.run(row, step));

@@ -94,6 +94,8 @@ impl Set {
             selector.sort(plans);
         }
         set.kv.iter_mut().for_each(|(_, selector)| selector.sort(plans));
+        // The usual way to write pairs is tried first.
+        set.kv.sort_by_key(|(dialect, _)| *dialect != Dialect::PLAIN);
         let by_conditions = |index: &usize| std::cmp::Reverse(weight(&plans[*index].conditions));
         set.csv.sort_by_key(by_conditions);
         set.texts.sort_by_key(|(index, _)| by_conditions(index));
@@ -108,14 +110,7 @@ impl Set {
                 self.each.dedup();
                 self.json.add(index, plan)
             }
-            Format::Kv(dialect) => {
-                let known = self.kv.iter().position(|(known, _)| known == dialect);
-                let at = known.unwrap_or_else(|| {
-                    self.kv.push((*dialect, Selector::default()));
-                    self.kv.len() - 1
-                });
-                self.kv[at].1.add(index, plan)
-            }
+            Format::Kv(dialects) => dialects.iter().try_for_each(|dialect| self.add_pairs(*dialect, index, plan)),
             Format::Cef => self.cef.add(index, plan),
             Format::Leef => self.leef.add(index, plan),
             Format::Csv(_) => {
@@ -124,6 +119,15 @@ impl Set {
             }
             Format::Text(patterns) => self.add_patterns(index, patterns.iter().map(|(key, _)| *key)),
         }
+    }
+
+    fn add_pairs(&mut self, dialect: Dialect, index: usize, plan: &Plan) -> Result<(), String> {
+        let known = self.kv.iter().position(|(known, _)| *known == dialect);
+        let at = known.unwrap_or_else(|| {
+            self.kv.push((dialect, Selector::default()));
+            self.kv.len() - 1
+        });
+        self.kv[at].1.add(index, plan)
     }
 
     fn add_patterns(&mut self, index: usize, keys: impl Iterator<Item = Option<&'static str>>) -> Result<(), String> {
@@ -194,7 +198,7 @@ impl Set {
                 return None;
             }
             pairs.clear();
-            kv::split_structured(line, start..end, pairs);
+            kv::split_structured(line, start..end, *dialect, pairs);
             kv::split(line, header.message..line.len(), *dialect, pairs);
             selector.of_pairs(plans, (pairs, line), header, places)
         })

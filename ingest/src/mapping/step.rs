@@ -4,7 +4,7 @@ use std::fmt;
 
 use dataflow::Leaf;
 
-use crate::decode::fields::Target;
+use crate::decode::fields::{Objects, Target};
 use crate::normalize::ocsf::Caption;
 
 use super::source::Inner;
@@ -57,8 +57,8 @@ pub(super) enum What {
     /// Name, id and caption.
     Os([Target; 3]),
     Url(UrlTargets),
-    /// A list of texts.
-    Texts(Leaf),
+    /// A list of texts, and the objects that it lies in.
+    Texts(Leaf, Objects),
     /// Texts and fields in turn.
     Template(Target, Vec<Piece>),
     /// One element of a list of objects, if one of its fields is there.
@@ -68,9 +68,9 @@ pub(super) enum What {
 }
 
 impl What {
-    /// The first of its columns.
-    pub(super) fn target(&self) -> Option<&Target> {
-        Some(match self {
+    /// Objects that it lies in, and those of them that it makes valid; none of what is not a value's.
+    pub(super) fn objects(&self) -> Option<(Objects, Objects)> {
+        let target = match self {
             Self::Column(target)
             | Self::Hot(target)
             | Self::Length(target, _)
@@ -82,10 +82,10 @@ impl What {
             | Self::Os([target, ..]) => target,
             Self::Enum(e) => &e.id,
             Self::Url(targets) => &targets.whole,
-            Self::Activity(..) | Self::Action(_) | Self::Texts(_) | Self::Element(..) | Self::Elements(_) => {
-                return None;
-            }
-        })
+            Self::Texts(_, objects) => return Some((*objects, Objects::default())),
+            Self::Activity(..) | Self::Action(_) | Self::Element(..) | Self::Elements(_) => return None,
+        };
+        Some((target.touches, target.satisfies))
     }
 }
 

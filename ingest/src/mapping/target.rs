@@ -3,7 +3,7 @@
 use dataflow::schema::{LeafKind, Place as Origin, Space};
 use dataflow::{Leaf, Table};
 
-use crate::decode::fields::{Convert, Target};
+use crate::decode::fields::{Convert, Objects, Target, objects_of};
 use crate::normalize::ocsf::{self, Caption};
 
 use super::step::UrlTargets;
@@ -26,7 +26,8 @@ pub(super) enum Kind {
     Protocol(Target, Target),
     Os([Target; 3]),
     Url(UrlTargets),
-    Texts(Leaf),
+    /// A list of texts, and the objects that it lies in.
+    Texts(Leaf, Objects),
 }
 
 /// Columns that are set otherwise, and by what.
@@ -96,7 +97,7 @@ pub(super) fn kind(table: Table, path: &str) -> Result<Kind, String> {
         return Err(format!("{path} is Palisade's own"));
     }
     if spec.is_list {
-        return Ok(Kind::Texts(leaf));
+        return Ok(Kind::Texts(leaf, objects_of(path).0));
     }
     let target = with_hot(table, path);
     if HOT.contains(&path) {

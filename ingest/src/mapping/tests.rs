@@ -1,6 +1,7 @@
 mod classes;
 mod errors;
 mod formats;
+mod language;
 mod limits;
 mod lists;
 mod properties;

@@ -82,9 +82,10 @@ fn formatted(format: &str, text: &str, zone: i64, received_at: i64) -> Option<i6
     })
 }
 
-/// Seconds east of UTC: `+0100`, `-08:00`, `UTC+1`, `GMT`, `Z`.
+/// Seconds east of UTC: `+0100`, `-08:00`, `UTC+1`, `GMT`, `Z`, `(GMT-8:00)Pacific Time`.
 pub(super) fn zone_seconds(text: &str) -> Option<i64> {
-    let text = text.trim().trim_matches(['(', ')', '"']);
+    let text = text.trim().trim_start_matches(['(', '"']);
+    let text = text.split([')', '"']).next().unwrap_or(text);
     let text = text.strip_prefix("UTC").or_else(|| text.strip_prefix("GMT")).unwrap_or(text);
     let (sign, digits) = match text.as_bytes().first() {
         None | Some(b'Z') => return Some(0),
@@ -153,6 +154,7 @@ mod tests {
             ("UTC+1:00", Some(3600)),
             ("GMT", Some(0)),
             ("\"-0800\"", Some(-28_800)),
+            ("(GMT-8:00)Pacific Time(US)", Some(-28_800)),
             ("+2", Some(7200)),
             ("CET", None),
             ("+99", None),

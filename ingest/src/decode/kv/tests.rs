@@ -41,6 +41,25 @@ fn pairs_divided_by_another_character() {
     assert_eq!(pairs("a=1|b=x=y||c=", bars), ["a=1", "b=x=y", "c="]);
     let apostrophes = Dialect { quote: Some(b'\''), ..Dialect::PLAIN };
     assert_eq!(pairs(r#"a='x y' b='' c='it\'s' d="1 2""#, apostrophes), ["a=x y", "b=", "c=it's", r#"d="1 2""#]);
+    let escaped = Dialect { escapes: true, ..bars };
+    assert_eq!(pairs(r"a=x\=y|b=1\|2|c=C:\\|d=\q", escaped), ["a=x=y", "b=1|2", r"c=C:\", r"d=\q"]);
+}
+
+#[test]
+fn structured_data_with_and_without_identifiers() {
+    let semicolons = Dialect { pair: b';', value: b':', ..Dialect::PLAIN };
+    for (line, dialect, want) in [
+        (r#"[a@1 k="v]" b="x y"][c d="1"]"#, Dialect::PLAIN, vec!["k=v]", "b=x y", "d=1"]),
+        ("[a@1][b@1]", Dialect::PLAIN, vec![]),
+        (r#"[k:"v;]"; b:"1"]"#, semicolons, vec!["k=v;]", "b=1"]),
+        (r#"[a@1 k:"v"; b:1;]"#, semicolons, vec!["k=v", "b=1"]),
+        ("-", Dialect::PLAIN, vec![]),
+    ] {
+        let mut pairs = Pairs::default();
+        split_structured(line, 0..line.len(), dialect, &mut pairs);
+        let found: Vec<String> = pairs.iter(line).map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(found, want, "{line}");
+    }
 }
 
 #[test]

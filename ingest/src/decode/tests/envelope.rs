@@ -98,3 +98,17 @@ fn every_event_of_arrays_within_arrays_has_its_own_index() {
     assert_eq!(tables(&format!("[{file},{TRAIL},{file}]")), [Table::ApiActivity; 5]);
     assert_eq!(tables(&format!(r#"[{TRAIL},{{"unheard":1}}]"#)), [Table::ApiActivity, Table::BaseEvent]);
 }
+
+#[test]
+fn elements_of_an_array_may_hold_events() {
+    let event = |uid: &str| {
+        format!(
+            r#"{{"published":"2026-11-20T10:00:00Z","uuid":"{uid}","actor":{{"type":"User","alternateId":"a"}},"eventType":"x"}}"#
+        )
+    };
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(event);
+    let found = events(&format!(r#"[{{"value":[{a},{b}],"n":1}},{c},{{"events":{d}}},{{"other":1}}]"#));
+    let uids: Vec<(i32, &str)> =
+        found.iter().map(|(_, i, row)| (*i, at(row, "metadata.uid").as_str().unwrap_or("-"))).collect();
+    assert_eq!(uids, [(0, "a"), (1, "b"), (2, "c"), (3, "d"), (4, "-")]);
+}

@@ -15,7 +15,7 @@ type Is = fn(&str) -> bool;
 const DROPPED: [(&str, Is); 3] = [
     ("nothing", |value| matches!(value, "" | "null")),
     ("a vendor's word for nothing", |value| {
-        matches!(value, "-" | "N/A" | "(empty)" | "undefined" | "NULL")
+        matches!(value, "-" | "N/A" | "NA" | "(empty)" | "undefined" | "NULL")
             || value.eq_ignore_ascii_case("none")
             || value == "No Authentication Required"
     }),

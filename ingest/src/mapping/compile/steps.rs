@@ -15,7 +15,7 @@ use crate::normalize::{action, enums};
 impl Compiler {
     pub(super) fn step(&mut self, attribute: &Attribute<'_>, kind: Kind, at: Place) -> Result<Step, Mistake> {
         if let Some((path, at)) =
-            attribute.from.iter().find(|(path, _)| has_many(path) && !matches!(kind, Kind::Texts(_)))
+            attribute.from.iter().find(|(path, _)| has_many(path) && !matches!(kind, Kind::Texts(..)))
         {
             let what = format!("{}[] is many values; [0] is one", path.field.join("."));
             return Err(Mistake::new(*at, what));
@@ -59,7 +59,7 @@ impl Compiler {
             Kind::Protocol(number, name) => What::Protocol(number, name),
             Kind::Os(targets) => What::Os(targets),
             Kind::Url(targets) => What::Url(targets),
-            Kind::Texts(leaf) => What::Texts(leaf),
+            Kind::Texts(leaf, objects) => What::Texts(leaf, objects),
         })
     }
 

@@ -1,0 +1,130 @@
+//! What the language says, as tests of mappings.
+
+use super::*;
+
+/// The tests of a file pass.
+fn passes(text: &str) {
+    let failures: Vec<String> = mappings(text).run_tests().iter().map(ToString::to_string).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn examples_of_the_documentation_are_right_and_pass_their_tests() {
+    let text = include_str!("../../../../docs/adding-a-log-source.md");
+    let blocks = text.split("```yaml\n").skip(1).filter_map(|part| part.split("```").next());
+    let examples: Vec<&str> = blocks.filter(|block| block.starts_with("name:")).collect();
+    assert!(examples.len() >= 3 && examples.iter().all(|example| example.contains("tests:")));
+    passes(&examples.join("---\n"));
+}
+
+#[test]
+fn pairs_in_each_of_several_ways() {
+    passes(
+        r#"
+name: several
+product: {vendor: V, name: P}
+format: kv
+separators: [{pair: " ", value: "="}, {pair: "|", value: "=", escape: "\\"}, {pair: ";", value: ":"}]
+match: {kind: several}
+class: base_event
+time: received
+attributes: {device.name: src, message: say}
+tests:
+  - {log: 'kind=several say="a b" src=192.0.2.1', expect: {device.name: 192.0.2.1, message: a b}}
+  - {log: 'kind=several|say=a\|b\=c|src=192.0.2.1|', expect: {device.name: 192.0.2.1, message: "a|b=c"}}
+  - {log: 'kind:several; say:"a; b"; src:2001:db8::1', expect: {device.name: "2001:db8::1", message: a; b}}
+  - {log: '<13>1 - h a - - [kind:"several"; say:"a]"; src:"192.0.2.1"]', expect: {device.name: 192.0.2.1, message: "a]"}}
+  - {log: '<13>1 - h a - - [x@1 kind="several" src="192.0.2.1"] end', expect: {device.name: 192.0.2.1, unmapped.text: end}}
+"#,
+    );
+}
+
+#[test]
+fn earlier_templates_win_and_empty_words_are_nothing() {
+    passes(
+        r#"
+template: first
+format: json
+empty: ["-", "None"]
+attributes: {message: text}
+---
+template: second
+product: {vendor: V, name: P}
+time: received
+attributes: {message: other, status_detail: why, device.name: [user, login]}
+---
+name: both
+use: [first, second]
+each: [event]
+match: {kind: both}
+class: base_event
+tests:
+  - log: '{"kind":"both","text":"t","other":"o","why":"None","user":"-","login":"ann"}'
+    expect: {message: t, unmapped.other: o, status_detail: "-", unmapped.why: None, device.name: ann}
+  - {log: '[{"from":"hub","event":{"kind":"both","text":"t"}}]', expect: {message: t, unmapped.envelope.from: hub}}
+"#,
+    );
+}
+
+#[test]
+fn texts_make_no_object_of_their_own() {
+    passes(
+        r#"
+name: valid_url
+product: {vendor: V, name: P}
+format: kv
+match: {kind: url}
+class: network_activity
+time: received
+activity: Traffic
+attributes:
+  url.categories[]: cat
+  url.url_string: url
+tests:
+  - {log: 'kind=url cat=news', expect: {url: "-", unmapped.cat: news}}
+  - {log: 'kind=url cat=news url=example.com', expect: {"url.categories[0]": news, unmapped.cat: "-"}}
+"#,
+    );
+}
+
+#[test]
+fn values_become_what_their_attributes_hold() {
+    let text = r#"
+name: example_values
+product: {vendor: Example, name: Values}
+format: kv
+separators: {quote: "'"}
+match: {dev: wall}
+class: network_activity
+time: received
+activity: Traffic
+attributes:
+  src_endpoint: src
+  src_endpoint.proxy_endpoint: {from: map, unless: src}
+  dst_endpoint: dst
+  connection_info.protocol: {from: proto, else: icmp}
+  duration: {from: took, unit: clock}
+tests:
+  - log: "dev=wall src='192.0.2.1:80' map='192.0.2.1:80' dst=[2001:db8::1]:443 proto=TCP took=1:02:03"
+    expect:
+      src_endpoint.ip: 192.0.2.1
+      src_endpoint.port: "80"
+      src_endpoint.proxy_endpoint: "-"
+      dst_endpoint.ip: "2001:db8::1"
+      dst_endpoint.port: "443"
+      connection_info.protocol_num: "6"
+      connection_info.protocol_name: tcp
+      duration: "3723000"
+      unmapped: "{\"dev\":\"wall\"}"
+  - log: "dev=wall src=192.0.2.1 map=203.0.113.1(81) dst=host:80 took='2d 1h:00m:01s'"
+    expect:
+      src_endpoint.port: "-"
+      src_endpoint.proxy_endpoint.ip: 203.0.113.1
+      src_endpoint.proxy_endpoint.port: "81"
+      dst_endpoint: "-"
+      unmapped.dst: host:80
+      connection_info.protocol_num: "1"
+      duration: "176401000"
+"#;
+    passes(text);
+}
