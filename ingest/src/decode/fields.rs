@@ -37,6 +37,8 @@ pub(crate) enum Convert {
     Mac,
     /// An ISO 3166-1 alpha-2 code.
     Country,
+    /// An address of mail, by OCSF's pattern.
+    Email,
     /// A list of addresses divided at commas.
     IpList,
 }
@@ -51,6 +53,7 @@ impl Convert {
             "json" => Self::Json,
             "mac" => Self::Mac,
             "country" => Self::Country,
+            "email" => Self::Email,
             "ip_list" => Self::IpList,
             _ => return None,
         })
@@ -70,7 +73,7 @@ impl Convert {
 
     fn fits(self, kind: LeafKind, is_list: bool) -> bool {
         match self {
-            Self::Text | Self::Ip | Self::NatIp | Self::Mac | Self::Country => {
+            Self::Text | Self::Ip | Self::NatIp | Self::Mac | Self::Country | Self::Email => {
                 !is_list && matches!(kind, LeafKind::Text | LeafKind::Keyword)
             }
             Self::Port | Self::NatPort | Self::Int32 => kind == LeafKind::I32,
@@ -142,6 +145,18 @@ impl Objects {
 
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// What is in both.
+    pub(crate) fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The objects of a list's elements.
+    pub(crate) fn of_list(list: &str) -> Self {
+        let lies_in = |name: &str| name.strip_prefix(list).is_some_and(|rest| rest.starts_with("[]"));
+        let bits = NEEDS.iter().enumerate().map(|(i, (name, _))| u64::from(lies_in(name)) << i);
+        Self(bits.fold(0, |all, bit| all | bit))
     }
 
     /// The object of that name, one of [`NEEDS`].

@@ -396,7 +396,8 @@ impl<'r, 'v> Row<'r, 'v> {
             Convert::Country if text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()) => {
                 self.text(target, text)
             }
-            Convert::Country | Convert::Json => Set::No,
+            Convert::Email if values::is_email(text) => self.text(target, text),
+            Convert::Country | Convert::Email | Convert::Json => Set::No,
             Convert::IpList => self.ip_list(target, text),
         }
     }
@@ -449,6 +450,14 @@ impl<'r, 'v> Row<'r, 'v> {
         self.scratch.text.clear();
         push_value(&mut self.scratch.text, value);
         self.builder.set_str(leaf, &self.scratch.text).into()
+    }
+
+    /// Begins a further element of a list, whose objects are then not there yet; those that are not valid stay noted.
+    pub(crate) fn begin_element(&mut self, list: &str, objects: Objects) {
+        self.builder.begin_element(list);
+        let done = self.touched.both(self.satisfied).both(objects);
+        self.touched = self.touched.without(done);
+        self.satisfied = self.satisfied.without(objects);
     }
 
     /// Objects that were begun without what makes them valid: decode the row again with these barred.

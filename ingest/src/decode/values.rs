@@ -188,6 +188,30 @@ pub(crate) fn split_user(text: &str) -> (Option<&str>, &str) {
     }
 }
 
+/// True for `name@host.domain` as OCSF's `email_t` has it.
+pub(crate) fn is_email(text: &str) -> bool {
+    let Some((name, rest)) = text.split_once('@') else { return false };
+    let Some((host, domain)) = rest.split_once('.') else { return false };
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+,-./=?^_`{|}~".contains(&b);
+    let is_host = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let is_there = ![name, host, domain].contains(&"");
+    is_there
+        && name.bytes().all(is_name)
+        && host.bytes().all(is_host)
+        && domain.bytes().all(|b| is_host(b) || b == b'.')
+}
+
+/// `192.0.2.1:443`, `[2001:db8::1]:443` or `[2001:db8::1]` -> address and port; anything else has no port.
+pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
+    if let Some((address, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return (address, rest.strip_prefix(':'));
+    }
+    match text.split_once(':') {
+        Some((address, port)) if !port.contains(':') => (address, Some(port)),
+        _ => (text, None),
+    }
+}
+
 /// The parts of a URL that may lack its scheme, as PAN-OS writes it (`host:port/path?query`).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct UrlParts<'a> {

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use dataflow::Table;
 
-use crate::decode::fields::{FieldTable, Target, To};
+use crate::decode::fields::{Convert, FieldTable, Objects, Target, To};
 use crate::decode::row::SLOTS;
+use crate::decode::values;
 use crate::normalize::ocsf::{self, Caption, OTHER};
 use crate::normalize::{Class, Product, action, enums};
 
@@ -247,7 +248,11 @@ impl Compiler {
         match list {
             Some(list) => self.in_list(list, attribute, kind, at),
             None => {
-                let step = self.step(attribute, kind, at)?;
+                let mut step = self.step(attribute, kind, at)?;
+                // OCSF asks for it.
+                if name == "severity" && matches!(step.otherwise, Otherwise::Nothing) {
+                    step.otherwise = Otherwise::Caption(ocsf::UNKNOWN);
+                }
                 self.steps.push(step);
                 Ok(())
             }
@@ -326,11 +331,14 @@ impl Compiler {
             };
             return self.template(target, text, at);
         }
-        if attribute.has_values && !matches!(kind, Kind::Enum { .. } | Kind::Action) {
-            return Err(Mistake::new(at, "values: belongs to an enum"));
+        if attribute.has_values && !matches!(kind, Kind::Enum { .. } | Kind::Action | Kind::Column(_)) {
+            return Err(Mistake::new(at, "values: belongs to an enum or a single value"));
         }
         Ok(match kind {
             Kind::Column(target) if attribute.unit.is_some() => What::Length(target, length(attribute)?),
+            Kind::Column(target) if attribute.has_values => {
+                What::Words(target, words(attribute, |word| fitting(&target, word))?)
+            }
             Kind::Column(target) => What::Column(target),
             Kind::Time(target) => {
                 let spec = self.time(attribute, at)?;
@@ -344,6 +352,7 @@ impl Compiler {
             Kind::Action => What::Action(None),
             Kind::User { name, domain } => What::User { name, domain },
             Kind::Protocol { number, name } => What::Protocol { number, name },
+            Kind::Address { ip, port } => What::Address { ip, port },
             Kind::Os { name, id, caption } => What::Os { name, id, caption },
             Kind::Url(targets) => What::Url(targets),
             Kind::Texts(leaf) => What::Texts(leaf),
@@ -377,7 +386,7 @@ impl Compiler {
             What::Enum(e) => Otherwise::Caption(caption_of(e.own, text).map_err(mistake)?),
             What::Activity(_, own) => Otherwise::Caption(caption_of(own, text).map_err(mistake)?),
             What::Action(_) => Otherwise::Verdict(self.verdict(text).map_err(mistake)?),
-            What::Time(..) | What::Length(..) | What::Url(_) | What::Os { .. } => {
+            What::Time(..) | What::Length(..) | What::Url(_) | What::Os { .. } | What::Address { .. } => {
                 return Err(Mistake::new(at, "this attribute has no constant"));
             }
             _ => Otherwise::Text(intern(text)),
@@ -424,7 +433,8 @@ impl Compiler {
         let slot = self.source(path).slot;
         let is_it = |step: &Step| matches!(&step.what, What::Elements(e) if e.slot == slot && e.list == list);
         if !self.steps.iter().any(is_it) {
-            let elements = Elements { slot, list, members: Vec::new(), needed: Vec::new(), fixed: Vec::new() };
+            let (objects, members, needed, fixed) = (Objects::of_list(list), Vec::new(), Vec::new(), Vec::new());
+            let elements = Elements { slot, list, objects, members, needed, fixed };
             self.steps.push(Step { from: Vec::new(), what: What::Elements(elements), otherwise: Otherwise::Nothing });
         }
         if let Some(Step { what: What::Elements(elements), .. }) = self.steps.iter_mut().find(|step| is_it(step)) {
@@ -534,6 +544,7 @@ fn satisfies(kind: &Kind) -> bool {
     match kind {
         Kind::Column(target) | Kind::Time(target) => !target.satisfies.is_empty(),
         Kind::User { name, .. } => !name.satisfies.is_empty(),
+        Kind::Address { ip, .. } => !ip.satisfies.is_empty(),
         Kind::Url(url) => !url.whole.satisfies.is_empty(),
         _ => false,
     }
@@ -552,6 +563,16 @@ fn caption_of(own: &[Caption], text: &str) -> Result<Caption, Unknown> {
     let near = scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, caption)| caption);
     let all: Vec<&str> = own.iter().map(|(_, caption)| *caption).collect();
     Err((format!("{text:?} is none of OCSF's values: {}", all.join(", ")), near))
+}
+
+/// A word's text, if the column can hold it.
+fn fitting(target: &Target, text: &str) -> Result<&'static str, Unknown> {
+    let fits = match target.convert {
+        Convert::Bool => values::boolean(text).is_some(),
+        Convert::Int | Convert::Int32 | Convert::Port => values::integer(text).is_some(),
+        _ => true,
+    };
+    if fits { Ok(intern(text)) } else { Err((format!("{text:?} does not fit the attribute"), None)) }
 }
 
 /// Words that the code knows, beside OCSF's captions.

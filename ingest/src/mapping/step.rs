@@ -4,7 +4,7 @@ use std::fmt;
 
 use dataflow::Leaf;
 
-use crate::decode::fields::Target;
+use crate::decode::fields::{Objects, Target};
 use crate::decode::json::{At, Doc, Value};
 use crate::decode::row::Row;
 use crate::decode::values;
@@ -49,6 +49,12 @@ pub(super) enum What {
         number: Target,
         name: Target,
     },
+    Address {
+        ip: Target,
+        port: Target,
+    },
+    /// A text for each word, set as if it stood in the record.
+    Words(Target, Words<&'static str>),
     Os {
         name: Target,
         id: Target,
@@ -104,6 +110,8 @@ pub(super) enum Piece {
 pub(super) struct Elements {
     pub(super) slot: u8,
     pub(super) list: &'static str,
+    /// Objects that lie in an element.
+    pub(super) objects: Objects,
     pub(super) members: Vec<(Vec<&'static str>, What)>,
     /// Members of which an element must have one.
     pub(super) needed: Vec<usize>,
@@ -202,6 +210,13 @@ impl<'v> Exec<'_, 'v> {
             (What::Action(words), Some(text)) => self.set_action(row, words.as_ref(), text),
             (What::User { name, domain }, Some(text)) => set_user(row, name, domain, text),
             (What::Protocol { number, name }, Some(text)) => set_protocol(row, number, name, text),
+            (What::Address { ip, port }, Some(text)) => set_address(row, ip, port, text),
+            (What::Words(target, words), Some(text)) => match words.find(text) {
+                Some(meaning) if !row.set_text(target, meaning) => Done::No,
+                Some(meaning) if *meaning == text => Done::Taken,
+                Some(_) => Done::Read,
+                None => Done::No,
+            },
             (What::Os { name, id, caption }, Some(text)) => {
                 let unknown = if text.eq_ignore_ascii_case(UNKNOWN.1) { UNKNOWN } else { (OTHER, text) };
                 let known = enums::os(text).unwrap_or(unknown);
@@ -323,7 +338,7 @@ impl<'v> Exec<'_, 'v> {
                 is_whole = false;
                 continue;
             }
-            row.builder.begin_element(elements.list);
+            row.begin_element(elements.list, elements.objects);
             let mut said = 0;
             for (path, what) in &elements.members {
                 let done = value(path).map_or(Done::No, |found| self.apply(row, what, found));
@@ -341,7 +356,9 @@ impl<'v> Exec<'_, 'v> {
 /// Sets what stands where no field says it.
 pub(super) fn otherwise(class: &Class, row: &mut Row<'_, '_>, what: &What, otherwise: Otherwise) {
     match (what, otherwise) {
-        (What::Column(target) | What::Template(target, _), Otherwise::Text(text)) if makes_sense(row, target) => {
+        (What::Column(target) | What::Words(target, _) | What::Template(target, _), Otherwise::Text(text))
+            if makes_sense(row, target) =>
+        {
             row.set_text(target, text);
         }
         (What::User { name, .. } | What::Protocol { name, .. }, Otherwise::Text(text)) => {
@@ -393,7 +410,8 @@ fn find(doc: Doc<'_>, array: At, inner: &Inner) -> Option<At> {
             doc.elements(array).find(is_it)
         }
     };
-    member(doc, element?, &inner.path)
+    let at = member(doc, element?, &inner.path)?;
+    inner.then.as_ref().map_or(Some(at), |then| find(doc, at, then))
 }
 
 pub(super) fn member(doc: Doc<'_>, at: At, path: &[&str]) -> Option<At> {
@@ -466,6 +484,16 @@ fn set_user(row: &mut Row<'_, '_>, name: &Target, domain: &Target, text: &str) -
     }
     match of {
         Some(of) => taken(row.set_text(domain, of)).or_read(),
+        None => Done::Taken,
+    }
+}
+
+/// An address, and the port if one stands behind it.
+fn set_address(row: &mut Row<'_, '_>, ip: &Target, port: &Target, text: &str) -> Done {
+    let (address, number) = values::split_port(text);
+    match number {
+        _ if !row.set_text(ip, address) => Done::No,
+        Some(number) => taken(row.set_text(port, number)).or_read(),
         None => Done::Taken,
     }
 }

@@ -17,6 +17,7 @@ pub(super) enum Kind {
     Action,
     User { name: Target, domain: Target },
     Protocol { number: Target, name: Target },
+    Address { ip: Target, port: Target },
     Os { name: Target, id: Target, caption: Target },
     Url(UrlTargets),
     Texts(Leaf),
@@ -41,7 +42,7 @@ const OWN: [(&str, &str); 14] = [
 ];
 
 /// Names that stand for several columns, beside those of columns.
-const GROUPS: [&str; 10] = [
+const GROUPS: [&str; 12] = [
     "actor.user",
     "user",
     "evidences[].actor.user",
@@ -51,6 +52,8 @@ const GROUPS: [&str; 10] = [
     "url",
     "evidences[].url",
     "src_endpoint.os",
+    "src_endpoint",
+    "dst_endpoint",
     "action",
 ];
 
@@ -108,6 +111,9 @@ fn group(path: &str, target: &dyn Fn(&str) -> Option<Target>) -> Option<Kind> {
     if let (Some(number), Some(name)) = (of("_num"), of("_name")) {
         return Some(Kind::Protocol { number, name });
     }
+    if let (Some(ip), Some(port), true) = (of(".ip"), of(".port"), path.ends_with("endpoint")) {
+        return Some(Kind::Address { ip, port });
+    }
     if let Some(whole) = of(".url_string") {
         let parts = [".scheme", ".hostname", ".path", ".query_string"].map(of);
         return Some(Kind::Url(UrlTargets { whole, parts, port: of(".port") }));
@@ -158,6 +164,7 @@ fn conversion(path: &str, by_kind: Convert) -> Convert {
         }
         ("mac", Convert::Text) => Convert::Mac,
         ("country", Convert::Text) => Convert::Country,
+        ("email_addr", Convert::Text) => Convert::Email,
         _ => by_kind,
     }
 }

@@ -3,6 +3,33 @@ use dataflow::time::rfc3339;
 use super::*;
 
 #[test]
+fn addresses_with_and_without_ports() {
+    for (text, want) in [
+        ("192.0.2.1", ("192.0.2.1", None)),
+        ("192.0.2.1:443", ("192.0.2.1", Some("443"))),
+        ("[2001:db8::1]:443", ("2001:db8::1", Some("443"))),
+        ("[2001:db8::1]", ("2001:db8::1", None)),
+        ("2001:db8::1", ("2001:db8::1", None)),
+        ("", ("", None)),
+        ("[", ("[", None)),
+    ] {
+        assert_eq!(split_port(text), want, "{text}");
+    }
+}
+
+#[test]
+fn addresses_of_mail() {
+    for text in ["ann@example.com", "a.b+c'd@x-1.example.co.uk", "a,b@c.d"] {
+        assert!(is_email(text), "{text}");
+    }
+    for text in
+        ["", "ann", "ann@example", "@example.com", "ann@.example.com", "ann@example.", "a b@c.d", "a@b@c.d", "ä@b.c"]
+    {
+        assert!(!is_email(text), "{text}");
+    }
+}
+
+#[test]
 fn times() {
     for (text, want) in [
         ("2026/11/20 10:04:05", "2026-11-20T10:04:05.000000Z"),
