@@ -1,7 +1,7 @@
 //! Records -> OCSF rows and dead letters.
 //!
 //! **Data in:** the records of a [`Chunk`]: PAN-OS syslog CSV, Strata Logging Service JSON, CloudTrail JSON, VPC flow logs,
-//! what a mapping describes (see [`crate::mapping`]), or anything.
+//! Azure flow logs, what a mapping describes (see [`crate::mapping`]), or anything.
 //! **Data out:** rows in the builder of each event's class, dead letters for the rest.
 //!
 //! Every record ends in at least one row or in exactly one dead letter, never in both. A JSON object of no known format,
@@ -33,6 +33,7 @@ use serde::Deserialize;
 
 use crate::aws::cloudtrail::CloudTrail;
 use crate::aws::vpc_flow::{Line, VpcFlow};
+use crate::azure::flow::AzureFlow;
 use crate::mapping::{Buffers, Mappings};
 use crate::normalize::Event;
 use crate::normalize::base_event::BaseEvent;
@@ -187,6 +188,7 @@ struct Targets {
     paloalto: PaloAlto,
     cloudtrail: CloudTrail,
     vpc_flow: VpcFlow,
+    azure_flow: AzureFlow,
     base: BaseEvent,
     mappings: Mappings,
     buffers: Buffers,
@@ -216,6 +218,7 @@ impl AutoDecoder {
                 paloalto: PaloAlto::new(),
                 cloudtrail: CloudTrail::new(),
                 vpc_flow: VpcFlow::new(config.vpc_flow.fields.clone()),
+                azure_flow: AzureFlow::new(),
                 base: BaseEvent::new(),
                 mappings,
                 buffers: Buffers::default(),
@@ -353,6 +356,14 @@ impl Targets {
                 self.decode_file(doc, records, &event, rows);
                 Ok(())
             }
+            (Shape::AzureFlow, Format::Auto) => {
+                self.azure_flow.decode((doc, root), (rows, &mut self.scratch), &self.base, &event);
+                Ok(())
+            }
+            (Shape::AzureFlowFile(records), Format::Auto) => {
+                self.decode_array((doc, records, Some(root)), &event, rows);
+                Ok(())
+            }
             (_, Format::Auto) => self.decode_other((doc, root), &syslog::Line::default(), &event, rows),
             (_, format) => Err(not_of(format)),
         }
@@ -388,9 +399,16 @@ impl Targets {
     ) {
         let header = syslog::Line::default();
         let alone = doc.is_object(array).then_some(array);
-        for (index, element) in (0..).zip(doc.elements(array).chain(alone)) {
-            let event = Event { index, raw: event.raw.and(Some(doc.source_text(element))), ..*event };
+        let mut next = 0;
+        for element in doc.elements(array).chain(alone) {
+            let event = Event { index: next, raw: event.raw.and(Some(doc.source_text(element))), ..*event };
+            next += 1;
             let decoded = match detect::shape_of_element(doc, element) {
+                Shape::AzureFlow => {
+                    let out = (&mut *rows, &mut self.scratch);
+                    next = self.azure_flow.decode((doc, element), out, &self.base, &event);
+                    Ok(())
+                }
                 Shape::CloudTrail if root.is_none() => {
                     let builder = rows.table(Table::ApiActivity);
                     self.cloudtrail.decode((doc, element), builder, &mut self.scratch, &event)

@@ -56,12 +56,19 @@ fn shapes_of_documents() {
         (r#"{"Records":{}}"#, "other"),
         (r#"{"nested":{"eventSource":"s","eventName":"x","eventID":"1"}}"#, "other"),
         (r#"{"a":"LogType","b":"DeviceSN"}"#, "other"),
+        (r#"{"category":"NetworkSecurityGroupFlowEvent"}"#, "flows"),
+        (r#"{"flowRecords":{}}"#, "flows"),
+        (r#"{"flowRecords":7,"category":"other"}"#, "other"),
+        (r#"{"records":[1,{"flowRecords":{}}]}"#, "file of flows"),
+        (r#"{"records":[{"category":"AuditEvent"}]}"#, "other"),
     ] {
         let found = JsonParser::new(Limits::default()).with_doc(json.as_bytes(), |doc| {
             Ok(match shape(doc, doc.root()) {
                 Shape::Panos { log_type, subtype } => format!("panos {log_type}/{subtype}"),
                 Shape::CloudTrail => "trail".to_owned(),
                 Shape::CloudTrailFile(_) => "file".to_owned(),
+                Shape::AzureFlow => "flows".to_owned(),
+                Shape::AzureFlowFile(_) => "file of flows".to_owned(),
                 Shape::Other => "other".to_owned(),
             })
         });
