@@ -11,6 +11,7 @@
 //! Absent: rules, enrichment, any table format; the tenant is the chunk's.
 
 mod aws;
+mod azure;
 pub mod decode;
 pub mod files;
 pub mod kafka;

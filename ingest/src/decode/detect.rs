@@ -2,6 +2,7 @@
 
 use super::json::{At, Doc, Value};
 use super::syslog;
+use crate::azure::flow;
 use crate::paloalto::is_log_type;
 
 /// A PAN-OS syslog line, found within its header.
@@ -53,6 +54,8 @@ pub(crate) enum Shape<'a> {
     CloudTrail,
     /// `{"Records": […]}` of which at least one is a CloudTrail record.
     CloudTrailFile(At),
+    /// A record of an Azure flow log.
+    AzureFlow,
     /// Anything else.
     Other,
 }
@@ -61,7 +64,7 @@ pub(crate) enum Shape<'a> {
 pub(crate) fn shape(doc: Doc<'_>, object: At) -> Shape<'_> {
     let (mut log_type, mut subtype, mut of_device) = ("", "", false);
     let (mut source, mut name, mut of_cloud) = (false, false, false);
-    let mut records = None;
+    let (mut records, mut of_azure) = (None, false);
     for member in doc.members(object) {
         match doc.key(&member) {
             b"LogType" => log_type = text(doc, member.at),
@@ -71,6 +74,8 @@ pub(crate) fn shape(doc: Doc<'_>, object: At) -> Shape<'_> {
             b"eventName" => name = !text(doc, member.at).is_empty(),
             b"userIdentity" | b"sourceIPAddress" | b"eventID" => of_cloud = true,
             b"Records" => records = Some(member.at),
+            b"flowRecords" => of_azure = doc.is_object(member.at),
+            b"category" => of_azure |= text(doc, member.at) == flow::CATEGORY,
             // An S3 event notification looks alike but is none.
             b"s3" => of_cloud = false,
             _ => {}
@@ -86,6 +91,9 @@ pub(crate) fn shape(doc: Doc<'_>, object: At) -> Shape<'_> {
     if source && name && of_cloud {
         return Shape::CloudTrail;
     }
+    if of_azure {
+        return Shape::AzureFlow;
+    }
     let is_trail = |at: &At| doc.elements(*at).any(|e| matches!(shape_of_element(doc, e), Shape::CloudTrail));
     records.filter(is_trail).map_or(Shape::Other, Shape::CloudTrailFile)
 }
@@ -98,12 +106,16 @@ pub(crate) fn shape_of_element(doc: Doc<'_>, element: At) -> Shape<'_> {
         && has("eventName")
         && one_of.iter().any(|key| doc.member(element, key).is_some())
         && doc.member(element, "s3").is_none();
-    if is_trail { Shape::CloudTrail } else { Shape::Other }
+    match is_trail {
+        true => Shape::CloudTrail,
+        false if flow::is_record(doc, element) => Shape::AzureFlow,
+        false => Shape::Other,
+    }
 }
 
-/// True if the object is a CloudTrail record.
-pub(crate) fn is_trail(doc: Doc<'_>, at: At) -> bool {
-    matches!(shape_of_element(doc, at), Shape::CloudTrail)
+/// True if the object is a record that code of its own decodes.
+pub(crate) fn is_known(doc: Doc<'_>, at: At) -> bool {
+    !matches!(shape_of_element(doc, at), Shape::Other)
 }
 
 /// True if a CloudTrail record may tell of a sign-in, which is no API activity.

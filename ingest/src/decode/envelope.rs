@@ -10,6 +10,7 @@
 
 use dataflow::{BatchBuilder, Reason, Table};
 
+use super::detect::Shape;
 use super::json::{At, Doc};
 use super::row::push_members_but;
 use super::syslog::{HeaderKind, Line};
@@ -57,7 +58,7 @@ impl Targets {
             self.decode_log_events((doc, at, events), event, rows);
             return true;
         }
-        let held = self.mappings.envelope((doc, at), &Line::default(), &mut self.buffers, detect::is_trail);
+        let held = self.mappings.envelope((doc, at), &Line::default(), &mut self.buffers, detect::is_known);
         let Some(held) = held else { return false };
         let mut around = self.take_around(event);
         push_members_but(&mut around, doc, at, held.member);
@@ -101,8 +102,11 @@ impl Targets {
     fn decode_element(&mut self, (doc, at): (Doc<'_>, At), event: &Event<'_>, rows: &mut BatchBuilder) {
         let event = Event { index: self.next_index, ..*event };
         let header = Line::default();
-        let decoded = if detect::is_trail(doc, at) {
+        let shape = detect::shape_of_element(doc, at);
+        let decoded = if let Shape::CloudTrail = shape {
             self.decode_trail((doc, at), &event, rows)
+        } else if let Shape::AzureFlow = shape {
+            return self.decode_flows((doc, at), &event, rows);
         } else if let Some(taken) = self.mappings.of_object(doc, at, &header, &mut self.buffers) {
             self.decode_mapped(taken, (doc, at), &header, &event, rows)
         } else if doc.is_object(at) && self.decode_held((doc, at), &event, rows) {
@@ -133,6 +137,12 @@ impl Targets {
         self.cloudtrail.decode((doc, at), rows.table(Table::ApiActivity), &mut self.scratch, event)?;
         self.scratch.notes.took(event, Format::CloudTrail.name(), || (HeaderKind::None, TRAIL.to_owned()));
         Ok(())
+    }
+
+    /// The tuples of an Azure flow log's record.
+    pub(super) fn decode_flows(&mut self, record: (Doc<'_>, At), event: &Event<'_>, rows: &mut BatchBuilder) {
+        let event = Event { index: self.next_index, ..*event };
+        self.next_index = self.azure_flow.decode(record, (rows, &mut self.scratch), &self.base, &event);
     }
 
     /// The records that a batch of CloudWatch Logs bears.

@@ -59,6 +59,7 @@ impl Convert {
             "json" => Self::Json,
             "mac" => Self::Mac,
             "country" => Self::Country,
+            "email" => Self::Email,
             "ip_list" => Self::IpList,
             _ => return None,
         })
@@ -158,6 +159,13 @@ impl Objects {
 
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// The objects of a list's elements.
+    pub(crate) fn of_list(list: &str) -> Self {
+        let lies_in = |name: &str| name.strip_prefix(list).is_some_and(|rest| rest.starts_with("[]"));
+        let bits = NEEDS.iter().enumerate().map(|(i, (name, _))| u64::from(lies_in(name)) << i);
+        Self(bits.fold(0, |all, bit| all | bit))
     }
 
     /// The object of that name, one of [`NEEDS`].

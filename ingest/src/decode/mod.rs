@@ -1,7 +1,7 @@
 //! Records -> OCSF rows and dead letters.
 //!
 //! **Data in:** the records of a [`Chunk`]: PAN-OS syslog (CSV, CEF, LEEF), Strata Logging Service JSON, CloudTrail JSON, VPC
-//! flow logs, what a mapping describes (see [`crate::mapping`]), or anything.
+//! flow logs, Azure flow logs, what a mapping describes (see [`crate::mapping`]), or anything.
 //! **Data out:** rows in the builder of each event's class, dead letters for the rest.
 //!
 //! Every record ends in at least one row or in exactly one dead letter, never in both. A JSON object of no known format,
@@ -37,6 +37,7 @@ use serde::Deserialize;
 
 use crate::aws::cloudtrail::CloudTrail;
 use crate::aws::vpc_flow::{Line, VpcFlow};
+use crate::azure::flow::AzureFlow;
 use crate::mapping::{self, Buffers, Mappings};
 use crate::normalize::Event;
 use crate::normalize::base_event::BaseEvent;
@@ -195,6 +196,7 @@ struct Targets {
     paloalto: PaloAlto,
     cloudtrail: CloudTrail,
     vpc_flow: VpcFlow,
+    azure_flow: AzureFlow,
     base: BaseEvent,
     mappings: Mappings,
     limits: Limits,
@@ -232,6 +234,7 @@ impl AutoDecoder {
                 paloalto: PaloAlto::new(&config.time_zones),
                 cloudtrail: CloudTrail::new(),
                 vpc_flow: VpcFlow::new(config.vpc_flow.fields.clone()),
+                azure_flow: AzureFlow::new(),
                 base: BaseEvent::new(),
                 mappings,
                 limits: config.limits,
@@ -415,6 +418,10 @@ impl Targets {
             (Shape::CloudTrail, Format::Auto | Format::CloudTrail) => self.decode_trail((doc, at), event, rows),
             (Shape::CloudTrailFile(records), Format::Auto | Format::CloudTrail) => {
                 self.decode_file((doc, at, records), event, rows);
+                Ok(())
+            }
+            (Shape::AzureFlow, Format::Auto) => {
+                self.decode_flows((doc, at), event, rows);
                 Ok(())
             }
             (_, Format::Auto) => self.decode_other((doc, at), header, event, rows),

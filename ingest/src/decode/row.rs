@@ -516,6 +516,14 @@ impl<'r, 'v> Row<'r, 'v> {
         self.builder.set_str(leaf, &self.scratch.text).into()
     }
 
+    /// Begins a further element of a list, whose objects are then not there yet; those that are not valid stay noted.
+    pub(crate) fn begin_element(&mut self, list: &str, objects: Objects) {
+        self.builder.begin_element(list);
+        let done = self.touched.common(self.satisfied).common(objects);
+        self.touched = self.touched.without(done);
+        self.satisfied = self.satisfied.without(objects);
+    }
+
     /// Objects that were begun without what makes them valid: decode the row again with these barred.
     pub(crate) fn invalid_objects(&self) -> Objects {
         self.touched.without(self.satisfied)

@@ -19,7 +19,7 @@ use super::head::Head;
 use super::intern::intern;
 use super::plan::{HeaderField, Needs, Plan, is_fixed};
 use super::source::Path;
-use super::step::{PIECES_MAX, Source, Step};
+use super::step::{Otherwise, PIECES_MAX, Source, Step};
 use super::target::{self, Kind};
 use super::time::{TimeSpec, Unit, Zone, zone_seconds};
 use super::yaml::Node;
@@ -254,7 +254,11 @@ impl Compiler {
         match list {
             Some(list) => self.in_list(list, attribute, kind, at),
             None => {
-                let step = self.step(attribute, kind, at)?;
+                let mut step = self.step(attribute, kind, at)?;
+                // OCSF asks for it.
+                if name == "severity" && matches!(step.otherwise, Otherwise::Nothing) {
+                    step.otherwise = Otherwise::Caption(ocsf::UNKNOWN);
+                }
                 self.steps.push(step);
                 Ok(())
             }

@@ -8,7 +8,7 @@ use crate::decode::row::Row;
 use crate::normalize::ocsf::{Caption, OTHER, UNKNOWN};
 use crate::normalize::{Class, action, enums};
 
-use super::fill::{Done, otherwise, read, set_endpoint, set_length, set_protocol, set_user, taken};
+use super::fill::{Done, otherwise, read, set_endpoint, set_length, set_protocol, set_user, set_word, taken};
 use super::source::{Inner, Pick};
 use super::step::{Elements, Joined, PIECES_MAX, Piece, Source, Step, Verdict, What};
 use super::time::{TimeSpec, Zone, zone_seconds};
@@ -97,6 +97,7 @@ impl<'v> Exec<'_, 'v> {
             (What::Action(words), Some(text)) => self.set_action(row, words.as_ref(), text),
             (What::User(name, domain), Some(text)) => set_user(row, name, domain, text),
             (What::Endpoint(ip, port), Some(text)) => set_endpoint(row, ip, port, text),
+            (What::Words(target, words), Some(text)) => set_word(row, target, words, text),
             (What::Protocol(number, name), Some(text)) => set_protocol(row, number, name, text),
             (What::Os([name, id, caption]), Some(text)) => {
                 let unknown = if text.eq_ignore_ascii_case(UNKNOWN.1) { UNKNOWN } else { (OTHER, text) };
@@ -231,7 +232,7 @@ impl<'v> Exec<'_, 'v> {
                 is_whole = false;
                 continue;
             }
-            row.builder.begin_element(elements.list);
+            row.begin_element(elements.list, elements.objects);
             let mut said = 0;
             for (path, what) in &elements.members {
                 let done = value(path).map_or(Done::No, |found| self.apply(row, what, found));
@@ -260,7 +261,8 @@ fn find(doc: Doc<'_>, array: At, inner: &Inner) -> Option<At> {
             doc.elements(array).find(is_it)
         }
     };
-    member(doc, element?, &inner.path)
+    let at = member(doc, element?, &inner.path)?;
+    inner.then.as_ref().map_or(Some(at), |then| find(doc, at, then))
 }
 
 pub(super) fn member(doc: Doc<'_>, at: At, path: &[&str]) -> Option<At> {

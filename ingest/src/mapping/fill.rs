@@ -7,6 +7,7 @@ use crate::normalize::ocsf::OTHER;
 use crate::normalize::{Class, action, enums};
 
 use super::step::{Enum, Length, Otherwise, UrlTargets, What};
+use super::words::Words;
 
 /// What a value did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,9 @@ pub(super) enum Done {
 /// Sets what stands where no field says it.
 pub(super) fn otherwise(class: &Class, row: &mut Row<'_, '_>, what: &What, otherwise: Otherwise) {
     match (what, otherwise) {
-        (What::Column(target) | What::Template(target, _), Otherwise::Text(text)) if makes_sense(row, target) => {
+        (What::Column(target) | What::Words(target, _) | What::Template(target, _), Otherwise::Text(text))
+            if makes_sense(row, target) =>
+        {
             row.set_text(target, text);
         }
         (What::User(name, _), Otherwise::Text(text)) => {
@@ -147,6 +150,15 @@ pub(super) fn set_user(row: &mut Row<'_, '_>, name: &Target, domain: &Target, te
     match of {
         Some(of) => taken(row.set_text(domain, of)).or_read(),
         None => Done::Taken,
+    }
+}
+
+/// What a word stands for.
+pub(super) fn set_word(row: &mut Row<'_, '_>, target: &Target, words: &Words<&'static str>, text: &str) -> Done {
+    match words.find(text) {
+        Some(meaning) if *meaning == text => taken(row.set_text(target, meaning)),
+        Some(meaning) => read(row.set_text(target, meaning)),
+        None => Done::No,
     }
 }
 

@@ -95,16 +95,33 @@ fn overlay(over: &mut Node, under: &Node) {
     for entry in base.iter().filter(|e| !["template", "tests"].contains(&e.key.as_str())) {
         match own.iter_mut().find(|e| e.key == entry.key) {
             Some(known) if ["attributes", "match"].contains(&entry.key.as_str()) => extend(known, entry),
-            Some(_) => {}
+            Some(known) => complete(known, entry),
             None => own.push(entry.clone()),
         }
+    }
+}
+
+/// What an attribute that names another field keeps of the template's.
+const KEPT: [&str; 5] = ["values", "else", "unit", "zone", "format"];
+
+/// An attribute with a `from:` of its own is read as the template reads it, where it does not say otherwise.
+fn complete(known: &mut Entry, base: &Entry) {
+    let (Yaml::Map(own), Yaml::Map(base)) = (&mut known.value.value, &base.value.value) else { return };
+    if own.iter().any(|e| e.key == "from") {
+        let is_new = |e: &&Entry| KEPT.contains(&e.key.as_str()) && !own.iter().any(|o| o.key == e.key);
+        let further: Vec<Entry> = base.iter().filter(is_new).cloned().collect();
+        own.extend(further);
     }
 }
 
 /// Adds the entries that are not there yet; `-` takes one away.
 fn extend(known: &mut Entry, base: &Entry) {
     let (Yaml::Map(own), Yaml::Map(base)) = (&mut known.value.value, &base.value.value) else { return };
-    let further: Vec<Entry> = base.iter().filter(|e| !own.iter().any(|o| o.key == e.key)).cloned().collect();
-    own.extend(further);
+    for entry in base {
+        match own.iter_mut().find(|e| e.key == entry.key) {
+            Some(known) => complete(known, entry),
+            None => own.push(entry.clone()),
+        }
+    }
     own.retain(|e| e.value.scalar() != Some("-"));
 }

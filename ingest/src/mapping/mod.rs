@@ -13,7 +13,7 @@
 //! A [`Mappings`] never changes: it can be shared by decoders and exchanged between batches. A user's mappings are asked
 //! before those that ship; among those of one origin, the one with more and more exact conditions takes the record.
 //!
-//! Absent: any vendor's name; the formats that have code of their own (PAN-OS, CloudTrail, VPC flow logs).
+//! Absent: any vendor's name; the formats that have code of their own (PAN-OS, CloudTrail, VPC and Azure flow logs).
 
 mod attribute;
 mod builtin;

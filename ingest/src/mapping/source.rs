@@ -7,6 +7,7 @@
 //!   target[].id                 each element of an array
 //!   target[0].id                one element
 //!   target[type=User].id        the first element whose member is that
+//!   events[0].list[name=x].y    one element of an array within one element
 //! ```
 
 use super::intern::intern;
@@ -26,6 +27,8 @@ pub(super) struct Inner {
     pub(super) pick: Pick,
     /// The member of the element; the element itself if it is empty.
     pub(super) path: Vec<&'static str>,
+    /// What is taken of that, if it is an array too.
+    pub(super) then: Option<Box<Inner>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,27 +49,27 @@ impl Path {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn json(text: &str) -> Result<Self, String> {
-        let mut found = Self { field: Vec::new(), inner: None };
-        let mut rest = text;
-        loop {
-            let (name, after) = segment(rest)?;
-            let into = found.inner.as_mut().map_or(&mut found.field, |inner| &mut inner.path);
-            into.push(intern(name));
-            rest = after;
-            if let Some(after) = rest.strip_prefix('[') {
-                let (pick, after) = after.split_once(']').ok_or("a [ that nothing closes")?;
-                if found.inner.is_some() {
-                    return Err("an array within an array cannot be divided".to_owned());
-                }
-                found.inner = Some(Inner { pick: Pick::parse(pick)?, path: Vec::new() });
-                rest = after;
-            }
-            match rest.strip_prefix('.') {
-                Some(after) => rest = after,
-                None if rest.is_empty() => return Ok(found),
-                None => return Err(format!("a . is missing before {rest:?}")),
-            }
+        let (field, rest) = members(text)?;
+        Ok(Self { field, inner: Inner::parse(rest)? })
+    }
+}
+
+impl Inner {
+    /// `[pick].path`, and what of an array there; none of an empty text.
+    fn parse(text: &str) -> Result<Option<Self>, String> {
+        let Some(text) = text.strip_prefix('[') else { return Ok(None) };
+        let (pick, after) = text.split_once(']').ok_or("a [ that nothing closes")?;
+        let pick = Pick::parse(pick)?;
+        let (path, rest) = match after.strip_prefix('.') {
+            Some(after) => members(after)?,
+            None if after.is_empty() || after.starts_with('[') => (Vec::new(), after),
+            None => return Err(format!("a . is missing before {after:?}")),
+        };
+        let then = Self::parse(rest)?.map(Box::new);
+        if then.as_ref().is_some_and(|then| pick == Pick::Each || then.pick == Pick::Each) {
+            return Err("[] of an array within an array: one element can be named, not all of them".to_owned());
         }
+        Ok(Some(Self { pick, path, then }))
     }
 }
 
@@ -79,6 +82,20 @@ impl Pick {
             return Ok(Self::Where(intern(key), intern(value.trim_matches('"'))));
         }
         text.parse().map(Self::Index).map_err(|_| format!("[{text}] is neither [], [number] nor [member=value]"))
+    }
+}
+
+/// Names with dots between them, and what follows: nothing or a bracket.
+fn members(text: &str) -> Result<(Vec<&'static str>, &str), String> {
+    let (mut names, mut rest) = (Vec::new(), text);
+    loop {
+        let (name, after) = segment(rest)?;
+        names.push(intern(name));
+        match after.strip_prefix('.') {
+            Some(after) => rest = after,
+            None if after.is_empty() || after.starts_with('[') => return Ok((names, after)),
+            None => return Err(format!("a . is missing before {after:?}")),
+        }
     }
 }
 
@@ -97,7 +114,7 @@ mod tests {
 
     #[test]
     fn paths_of_every_form() {
-        let inner = |pick, path: &[&'static str]| Some(Inner { pick, path: path.to_vec() });
+        let inner = |pick, path: &[&'static str]| Some(Inner { pick, path: path.to_vec(), then: None });
         for (text, field, want) in [
             ("a", vec!["a"], None),
             ("a.b", vec!["a", "b"], None),
@@ -109,7 +126,10 @@ mod tests {
         ] {
             assert_eq!(Path::json(text), Ok(Path { field, inner: want }), "{text}");
         }
-        for text in ["", "a..b", "a[", "a[x]", "a[].b[]", "a[]b", "\"a"] {
+        let within = Path::json("e[0].p[name=x].v").map(|path| path.inner);
+        let then = inner(Pick::Where("name", "x"), &["v"]).map(Box::new);
+        assert_eq!(within, Ok(Some(Inner { pick: Pick::Index(0), path: vec!["p"], then })));
+        for text in ["", "a..b", "a[", "a[x]", "a[].b[]", "a[].b[0]", "a[0].b[]", "a[]b", "\"a"] {
             assert!(Path::json(text).is_err(), "{text}");
         }
     }

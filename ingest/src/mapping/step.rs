@@ -54,6 +54,8 @@ pub(super) enum What {
     Endpoint(Target, Target),
     /// Number and name.
     Protocol(Target, Target),
+    /// A text for each word, set as if it stood in the record.
+    Words(Target, Words<&'static str>),
     /// Name, id and caption.
     Os([Target; 3]),
     Url(UrlTargets),
@@ -75,6 +77,7 @@ impl What {
             | Self::Hot(target)
             | Self::Length(target, _)
             | Self::Time(target, _)
+            | Self::Words(target, _)
             | Self::Template(target, _)
             | Self::User(target, _)
             | Self::Endpoint(target, _)
@@ -128,6 +131,8 @@ pub(super) enum Piece {
 pub(super) struct Elements {
     pub(super) slot: u8,
     pub(super) list: &'static str,
+    /// Objects that lie in an element.
+    pub(super) objects: Objects,
     pub(super) members: Vec<(Vec<&'static str>, What)>,
     /// Members of which an element must have one.
     pub(super) needed: Vec<usize>,

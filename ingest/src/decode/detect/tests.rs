@@ -77,12 +77,17 @@ fn shapes_of_documents() {
         (r#"{"Records":{}}"#, "other"),
         (r#"{"nested":{"eventSource":"s","eventName":"x","eventID":"1"}}"#, "other"),
         (r#"{"a":"LogType","b":"DeviceSN"}"#, "other"),
+        (r#"{"category":"NetworkSecurityGroupFlowEvent"}"#, "flows"),
+        (r#"{"flowRecords":{}}"#, "flows"),
+        (r#"{"flowRecords":7,"category":"other"}"#, "other"),
+        (r#"{"category":"AuditEvent"}"#, "other"),
     ] {
         let found = JsonParser::new(Limits::default()).with_doc(json.as_bytes(), |doc| {
             Ok(match shape(doc, doc.root()) {
                 Shape::Panos { log_type, subtype } => format!("panos {log_type}/{subtype}"),
                 Shape::CloudTrail => "trail".to_owned(),
                 Shape::CloudTrailFile(_) => "file".to_owned(),
+                Shape::AzureFlow => "flows".to_owned(),
                 Shape::Other => "other".to_owned(),
             })
         });

@@ -23,10 +23,11 @@ const DROPPED: [(&str, Is); 3] = [
 ];
 
 /// Values that are dropped of one field: its name, and why nothing is lost by it.
-const DROPPED_OF: [(&str, &str, Is); 5] = [
+const DROPPED_OF: [(&str, &str, Is); 6] = [
     ("readOnly", "the activity says the same", |value| matches!(value, "true" | "false")),
     ("type", "the addresses say the same", |value| matches!(value, "IPv4" | "IPv6")),
     ("flow-direction", "the direction says the same", |value| matches!(value, "ingress" | "egress")),
+    ("records[].properties.ActivityDate", "the event's time says the same", |value| value.ends_with(" AM")),
     ("traffic-path", "the boundary says the same", |value| matches!(value.as_bytes(), [b'1'..=b'8'])),
     ("action", "the action says all of it: there are no other words", |value| matches!(value, "ACCEPT" | "REJECT")),
 ];
@@ -146,6 +147,10 @@ fn is_lost(name: &str, value: &str, mappings: &Mappings, rows: &Rows) -> bool {
         || DROPPED_OF.iter().any(|(of, _, is)| name.trim_start_matches('.') == *of && is(value));
     if is_dropped || rows.hold(value) {
         return false;
+    }
+    // The letters in the tuples of a flow log are what the columns say.
+    if name.ends_with(".flowTuples[]") {
+        return value.split(',').any(|value| value.len() > 1 && !rows.hold(value));
     }
     // A record within a text has rows of its own.
     let is_record = name == ".logEvents[].message" || serde_json::from_str::<Value>(value).is_ok_and(|v| v.is_object());

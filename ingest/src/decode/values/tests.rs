@@ -205,7 +205,10 @@ fn addresses_with_ports() {
 fn addresses_of_mail() {
     for (text, want) in [
         ("ann@example.com", true),
-        ("a.b+c@mail.example.com", true),
+        ("a.b+c'd@x-1.mail.example.com", true),
+        ("a,b@c.d", true),
+        ("a@b@c.d", false),
+        ("ä@b.c", false),
         ("system:serviceaccount:shop:web", false),
         ("ann@localhost", false),
         ("@example.com", false),

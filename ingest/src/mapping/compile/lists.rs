@@ -7,6 +7,7 @@ use super::super::source::{Path, Pick};
 use super::super::step::{Elements, Otherwise, Step, What};
 use super::super::target::Kind;
 use super::Compiler;
+use crate::decode::fields::Objects;
 
 impl Compiler {
     /// An attribute of an element: of the one that plain fields make, or of each that an array makes.
@@ -30,7 +31,8 @@ impl Compiler {
         let slot = self.source(path).slot;
         let is_it = |step: &Step| matches!(&step.what, What::Elements(e) if e.slot == slot && e.list == list);
         if !self.steps.iter().any(is_it) {
-            let elements = Elements { slot, list, members: Vec::new(), needed: Vec::new(), fixed: Vec::new() };
+            let (objects, members, needed, fixed) = (Objects::of_list(list), Vec::new(), Vec::new(), Vec::new());
+            let elements = Elements { slot, list, objects, members, needed, fixed };
             self.steps.push(Step::alone(What::Elements(elements), Otherwise::Nothing));
         }
         if let Some(Step { what: What::Elements(elements), .. }) = self.steps.iter_mut().find(|step| is_it(step)) {

@@ -8,7 +8,8 @@ use super::super::target::Kind;
 use super::super::words::Words;
 use super::Compiler;
 use super::lists::has_many;
-use crate::decode::fields::Target;
+use crate::decode::fields::{Convert, Target};
+use crate::decode::values;
 use crate::normalize::ocsf::{self, Caption, OTHER};
 use crate::normalize::{action, enums};
 
@@ -37,11 +38,14 @@ impl Compiler {
             };
             return self.template(target, text, at);
         }
-        if attribute.has_values && !matches!(kind, Kind::Enum { .. } | Kind::Action) {
-            return Err(Mistake::new(at, "values: belongs to an enum"));
+        if attribute.has_values && !matches!(kind, Kind::Enum { .. } | Kind::Action | Kind::Column(_)) {
+            return Err(Mistake::new(at, "values: belongs to an enum or a single value"));
         }
         Ok(match kind {
             Kind::Column(target) if attribute.unit.is_some() => What::Length(target, length(attribute)?),
+            Kind::Column(target) if attribute.has_values => {
+                What::Words(target, words(attribute, |word| fitting(&target, word))?)
+            }
             Kind::Column(target) => What::Column(target),
             Kind::Hot(target) => What::Hot(target),
             Kind::Time(target) => {
@@ -136,6 +140,17 @@ fn caption_of(own: &[Caption], text: &str) -> Result<Caption, Unknown> {
     let near = scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, caption)| caption);
     let all: Vec<&str> = own.iter().map(|(_, caption)| *caption).collect();
     Err((format!("{text:?} is none of OCSF's values: {}", all.join(", ")), near))
+}
+
+/// A word's text, if the column can hold it.
+fn fitting(target: &Target, text: &str) -> Result<&'static str, Unknown> {
+    let fits = match target.convert {
+        Convert::Bool => values::boolean(text).is_some(),
+        Convert::Ip | Convert::NatIp => values::ip(text).is_some(),
+        Convert::Int | Convert::Int32 | Convert::Port => values::integer(text).is_some(),
+        _ => true,
+    };
+    if fits { Ok(intern(text)) } else { Err((format!("{text:?} does not fit the attribute"), None)) }
 }
 
 /// Words that the code knows, beside OCSF's captions.

@@ -64,7 +64,8 @@ fn attributes_of_the_table_and_their_words() {
         ("  unmapped: x", "10:3: unmapped is Palisade's own"),
         ("  src_endpoint.ip: {form: x}", "10:21: unknown key form; did you mean "),
         ("  src_endpoint.ip: {unit: s}", "10:20: neither from:, const: nor template: says what it is"),
-        ("  src_endpoint.ip: {from: x, values: {a: b}}", "10:3: values: belongs to an enum"),
+        ("  src_endpoint.ip: {from: x, values: {a: b}}", "10:42: \"b\" does not fit the attribute"),
+        ("  actor.user: {from: x, values: {a: b}}", "10:3: values: belongs to an enum or a single value"),
         ("  message: {template: '{a'}", "10:23: a { that nothing closes"),
         ("  src_endpoint.port: {template: '{a}'}", ""),
         ("  status: {from: x, values: {ok: Succes}}", "10:34: \"Succes\" is none of OCSF's values: "),
@@ -98,7 +99,7 @@ fn paths_of_documents() {
         ("  message: a[", "10:12: \"a[\" is no path: a [ that nothing closes"),
         ("  message: a[].b", "10:12: a[] is many values; [0] is one"),
         ("  message: a\n  status_detail: a.b", "2:1: a goes somewhere as a whole, and so cannot be divided"),
-        ("  resources[].uid: a[].b[].c", "10:20: \"a[].b[].c\" is no path: an array within an array cannot be divided"),
+        ("  resources[].uid: a[].b[].c", "10:20: \"a[].b[].c\" is no path: [] of an array within an array"),
     ] {
         let found = mistakes_or_none(&format!("{JSON_HEAD}attributes:\n{attributes}\n"));
         assert!(

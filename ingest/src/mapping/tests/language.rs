@@ -128,3 +128,84 @@ tests:
 "#;
     passes(text);
 }
+
+/// A mapping of kv records, with further lines at its end.
+fn logons(further: &str) -> String {
+    let head =
+        "product: {vendor: V, name: P}\nformat: kv\nmatch: {dev: \"*\"}\nclass: authentication\ntime: received\n";
+    format!("name: m\n{head}activity: Logon\n{further}")
+}
+
+#[test]
+fn addresses_with_ports_and_words_of_plain_columns() {
+    passes(&logons(
+        r#"attributes:
+  user.name: user
+  src_endpoint: [from, peer]
+  is_mfa: {from: method, values: {otp: "true", password: "false"}}
+  service.name: {from: app, values: {"vpn*": VPN}, else: Portal}
+tests:
+  - log: 'dev=1 user=ann from=192.0.2.1:5000 method=OTP app=vpn-1'
+    expect: {src_endpoint.ip: 192.0.2.1, src_endpoint.port: "5000", is_mfa: "true", service.name: VPN, unmapped.method: OTP}
+  - log: 'dev=1 user=ann from=unknown peer=[2001:db8::1]:22 method=sms'
+    expect: {src_endpoint.ip: "2001:db8::1", unmapped.from: unknown, is_mfa: "-", unmapped.method: sms, service.name: Portal}
+"#,
+    ));
+    let wrong = logons("attributes:\n  is_mfa: {from: method, values: {otp: maybe}}\n");
+    let errors = Mappings::only(&[("own", &wrong)]).expect_err("maybe is neither true nor false");
+    assert!(errors[0].what.contains("does not fit"), "{errors:?}");
+}
+
+#[test]
+fn an_attribute_of_another_field_is_read_as_the_template_reads_it() {
+    let template = logons("attributes:\n  status: {from: a, values: {ok: Success}, else: Unknown}\n");
+    let template = template.replacen("name: m", "template: t", 1);
+    let own = r#"name: m
+use: t
+match: {dev: "2"}
+attributes:
+  status: {from: b, values: {fine: Success}}
+---
+name: n
+use: t
+attributes:
+  status: {from: b}
+tests:
+  - log: 'dev=1 b=ok'
+    expect: {status: Success}
+  - log: 'dev=1 b=bad'
+    expect: {status: Unknown}
+  - log: 'dev=2 b=ok'
+    expect: {status: Unknown, unmapped.b: ok}
+  - log: 'dev=2 b=fine'
+    expect: {status: Success}
+"#;
+    passes(&format!("{template}---\n{own}"));
+}
+
+#[test]
+fn what_ocsf_requires_of_an_object_stands_only_where_an_element_has_it() {
+    passes(
+        r#"name: findings
+product: {vendor: V, name: P}
+format: json
+match: {alert: "*"}
+class: detection_finding
+time: received
+severity: {from: level}
+attributes:
+  finding_info.title: alert
+  evidences[].file.name: found[].file
+  evidences[].src_endpoint.ip: found[].ip
+tests:
+  - log: '{"alert":"a","level":"odd","found":[{"ip":"192.0.2.1"},{"file":"x"},{"ip":"192.0.2.2"}]}'
+    expect:
+      severity: Unknown
+      evidences[0].file: "-"
+      evidences[1].file.name: x
+      evidences[1].file.type: Unknown
+      evidences[2].file: "-"
+      evidences[2].src_endpoint.ip: 192.0.2.2
+"#,
+    );
+}

@@ -1,0 +1,3 @@
+//! Logs of Microsoft Azure that a mapping cannot describe.
+
+pub(crate) mod flow;
