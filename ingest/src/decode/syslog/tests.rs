@@ -103,6 +103,10 @@ fn headers_of_every_kind() {
     ] {
         assert_eq!(parsed(line), (kind.to_owned(), want.to_owned()), "{line}");
     }
+}
+
+#[test]
+fn structured_data_end_at_their_last_bracket() {
     let line = r#"<34>1 - h - - - [a@1 k="v]\"" b="1"][c] hi"#;
     let (start, end) = parse(line).data;
     assert_eq!(&line[start..end], r#"[a@1 k="v]\"" b="1"][c]"#);
