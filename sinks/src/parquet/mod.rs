@@ -5,16 +5,23 @@
 //! Rows keep their order within a day. A batch is encoded as it comes ([`OpenFiles`]): its buffers are free, and still in
 //! cache, for the next one, and what waits for a flush is Parquet, a tenth of the size.
 
+mod bounds;
 mod days;
 mod footer;
+mod hybrid;
+mod keyword_chunk;
+mod levels;
 mod metrics;
 mod open_files;
 mod properties;
+mod row_group;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::parquet::file::properties::WriterProperties;
+use ::parquet::arrow::ArrowSchemaConverter;
+use ::parquet::file::properties::WriterPropertiesPtr;
+use ::parquet::schema::types::SchemaDescriptor;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
@@ -23,7 +30,7 @@ use iceberg::spec::SchemaRef as IcebergSchemaRef;
 
 use crate::ledger::ColumnMetrics;
 use crate::warehouse::schema::with_field_ids;
-use crate::{Result, WarehouseConfig};
+use crate::{Error, Result, WarehouseConfig};
 
 pub use footer::footer_rows;
 pub use open_files::OpenFiles;
@@ -60,7 +67,11 @@ pub struct Encoder {
 struct TableEncoder {
     /// Our columns with Iceberg's field ids.
     schema: SchemaRef,
-    properties: WriterProperties,
+    /// The same in Parquet's terms.
+    parquet: SchemaDescriptor,
+    properties: WriterPropertiesPtr,
+    /// Who writes which column.
+    parts: Vec<row_group::Part>,
     /// Leaf columns in file order.
     leaves: Vec<metrics::LeafColumn>,
     schema_id: i32,
@@ -77,7 +88,11 @@ impl Encoder {
             let arrow = with_field_ids(table, &table.schema(), &schema)?;
             let encoder = TableEncoder {
                 leaves: metrics::leaf_columns(table, &arrow),
-                properties: properties::writer_properties(config, table),
+                parquet: ArrowSchemaConverter::new()
+                    .convert(&arrow)
+                    .map_err(|source| Error::Encode { table, source })?,
+                properties: Arc::new(properties::writer_properties(config, table)),
+                parts: row_group::Part::all(&table.schema()),
                 schema: arrow,
                 schema_id: schema.schema_id(),
                 spec_id,

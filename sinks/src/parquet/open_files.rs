@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::parquet::arrow::ArrowWriter;
-use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use ::parquet::errors::{ParquetError, Result as ParquetResult};
+use ::parquet::file::writer::SerializedFileWriter;
 use arrow::array::RecordBatch;
 use dataflow::Table;
 
+use super::row_group::RowGroup;
 use super::{EncodedFile, TableEncoder, days, metrics};
 use crate::step::{self, Step};
 use crate::{Error, Result};
@@ -18,7 +18,6 @@ use crate::{Error, Result};
 const DAYS_OPEN_MAX: usize = 4;
 
 /// See the module's front.
-#[derive(Debug)]
 pub struct OpenFiles {
     table: Table,
     encoder: Arc<TableEncoder>,
@@ -28,9 +27,10 @@ pub struct OpenFiles {
     waiting_bytes: usize,
 }
 
-#[derive(Debug)]
 struct DayFile {
-    writer: ArrowWriter<Vec<u8>>,
+    writer: SerializedFileWriter<Vec<u8>>,
+    /// The row group that rows are added to.
+    open: Option<RowGroup>,
     time_min: i64,
     time_max: i64,
 }
@@ -46,6 +46,9 @@ impl OpenFiles {
     /// [`Error::Encode`] if it is another; the files are then of no use.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let fail = fail(self.table);
+        if batch.schema() != self.table.schema() {
+            return Err(fail(ParquetError::General("the batch has other columns".to_owned())));
+        }
         for (day, rows) in days::split(batch).map_err(|e| fail(e.into()))? {
             if self.days.len() < DAYS_OPEN_MAX || self.days.contains_key(&day) {
                 self.write_day(day, &rows).map_err(fail)?;
@@ -62,13 +65,12 @@ impl OpenFiles {
             Some(file) => file,
             None => self.days.entry(day).or_insert(DayFile::new(&self.encoder)?),
         };
-        file.write(rows)
+        file.write(&self.encoder, rows)
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.waiting_bytes
-            + self.days.values().map(|file| file.writer.inner().len() + file.writer.memory_size()).sum::<usize>()
+        self.waiting_bytes + self.days.values().map(DayFile::bytes).sum::<usize>()
     }
 
     #[cfg(test)]
@@ -88,7 +90,7 @@ impl OpenFiles {
         }
         for (day, batches) in waiting {
             let mut file = DayFile::new(&encoder).map_err(fail(table))?;
-            batches.iter().try_for_each(|rows| file.write(rows)).map_err(fail(table))?;
+            batches.iter().try_for_each(|rows| file.write(&encoder, rows)).map_err(fail(table))?;
             files.push(file.finish(table, day, &encoder).map_err(fail(table))?);
         }
         files.sort_by_key(|file| file.day);
@@ -99,20 +101,42 @@ impl OpenFiles {
 
 impl DayFile {
     fn new(encoder: &TableEncoder) -> ParquetResult<Self> {
-        let options =
-            ArrowWriterOptions::new().with_properties(encoder.properties.clone()).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), encoder.schema.clone(), options)?;
-        Ok(Self { writer, time_min: i64::MAX, time_max: i64::MIN })
+        let schema = encoder.parquet.root_schema_ptr();
+        let writer = SerializedFileWriter::new(Vec::new(), schema, encoder.properties.clone())?;
+        Ok(Self { writer, open: None, time_min: i64::MAX, time_max: i64::MIN })
     }
 
-    fn write(&mut self, rows: &RecordBatch) -> ParquetResult<()> {
-        self.writer.write(rows)?;
+    fn bytes(&self) -> usize {
+        self.writer.inner().len() + self.open.as_ref().map_or(0, RowGroup::bytes)
+    }
+
+    fn write(&mut self, encoder: &TableEncoder, rows: &RecordBatch) -> ParquetResult<()> {
         let (low, high) = days::time_bounds(rows)?;
         (self.time_min, self.time_max) = (self.time_min.min(low), self.time_max.max(high));
+        let rows_max = encoder.properties.max_row_group_row_count().unwrap_or(usize::MAX);
+        let bytes_max = encoder.properties.max_row_group_bytes().unwrap_or(usize::MAX);
+        let mut from = 0;
+        while from < rows.num_rows() {
+            let group = match &mut self.open {
+                Some(group) => group,
+                open => open.insert(RowGroup::new(&self.writer, &encoder.schema)?),
+            };
+            let len = (rows.num_rows() - from).min(rows_max - group.rows());
+            group.write(&encoder.parts, &rows.slice(from, len))?;
+            from += len;
+            if group.rows() >= rows_max || group.bytes() >= bytes_max {
+                self.end_row_group()?;
+            }
+        }
         Ok(())
     }
 
+    fn end_row_group(&mut self) -> ParquetResult<()> {
+        self.open.take().map_or(Ok(()), |group| group.close(&mut self.writer))
+    }
+
     fn finish(mut self, table: Table, day: i32, encoder: &TableEncoder) -> ParquetResult<EncodedFile> {
+        self.end_row_group()?;
         let footer = self.writer.finish()?;
         Ok(EncodedFile {
             table,

@@ -9,13 +9,21 @@ use dataflow::{LeafKind, Table};
 use crate::WarehouseConfig;
 
 /// Bytes of a string bound, in statistics and in manifests; Iceberg's own default.
-const BOUND_BYTES: usize = 16;
+pub(super) const BOUND_BYTES: usize = 16;
+
+/// The fastest of zstd's ordinary levels.
+pub(super) const ZSTD_LEVEL: i32 = 1;
+
+pub(super) fn zstd_level() -> ZstdLevel {
+    ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()
+}
 
 pub(super) fn writer_properties(config: &WarehouseConfig, table: Table) -> WriterProperties {
     let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_compression(Compression::ZSTD(zstd_level()))
         .set_dictionary_enabled(false)
         .set_bloom_filter_enabled(false)
+        .set_offset_index_disabled(true)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_statistics_truncate_length(Some(BOUND_BYTES))
         .set_max_row_group_row_count(Some(config.row_group_rows))
