@@ -1,9 +1,10 @@
-//! Events a second through decode, beside the bare JSON parser on the same bytes:
-//! `cargo bench --workspace --bench decode -- [strata|pan-os|cloudtrail|FILE OF RECORDS]...`.
+//! Events a second through decode, beside what only looks at the same bytes: the bare JSON parser's tape, or a search for
+//! the format's separators.
+//! `cargo bench --workspace --bench decode -- [strata|pan-os|fortigate|cloudtrail|FILE OF RECORDS]...`.
 //!
 //! Rates are per CPU-second of one core where the system tells (Linux), otherwise per second. Seeded, invented events:
 //! Strata Logging Service TRAFFIC of 78 keys and about 2 KB, half with a domain user (an escape), PAN-OS TRAFFIC lines of
-//! 115 columns, CloudTrail records. Every column and `unmapped` is on; the batches are finished within the time.
+//! 115 columns and in CEF, FortiGate pairs, CloudTrail records. Every column and `unmapped` is on; the batches are finished within the time.
 
 use std::io::Write;
 use std::path::Path;
@@ -24,7 +25,13 @@ const ROUNDS: usize = 7;
 type Render = fn(&mut Random) -> String;
 
 fn main() {
-    let kinds: [(&str, Render); 3] = [("strata json", strata), ("pan-os csv", panos), ("cloudtrail json", cloudtrail)];
+    let kinds: [(&str, Render); 5] = [
+        ("strata json", strata),
+        ("cloudtrail json", cloudtrail),
+        ("pan-os csv", panos),
+        ("pan-os cef", panos_cef),
+        ("fortigate pairs", fortigate),
+    ];
     let only: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let wanted = |name: &str| only.is_empty() || only.iter().any(|o| name.contains(o.as_str()));
     for (name, render) in kinds.into_iter().filter(|k| wanted(k.0)) {
@@ -44,6 +51,8 @@ fn compare(name: &str, lines: &[String]) {
     let chunks: Vec<Chunk> = lines.chunks(EVENTS).map(chunk).collect();
     if lines.iter().all(|line| line.starts_with('{')) {
         measure(&format!("{name}: tape alone"), lines, || tapes(lines));
+    } else {
+        measure(&format!("{name}: separators alone"), lines, || separators(lines));
     }
     let mut decoder = AutoDecoder::new(DecodeConfig::default());
     let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
@@ -91,6 +100,13 @@ fn tapes(lines: &[String]) {
         simd_json::fill_tape_padded(&mut padded, line.len(), &mut buffers, &mut filled).expect("valid JSON");
         std::hint::black_box(&filled);
         tape = filled.reset();
+    }
+}
+
+/// A search for what ends a column, a key or a value.
+fn separators(lines: &[String]) {
+    for line in lines {
+        std::hint::black_box(memchr::memchr3_iter(b',', b'=', b' ', line.as_bytes()).count());
     }
 }
 
@@ -267,6 +283,54 @@ fn panos(r: &mut Random) -> String {
         columns[column - 1] = value;
     }
     format!("<14>Nov 20 09:58:{second:02} fw-1 {}", columns.join(","))
+}
+
+fn panos_cef(r: &mut Random) -> String {
+    let second = r.below(60);
+    format!(
+        "<14>Nov 20 09:58:{second:02} fw-1 CEF:0|Palo Alto Networks|PAN-OS|11.1.4|{}|TRAFFIC|1|rt=Nov 20 2026 09:57:{second:02} GMT deviceExternalId={:012} src={} dst={} sourceTranslatedAddress=203.0.113.1 destinationTranslatedAddress=0.0.0.0 cs1Label=Rule cs1=outbound-{} suser=corp\\\\bob app={} cs3Label=Virtual System cs3=vsys1 cs4Label=Source Zone cs4=trust cs5Label=Destination Zone cs5=untrust deviceInboundInterface=ethernet1/1 deviceOutboundInterface=ethernet1/2 cs6Label=LogProfile cs6=default cn1Label=SessionID cn1={} cnt=1 spt={} dpt=443 sourceTranslatedPort={} destinationTranslatedPort=0 flexString1Label=Flags flexString1=0x400019 proto=tcp act=allow flexNumber1Label=Total bytes flexNumber1={} in={} out={} cn2Label=Packets cn2={} PanOSPacketsReceived={} PanOSPacketsSent={} start=Nov 20 2026 09:57:00 GMT cn3Label=Elapsed time in seconds cn3={} cs2Label=URL Category cs2=any externalId={} reason=tcp-fin dvchost=fw-{} cat=from-policy",
+        r.pick(&["start", "end", "drop"]),
+        r.below(100),
+        r.ip(),
+        r.ip(),
+        r.below(40),
+        r.pick(&["ssl", "dns", "web-browsing"]),
+        r.below(4_000_000),
+        1024 + r.below(64_000),
+        1024 + r.below(64_000),
+        r.below(10_000_000),
+        r.below(5_000_000),
+        r.below(5_000_000),
+        r.below(9_000),
+        r.below(4_000),
+        r.below(5_000),
+        r.below(3_600),
+        r.below(1 << 40),
+        r.below(100),
+    )
+}
+
+fn fortigate(r: &mut Random) -> String {
+    let second = r.below(60);
+    format!(
+        r#"<189>date=2026-11-20 time=09:57:{second:02} devname="fw-{}" devid="FG100F{:010}" eventtime=17951686{second:02}{:09} tz="+0000" logid="0000000013" type="traffic" subtype="forward" level="notice" vd="root" srcip={} srcport={} srcintf="port1" srcintfrole="lan" dstip={} dstport=443 dstintf="wan1" dstintfrole="wan" srccountry="Reserved" dstcountry="Germany" sessionid={} proto=6 action="{}" policyid={} policytype="policy" poluuid="6b2d1c3a-0f5e-51ee-9b0a-3f1f5a2c7d10" service="{}" trandisp="snat" transip=203.0.113.1 transport={} duration={} sentbyte={} rcvdbyte={} sentpkt={} rcvdpkt={} appcat="unscanned""#,
+        r.below(100),
+        r.below(100),
+        r.below(1_000_000_000),
+        r.ip(),
+        1024 + r.below(64_000),
+        r.ip(),
+        r.below(4_000_000),
+        r.pick(&["close", "accept", "deny"]),
+        r.below(40),
+        r.pick(&["HTTPS", "DNS", "HTTP"]),
+        1024 + r.below(64_000),
+        r.below(3_600),
+        r.below(5_000_000),
+        r.below(5_000_000),
+        r.below(4_000),
+        r.below(5_000),
+    )
 }
 
 fn cloudtrail(r: &mut Random) -> String {

@@ -2,6 +2,7 @@ use dataflow::Table;
 use dataflow::json::JsonRows;
 
 use super::*;
+use crate::decode::fields::{Convert, Target};
 use crate::decode::tests::chunk_of;
 
 const FIELDS: &str = "\
