@@ -276,7 +276,8 @@ impl Key {
     /// True if the sender's label means this field. Its spaces and letter case do not count.
     pub(crate) fn is_labeled(&self, label: &str) -> bool {
         let letters = || label.bytes().filter(|b| *b != b' ').map(|b| b.to_ascii_lowercase());
-        self.labels.split('/').any(|known| known.bytes().map(|b| b.to_ascii_lowercase()).eq(letters()))
+        let mut known = self.labels.as_bytes().split(|b| *b == b'/');
+        known.any(|known| known.iter().map(u8::to_ascii_lowercase).eq(letters()))
     }
 
     /// True for a key that means nothing without a label (`cs1`).

@@ -10,7 +10,7 @@
 //!
 //! A key whose label is none of the guides' (`cs1Label=Ticket`) is the user's own: both stay in `unmapped`.
 
-use super::pairs::{self, Pairs};
+use super::pairs::{self, LABEL, Pairs};
 use super::{LogType, PRODUCT, cef, leef};
 use crate::decode::fields::{FieldTable, Key};
 use crate::decode::row::Row;
@@ -253,13 +253,7 @@ impl<'v> Custom<'v> {
 
     /// True if the key has no label, or one that says what the guides say.
     fn is_meant(self, key: &str, field: &Key) -> bool {
-        !field.has_labels() || {
-            let is_label = |other: &str| other.strip_suffix(LABEL) == Some(key);
-            self.pairs
-                .iter(self.line)
-                .find(|(other, _)| is_label(other))
-                .is_none_or(|(_, label)| field.is_labeled(label))
-        }
+        !field.has_labels() || self.pairs.label_of(self.line, key).is_none_or(|label| field.is_labeled(label))
     }
 
     /// True for a label that says what its key means.
@@ -284,7 +278,6 @@ impl Seen {
 
 /// What the logging service, and most of the guides, put before a JSON name.
 const PREFIX: &str = "PanOS";
-const LABEL: &str = "Label";
 
 #[cfg(test)]
 mod tests;

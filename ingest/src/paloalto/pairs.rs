@@ -1,9 +1,16 @@
 //! The pairs of a CEF or LEEF event, unescaped, as places in the line or in a scratch text that outlives the event.
 
+use memchr::{memchr, memchr_iter};
+
+/// Ends a key that says what another key means: `cs1Label=Rule`.
+pub(super) const LABEL: &str = "Label";
+
 /// Pairs in their order. A key may stand several times.
 #[derive(Debug, Default)]
 pub(crate) struct Pairs {
     list: Vec<Pair>,
+    /// Of the pairs that are labels, their places in the list.
+    labels: Vec<usize>,
     /// Values that differ from the line's text.
     scratch: String,
 }
@@ -31,14 +38,18 @@ impl Pairs {
     /// Takes the pairs of `line`, each a part of it; what was held before is forgotten.
     pub(super) fn fill<'a>(&mut self, line: &'a str, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
         self.list.clear();
+        self.labels.clear();
         self.scratch.clear();
         let place = |part: &str| {
             let start = part.as_ptr() as usize - line.as_ptr() as usize;
             Span { start: start as u32, end: (start + part.len()) as u32 }
         };
         for (key, value) in pairs {
+            if key.ends_with(LABEL) && !value.is_empty() {
+                self.labels.push(self.list.len());
+            }
             let (key, mut span) = (place(key), place(value));
-            let in_scratch = value.contains('\\');
+            let in_scratch = memchr(b'\\', value.as_bytes()).is_some();
             if in_scratch {
                 let start = self.scratch.len();
                 unescape(value, &mut self.scratch);
@@ -52,8 +63,18 @@ impl Pairs {
 
     /// Keys and values; those without a value are left out.
     pub(super) fn iter<'a>(&'a self, line: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
-        let value = |pair: &Pair| pair.value.of(if pair.in_scratch { self.scratch.as_str() } else { line });
-        self.list.iter().map(move |pair| (pair.key.of(line), value(pair))).filter(|(_, value)| !value.is_empty())
+        self.list.iter().map(move |pair| self.texts(line, pair)).filter(|(_, value)| !value.is_empty())
+    }
+
+    #[inline]
+    fn texts<'a>(&'a self, line: &'a str, pair: &Pair) -> (&'a str, &'a str) {
+        (pair.key.of(line), pair.value.of(if pair.in_scratch { self.scratch.as_str() } else { line }))
+    }
+
+    /// What the key's label says it means.
+    pub(super) fn label_of<'a>(&'a self, line: &'a str, key: &str) -> Option<&'a str> {
+        let labels = self.labels.iter().map(|&label| self.texts(line, &self.list[label]));
+        labels.into_iter().find(|(label, _)| label.strip_suffix(LABEL) == Some(key)).map(|(_, value)| value)
     }
 
     /// The first value of the key; empty without one.
@@ -67,7 +88,9 @@ impl Pairs {
 pub(super) fn split(body: &str, separator: char) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = body;
     std::iter::from_fn(move || {
-        let (key, value) = rest.trim_start_matches(separator).split_once('=')?;
+        let pair = rest.trim_start_matches(separator);
+        let equals = memchr(b'=', pair.as_bytes())?;
+        let (key, value) = (&pair[..equals], &pair[equals + 1..]);
         let end = quoted_end(value, separator).unwrap_or_else(|| value_end(value, separator));
         rest = &value[end..];
         Some((key, unquoted(value[..end].trim_end_matches(separator))))
@@ -83,15 +106,18 @@ fn quoted_end(value: &str, separator: char) -> Option<usize> {
 
 /// Where a value ends: before the separator of the next key.
 fn value_end(value: &str, separator: char) -> usize {
-    let is_key = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_alphabetic())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-    };
-    let next = value.match_indices('=').find_map(|(equals, _)| {
-        let start = value[..equals].rfind(separator)?;
-        is_key(&value[start + separator.len_utf8()..equals]).then_some(start)
-    });
+    let next = memchr_iter(b'=', value.as_bytes()).find_map(|equals| separator_before(value, equals, separator));
     next.unwrap_or(value.len())
+}
+
+/// Where the separator stands before the key that ends at `end`, if it is a key.
+fn separator_before(text: &str, end: usize, separator: char) -> Option<usize> {
+    let is_part =
+        |b: &u8| (b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) && char::from(*b) != separator;
+    let bytes = &text.as_bytes()[..end];
+    let start = bytes.iter().rposition(|b| !is_part(b)).map_or(0, |at| at + 1);
+    let begins = bytes.get(start).is_some_and(u8::is_ascii_alphabetic);
+    begins.then(|| text[..start].strip_suffix(separator))?.map(str::len)
 }
 
 fn unquoted(value: &str) -> &str {
