@@ -7,6 +7,7 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("mappings");
     println!("cargo::rerun-if-changed=mappings");
+    println!("cargo::rustc-check-cfg=cfg(fuzzing)"); // cargo-fuzz sets it
     let mut list = String::from("/// Name and text of each file.\npub(super) const FILES: &[(&str, &str)] = &[\n");
     for vendor in sorted(&root)? {
         for file in sorted(&vendor)?.into_iter().filter(|f| f.extension().is_some_and(|e| e == "yaml")) {

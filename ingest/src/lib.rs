@@ -14,6 +14,8 @@ mod aws;
 mod azure;
 pub mod decode;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod kafka;
 pub mod mapping;
 mod normalize;

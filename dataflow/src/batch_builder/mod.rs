@@ -212,6 +212,17 @@ impl TableBuilder {
         }
     }
 
+    /// Begins a row whose stamp will be one of these. A row of another writer may itself set what the stamp of the rows
+    /// before it has: they get their values first.
+    #[inline]
+    pub fn begin_row(&mut self, stamps: [&Stamp; 2]) {
+        let goes_on = |run: &Run<Stamp>| stamps.iter().any(|stamp| Arc::ptr_eq(&run.shared, stamp));
+        if self.stamp.as_ref().is_some_and(|run| !goes_on(run)) {
+            self.fill_stamp();
+            self.stamp = None;
+        }
+    }
+
     /// The current row has the values of the stamp. Costs nothing while row after row has the same one.
     #[inline]
     pub fn stamp(&mut self, stamp: &Stamp) {

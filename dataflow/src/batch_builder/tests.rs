@@ -133,6 +133,30 @@ fn what_runs_of_rows_share_is_in_each_of_them() {
 }
 
 #[test]
+fn a_row_that_sets_what_a_stamp_has_takes_nothing_from_the_rows_before_it() {
+    let stamp = |values: &[(Leaf, Shared<'static>)]| Stamp::from(values);
+    let name = leaf("metadata.product.name");
+    let (one, none) = (stamp(&[(name, Shared::Text("one"))]), stamp(&[]));
+    let mut b = TableBuilder::new(Table::ApiActivity);
+    for (offset, own) in [(0, None), (1, None), (2, Some("own")), (3, None)] {
+        let stamp = if own.is_some() { &none } else { &one };
+        // What is set is forgotten once: the rows before keep what is theirs all the same.
+        for is_last in [false, true] {
+            b.begin_row([stamp, stamp]);
+            if let Some(own) = own {
+                b.set_str(name, own);
+            }
+            if !is_last {
+                b.abort_row();
+            }
+        }
+        b.stamp(stamp);
+        end(&mut b, offset);
+    }
+    assert_eq!(texts(&b.finish(), &["metadata", "product", "name"]), ["one", "one", "own", "one"]);
+}
+
+#[test]
 fn nulls_stand_where_nothing_was_set() {
     let mut b = TableBuilder::new(Table::ApiActivity);
     for offset in 0..10 {

@@ -115,7 +115,7 @@ impl Mappings {
     }
 
     /// Mappings of these files alone: for tests, which need not read those that ship again and again.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn only(files: &[(&str, &str)]) -> Result<Self, Vec<MappingError>> {
         Self::compile(&[], files, None)
     }

@@ -200,6 +200,7 @@ impl Class {
         mut fill: impl FnMut(&mut Row<'_, 'v>) -> Result<(), Rejected>,
     ) -> Result<(), Rejected> {
         let mut barred = Objects::default();
+        builder.begin_row([&self.stamp, &self.device_stamp]);
         loop {
             let mut row = Row::new(builder, fields, scratch, barred);
             let filled = fill(&mut row);

@@ -61,7 +61,7 @@ pub(crate) struct Found<'a> {
 /// Finds an event of the vendor's behind any header.
 pub(crate) fn find(line: &str) -> Option<Found<'_>> {
     let vendor = line.match_indices('|').map(|(at, _)| at).find(|&at| is_vendor(&line[at + 1..]))?;
-    let start = line[..vendor].rfind(char::is_whitespace).map_or(0, |at| at + 1);
+    let start = line[..vendor].trim_end_matches(|c: char| !c.is_whitespace()).len();
     let (before, event) = line.split_at(start);
     let host = syslog::header(before).host;
     if event.starts_with("CEF:") { in_cef(line, event, host) } else { in_leef(line, event, host) }

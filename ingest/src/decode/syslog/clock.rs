@@ -63,7 +63,7 @@ fn clock_us(text: &str) -> Option<i64> {
     let (hour, minute, second) = (part(0..2)?, part(3..5)?, part(6..8)?);
     let micros = match fraction.len() {
         0 => 0,
-        digits @ 1..=6 => fraction.parse::<i64>().ok()? * 10_i64.pow(6 - digits as u32),
+        digits @ 1..=6 => i64::from(fraction.parse::<u32>().ok()?) * 10_i64.pow(6 - digits as u32),
         _ => return None,
     };
     let is_clock =
@@ -87,7 +87,7 @@ pub(crate) fn time(text: &str, received_at: i64) -> Option<i64> {
     let in_day = clock_us(clock)?;
     let of = |year: i64| dataflow::time::days_from_civil(year, month, day) * DAY_US + in_day;
     if let Some(year) = year {
-        return Some(of(year));
+        return (0..10_000).contains(&year).then(|| of(year));
     }
     let latest = received_at.saturating_add(DAY_US);
     let year = 1970 + received_at.div_euclid(DAY_US) * 400 / 146_097;

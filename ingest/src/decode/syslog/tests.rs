@@ -130,6 +130,8 @@ fn times_of_headers() {
     let new_year = values::time("2027-01-01T00:00:05Z").expect("a time");
     assert_eq!(time("Dec 31 23:59:59", new_year), values::time("2026-12-31T23:59:59Z"));
     assert_eq!([time("Nov 40 10:00:00", received), time("Nov 20", received), time("", received)], [None; 3]);
+    let years = ["Nov 20 24294967296 10:00:00", "Nov 20 10000 10:00:00", "Nov 20 2026 10:00:00.-1"];
+    assert_eq!(years.map(|text| time(text, received)), [None; 3]);
 }
 
 proptest::proptest! {

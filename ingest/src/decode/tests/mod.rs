@@ -1,4 +1,5 @@
 mod allocations;
+mod corpus;
 mod envelope;
 mod golden;
 mod hostile;
