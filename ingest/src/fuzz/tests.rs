@@ -8,16 +8,19 @@ use std::time::{Duration, SystemTime};
 use super::mutate::{Rng, case};
 use super::{seeds, *};
 
+/// Of a file's name and a record: whether it is mutated.
+type IsSeed = fn(&str, &str) -> bool;
+
 struct Target {
     name: &'static str,
     run: fn(&[u8]),
-    seeds: fn(fn(&str, &str) -> bool) -> Vec<Vec<u8>>,
-    is_seed: fn(&str, &str) -> bool,
+    seeds: fn(IsSeed) -> Vec<Vec<u8>>,
+    is_seed: IsSeed,
     /// Cases of an ordinary run.
     cases: u64,
 }
 
-const fn of_records(name: &'static str, run: fn(&[u8]), is_seed: fn(&str, &str) -> bool) -> Target {
+const fn of_records(name: &'static str, run: fn(&[u8]), is_seed: IsSeed) -> Target {
     Target { name, run, seeds: seeds::records, is_seed, cases: 100 }
 }
 
