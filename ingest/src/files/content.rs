@@ -24,7 +24,12 @@ const ZSTD_WINDOW_LOG: u32 = 25;
 
 /// A longer first line is no head: a registration's fingerprint covers that much of the file, with a byte order mark and the
 /// line's end, so that the head is the same whenever a part of the file is read.
-pub(super) const HEAD_BYTES_MAX: u64 = 4000;
+const HEAD_BYTES_MAX: u64 = 4000;
+
+/// The head of records whose first line is that; none if it is too long.
+pub fn head_of(line: &[u8], full_len: u64) -> Option<Bytes> {
+    (full_len <= HEAD_BYTES_MAX && line.len() as u64 == full_len).then(|| Bytes::copy_from_slice(line))
+}
 
 /// The first line of a plain file of which a later part is registered; none if it is too long.
 pub(super) fn head(entry: &Registration, line_limit: usize) -> Result<Option<Bytes>, FilesError> {

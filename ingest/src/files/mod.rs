@@ -41,6 +41,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub use content::head_of;
 pub use error::FilesError;
 use worker::{Step, Worker};
 

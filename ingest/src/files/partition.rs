@@ -155,8 +155,8 @@ impl Records {
         let begins = index == 0 && self.entry.start_byte == 0;
         let head = &mut self.head;
         let result = self.lines.next(|line, full_len| {
-            if begins && full_len <= content::HEAD_BYTES_MAX && line.len() as u64 == full_len {
-                *head = Some(Bytes::copy_from_slice(line));
+            if begins {
+                *head = content::head_of(line, full_len);
             }
             if let Some(take) = take.take() {
                 take(index, line, full_len);

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
     let mut input = BufReader::with_capacity(1 << 18, std::io::stdin().lock());
     let mut out = std::io::BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
     let mut line = Vec::new();
-    let (mut next, mut dead_total) = (0_i64, 0_u64);
+    let (mut next, mut dead_total, mut head) = (0_i64, 0_u64, None);
     loop {
         let partition = PartitionId::new("stdin", "0", 0);
         let lines = ChunkBuilder::new(partition, args.tenant.as_str().into(), next);
@@ -67,6 +67,9 @@ pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
         let mut read = 0;
         while read < LINES && turn.lines.bytes() < LINE_LIMIT {
             let Some(full_len) = read_line(&mut input, &mut line).context("stdin")? else { break };
+            if next == 0 && !args.wrapped {
+                head = ingest::files::head_of(&line, full_len);
+            }
             turn.add(args.wrapped, &line, full_len, next);
             next += 1;
             read += 1;
@@ -74,6 +77,7 @@ pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
         if read == 0 {
             break;
         }
+        turn.lines.set_head(head.clone());
         dead_total += turn.finish(args, &mut decoder, report.as_mut(), &mut out)?;
     }
     if let Some(report) = &report {

@@ -53,6 +53,22 @@ fn decode_is_strict_on_request_and_refuses_what_it_does_not_know() {
     assert!(out.status.code() == Some(2) && text.contains("panos-csv"), "{text}");
 }
 
+/// The fields are none that a version has in that order: without the first line nobody could tell which is which.
+#[test]
+fn a_flow_log_is_read_by_the_fields_that_its_first_line_names() {
+    let record = "ACCEPT 1795168800 198.51.100.7 443 10.0.0.1 51000 1795168740";
+    let log = format!("action end dstaddr dstport srcaddr srcport start\r\n{record}\n");
+    let out = with_input(palisade().arg("decode"), log.as_bytes());
+    let row: Value = serde_json::from_slice(&out.stdout).expect("one row of JSON");
+    assert_eq!((&row["class_uid"], &row["src_endpoint"]["ip"]), (&4001.into(), &"10.0.0.1".into()), "{row}");
+    assert_eq!((&row["dst_endpoint"]["port"], &row["time"]), (&443.into(), &1_795_168_800_000_i64.into()), "{row}");
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(told.starts_with("line 1: header: \n"), "{told}");
+    let alone = with_input(palisade().arg("decode"), record.as_bytes());
+    let row: Value = serde_json::from_slice(&alone.stdout).expect("one row of JSON");
+    assert_eq!(row["class_uid"], 0, "{row}");
+}
+
 #[test]
 fn wrapped_lines_are_answered_in_order() {
     let good = r#"{"id":"a","raw":"{\"eventVersion\":\"1.08\",\"eventTime\":\"2026-01-05T08:00:00Z\",\"eventSource\":\"s3.amazonaws.com\",\"eventName\":\"GetObject\",\"awsRegion\":\"us-east-1\",\"sourceIPAddress\":\"198.18.0.1\",\"userIdentity\":{\"type\":\"Root\",\"accountId\":\"1\"},\"requestID\":\"r\",\"eventID\":\"e\",\"eventType\":\"AwsApiCall\"}"}"#;
