@@ -19,6 +19,7 @@ format: kv
 match: {door: '*', did: close}
 class: network_activity
 time: [{from: at, unit: s}]
+activity: {from: did, values: {close: Close}, else: Traffic}
 attributes: {src_endpoint.ip: src}
 ---
 name: door_open
@@ -27,6 +28,7 @@ format: kv
 match: {door: '*', did: open}
 class: network_activity
 time: [{from: when, unit: s}]
+activity: {from: did, values: {close: Close}, else: Traffic}
 attributes: {src_endpoint.ip: src}
 ";
 
@@ -38,6 +40,7 @@ format: kv
 match: {door: '*', did: '*'}
 class: network_activity
 time: [{from: at, unit: s}]
+activity: {from: did, values: {close: Close}, else: Traffic}
 attributes: {src_endpoint.ip: src}
 ";
 
@@ -169,7 +172,7 @@ fn what_a_mapping_knows_now_is_read_back_once_wherever_it_is_killed() {
     filled.audit();
 
     for step in
-        ["file_staged:1", "source_entry_before:1", "source_entry_after:1", "table_commit_before:1", "between_tables:12"]
+        ["file_staged:1", "source_entry_before:2", "source_entry_after:1", "table_commit_before:1", "between_tables:12"]
     {
         filled.copy("before", "w");
         assert_eq!(kill_at(&mut filled.command(&[]), step), Some(9), "{step}");
