@@ -11,6 +11,7 @@ use dataflow::Table;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use loadgen::AlertSeen;
 
+use crate::reprocess::IS_REPROCESSED;
 use crate::warehouse_sql::{query, texts};
 
 /// How a row is found in the generator's log.
@@ -91,7 +92,7 @@ fn value_of(table: Table, (name, kind, _): (&str, &str, bool)) -> String {
     }
 }
 
-/// Columns that the truth knows, of all rows of all tables.
+/// Columns that the truth knows, of all rows of all tables. Rows that were read back say again what others say.
 fn seen_sql(identity: Identity) -> String {
     let identity =
         format!("_topic AS topic, {}, _partition_id AS part, _record AS rec, tenant_uid", identity.columns());
@@ -99,12 +100,13 @@ fn seen_sql(identity: Identity) -> String {
     let events = Table::EVENTS.map(|table| {
         format!(
             "SELECT '{table}' AS tbl, {identity}, time, {}, CAST(NULL AS VARCHAR) AS reason FROM {table} \
-             WHERE _topic NOT LIKE '\\_%' ESCAPE '\\'",
+             WHERE _topic NOT LIKE '\\_%' ESCAPE '\\' AND NOT {IS_REPROCESSED}",
             values(table)
         )
     });
     let dead = format!(
-        "SELECT 'dead_letter' AS tbl, {identity}, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS time, {}, reason FROM dead_letter",
+        "SELECT 'dead_letter' AS tbl, {identity}, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS time, {}, reason FROM dead_letter \
+         WHERE NOT {IS_REPROCESSED}",
         values(Table::DeadLetter)
     );
     format!("{} UNION ALL {dead}", events.join(" UNION ALL "))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dataflow::{Reason, Table};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (check: problems found; tables audit: an invariant does not hold; demo: not a \
 full score), 2 usage or configuration, 3 dead letters under decode --strict.";
@@ -23,8 +24,23 @@ Examples:
   palisade tables snapshots detection_finding --output json
   palisade tables audit --warehouse warehouse -c palisade.yaml
   palisade tables audit --warehouse palisade-demo --truth palisade-demo/truth
+  palisade tables reprocess -c palisade.yaml --dry-run
 
 Exit codes: 0 done, 1 failed or an invariant does not hold, 2 usage or configuration.";
+
+const REPROCESS_HELP: &str = "\
+Examples:
+  palisade tables reprocess -c palisade.yaml --dry-run
+  palisade tables reprocess -c palisade.yaml
+  palisade tables reprocess -c palisade.yaml --dead-letters --reason invalid_time
+  palisade tables reprocess -c palisade.yaml --table base_event --where \"device_hostname = 'fw-7'\"
+  palisade tables reprocess -c palisade.yaml --partition firewall/0 --offsets 500..900
+
+Nothing that is stored changes: the new rows have the topic reprocess~TOPIC, and the offset of the record that they are made of.
+Run again after a crash, it goes on; run again when all is done, it does nothing. A worker may run meanwhile. No rule sees the
+rows.
+
+Exit codes: 0 done or nothing to do, 1 failed, 2 usage or configuration.";
 
 /// Firewall, VPN and cloud logs to open tables and real-time detections.
 #[derive(Debug, Parser)]
@@ -136,6 +152,9 @@ pub(crate) enum TablesAction {
     Snapshots(OfTable),
     /// Checks the invariants of the commit protocol on what is stored; exit code 1 if one does not hold.
     Audit(AuditArgs),
+    /// Reads stored records back through today's decoders: dead letters and rows that keep their text.
+    #[command(after_help = REPROCESS_HELP)]
+    Reprocess(ReprocessArgs),
 }
 
 /// Which warehouse, and how to print.
@@ -170,6 +189,41 @@ pub(crate) struct AuditArgs {
     /// The configuration that ran: its rules and tenants are compared; without it, the rules that ship.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReprocessArgs {
+    /// The configuration: the warehouse, and how records are decoded and enriched.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Dead letters; all that may hold an event unless --reason is given. Without this, --table and --partition: dead letters
+    /// and base_event.
+    #[arg(long)]
+    pub(crate) dead_letters: bool,
+    /// Only dead letters of this reason. May be given several times.
+    #[arg(long, value_name = "REASON", requires = "dead_letters", value_parser = reason)]
+    pub(crate) reason: Vec<Reason>,
+    /// Rows of this table.
+    #[arg(long, value_name = "TABLE", value_parser = event_table)]
+    pub(crate) table: Option<Table>,
+    /// Only rows for which this SQL condition holds.
+    #[arg(long = "where", value_name = "CONDITION", requires = "table")]
+    pub(crate) condition: Option<String>,
+    /// A range of this partition: TOPIC/NUMBER, or TOPIC@INCARNATION/NUMBER.
+    #[arg(long, value_name = "PARTITION", requires = "offsets", conflicts_with_all = ["dead_letters", "table"])]
+    pub(crate) partition: Option<String>,
+    /// The range's first offset, and the one after its last.
+    #[arg(long, value_name = "A..B", requires = "partition", value_parser = crate::reprocess::offsets)]
+    pub(crate) offsets: Option<(i64, i64)>,
+    /// Also records that these very decoders and mappings have read before.
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Says what would be read, and ends.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How the summary is printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -300,6 +354,16 @@ impl From<Compression> for loadgen::Compression {
             Compression::Zstd => loadgen::Compression::Zstd,
         }
     }
+}
+
+fn reason(name: &str) -> Result<Reason, String> {
+    let all = || Reason::ALL.map(Reason::name).join(", ");
+    Reason::ALL.into_iter().find(|r| r.name() == name).ok_or_else(|| format!("no such reason: {}", all()))
+}
+
+fn event_table(name: &str) -> Result<Table, String> {
+    let all = || Table::EVENTS.map(Table::name).join(", ");
+    Table::by_name(name).filter(|t| Table::EVENTS.contains(t)).ok_or_else(|| format!("no table of events: {}", all()))
 }
 
 /// `90s`, `5m`, `1h 30m`.

@@ -26,6 +26,7 @@ mod merge;
 mod outbox;
 mod queue;
 mod reload;
+mod reprocess;
 mod setup;
 mod shard;
 mod stages;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use aggregate::RuleSet;
 use dataflow::{PartitionId, Source};
 use ingest::mapping;
 use sinks::Warehouse;
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::flight::Flight;
 use crate::intake::{self, Intake, Routes};
 use crate::merge::{Merger, Roster};
+use crate::outbox::Mail;
 use crate::queue;
 use crate::reload::{self, Reloads};
 use crate::setup;
@@ -102,6 +104,62 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     health.set_ready(false);
     drained.and(result.map(drop)).and(committed).and(sent)?;
     Ok(warehouse)
+}
+
+/// Runs one bounded source through the path's first half: rows and dead letters, no rules and so no merge stage. True if it
+/// was read to its end; otherwise `stop` came first.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<dyn Source>) -> anyhow::Result<bool> {
+    let Worker { config, telemetry, health: _, flight, until_end, stop } = worker;
+    let writer = setup::writer_name();
+    let positions = warehouse.start_positions().await?;
+    let mappings = mapping::Reloader::new(config.decode.mappings.clone(), config.mappings.clone());
+    let partitions = source.partitions();
+    for partition in &partitions {
+        // A request is an incarnation of its own.
+        warehouse.register_topic(&partition.topic, &partition.incarnation, true).await?;
+    }
+    let w = &config.worker;
+    let (to_merge, mut merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
+    let context = ShardContext {
+        rules: RuleSet::from_texts(&[])?,
+        enrich: setup::enrich(&config)?.chain(),
+        mappings: mappings.live(),
+        to_merge: to_merge.clone(),
+        claims: Claims::default(),
+        mail: Mail::default(),
+        warehouse: warehouse.clone(),
+        writer: writer.as_str().into(),
+        flight: flight.clone(),
+        telemetry: telemetry.clone(),
+        runtime: Handle::current(),
+        config: config.clone(),
+    };
+    let runtime = Handle::current();
+    let unmerged = move || {
+        // Without rules a range has no deltas.
+        while runtime.block_on(merge_input.recv()).is_some() {}
+        Ok(())
+    };
+    let mut stages = Stages::start("unmerged", unmerged)?;
+    let routes = start_shards(&mut stages, context, &partitions)?;
+    let (stop_last, last_stopped) = watch::channel(false);
+    let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
+    let committer = stages.task(committer.run(last_stopped));
+    let intake =
+        Intake { routes, to_merge, claims: Claims::default(), warehouse: warehouse.clone(), stop: stop.clone() };
+    let mut intakes = JoinSet::new();
+    intakes.spawn(intake.run(source, positions));
+    let ended = intake::join(intakes, until_end, stop, stages.failed()).await;
+    let drained = stages.join().await;
+    stop_last.send_replace(true);
+    let committed = committer.await?;
+    drained?;
+    let ended = ended?;
+    committed?;
+    Ok(ended)
 }
 
 /// Starts the shards; each partition goes to one of them.

@@ -2,7 +2,7 @@
 //! and gives the same alerts as stand in `detection_finding`.
 //!
 //! Compared are the windows that have closed: an open one may still change. Windows that missed rows (`late_window`) are left
-//! out and counted. Values are compared as text; floats to nine digits, since the order of a sum may differ.
+//! out and counted, and rows that were read back stand aside: no rule has seen them. Values are compared as text; floats to nine digits, since the order of a sum may differ.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,13 @@ use aggregate::{BatchAlert, Rule, RuleSet};
 use anyhow::Context;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use dataflow::Table;
 use datafusion::prelude::SessionContext;
 use serde_json::Value;
 
 use super::facts::{Facts, Key};
 use super::{Faults, Sql, Verdict};
+use crate::reprocess::IS_REPROCESSED;
 use crate::warehouse_sql::{query, texts};
 
 /// Alerts of one rule: each with how often it is there.
@@ -29,11 +31,12 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     let closed = closed_until(facts);
     let missed = missed(session).await?;
     let given = given(session).await?;
+    let seen = if facts.any_reprocessed() { &without_reprocessed(session).await? } else { session };
     let (mut faults, mut compared, mut left_out) = (Faults::default(), 0, 0);
     for rule in rules.rules() {
         let skip = |alert: &BatchAlert| is_left_out(rule, alert, closed, &missed);
         let stream = given.get(rule.uid()).cloned().unwrap_or_default();
-        let batch = match computed(session, rule).await {
+        let batch = match computed(seen, rule).await {
             Ok(batch) => batch,
             Err(e) => return Ok(Verdict::not_checked(format!("rule {}: no batch result: {e:#}", rule.name()))),
         };
@@ -48,7 +51,8 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
 
 /// Rules of another version decided some of the alerts.
 fn other_rules(facts: &Facts, rules: &RuleSet) -> Option<String> {
-    let versions = facts.entries().filter_map(|(_, _, entry)| entry.versions().get("rules"));
+    let ruled = facts.entries().filter(|(key, _, _)| !key.is_reprocessed());
+    let versions = ruled.filter_map(|(_, _, entry)| entry.versions().get("rules"));
     let other = versions.into_iter().find(|v| *v != rules.version())?;
     let loaded = rules.version();
     Some(format!("rules of version {other} ran, {loaded} are loaded: give the configuration with -c"))
@@ -59,6 +63,7 @@ fn unmerged(facts: &Facts) -> Option<String> {
     let mut chains = facts.chains.iter().filter_map(|c| Some((&c.key, c.ends()?.1)));
     chains.find_map(|(key, end)| match key {
         Key::Merge(_) => behind(facts, key, end),
+        Key::Source(_) if key.is_reprocessed() => None,
         Key::Source(partition) => {
             let heads = facts.chains.iter().filter_map(|c| c.entries.values().last()?.merge());
             let merged = heads.map(|m| m.vector.get(partition).copied().unwrap_or(0)).min();
@@ -139,6 +144,19 @@ async fn given(session: &SessionContext) -> anyhow::Result<BTreeMap<String, Aler
         alert.into_iter().for_each(|a| *given.entry(rule.clone()).or_default().entry(a).or_default() += 1);
     }
     Ok(given)
+}
+
+/// The tables as the rules saw them: without rows that were read back.
+async fn without_reprocessed(session: &SessionContext) -> anyhow::Result<SessionContext> {
+    let seen = SessionContext::new_with_config(session.copied_config());
+    for table in Table::ALL {
+        let rows = match table {
+            Table::LateWindow => session.table(table.name()).await?,
+            _ => session.sql(&format!("SELECT * FROM {table} WHERE NOT {IS_REPROCESSED}")).await?,
+        };
+        seen.register_table(table.name(), rows.into_view())?;
+    }
+    Ok(seen)
 }
 
 /// What the rule finds as batch SQL.

@@ -8,6 +8,8 @@ use serde_json::Value;
 use sinks::commit::RANGES_PROPERTY;
 use sinks::{Ledger, MergeEntry, Nexts, SourceEntry, TableFiles, Warehouse};
 
+use crate::reprocess;
+
 /// A chain of entries: of a partition, or of a merge group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
@@ -25,6 +27,11 @@ impl fmt::Display for Key {
 }
 
 impl Key {
+    /// True for a chain of records that were read back: no rule sees them, and no merge step merges them.
+    pub(crate) fn is_reprocessed(&self) -> bool {
+        matches!(self, Key::Source(partition) if reprocess::origin(partition).is_some())
+    }
+
     /// As a snapshot's summary names it.
     fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix("_merge/") {
@@ -182,6 +189,11 @@ impl Facts {
 
     pub(crate) fn chain(&self, key: &Key) -> Option<&Chain> {
         self.chains.iter().find(|c| c.key == *key)
+    }
+
+    /// True if records were read back.
+    pub(crate) fn any_reprocessed(&self) -> bool {
+        self.chains.iter().any(|chain| chain.key.is_reprocessed())
     }
 
     /// Entries of all chains: chain, start, entry.

@@ -1,4 +1,4 @@
-//! I3: rows by identity. Each once over all tables; and, beside the generator's own log, each as it was sent.
+//! I3: rows by identity. Each once over all tables; of a record that was read back, the record is there; and, beside the generator's own log, each as it was sent.
 
 use anyhow::Context;
 use arrow::array::AsArray;
@@ -9,6 +9,7 @@ use datafusion::prelude::SessionContext;
 use super::facts::{Facts, Key};
 use super::{Against, Faults, SHOWN, Sql, Verdict};
 use crate::account::{self, Identity};
+use crate::reprocess::origin_columns;
 use crate::warehouse_sql::{query, texts};
 
 /// Distinct identities; with a truth, equality with it.
@@ -16,6 +17,9 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, against: &Against) -> any
     let session = sql.map_err(anyhow::Error::msg)?;
     let mut faults = Faults::default();
     let rows = doubled(session, &mut faults).await?;
+    if facts.any_reprocessed() {
+        rootless(session, &mut faults).await?;
+    }
     let Some(truth) = &against.truth else {
         return Ok(faults.verdict(format!("{rows} rows; give --truth to compare them with what was sent")));
     };
@@ -27,6 +31,25 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, against: &Against) -> any
         faults.add(|| format!("{n} events {what}, compared with {}", path.display()));
     }
     Ok(faults.verdict(format!("{rows} rows; {} events as they were sent", account.generated)))
+}
+
+/// Records that were read back and never stood where they say.
+async fn rootless(session: &SessionContext, faults: &mut Faults) -> anyhow::Result<()> {
+    let tables = Table::EVENTS.iter().chain([&Table::DeadLetter]);
+    let all: Vec<String> = tables.map(|t| format!("SELECT {} FROM {t}", origin_columns())).collect();
+    let all = all.join(" UNION ALL ");
+    let sql = format!(
+        "SELECT DISTINCT concat(r.topic, '@', r.incarnation, '/', CAST(r.part AS VARCHAR), '/', CAST(r.off AS VARCHAR)) AS id \
+         FROM ({all}) r LEFT JOIN (SELECT * FROM ({all}) WHERE request = 0) o \
+           ON r.topic = o.topic AND r.incarnation = o.incarnation AND r.part = o.part AND r.off = o.off \
+         WHERE r.request > 0 AND o.topic IS NULL ORDER BY 1 LIMIT {SHOWN}"
+    );
+    for batch in query(session, &sql).await? {
+        for id in texts(&batch, "id")?.into_iter().flatten() {
+            faults.add(|| format!("{id} was read back, but stands in no table"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the generator was the source itself, or files that it wrote.

@@ -5,6 +5,7 @@ use dataflow::Table;
 use datafusion::prelude::SessionContext;
 
 use super::{Against, Faults, SHOWN, Sql, Verdict};
+use crate::reprocess;
 use crate::warehouse_sql::{query, texts};
 
 /// Tenants of rows and of evidence.
@@ -15,7 +16,9 @@ pub(super) async fn check(sql: Sql<'_>, against: &Against) -> anyhow::Result<Ver
     let topics = tenants_of_topics(session).await?;
     let mut unknown = 0;
     for (topic, tenant) in &topics {
-        match against.tenants.get(topic) {
+        // What was read back of a topic is its tenant's too.
+        let named = against.tenants.get(reprocess::origin_topic(topic).unwrap_or(topic));
+        match named {
             None => unknown += 1,
             Some(source) if source == tenant => {}
             Some(source) => faults.add(|| format!("topic {topic} is {source}'s, but holds rows of {tenant}")),

@@ -12,6 +12,7 @@ mod kafka_server;
 mod kit;
 mod mutants;
 mod readme;
+mod reprocess;
 mod rules;
 mod service;
 mod tables;

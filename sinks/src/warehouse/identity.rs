@@ -74,6 +74,14 @@ impl Warehouse {
         store.get(&path).await?.ok_or_else(|| Error::Missing { path, named_by: "its own creation".to_owned() })
     }
 
+    /// The note that [`Warehouse::remember`] keeps under a name.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn recall(&self, name: &str) -> Result<Option<Bytes>> {
+        self.ledger().store().get(&self.ledger().paths().note(name)).await
+    }
+
     /// Records a topic's incarnation, or finds it recorded. To be called for each topic before its first record is read.
     ///
     /// # Errors

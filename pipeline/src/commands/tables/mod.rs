@@ -3,6 +3,7 @@
 mod audit;
 mod describe;
 mod list;
+mod reprocess;
 mod snapshots;
 
 use std::io::{IsTerminal, Write};
@@ -36,6 +37,7 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
             let warehouse = open(&audit.at.warehouse, &audit.at.region).await?;
             return audit::run(&warehouse, audit).await;
         }
+        TablesAction::Reprocess(args) => return reprocess::run(args).await,
     }
     Ok(ExitCode::SUCCESS)
 }
