@@ -137,6 +137,13 @@ fn tuples(doc: Doc<'_>, record: At) -> (&'static Order, impl Iterator<Item = Tup
     (order, found)
 }
 
+/// Bytes of a record that each of its tuples may have in its row, and how many tuples there are.
+pub(crate) fn repeats((doc, record): (Doc<'_>, At)) -> (usize, usize) {
+    let (_, found) = tuples(doc, record);
+    let (bytes, times) = found.fold((0, 0), |(n, times), tuple| (n + doc.source_text(tuple.at).len(), times + 1));
+    (doc.source_text(record).len().saturating_sub(bytes), times)
+}
+
 impl AzureFlow {
     pub(crate) fn new() -> Self {
         let at = Table::NetworkActivity;

@@ -2,7 +2,8 @@
 //!
 //! **Data in:** an object or array. **Data out:** a row for each event in it; one that cannot be decoded is a base_event with
 //! its text, so that it loses no other. What stands around an event is in its row's `unmapped.envelope`. Rows of a record are numbered
-//! in their order, however events lie within each other.
+//! in their order, however events lie within each other. Where that would repeat more than [`REPEATED_BYTES_MAX`] in one record,
+//! the object that holds the events is one base_event: a megabyte could ask for gigabytes.
 //!
 //! A batch of CloudWatch Logs bears records as text: each is decoded as if it had come alone.
 //!
@@ -15,8 +16,12 @@ use super::json::{At, Doc};
 use super::row::push_members_but;
 use super::syslog::{HeaderKind, Line};
 use super::{Format, RawData, Rejected, TRAIL, Targets, detect, not_of};
+use crate::azure;
 use crate::mapping;
 use crate::normalize::Event;
+
+/// Bytes around events that the rows of one record may repeat.
+pub(super) const REPEATED_BYTES_MAX: usize = 16 << 20;
 
 impl Targets {
     /// An object that a mapping takes, one that holds events, or anything.
@@ -55,8 +60,7 @@ impl Targets {
     /// The events that an object holds; false if it holds none.
     fn decode_held(&mut self, (doc, at): (Doc<'_>, At), event: &Event<'_>, rows: &mut BatchBuilder) -> bool {
         if let Some(events) = detect::log_events(doc, at) {
-            self.decode_log_events((doc, at, events), event, rows);
-            return true;
+            return self.decode_log_events((doc, at, events), event, rows);
         }
         let held = self.mappings.envelope((doc, at), &Line::default(), &mut self.buffers, detect::is_known);
         let Some(held) = held else { return false };
@@ -67,23 +71,41 @@ impl Targets {
         }
         let inner = Event { around: &around, ..*event };
         let decoded = match held.text(doc) {
-            Some(text) => self.decode_message(text, &inner, rows).is_ok(),
-            None => {
-                self.decode_array((doc, held.events), &inner, rows);
-                true
-            }
+            Some(text) => self.may_repeat(around.len(), 1) && self.decode_message(text, &inner, rows).is_ok(),
+            None => self.decode_array((doc, held.events), &inner, rows),
         };
         self.around = around;
         decoded
     }
 
-    /// A row for each element of an array, or for the one object that stands in its place.
-    pub(super) fn decode_array(&mut self, (doc, array): (Doc<'_>, At), event: &Event<'_>, rows: &mut BatchBuilder) {
+    /// A row for each element of an array, or for the one object that stands in its place; false, and none, if they would
+    /// repeat too much.
+    pub(super) fn decode_array(
+        &mut self,
+        (doc, array): (Doc<'_>, At),
+        event: &Event<'_>,
+        rows: &mut BatchBuilder,
+    ) -> bool {
         let alone = doc.is_object(array).then_some(array);
-        for element in doc.elements(array).chain(alone) {
+        let elements = || doc.elements(array).chain(alone);
+        if !self.may_repeat(event.around.len(), elements().count()) {
+            return false;
+        }
+        for element in elements() {
             let raw = event.raw.and(Some(doc.source_text(element)));
             self.decode_element((doc, element), &Event { raw, ..*event }, rows);
         }
+        true
+    }
+
+    /// True if the record's rows may repeat so many bytes so many times; they are counted then.
+    fn may_repeat(&mut self, bytes: usize, times: usize) -> bool {
+        let repeated = self.repeated.saturating_add(bytes.saturating_mul(times));
+        let may = repeated <= REPEATED_BYTES_MAX;
+        if may {
+            self.repeated = repeated;
+        }
+        may
     }
 
     /// The records of a CloudTrail file.
@@ -92,11 +114,12 @@ impl Targets {
         (doc, file, records): (Doc<'_>, At, At),
         event: &Event<'_>,
         rows: &mut BatchBuilder,
-    ) {
+    ) -> bool {
         let mut around = self.take_around(event);
         push_members_but(&mut around, doc, file, records);
-        self.decode_array((doc, records), &Event { around: &around, ..*event }, rows);
+        let decoded = self.decode_array((doc, records), &Event { around: &around, ..*event }, rows);
         self.around = around;
+        decoded
     }
 
     fn decode_element(&mut self, (doc, at): (Doc<'_>, At), event: &Event<'_>, rows: &mut BatchBuilder) {
@@ -142,7 +165,14 @@ impl Targets {
     /// The tuples of an Azure flow log's record.
     pub(super) fn decode_flows(&mut self, record: (Doc<'_>, At), event: &Event<'_>, rows: &mut BatchBuilder) {
         let event = Event { index: self.next_index, ..*event };
-        self.next_index = self.azure_flow.decode(record, (rows, &mut self.scratch), &self.base, &event);
+        let (bytes, times) = azure::flow::repeats(record);
+        if self.may_repeat(bytes, times) {
+            self.next_index = self.azure_flow.decode(record, (rows, &mut self.scratch), &self.base, &event);
+            return;
+        }
+        self.base.decode_element(record, rows, &mut self.scratch, &event);
+        self.note_object(record, HeaderKind::None, &event);
+        self.next_index += 1;
     }
 
     /// The records that a batch of CloudWatch Logs bears.
@@ -151,10 +181,14 @@ impl Targets {
         (doc, batch, events): (Doc<'_>, At, At),
         event: &Event<'_>,
         rows: &mut BatchBuilder,
-    ) {
+    ) -> bool {
         let mut around = self.take_around(event);
         push_members_but(&mut around, doc, batch, events);
         let of_batch = around.len();
+        if !self.may_repeat(of_batch, doc.elements(events).count()) {
+            self.around = around;
+            return false;
+        }
         for element in doc.elements(events) {
             let decoded = detect::message(doc, element).map(|(at, text)| {
                 push_members_but(&mut around, doc, element, at);
@@ -169,6 +203,7 @@ impl Targets {
             }
         }
         self.around = around;
+        true
     }
 
     /// A record within another, with as many rows as it has alone.

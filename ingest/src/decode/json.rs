@@ -178,9 +178,10 @@ impl<'a> Doc<'a> {
         At(0)
     }
 
-    /// Counts keys, and measures strings, but only of a document that is long enough to break a limit.
+    /// Counts keys, and measures strings, but only of a document that is long enough to break a limit. An object in an array
+    /// is counted alone: a file of events may have more keys than one of them.
     fn check(&self, limits: &Limits) -> Result<(), Rejected> {
-        let keys = self.tokens.keys;
+        let keys = if self.tokens.keys > limits.json_keys_max { self.most_keys() } else { 0 };
         if keys > limits.json_keys_max {
             return Err(Rejected::new(Reason::TooLarge, format!("{keys} keys; {} allowed", limits.json_keys_max)));
         }
@@ -192,6 +193,23 @@ impl<'a> Doc<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Keys of the object that has most.
+    #[cold]
+    fn most_keys(&self) -> usize {
+        let mut most = 0;
+        let of_root = self.keys(self.root(), &mut most);
+        most.max(of_root)
+    }
+
+    /// Keys of an object and of those within it; objects in arrays are counted into `most`.
+    fn keys(self, at: At, most: &mut usize) -> usize {
+        for element in self.elements(at) {
+            let keys = self.keys(element, most);
+            *most = keys.max(*most);
+        }
+        self.members(at).map(|member| 1 + self.keys(member.at, most)).sum()
     }
 
     #[inline]

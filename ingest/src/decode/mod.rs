@@ -209,6 +209,8 @@ struct Targets {
     around: String,
     /// The index of the record's next row.
     next_index: i32,
+    /// Bytes around events that the rows of the record at hand repeat.
+    repeated: usize,
 }
 
 impl AutoDecoder {
@@ -244,6 +246,7 @@ impl AutoDecoder {
                 embedded: Some(Box::new(JsonParser::new(config.limits))),
                 around: String::new(),
                 next_index: 0,
+                repeated: 0,
             },
             config,
         }
@@ -259,7 +262,7 @@ impl AutoDecoder {
         if record.is_cut() || record.payload.len() > max {
             return Err(Rejected::new(Reason::TooLong, format!("{} bytes; {max} allowed", record.full_len)));
         }
-        self.targets.next_index = 0;
+        (self.targets.next_index, self.targets.repeated) = (0, 0);
         let payload = record.payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record.payload).trim_ascii();
         match payload.first() {
             None => Err(Rejected::new(Reason::Empty, String::new())),
@@ -396,7 +399,9 @@ impl Targets {
         if doc.is_object(root) {
             return self.decode_object((doc, root), header, &event, rows);
         }
-        self.decode_array((doc, root), &event, rows);
+        if !self.decode_array((doc, root), &event, rows) {
+            self.base.decode_element((doc, root), rows, &mut self.scratch, &event);
+        }
         Ok(())
     }
 
@@ -417,8 +422,10 @@ impl Targets {
             }
             (Shape::CloudTrail, Format::Auto | Format::CloudTrail) => self.decode_trail((doc, at), event, rows),
             (Shape::CloudTrailFile(records), Format::Auto | Format::CloudTrail) => {
-                self.decode_file((doc, at, records), event, rows);
-                Ok(())
+                if self.decode_file((doc, at, records), event, rows) {
+                    return Ok(());
+                }
+                self.base.decode_document((doc, at), rows, &mut self.scratch, event)
             }
             (Shape::AzureFlow, Format::Auto) => {
                 self.decode_flows((doc, at), event, rows);

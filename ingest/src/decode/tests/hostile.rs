@@ -78,10 +78,39 @@ fn limits_hold_at_the_limit_and_one_past_it() {
     let keys = with(|l, few| l.json_keys_max = few.json_keys_max);
     assert_eq!(outcome(&keys, br#"{"a":1,"b":[1,2,3,4,5],"c":{}}"#), Ok(1));
     assert_eq!(outcome(&keys, br#"{"a":1,"b":2,"c":{"d":1}}"#), Err(Reason::TooLarge));
+    // Objects in arrays are counted alone: a file of events has more keys than any of them.
+    assert_eq!(outcome(&keys, br#"{"a":[{"b":1,"c":2,"d":3},{"b":1,"c":{"d":[{"e":1}]}}]}"#), Ok(1));
+    assert_eq!(outcome(&keys, br#"{"a":[{"b":1},{"b":1,"c":{"d":[],"e":1}}]}"#), Err(Reason::TooLarge));
     let string = with(|l, few| l.string_bytes_max = few.string_bytes_max);
     assert_eq!(outcome(&string, br#"{"a":"12345678"}"#), Ok(1));
     assert_eq!(outcome(&string, br#"{"a":"123456789"}"#), Err(Reason::TooLarge));
     assert_eq!(outcome(&string, br#"{"123456789":1}"#), Err(Reason::TooLarge));
+}
+
+/// A megabyte whose rows would repeat gigabytes becomes one row that holds all of it.
+#[test]
+fn what_stands_around_events_is_not_repeated_without_bound() {
+    let config = DecodeConfig::default();
+    let (around, bytes) = ("x".repeat(200_000), 200_000 + r#""note":"""#.len());
+    let most = crate::decode::envelope::REPEATED_BYTES_MAX / bytes;
+    let file = |events: usize, event: &str, of: &str| {
+        let events = vec![event; events].join(",");
+        format!(r#"{{"{of}":[{events}],"note":"{around}"}}"#)
+    };
+    let trail = r#"{"eventVersion":"1.09","eventTime":"2026-11-20T09:57:00Z","eventName":"A","eventSource":"s3.amazonaws.com","eventID":"1"}"#;
+    let activity = r#"{"callerIpAddress":"192.0.2.1","category":"Administrative","operationName":"A/WRITE","time":"2026-11-20T09:57:00Z"}"#;
+    for (event, of) in [(trail, "Records"), (activity, "records")] {
+        assert_eq!(outcome(&config, file(most, event, of).as_bytes()), Ok(most), "{of}");
+        assert_eq!(outcome(&config, file(most + 1, event, of).as_bytes()), Ok(1), "{of}");
+    }
+    let flow = |tuples: usize| {
+        let tuples = vec![r#""1795168798,192.0.2.1,192.0.2.2,1024,443,T,O,A""#; tuples].join(",");
+        format!(
+            r#"{{"category":"NetworkSecurityGroupFlowEvent","note":"{around}","properties":{{"flows":[{{"rule":"r","flows":[{{"flowTuples":[{tuples}]}}]}}]}}}}"#
+        )
+    };
+    assert_eq!(outcome(&config, flow(most - 1).as_bytes()), Ok(most - 1));
+    assert_eq!(outcome(&config, flow(most + 1).as_bytes()), Ok(1));
 }
 
 #[test]
