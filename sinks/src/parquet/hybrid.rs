@@ -175,7 +175,7 @@ mod tests {
             alike in proptest::bool::ANY,
         ) {
             let mask = ((1u64 << width) - 1) as u32;
-            let number = |n: u32| if alike { n % 3 & mask } else { n & mask };
+            let number = |n: u32| if alike { (n % 3) & mask } else { n & mask };
             let mut hybrid = Hybrid::new(width);
             let mut want = Vec::new();
             for &(n, times) in &runs {

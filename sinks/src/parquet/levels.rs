@@ -96,6 +96,6 @@ mod tests {
         assert_eq!(name.present().collect::<Vec<_>>(), [1..3, 5..6]);
         assert_eq!(actor.below(true, None).runs(), [(2, 3), (0, 2), (2, 1)]);
         assert_eq!(rows.below(true, Some(&nulls(&[0; 6]))).present().count(), 0);
-        assert_eq!(Levels::of_rows(2).present().collect::<Vec<_>>(), [0..2]);
+        assert!(Levels::of_rows(2).present().eq(std::iter::once(0..2)));
     }
 }

@@ -129,7 +129,7 @@ proptest::proptest! {
 }
 
 fn row(n: usize, plain: String) -> Row {
-    let inner = (n % 3 > 0).then(|| (None, n as i32, None));
+    let inner = (!n.is_multiple_of(3)).then_some((None, n as i32, None));
     Row { plain: Some(plain), inner, list: Vec::new(), required: "always".to_owned() }
 }
 
