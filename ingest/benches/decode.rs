@@ -21,6 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EVENTS: usize = 4_096;
 const CHUNKS: usize = 4;
 const ROUNDS: usize = 7;
+const ROUND_SECONDS: f64 = 0.5;
 
 type Render = fn(&mut Random) -> String;
 
@@ -67,13 +68,14 @@ fn compare(name: &str, lines: &[String]) {
 
 fn measure(name: &str, lines: &[String], mut run: impl FnMut()) {
     run();
-    let mut seconds: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let start = cpu_time();
-            run();
-            (cpu_time() - start).as_secs_f64()
-        })
-        .collect();
+    // The clock moves in steps of some milliseconds: a round is many of them.
+    let mut round = |times: u32| {
+        let start = cpu_time();
+        (0..times).for_each(|_| run());
+        (cpu_time() - start).as_secs_f64() / f64::from(times)
+    };
+    let times = (ROUND_SECONDS / round(4).max(1e-3)).ceil() as u32;
+    let mut seconds: Vec<f64> = (0..ROUNDS).map(|_| round(times)).collect();
     seconds.sort_by(f64::total_cmp);
     let bytes = lines.iter().map(String::len).sum::<usize>();
     let rate = |s: f64| lines.len() as f64 / s / 1e3;
