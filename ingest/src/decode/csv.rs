@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use super::scan;
+
 /// Columns of the last line, as places in the line or in the scratch text.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
@@ -49,7 +51,7 @@ impl Columns {
     /// Ends a column at each comma of a range that has no quotes; gives where the next one begins.
     fn split_plain(&mut self, line: &[u8], mut start: usize, range: Range<usize>) -> usize {
         let from = range.start;
-        each_comma(&line[range], |comma| {
+        scan::each(&line[range], b',', |comma| {
             self.push(start, from + comma, false);
             start = from + comma + 1;
         });
@@ -140,25 +142,6 @@ impl Columns {
             at = quote + 1;
         }
     }
-}
-
-/// Finds commas eight bytes at a time: columns are so short that a search for each one costs more than the bytes between.
-#[inline]
-fn each_comma(line: &[u8], mut found: impl FnMut(usize)) {
-    const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
-    const COMMAS: u64 = u64::from_ne_bytes([b','; 8]);
-    let (words, rest) = line.as_chunks::<8>();
-    for (at, word) in (0..).step_by(8).zip(words) {
-        let differs = u64::from_le_bytes(*word) ^ COMMAS;
-        // The high bit of each byte that is zero.
-        let mut commas = !(((differs & LOW) + LOW) | differs | LOW);
-        while commas != 0 {
-            found(at + commas.trailing_zeros() as usize / 8);
-            commas &= commas - 1;
-        }
-    }
-    let start = line.len() - rest.len();
-    rest.iter().enumerate().filter(|(_, b)| **b == b',').for_each(|(at, _)| found(start + at));
 }
 
 #[cfg(test)]

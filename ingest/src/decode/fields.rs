@@ -12,7 +12,7 @@
 use dataflow::schema::LeafKind;
 use dataflow::{Leaf, Table};
 
-use super::names::Names;
+use super::names::{Names, Place};
 
 /// How a value becomes what the column holds. A value that does not fit stays in `unmapped`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -392,9 +392,11 @@ impl FieldTable {
     }
 
     /// The field of a key in a form of pairs: by the form's own names, else by the JSON name, which may have `prefix`.
-    pub(crate) fn key(&self, form: usize, key: &str, prefix: &str) -> Option<&Key> {
-        let own = self.forms.get(form).and_then(|names| names.get(key.as_bytes()));
-        own.or_else(|| self.fields.get(key.strip_prefix(prefix).unwrap_or(key).as_bytes()))
+    #[inline]
+    pub(crate) fn key(&self, form: usize, places: &mut [Place; 2], key: &str, prefix: &str) -> Option<&Key> {
+        let [of_form, of_fields] = places;
+        let own = self.forms.get(form).and_then(|names| names.get_after(of_form, key.as_bytes()));
+        own.or_else(|| self.fields.get_after(of_fields, key.strip_prefix(prefix).unwrap_or(key).as_bytes()))
     }
 
     fn add_name(&mut self, name: &'static str, to: To) -> Result<(), String> {
@@ -466,10 +468,10 @@ impl FieldTable {
         self.columns.iter().any(|(_, to)| matches!(to, To::Slot(s) if *s == slot))
     }
 
-    /// Where the member `key` of the document (scope 0) or of an object goes.
+    /// Where the member `key` of the document (scope 0) or of an object goes, for a reader of member after member.
     #[inline]
-    pub(crate) fn to(&self, scope: u8, key: &[u8]) -> &To {
-        self.names[scope as usize].get(key).unwrap_or(&To::Unknown)
+    pub(crate) fn to(&self, scope: u8, place: &mut Place, key: &[u8]) -> &To {
+        self.names[scope as usize].get_after(place, key).unwrap_or(&To::Unknown)
     }
 
     /// The dotted name of an object.

@@ -6,9 +6,10 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 
 use super::pairs::{Pairs, Span, trimmed};
+use super::scan::{self, Bytes};
 
 /// How pairs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,53 +56,51 @@ pub(crate) fn split_structured(line: &str, range: Range<usize>, dialect: Dialect
 
 fn split_spaced(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut Pairs) {
     let (bytes, end) = (line.as_bytes(), range.end);
-    let Some((mut key, stray_end)) = next_key(bytes, range.start..end, dialect) else {
-        return pairs.push_stray(line, range);
-    };
-    pairs.push_stray(line, range.start..stray_end);
-    loop {
-        let start = key.end + 1;
-        if let Some((value, after)) = quoted(line, start..end, dialect, pairs) {
-            pairs.push(key, value);
-            let Some((next, stray_end)) = next_key(bytes, after..end, dialect) else {
-                return pairs.push_stray(line, after..end);
-            };
-            pairs.push_stray(line, after..stray_end);
-            key = next;
-            continue;
+    // The key whose value is not at its end. Without one, text from `at` on stands before no key.
+    let (mut open, mut at) = (None::<Range<usize>>, range.start);
+    // A key begins after a space; where no value is open also at once, unless one begins there.
+    scan::each_pair(bytes, range, (b' ', dialect.value), |space, mark| {
+        let start = match (space, &open) {
+            (Some(space), _) => space + 1,
+            (None, None) if at == 0 || bytes[at - 1] != dialect.value => at,
+            (None, _) => return mark + 1,
+        };
+        if !is_key(&bytes[start..mark]) {
+            return mark + 1;
         }
-        let next = next_key(bytes, start..end, dialect);
-        let value = trimmed(line, start..next.as_ref().map_or(end, |(_, value_end)| *value_end));
-        let value = if dialect.escapes { pairs.unescape(line, value, undo_cef) } else { Span::of(value) };
-        pairs.push(key, value);
-        match next {
-            Some((next, _)) => key = next,
-            None => return,
+        let before = at..start.saturating_sub(1).max(at);
+        match open.take() {
+            Some(key) => push(line, key, before, dialect, pairs),
+            None => pairs.push_stray(line, before),
         }
+        at = mark + 1;
+        match quoted(line, at..end, dialect, pairs) {
+            Some((value, after)) => {
+                pairs.push(start..mark, value);
+                at = after;
+            }
+            None => open = Some(start..mark),
+        }
+        at
+    });
+    match open {
+        Some(key) => push(line, key, at..end, dialect, pairs),
+        None => pairs.push_stray(line, at..end),
     }
 }
 
-/// The next key within `range` and where the text before it ends. A key begins after a space; at the range's start too,
-/// unless a value begins there.
 #[inline]
-fn next_key(bytes: &[u8], range: Range<usize>, dialect: Dialect) -> Option<(Range<usize>, usize)> {
-    let is_value = range.start > 0 && bytes[range.start - 1] == dialect.value;
-    let mut from = range.start;
-    loop {
-        let at = from + memchr(dialect.value, bytes.get(from..range.end)?)?;
-        match memrchr(b' ', &bytes[from..at]).map(|n| from + n) {
-            Some(space) if is_key(&bytes[space + 1..at]) => return Some((space + 1..at, space)),
-            None if from == range.start && !is_value && is_key(&bytes[from..at]) => return Some((from..at, from)),
-            _ => from = at + 1,
-        }
-    }
+fn push(line: &str, key: Range<usize>, value: Range<usize>, dialect: Dialect, pairs: &mut Pairs) {
+    let value = trimmed(line, value);
+    let value = if dialect.escapes { pairs.unescape(line, value, undo_cef) } else { Span::of(value) };
+    pairs.push(key, value);
 }
 
 /// Letters, digits and what names are made of; a name of CEF's may hold brackets.
 #[inline]
 fn is_key(key: &[u8]) -> bool {
-    let part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'@' | b'$');
-    !key.is_empty() && key.len() <= KEY_BYTES_MAX && key.iter().all(part)
+    const KEY: Bytes = Bytes::alphanumeric_and(b"_-.[]@$");
+    !key.is_empty() && key.len() <= KEY_BYTES_MAX && KEY.make_up(key)
 }
 
 const KEY_BYTES_MAX: usize = 128;

@@ -23,6 +23,7 @@ pub(crate) mod names;
 mod notes;
 pub(crate) mod pairs;
 pub(crate) mod row;
+pub(crate) mod scan;
 pub(crate) mod syslog;
 pub(crate) mod text;
 mod unknown;

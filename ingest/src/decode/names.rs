@@ -1,4 +1,9 @@
 //! Names -> what they stand for: open addressing by the names' prints, so that one comparison of words decides.
+//!
+//! A device writes its names in one order. A reader that looks up one after the other stands at a [`Place`], and the table
+//! remembers which name came after it the last time: nearly always that is the one, and nothing is hashed.
+
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use dataflow::print::Print;
 
@@ -9,10 +14,16 @@ pub(crate) struct Names<T> {
     names: Vec<&'static str>,
     /// Index into `entries` plus one; 0 is free. A power of two, at most a quarter full.
     buckets: Vec<u16>,
+    /// By place: the index of the entry that came next the last time. A guess, which readers on other threads may change.
+    next: Vec<AtomicU16>,
 }
 
+/// How far a reader of names is: after which of those that the table knows. It begins before the first.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place(u16);
+
 /// A document looks up some eighty of them: each begins a cache line.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 #[repr(align(64))]
 struct Entry<T> {
     print: Print,
@@ -21,7 +32,7 @@ struct Entry<T> {
 
 impl<T> Default for Names<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), names: Vec::new(), buckets: Vec::new() }
+        Self { entries: Vec::new(), names: Vec::new(), buckets: Vec::new(), next: vec![AtomicU16::new(0)] }
     }
 }
 
@@ -36,6 +47,7 @@ impl<T> Names<T> {
         }
         self.names.push(name);
         self.entries.push(Entry { print: Print::of(name.as_bytes()), value });
+        self.next.push(AtomicU16::new(self.entries.len() as u16));
         let least = self.entries.len() * 4;
         let first = if self.buckets.len() < least {
             self.buckets = vec![0; (least * 2).next_power_of_two()];
@@ -60,14 +72,46 @@ impl<T> Names<T> {
     /// What a name stands for.
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<&T> {
+        self.find(&Print::of(key), key).map(|index| &self.entries[index].value)
+    }
+
+    /// As [`Names::get`], for a reader who looks up name after name.
+    #[inline]
+    pub(crate) fn get_after(&self, place: &mut Place, key: &[u8]) -> Option<&T> {
         let print = Print::of(key);
+        let guess = self.next.get(usize::from(place.0)).map_or(0, |next| next.load(Ordering::Relaxed));
+        match self.entries.get(usize::from(guess)) {
+            Some(entry) if self.is(usize::from(guess), entry, &print, key) => {
+                place.0 = guess + 1;
+                Some(&entry.value)
+            }
+            _ => self.get_elsewhere(place, &print, key),
+        }
+    }
+
+    #[inline(never)]
+    fn get_elsewhere(&self, place: &mut Place, print: &Print, key: &[u8]) -> Option<&T> {
+        let index = self.find(print, key)?;
+        if let Some(next) = self.next.get(usize::from(place.0)) {
+            next.store(index as u16, Ordering::Relaxed);
+        }
+        place.0 = index as u16 + 1;
+        Some(&self.entries[index].value)
+    }
+
+    #[inline]
+    fn is(&self, index: usize, entry: &Entry<T>, print: &Print, key: &[u8]) -> bool {
+        entry.print == *print && (print.is_whole() || self.names[index].as_bytes() == key)
+    }
+
+    #[inline]
+    fn find(&self, print: &Print, key: &[u8]) -> Option<usize> {
         let mask = self.buckets.len().wrapping_sub(1);
-        let mut at = bucket(&print) & mask;
+        let mut at = bucket(print) & mask;
         // Without names there are no buckets.
         while let Some(index) = self.buckets.get(at).and_then(|&b| usize::from(b).checked_sub(1)) {
-            let entry = &self.entries[index];
-            if entry.print == print && (print.is_whole() || self.names[index].as_bytes() == key) {
-                return Some(&entry.value);
+            if self.is(index, &self.entries[index], print, key) {
+                return Some(index);
             }
             at = (at + 1) & mask;
         }

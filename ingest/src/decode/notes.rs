@@ -131,6 +131,8 @@ struct Set {
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
     other: u64,
+    /// The name that was noted last.
+    last: usize,
 }
 
 #[derive(Debug)]
@@ -139,6 +141,8 @@ struct Name {
     /// Where the name proper begins, after the path of the object that it stands in.
     key_at: usize,
     count: u64,
+    /// The name that was noted after this one the last time: a source repeats itself.
+    next: usize,
 }
 
 impl Notes {
@@ -194,7 +198,7 @@ impl Notes {
     }
 
     fn note(&mut self, kind: DriftKind, path: &str, key: &str) {
-        let key = &key[..key.floor_char_boundary(NAME_BYTES_MAX)];
+        let key = if key.len() > NAME_BYTES_MAX { &key[..key.floor_char_boundary(NAME_BYTES_MAX)] } else { key };
         let Some(set) = self.set(kind) else { return };
         if let Some(name) = set.note(path, key) {
             let source = self.sources.get(self.source).cloned().unwrap_or_else(|| Arc::from(""));
@@ -237,17 +241,34 @@ impl Notes {
 impl Set {
     fn new(source: usize, by: &'static str, kind: DriftKind) -> Self {
         let (names, index, hasher) = (Vec::new(), HashTable::new(), DefaultHashBuilder::default());
-        Self { source, by, kind, names, index, hasher, other: 0 }
+        Self { source, by, kind, names, index, hasher, other: 0, last: 0 }
     }
 
     /// Counts a name; gives it if it is new, or [`OTHER`] the first time that there are too many.
     fn note(&mut self, path: &str, key: &str) -> Option<String> {
+        let guess = self.names.get(self.last).map_or(0, |last| last.next);
+        match self.names.get_mut(guess) {
+            Some(name) if name.is(path, key) => {
+                name.count += 1;
+                self.last = guess;
+                None
+            }
+            _ => self.note_elsewhere(path, key),
+        }
+    }
+
+    #[inline(never)]
+    fn note_elsewhere(&mut self, path: &str, key: &str) -> Option<String> {
         use std::hash::BuildHasher;
         let Self { names, index, hasher, other, .. } = self;
         let hash = hasher.hash_one((path, key));
         let is_it = |at: &u32| names[*at as usize].is(path, key);
-        if let Some(at) = index.find(hash, is_it) {
-            names[*at as usize].count += 1;
+        if let Some(at) = index.find(hash, is_it).map(|at| *at as usize) {
+            names[at].count += 1;
+            if let Some(last) = names.get_mut(self.last) {
+                last.next = at;
+            }
+            self.last = at;
             return None;
         }
         if names.len() >= NAMES_MAX {
@@ -266,15 +287,16 @@ impl Set {
 impl Name {
     fn new(path: &str, key: &str) -> Self {
         let text: Box<str> = if path.is_empty() { key.into() } else { format!("{path}.{key}").into() };
-        Self { key_at: text.len() - key.len(), text, count: 1 }
+        Self { key_at: text.len() - key.len(), text, count: 1, next: 0 }
     }
 
     fn parts(&self) -> (&str, &str) {
         (&self.text[..self.key_at.saturating_sub(1)], &self.text[self.key_at..])
     }
 
+    #[inline]
     fn is(&self, path: &str, key: &str) -> bool {
-        self.parts() == (path, key)
+        self.text.len() - self.key_at == key.len() && self.parts() == (path, key)
     }
 }
 

@@ -170,17 +170,26 @@ impl Pairs {
     /// Name and value of a pair.
     #[inline]
     pub(crate) fn get<'a>(&'a self, line: &'a str, index: usize) -> (&'a str, &'a str) {
-        let (key, value) = self.list[index];
-        let key = match key {
-            Key::Text(span) => self.text(line, span),
+        let (key, value) = &self.list[index];
+        (self.name(line, key), self.text(line, *value))
+    }
+
+    /// Names of the line that was split last.
+    pub(crate) fn names<'a>(&'a self, line: &'a str) -> impl Iterator<Item = &'a str> {
+        self.list.iter().map(move |(key, _)| self.name(line, key))
+    }
+
+    #[inline]
+    fn name<'a>(&'a self, line: &'a str, key: &Key) -> &'a str {
+        match key {
+            Key::Text(span) => self.text(line, *span),
             Key::Name(name) => name,
-        };
-        (key, self.text(line, value))
+        }
     }
 
     /// Names and values of the line that was split last.
     pub(crate) fn iter<'a>(&'a self, line: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        (0..self.list.len()).map(move |index| self.get(line, index))
+        self.list.iter().map(move |(key, value)| (self.name(line, key), self.text(line, *value)))
     }
 
     /// `name=value` of each.

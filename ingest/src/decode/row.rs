@@ -13,6 +13,7 @@ use dataflow::json::push_string;
 
 use super::fields::{FieldTable, Key, Objects, To};
 use super::json::{At, Doc, Value};
+use super::names::Place;
 use super::notes::Notes;
 use super::zones::LocalTime;
 pub(crate) use unmapped::push_members_but;
@@ -82,6 +83,8 @@ pub(crate) struct Row<'r, 'v> {
     fields: &'r FieldTable,
     scratch: &'r mut Scratch,
     slots: [Option<Slotted<'v>>; SLOTS],
+    /// Slots that hold something, or did.
+    used: u64,
     /// Members of the document that go into `unmapped` as they stand, one after the other, and are not there yet.
     run: Range<usize>,
     source: &'v str,
@@ -109,9 +112,23 @@ impl<'r, 'v> Row<'r, 'v> {
         scratch.notes.begin_row(fields.name);
         let none = Objects::default();
         let (touched, satisfied, untranslated) = (none, none, none);
-        let (slots, run, source) = ([None; SLOTS], 0..0, "");
+        let (slots, used, run, source) = ([None; SLOTS], 0, 0..0, "");
         let (local, longer) = (LocalTime::UTC, 0);
-        Self { builder, fields, scratch, slots, run, source, touched, satisfied, untranslated, barred, local, longer }
+        Self {
+            builder,
+            fields,
+            scratch,
+            slots,
+            used,
+            run,
+            source,
+            touched,
+            satisfied,
+            untranslated,
+            barred,
+            local,
+            longer,
+        }
     }
 
     /// Takes a line's columns, the empty ones among them; as [`Row::read_filled`].
@@ -135,17 +152,27 @@ impl<'r, 'v> Row<'r, 'v> {
     pub(crate) fn read_field(&mut self, name: &'v str, to: &To, text: &'v str) {
         let value = Value::text(text);
         match to {
-            To::Column(target) if self.set(target, value) => {}
-            To::Slot(slot) if self.slots[*slot as usize].is_none() => {
-                self.slots[*slot as usize] = Some(Slotted { scope: 0, name, value, at: None });
-            }
+            To::Column(target) if self.set_scalar(target, text) => {}
+            To::Slot(slot) if self.is_free(*slot) => self.put(*slot, Slotted { scope: 0, name, value, at: None }),
             _ => push_member(self.unmapped(), name, true, value),
         }
     }
 
+    #[inline]
+    fn is_free(&self, slot: u8) -> bool {
+        self.slots[usize::from(slot)].is_none()
+    }
+
+    #[inline]
+    fn put(&mut self, slot: u8, value: Slotted<'v>) {
+        self.slots[usize::from(slot)] = Some(value);
+        self.used |= 1 << slot;
+    }
+
     /// The field of a key in a form of pairs.
-    pub(crate) fn key(&self, form: usize, key: &str, prefix: &str) -> Option<&'r Key> {
-        self.fields.key(form, key, prefix)
+    #[inline]
+    pub(crate) fn key(&self, form: usize, places: &mut [Place; 2], key: &str, prefix: &str) -> Option<&'r Key> {
+        self.fields.key(form, places, key, prefix)
     }
 
     /// Notes that the line has at least so many columns, which are more than the table's.
@@ -155,14 +182,12 @@ impl<'r, 'v> Row<'r, 'v> {
 
     /// Takes named values of a flat format.
     pub(crate) fn read_pairs(&mut self, pairs: impl Iterator<Item = (&'v str, &'v str)>) {
-        let fields = self.fields;
+        let (fields, mut place) = (self.fields, Place::default());
         for (name, text) in pairs.filter(|(_, text)| !text.is_empty()) {
             let value = Value::text(text);
-            match fields.to(0, name.as_bytes()) {
+            match fields.to(0, &mut place, name.as_bytes()) {
                 To::Column(target) if self.set_scalar(target, text) => {}
-                To::Slot(slot) if self.slots[*slot as usize].is_none() => {
-                    self.slots[*slot as usize] = Some(Slotted { scope: 0, name, value, at: None });
-                }
+                To::Slot(slot) if self.is_free(*slot) => self.put(*slot, Slotted { scope: 0, name, value, at: None }),
                 to => {
                     self.note_unknown(to, 0, || name);
                     push_member(self.unmapped(), name, false, value);
@@ -181,19 +206,19 @@ impl<'r, 'v> Row<'r, 'v> {
 
     /// Takes a JSON object's members.
     pub(crate) fn read_members(&mut self, doc: Doc<'v>, object: At, scope: u8) {
-        let fields = self.fields;
+        let (fields, mut place) = (self.fields, Place::default());
         for member in doc.members(object) {
             if member.is_void() {
                 continue;
             }
-            match fields.to(scope, doc.key(&member)) {
+            match fields.to(scope, &mut place, doc.key(&member)) {
                 To::Object(inner) if doc.is_object(member.at) => {
                     self.read_object(doc, member.at, *inner, doc.name(&member));
                 }
                 To::Column(target) if self.set_member(target, doc, &member) => {}
-                To::Slot(slot) if self.slots[*slot as usize].is_none() => {
+                To::Slot(slot) if self.is_free(*slot) => {
                     let (name, value, at) = (doc.name(&member), doc.value_of(&member), Some(member.at));
-                    self.slots[*slot as usize] = Some(Slotted { scope, name, value, at });
+                    self.put(*slot, Slotted { scope, name, value, at });
                 }
                 to => {
                     self.note_unknown(to, scope, || doc.name(&member));
@@ -234,9 +259,9 @@ impl<'r, 'v> Row<'r, 'v> {
 
     /// Moves what `other` holds to `slot`, if that holds none.
     pub(crate) fn fall_back(&mut self, slot: impl Into<u8>, other: impl Into<u8>) {
-        let slot = slot.into() as usize;
-        if self.slots[slot].is_none() {
-            self.slots[slot] = self.take(other);
+        let slot = slot.into();
+        if let Some(value) = self.is_free(slot).then(|| self.take(other)).flatten() {
+            self.put(slot, value);
         }
     }
 

@@ -130,7 +130,7 @@ impl Selector {
         places: &mut Places,
     ) -> Option<usize> {
         places.present = 0;
-        for (place, (name, _)) in (0..).zip(pairs.iter(line)) {
+        for (place, name) in (0..).zip(pairs.names(line)) {
             if let Some(key) = self.keys.get(name.as_bytes()) {
                 places.note(*key, place);
             }

@@ -10,9 +10,10 @@
 //!
 //! A key whose label is none of the guides' (`cs1Label=Ticket`) is the user's own: both stay in `unmapped`.
 
-use super::pairs::{self, LABEL, Pairs};
+use super::pairs::{LABEL, Pairs};
 use super::{LogType, PRODUCT, cef, leef};
 use crate::decode::fields::{FieldTable, Key};
+use crate::decode::names::Place;
 use crate::decode::row::Row;
 use crate::decode::syslog;
 use crate::decode::zones::{LocalTime, Zones};
@@ -141,7 +142,7 @@ impl<'v> Found<'v> {
 
     /// Reads the pairs. Gives the event, its log type and subtype.
     pub(super) fn read(&self, pairs: &'v mut Pairs, zones: &'v Zones) -> (Custom<'v>, LogType, &'v str) {
-        pairs.fill(self.line, pairs::split(self.body, self.separator));
+        pairs.fill(self.line, self.line.len() - self.body.len(), self.separator);
         let pairs = &*pairs;
         let get = |keys: &[&str]| {
             keys.iter().map(|key| pairs.get(self.line, key)).find(|v| !v.is_empty()).unwrap_or_default()
@@ -217,21 +218,24 @@ impl<'v> Custom<'v> {
     /// Reads all pairs, then what of the header no pair has said.
     pub(super) fn read_into(self, row: &mut Row<'_, 'v>) {
         row.local = self.local;
-        let mut seen = Seen::default();
+        let form = self.form as usize;
+        let (mut seen, mut places, mut labeled) = (Seen::default(), Places::default(), Labeled::default());
         for (key, text) in self.pairs.iter(self.line) {
+            if key.ends_with(LABEL) && labeled.takes(row, form, (key, text)) {
+                continue;
+            }
             // Where the guide puts the threat into the header, the category of the event is the subtype.
             let key = if self.is_threat && key == "cat" && is_threat_subtype(text) { "Subtype" } else { key };
-            match row.key(self.form as usize, key, PREFIX) {
-                Some(field) if self.is_meant(key, field) && seen.is_first(field) => {
+            match row.key(form, &mut places, key, PREFIX) {
+                Some(field) if (labeled.is(key) || self.is_meant(key, field)) && seen.is_first(field) => {
                     row.read_field(field.name, &field.to, text);
                 }
-                None if self.is_known_label(row, key, text) => {}
                 field => row.keep_pair(key, field, text),
             }
         }
         let said = |text: &str| self.pairs.iter(self.line).any(|(_, value)| value == text);
         for (name, text) in self.header.into_iter().filter(|(_, text)| !text.is_empty()) {
-            match row.key(self.form as usize, name, PREFIX) {
+            match row.key(form, &mut places, name, PREFIX) {
                 Some(field) if seen.is_first(field) => row.read_field(field.name, &field.to, text),
                 None if name == "VendorSeverity" => {}
                 _ if said(text) => {}
@@ -242,8 +246,11 @@ impl<'v> Custom<'v> {
 
     /// The text of the field with that column or JSON name, before the row is read.
     pub(super) fn text_of(self, fields: &FieldTable, column: &str) -> &'v str {
-        let is_field =
-            |key: &str| fields.key(self.form as usize, key, PREFIX).is_some_and(|field| field.name == column);
+        let is_field = |key: &str| {
+            fields
+                .key(self.form as usize, &mut Places::default(), key, PREFIX)
+                .is_some_and(|field| field.name == column)
+        };
         let all = self.pairs.iter(self.line).chain(self.header);
         all.filter(|(_, text)| !text.is_empty())
             .find(|(key, _)| is_field(key))
@@ -255,13 +262,35 @@ impl<'v> Custom<'v> {
     fn is_meant(self, key: &str, field: &Key) -> bool {
         !field.has_labels() || self.pairs.label_of(self.line, key).is_none_or(|label| field.is_labeled(label))
     }
+}
 
+/// The label that was read last, of those that say what their key means: the key stands beside it.
+#[derive(Default)]
+struct Labeled<'v> {
+    key: &'v str,
+    places: Places,
+}
+
+impl<'v> Labeled<'v> {
     /// True for a label that says what its key means.
-    fn is_known_label(self, row: &Row<'_, '_>, key: &str, label: &str) -> bool {
-        let field = key.strip_suffix(LABEL).and_then(|key| row.key(self.form as usize, key, PREFIX));
-        field.is_some_and(|field| field.is_labeled(label))
+    fn takes(&mut self, row: &Row<'_, '_>, form: usize, (key, label): (&'v str, &str)) -> bool {
+        let Some(key) = key.strip_suffix(LABEL) else { return false };
+        let field = row.key(form, &mut self.places, key, PREFIX);
+        let is_known = field.is_some_and(|field| field.is_labeled(label));
+        if is_known {
+            self.key = key;
+        }
+        is_known
+    }
+
+    /// True for the key of the label.
+    fn is(&self, key: &str) -> bool {
+        self.key == key && !key.is_empty()
     }
 }
+
+/// How far the names of the form, and those of JSON, were read.
+type Places = [Place; 2];
 
 /// Fields that an event has had: of two keys for one field the second keeps its own name.
 #[derive(Default)]

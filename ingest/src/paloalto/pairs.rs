@@ -1,6 +1,10 @@
 //! The pairs of a CEF or LEEF event, unescaped, as places in the line or in a scratch text that outlives the event.
 
-use memchr::{memchr, memchr_iter};
+use std::ops::Range;
+
+use memchr::memchr;
+
+use crate::decode::scan::{self, Bytes};
 
 /// Ends a key that says what another key means: `cs1Label=Rule`.
 pub(super) const LABEL: &str = "Label";
@@ -9,8 +13,8 @@ pub(super) const LABEL: &str = "Label";
 #[derive(Debug, Default)]
 pub(crate) struct Pairs {
     list: Vec<Pair>,
-    /// Of the pairs that are labels, their places in the list.
-    labels: Vec<usize>,
+    /// The keys that others label, with the labels.
+    labels: Vec<Pair>,
     /// Values that differ from the line's text.
     scratch: String,
 }
@@ -29,41 +33,57 @@ struct Span {
 }
 
 impl Span {
+    fn from(range: Range<usize>) -> Self {
+        Self { start: range.start as u32, end: range.end as u32 }
+    }
+
+    #[inline]
     fn of(self, text: &str) -> &str {
         &text[self.start as usize..self.end as usize]
     }
 }
 
 impl Pairs {
-    /// Takes the pairs of `line`, each a part of it; what was held before is forgotten.
-    pub(super) fn fill<'a>(&mut self, line: &'a str, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
+    /// Takes the pairs of `line` from `start` on, divided at the separator; what was held before is forgotten.
+    pub(super) fn fill(&mut self, line: &str, start: usize, separator: char) {
         self.list.clear();
         self.labels.clear();
         self.scratch.clear();
-        let place = |part: &str| {
-            let start = part.as_ptr() as usize - line.as_ptr() as usize;
-            Span { start: start as u32, end: (start + part.len()) as u32 }
-        };
-        for (key, value) in pairs {
-            if key.ends_with(LABEL) && !value.is_empty() {
-                self.labels.push(self.list.len());
+        let bytes = line.as_bytes();
+        // The first backslash that is not behind.
+        let mut backslash = start;
+        split(line, start, separator, |key, value| {
+            if backslash <= value.start {
+                backslash = memchr(b'\\', &bytes[value.start..]).map_or(usize::MAX, |at| value.start + at);
             }
-            let (key, mut span) = (place(key), place(value));
-            let in_scratch = memchr(b'\\', value.as_bytes()).is_some();
-            if in_scratch {
-                let start = self.scratch.len();
-                unescape(value, &mut self.scratch);
-                let text = unquoted(&self.scratch[start..]);
-                let start = start + usize::from(text.len() < self.scratch.len() - start);
-                span = Span { start: start as u32, end: (start + text.len()) as u32 };
+            let in_scratch = backslash < value.end;
+            let span = if in_scratch {
+                backslash = value.start;
+                self.unescape(&line[value])
+            } else {
+                Span::from(value)
+            };
+            let pair = Pair { key: Span::from(key.clone()), value: span, in_scratch };
+            if let Some(base) = line[key.clone()].strip_suffix(LABEL).filter(|_| span.start < span.end) {
+                self.labels.push(Pair { key: Span::from(key.start..key.start + base.len()), ..pair });
             }
-            self.list.push(Pair { key, value: span, in_scratch });
-        }
+            self.list.push(pair);
+        });
+    }
+
+    fn unescape(&mut self, value: &str) -> Span {
+        let start = self.scratch.len();
+        unescape(value, &mut self.scratch);
+        let text = unquoted(&self.scratch[start..]);
+        let start = start + usize::from(text.len() < self.scratch.len() - start);
+        Span::from(start..start + text.len())
     }
 
     /// Keys and values; those without a value are left out.
+    #[inline]
     pub(super) fn iter<'a>(&'a self, line: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
-        self.list.iter().map(move |pair| self.texts(line, pair)).filter(|(_, value)| !value.is_empty())
+        let filled = self.list.iter().filter(|pair| pair.value.start < pair.value.end);
+        filled.map(move |pair| self.texts(line, pair))
     }
 
     #[inline]
@@ -73,8 +93,9 @@ impl Pairs {
 
     /// What the key's label says it means.
     pub(super) fn label_of<'a>(&'a self, line: &'a str, key: &str) -> Option<&'a str> {
-        let labels = self.labels.iter().map(|&label| self.texts(line, &self.list[label]));
-        labels.into_iter().find(|(label, _)| label.strip_suffix(LABEL) == Some(key)).map(|(_, value)| value)
+        let has_len = |label: &&Pair| (label.key.end - label.key.start) as usize == key.len();
+        let labels = self.labels.iter().filter(has_len).map(|label| self.texts(line, label));
+        labels.into_iter().find(|(base, _)| *base == key).map(|(_, value)| value)
     }
 
     /// The first value of the key; empty without one.
@@ -83,42 +104,65 @@ impl Pairs {
     }
 }
 
-/// Divides `key=value` pairs at a separator. Only a separator before a further key ends a value, so that a value may hold
-/// it; one in quotes ends at its closing quote.
-pub(super) fn split(body: &str, separator: char) -> impl Iterator<Item = (&str, &str)> {
-    let mut rest = body;
-    std::iter::from_fn(move || {
-        let pair = rest.trim_start_matches(separator);
-        let equals = memchr(b'=', pair.as_bytes())?;
-        let (key, value) = (&pair[..equals], &pair[equals + 1..]);
-        let end = quoted_end(value, separator).unwrap_or_else(|| value_end(value, separator));
-        rest = &value[end..];
-        Some((key, unquoted(value[..end].trim_end_matches(separator))))
-    })
+/// Finds the `key=value` pairs of `line` from `start` on. Only a separator before a further key ends a value, so that a value
+/// may hold it; one in quotes ends at its closing quote.
+fn split(line: &str, start: usize, separator: char, mut found: impl FnMut(Range<usize>, Range<usize>)) {
+    let mut found = |key, value: Range<usize>| {
+        let text = line[value.clone()].trim_end_matches(separator);
+        let inner = unquoted(text);
+        let quote = usize::from(inner.len() < text.len());
+        found(key, value.start + quote..value.start + quote + inner.len());
+    };
+    // The key whose value is not at its end; without one the next begins from `at` on. What is before `at` is done.
+    let (mut key, mut at) = (None::<Range<usize>>, start);
+    let mut utf8 = [0; 4];
+    let between = separator.encode_utf8(&mut utf8).as_bytes();
+    let marks = (between[between.len() - 1], b'=');
+    scan::each_pair(line.as_bytes(), start..line.len(), marks, |last, equals| {
+        let next = match &key {
+            None => equals - line[at..equals].trim_start_matches(separator).len(),
+            Some(open) => match last.filter(|last| is_key(line.as_bytes(), at, *last, equals, between)) {
+                Some(last) => {
+                    found(open.clone(), at..last + 1 - between.len());
+                    last + 1
+                }
+                None => return equals + 1,
+            },
+        };
+        at = equals + 1;
+        match quoted_end(&line[at..], separator) {
+            Some(end) => {
+                found(next..equals, at..at + end);
+                at += end;
+                key = None;
+            }
+            None => key = Some(next..equals),
+        }
+        at
+    });
+    if let Some(key) = key {
+        found(key, at..line.len());
+    }
 }
 
 /// Where a value in quotes ends, its last quote included.
+#[inline]
 fn quoted_end(value: &str, separator: char) -> Option<usize> {
     let inner = value.strip_prefix('"')?;
     let ends = |at: usize| inner[at + 1..].is_empty() || inner[at + 1..].starts_with(separator);
     inner.match_indices('"').map(|(at, _)| at).find(|&at| ends(at) && !inner[..at].ends_with('\\')).map(|at| at + 2)
 }
 
-/// Where a value ends: before the separator of the next key.
-fn value_end(value: &str, separator: char) -> usize {
-    let next = memchr_iter(b'=', value.as_bytes()).find_map(|equals| separator_before(value, equals, separator));
-    next.unwrap_or(value.len())
+/// True for a key that stands between the end of a separator at `last` and an equals sign.
+#[inline]
+fn is_key(line: &[u8], from: usize, last: usize, equals: usize, separator: &[u8]) -> bool {
+    let key = &line[last + 1..equals];
+    key.first().is_some_and(u8::is_ascii_alphabetic)
+        && KEY.make_up(key)
+        && (separator.len() == 1 || line[from..=last].ends_with(separator))
 }
 
-/// Where the separator stands before the key that ends at `end`, if it is a key.
-fn separator_before(text: &str, end: usize, separator: char) -> Option<usize> {
-    let is_part =
-        |b: &u8| (b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) && char::from(*b) != separator;
-    let bytes = &text.as_bytes()[..end];
-    let start = bytes.iter().rposition(|b| !is_part(b)).map_or(0, |at| at + 1);
-    let begins = bytes.get(start).is_some_and(u8::is_ascii_alphabetic);
-    begins.then(|| text[..start].strip_suffix(separator))?.map(str::len)
-}
+const KEY: Bytes = Bytes::alphanumeric_and(b"_-.");
 
 fn unquoted(value: &str) -> &str {
     value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value)

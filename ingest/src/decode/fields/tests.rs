@@ -12,15 +12,18 @@ fn a_table_answers_by_column_and_by_name() {
     .expect("a right table");
     assert_eq!(table.columns().iter().map(|(n, _)| *n).collect::<Vec<_>>(), ["col_a", "col_b", "c"]);
     for name in ["NameA", "NameB"] {
-        assert!(matches!(table.to(0, name.as_bytes()), To::Column(t) if t.convert == Convert::Ip), "{name}");
+        assert!(
+            matches!(table.to(0, &mut Place::default(), name.as_bytes()), To::Column(t) if t.convert == Convert::Ip),
+            "{name}"
+        );
     }
-    assert!(matches!(table.to(0, b"X"), To::Slot(1)));
-    assert!(matches!(table.to(0, b"col_a"), To::Unknown));
-    let &To::Object(only) = table.to(0, b"Only") else { panic!("Only is an object") };
-    let &To::Object(inner) = table.to(only, b"Inner") else { panic!("Inner is an object") };
+    assert!(matches!(table.to(0, &mut Place::default(), b"X"), To::Slot(1)));
+    assert!(matches!(table.to(0, &mut Place::default(), b"col_a"), To::Unknown));
+    let &To::Object(only) = table.to(0, &mut Place::default(), b"Only") else { panic!("Only is an object") };
+    let &To::Object(inner) = table.to(only, &mut Place::default(), b"Inner") else { panic!("Inner is an object") };
     assert_eq!((table.path(only), table.path(inner)), ("Only", "Only.Inner"));
-    assert!(matches!(table.to(inner, b"Port"), To::Column(t) if t.convert == Convert::Port));
-    assert!(matches!(table.to(inner, b"Other"), To::Unknown));
+    assert!(matches!(table.to(inner, &mut Place::default(), b"Port"), To::Column(t) if t.convert == Convert::Port));
+    assert!(matches!(table.to(inner, &mut Place::default(), b"Other"), To::Unknown));
 }
 
 #[test]
@@ -105,7 +108,7 @@ fn a_form_of_pairs_names_columns_by_its_keys() {
     let table =
         parse("col_a NameA src_endpoint.ip ip\ncol_b - -\n- NameC :user\n").and_then(|t| t.with_form("x.names", names));
     let table = table.expect("a right table");
-    let name = |form, key| table.key(form, key, "Pan").map(|k| k.name);
+    let name = |form, key| table.key(form, &mut Default::default(), key, "Pan").map(|k| k.name);
     for (key, want) in [
         ("cs1", Some("col_a")),
         ("start", Some("col_a")),
@@ -119,9 +122,9 @@ fn a_form_of_pairs_names_columns_by_its_keys() {
         assert_eq!(name(0, key), want, "{key}");
     }
     assert_eq!((name(1, "cs1"), name(1, "NameA")), (None, Some("col_a")));
-    let key = table.key(0, "cs1", "Pan").expect("a key");
+    let key = table.key(0, &mut Default::default(), "cs1", "Pan").expect("a key");
     assert!(key.has_labels() && key.is_labeled("Rule") && key.is_labeled("policy rule") && !key.is_labeled("Role"));
-    assert!(!table.key(0, "end", "Pan").expect("a key").has_labels());
+    assert!(!table.key(0, &mut Default::default(), "end", "Pan").expect("a key").has_labels());
     let error = parse("a - -").and_then(|t| t.with_form("x.names", "a")).expect_err("no keys");
     assert_eq!(error.to_string(), "x.names:1: a column has its keys");
 }

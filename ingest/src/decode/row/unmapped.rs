@@ -5,7 +5,7 @@ use std::fmt::Write;
 use dataflow::Leaf;
 use dataflow::json::push_string;
 
-use super::{Row, SLOTS, Scratch, Slotted};
+use super::{Row, Scratch, Slotted};
 use crate::decode::fields::{Key, To};
 use crate::decode::json::{At, Doc, Member, Value, push_one_line};
 
@@ -88,10 +88,12 @@ impl<'v> Row<'_, 'v> {
         if self.longer > 0 {
             self.scratch.notes.layout(self.longer);
         }
-        for slot in 0..SLOTS {
-            if let Some(field) = self.slots[slot].take() {
+        let mut used = std::mem::take(&mut self.used);
+        while used != 0 {
+            if let Some(field) = self.slots[used.trailing_zeros() as usize].take() {
                 self.keep(field);
             }
+            used &= used - 1;
         }
         self.end_run();
         if !around.is_empty() {

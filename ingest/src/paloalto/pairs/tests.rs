@@ -16,8 +16,12 @@ fn pairs_end_before_the_next_key() {
         ("a=1\tb=two words\tc=3", '\t', vec![("a", "1"), ("b", "two words"), ("c", "3")]),
         ("text without a pair", ' ', vec![]),
         ("ä=1 ö=2", ' ', vec![("ä", "1 ö=2")]),
+        ("a=1¦b=x¦y¦c=3¦", '¦', vec![("a", "1"), ("b", "x¦y"), ("c", "3")]),
     ] {
-        assert_eq!(split(body, separator).collect::<Vec<_>>(), want, "{body}");
+        let line = format!("CEF:0|{body}");
+        let mut found = Vec::new();
+        split(&line, 6, separator, |key, value| found.push((&line[key], &line[value])));
+        assert_eq!(found, want, "{body}");
     }
 }
 
@@ -35,7 +39,7 @@ fn values_lose_their_escapes() {
     ] {
         let line = format!("k={value}");
         let mut pairs = Pairs::default();
-        pairs.fill(&line, [(&line[..1], &line[2..])].into_iter());
+        pairs.fill(&line, 0, ' ');
         assert_eq!(pairs.get(&line, "k"), want, "{value}");
     }
 }
@@ -44,7 +48,7 @@ fn values_lose_their_escapes() {
 fn pairs_hold_one_event_at_a_time() {
     let mut pairs = Pairs::default();
     for line in [r"a=x\=y b=2 c=", "b=3"] {
-        pairs.fill(line, split(line, ' '));
+        pairs.fill(line, 0, ' ');
     }
     assert_eq!(pairs.iter("b=3").collect::<Vec<_>>(), [("b", "3")]);
     assert_eq!(pairs.get("b=3", "a"), "");
