@@ -194,13 +194,33 @@ fn push_display(out: &mut String, value: impl std::fmt::Display) {
 #[inline]
 pub fn push_string(out: &mut String, text: &str) {
     out.push('"');
-    // Without an early exit: most texts need no escape, and their bytes are then looked at many at a time.
-    if text.bytes().fold(false, |any, byte| any | needs_escape(byte)) {
+    if has_escape(text.as_bytes()) {
         push_escaped(out, text);
     } else {
         out.push_str(text);
     }
     out.push('"');
+}
+
+/// Looks at eight bytes together; the last eight may be looked at twice.
+#[inline]
+fn has_escape(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    match text.last_chunk::<8>() {
+        Some(last) => words.iter().any(|word| word_needs_escape(*word)) || word_needs_escape(*last),
+        None => rest.iter().any(|byte| needs_escape(*byte)),
+    }
+}
+
+#[inline]
+fn word_needs_escape(word: [u8; 8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(word);
+    // The high bit is set of the lowest byte that is less than `n`, and of none if none is.
+    let less = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & HIGH;
+    let is = |byte: u8| less(word ^ (ONES * u64::from(byte)), 1);
+    less(word, 0x20) | is(b'"') | is(b'\\') != 0
 }
 
 #[inline]

@@ -119,6 +119,14 @@ pub(super) fn is_header(line: &str) -> bool {
 /// True if the line has a value for each field, none that its field cannot have, and enough that tell.
 pub(super) fn is_flow(line: &str, shapes: &[Shape]) -> bool {
     let (mut count, mut telling) = (0, 0);
+    // Nearly every other line differs with its first value.
+    let first = line.bytes().next().filter(u8::is_ascii_graphic);
+    if let (Some(Shape::Number), Some(first)) = (shapes.first(), first)
+        && !first.is_ascii_digit()
+        && first != b'-'
+    {
+        return false;
+    }
     for value in values(line) {
         let Some(shape) = shapes.get(count) else { return false };
         if !value.is_empty() {

@@ -22,11 +22,12 @@ const HEADER_BYTES_MAX: usize = 512;
 /// the first column.
 pub(crate) fn panos_line(line: &str) -> Option<PanosLine<'_>> {
     memchr::memchr_iter(b',', line.as_bytes()).take_while(|at| *at < HEADER_BYTES_MAX).find_map(|comma| {
-        let mut columns = line[comma + 1..].splitn(4, ',');
-        let (time, second, third) = (columns.next()?, columns.next()?, columns.next()?);
+        let (time, rest) = column(&line[comma + 1..])?;
         if !is_receive_time(time) {
             return None;
         }
+        let (second, rest) = column(rest)?;
+        let third = column(rest).map_or(rest, |(third, _)| third);
         let head = &line[..comma];
         let (first, log_type) = if is_log_type(third) {
             (head.trim_end_matches(|c: char| c.is_ascii_digit()), third)
@@ -37,6 +38,13 @@ pub(crate) fn panos_line(line: &str) -> Option<PanosLine<'_>> {
         };
         Some(PanosLine { message: &line[first.len()..], log_type, host: syslog::header(first).host })
     })
+}
+
+/// A column and what stands after it; none if no comma ends it.
+#[inline]
+fn column(text: &str) -> Option<(&str, &str)> {
+    let comma = memchr::memchr(b',', text.as_bytes())?;
+    Some((&text[..comma], &text[comma + 1..]))
 }
 
 /// A time by its shape, or digits, to which some devices are set and some tools reduce it.

@@ -275,15 +275,26 @@ pub(crate) struct Key {
 impl Key {
     /// True if the sender's label means this field. Its spaces and letter case do not count.
     pub(crate) fn is_labeled(&self, label: &str) -> bool {
-        let letters = || label.bytes().filter(|b| *b != b' ').map(|b| b.to_ascii_lowercase());
         let mut known = self.labels.as_bytes().split(|b| *b == b'/');
-        known.any(|known| known.iter().map(u8::to_ascii_lowercase).eq(letters()))
+        known.any(|known| is_spelled(known, label.as_bytes()))
     }
 
     /// True for a key that means nothing without a label (`cs1`).
     pub(crate) fn has_labels(&self) -> bool {
         !self.labels.is_empty()
     }
+}
+
+/// True if the texts are the same but for letter case, and for spaces in the second.
+fn is_spelled(known: &[u8], text: &[u8]) -> bool {
+    let mut at = 0;
+    for byte in text.iter().filter(|b| **b != b' ') {
+        if known.get(at).map(u8::to_ascii_lowercase) != Some(byte.to_ascii_lowercase()) {
+            return false;
+        }
+        at += 1;
+    }
+    at == known.len()
 }
 
 /// The fields of one log type, for one table.

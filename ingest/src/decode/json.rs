@@ -15,7 +15,7 @@ use dataflow::Reason;
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Tape, fill_tape, fill_tape_padded};
 
 use super::{Limits, Rejected};
-use walk::{Kind, Token, Tokens};
+use walk::{Key, Kind, Token, Tokens};
 
 /// A value, with its text as it stands in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,22 +87,21 @@ impl At {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member<'a> {
     pub(crate) at: At,
-    key: &'a Token,
-    value: &'a Token,
+    token: &'a Token,
 }
 
 impl Member<'_> {
     /// The key's JSON text is itself between quotes.
     pub(crate) fn has_plain_key(&self) -> bool {
-        matches!(self.key.kind, Kind::Plain)
+        self.token.key.end != Key::ESCAPED
     }
 
     /// The value is `null` or an empty string.
     #[inline]
     pub(crate) fn is_void(&self) -> bool {
-        match self.value.kind {
+        match self.token.kind {
             Kind::Null => true,
-            Kind::Plain => self.value.start == self.value.end,
+            Kind::Plain => self.token.start == self.token.end,
             _ => false,
         }
     }
@@ -186,7 +185,8 @@ impl<'a> Doc<'a> {
             return Err(Rejected::new(Reason::TooLarge, format!("{keys} keys; {} allowed", limits.json_keys_max)));
         }
         if self.source.len() > limits.string_bytes_max {
-            let long = self.tokens.list.iter().filter_map(|token| self.string(token)).map(str::len).max();
+            let texts = self.tokens.list.iter().flat_map(|token| [Some(self.key_text(token)), self.string(token)]);
+            let long = texts.flatten().map(str::len).max();
             if let Some(bytes) = long.filter(|b| *b > limits.string_bytes_max) {
                 let detail = format!("a string of {bytes} bytes; {} allowed", limits.string_bytes_max);
                 return Err(Rejected::new(Reason::TooLarge, detail));
@@ -229,10 +229,9 @@ impl<'a> Doc<'a> {
         let tokens = self.tokens.list.get(..end as usize).unwrap_or_default();
         let mut next = at.0 + 1;
         std::iter::from_fn(move || {
-            let [key, value] = tokens.get(next as usize..)?.first_chunk::<2>()?;
-            let at = At(next + 1);
-            next = value.after(at);
-            Some(Member { at, key, value })
+            let (token, at) = (tokens.get(next as usize)?, At(next));
+            next = token.after(at);
+            Some(Member { at, token })
         })
     }
 
@@ -275,14 +274,14 @@ impl<'a> Doc<'a> {
     /// The value of a member.
     #[inline]
     pub(crate) fn value_of(&self, member: &Member<'a>) -> Value<'a> {
-        self.read(member.value)
+        self.read(member.token)
     }
 
     /// The text of a member that is a string or literal.
     #[inline]
     pub(crate) fn scalar(&self, member: &Member<'a>) -> Option<&'a str> {
-        match member.value.kind {
-            Kind::Plain | Kind::Literal => Some(self.verbatim(member.value)),
+        match member.token.kind {
+            Kind::Plain | Kind::Literal => Some(self.verbatim(member.token)),
             Kind::Escaped(text) => Some(self.tokens.text(text)),
             _ => None,
         }
@@ -290,15 +289,22 @@ impl<'a> Doc<'a> {
 
     /// The name of a member.
     pub(crate) fn name(&self, member: &Member<'a>) -> &'a str {
-        self.string(member.key).unwrap_or_default()
+        self.key_text(member.token)
     }
 
     /// The name of a member, to compare: bytes are cheaper to take than text.
     #[inline]
     pub(crate) fn key(&self, member: &Member<'a>) -> &'a [u8] {
-        match member.key.kind {
-            Kind::Escaped(text) => self.tokens.text(text).as_bytes(),
-            _ => &self.source.as_bytes()[member.key.start as usize..member.key.end as usize],
+        match member.token.key {
+            Key { start, end: Key::ESCAPED } => self.tokens.text(start).as_bytes(),
+            Key { start, end } => &self.source.as_bytes()[start as usize..end as usize],
+        }
+    }
+
+    fn key_text(&self, token: &Token) -> &'a str {
+        match token.key {
+            Key { start, end: Key::ESCAPED } => self.tokens.text(start),
+            Key { start, end } => &self.source[start as usize..end as usize],
         }
     }
 
@@ -326,14 +332,14 @@ impl<'a> Doc<'a> {
     /// or white space.
     #[inline]
     pub(crate) fn written(&self, member: &Member<'a>) -> Option<Range<usize>> {
-        let (key, value) = (member.key, member.value);
-        let quote = match value.kind {
+        let Token { key, start, end, kind } = *member.token;
+        let quote = match kind {
             Kind::Plain => 1,
             Kind::Literal => 0,
             _ => return None,
         };
-        let is_close = value.start - quote == key.end + 2;
-        (is_close && member.has_plain_key()).then_some(key.start as usize - 1..(value.end + quote) as usize)
+        let is_close = member.has_plain_key() && start - quote == key.end + 2;
+        is_close.then(|| key.start as usize - 1..(end + quote) as usize)
     }
 
     /// The document's text.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::pairs::{Pairs, Span, trimmed};
-use super::scan::{self, Bytes};
+use super::scan;
 
 /// How pairs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,7 +65,7 @@ fn split_spaced(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut P
             (None, None) if at == 0 || bytes[at - 1] != dialect.value => at,
             (None, _) => return mark + 1,
         };
-        if !is_key(&bytes[start..mark]) {
+        if !is_key(bytes, start..mark) {
             return mark + 1;
         }
         let before = at..start.saturating_sub(1).max(at);
@@ -98,9 +98,8 @@ fn push(line: &str, key: Range<usize>, value: Range<usize>, dialect: Dialect, pa
 
 /// Letters, digits and what names are made of; a name of CEF's may hold brackets.
 #[inline]
-fn is_key(key: &[u8]) -> bool {
-    const KEY: Bytes = Bytes::alphanumeric_and(b"_-.[]@$");
-    !key.is_empty() && key.len() <= KEY_BYTES_MAX && KEY.make_up(key)
+fn is_key(line: &[u8], key: Range<usize>) -> bool {
+    !key.is_empty() && key.len() <= KEY_BYTES_MAX && scan::is_word(line, key, *b"_-.[]@$")
 }
 
 const KEY_BYTES_MAX: usize = 128;

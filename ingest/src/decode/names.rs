@@ -16,6 +16,16 @@ pub(crate) struct Names<T> {
     buckets: Vec<u16>,
     /// By place: the index of the entry that came next the last time. A guess, which readers on other threads may change.
     next: Vec<AtomicU16>,
+    /// By length: with which bytes the names of that length begin, as bits.
+    lengths: [u64; LENGTHS],
+}
+
+/// Longer names are as long as the last.
+const LENGTHS: usize = 32;
+
+#[inline]
+fn first_bit(name: &[u8]) -> u64 {
+    1 << (name.first().copied().unwrap_or_default() & 63)
 }
 
 /// How far a reader of names is: after which of those that the table knows. It begins before the first.
@@ -32,7 +42,13 @@ struct Entry<T> {
 
 impl<T> Default for Names<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), names: Vec::new(), buckets: Vec::new(), next: vec![AtomicU16::new(0)] }
+        Self {
+            entries: Vec::new(),
+            names: Vec::new(),
+            buckets: Vec::new(),
+            next: vec![AtomicU16::new(0)],
+            lengths: [0; LENGTHS],
+        }
     }
 }
 
@@ -46,6 +62,7 @@ impl<T> Names<T> {
             return Err(format!("{name} stands twice"));
         }
         self.names.push(name);
+        self.lengths[name.len().min(LENGTHS - 1)] |= first_bit(name.as_bytes());
         self.entries.push(Entry { print: Print::of(name.as_bytes()), value });
         self.next.push(AtomicU16::new(self.entries.len() as u16));
         let least = self.entries.len() * 4;
@@ -73,6 +90,12 @@ impl<T> Names<T> {
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<&T> {
         self.find(&Print::of(key), key).map(|index| &self.entries[index].value)
+    }
+
+    /// As [`Names::get`], for a table that knows few of the names it is asked for.
+    #[inline]
+    pub(crate) fn get_rare(&self, key: &[u8]) -> Option<&T> {
+        if self.lengths[key.len().min(LENGTHS - 1)] & first_bit(key) == 0 { None } else { self.get(key) }
     }
 
     /// As [`Names::get`], for a reader who looks up name after name.

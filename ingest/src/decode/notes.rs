@@ -12,6 +12,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use dataflow::print::Print;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::AutoDecoder;
@@ -140,6 +141,8 @@ struct Name {
     text: Box<str>,
     /// Where the name proper begins, after the path of the object that it stands in.
     key_at: usize,
+    /// Of the path and the name proper.
+    prints: [Print; 2],
     count: u64,
     /// The name that was noted after this one the last time: a source repeats itself.
     next: usize,
@@ -208,7 +211,8 @@ impl Notes {
 
     fn set(&mut self, kind: DriftKind) -> Option<&mut Set> {
         let (source, by) = (self.source, self.by);
-        let is_it = |set: &Set| set.source == source && set.kind == kind && set.by == by;
+        let is_by = |set: &Set| std::ptr::eq(set.by, by) || set.by == by;
+        let is_it = |set: &Set| set.source == source && set.kind == kind && is_by(set);
         if !self.sets.get(self.last).is_some_and(is_it) {
             self.last = self.sets.iter().position(is_it).unwrap_or(self.sets.len());
         }
@@ -287,16 +291,20 @@ impl Set {
 impl Name {
     fn new(path: &str, key: &str) -> Self {
         let text: Box<str> = if path.is_empty() { key.into() } else { format!("{path}.{key}").into() };
-        Self { key_at: text.len() - key.len(), text, count: 1, next: 0 }
+        let prints = [path, key].map(|text| Print::of(text.as_bytes()));
+        Self { key_at: text.len() - key.len(), text, prints, count: 1, next: 0 }
     }
 
     fn parts(&self) -> (&str, &str) {
         (&self.text[..self.key_at.saturating_sub(1)], &self.text[self.key_at..])
     }
 
+    /// By the prints: to compare the texts of a heap, one after the other, costs a look at each one's page.
     #[inline]
     fn is(&self, path: &str, key: &str) -> bool {
-        self.text.len() - self.key_at == key.len() && self.parts() == (path, key)
+        let prints = [path, key].map(|text| Print::of(text.as_bytes()));
+        let are_whole = prints.iter().all(Print::is_whole);
+        self.prints == prints && (are_whole || self.parts() == (path, key))
     }
 }
 

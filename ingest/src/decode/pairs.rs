@@ -120,7 +120,7 @@ impl Pairs {
 
     /// Text between pairs, if it is more than white space.
     pub(crate) fn push_stray(&mut self, line: &str, range: Range<usize>) {
-        if !line[range.clone()].trim().is_empty() {
+        if !range.is_empty() && !line[range.clone()].trim().is_empty() {
             self.push_named(STRAY, Span::of(trimmed(line, range)));
         }
     }
@@ -227,6 +227,11 @@ impl Pairs {
 
 /// A range without the white space at its ends.
 pub(crate) fn trimmed(line: &str, range: Range<usize>) -> Range<usize> {
+    let is_ink = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_graphic);
+    let bytes = &line.as_bytes()[range.clone()];
+    if is_ink(bytes.first()) && is_ink(bytes.last()) {
+        return range;
+    }
     let text = &line[range.clone()];
     let start = range.start + text.len() - text.trim_start().len();
     start..start.max(range.start + text.trim_end().len())

@@ -16,8 +16,8 @@ use super::json::{At, Doc, Value};
 use super::names::Place;
 use super::notes::Notes;
 use super::zones::LocalTime;
+use unmapped::open_member;
 pub(crate) use unmapped::push_members_but;
-use unmapped::{open_member, push_member};
 
 /// Slots a vendor may use.
 pub(crate) const SLOTS: usize = 64;
@@ -150,11 +150,12 @@ impl<'r, 'v> Row<'r, 'v> {
     /// Takes one field.
     #[inline]
     pub(crate) fn read_field(&mut self, name: &'v str, to: &To, text: &'v str) {
-        let value = Value::text(text);
         match to {
             To::Column(target) if self.set_scalar(target, text) => {}
-            To::Slot(slot) if self.is_free(*slot) => self.put(*slot, Slotted { scope: 0, name, value, at: None }),
-            _ => push_member(self.unmapped(), name, true, value),
+            To::Slot(slot) if self.is_free(*slot) => {
+                self.put(*slot, Slotted { scope: 0, name, value: Value::text(text), at: None });
+            }
+            _ => self.keep_text(name, true, text),
         }
     }
 
@@ -184,13 +185,14 @@ impl<'r, 'v> Row<'r, 'v> {
     pub(crate) fn read_pairs(&mut self, pairs: impl Iterator<Item = (&'v str, &'v str)>) {
         let (fields, mut place) = (self.fields, Place::default());
         for (name, text) in pairs.filter(|(_, text)| !text.is_empty()) {
-            let value = Value::text(text);
             match fields.to(0, &mut place, name.as_bytes()) {
                 To::Column(target) if self.set_scalar(target, text) => {}
-                To::Slot(slot) if self.is_free(*slot) => self.put(*slot, Slotted { scope: 0, name, value, at: None }),
+                To::Slot(slot) if self.is_free(*slot) => {
+                    self.put(*slot, Slotted { scope: 0, name, value: Value::text(text), at: None });
+                }
                 to => {
                     self.note_unknown(to, 0, || name);
-                    push_member(self.unmapped(), name, false, value);
+                    self.keep_text(name, false, text);
                 }
             }
         }

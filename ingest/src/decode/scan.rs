@@ -1,26 +1,26 @@
-//! A search for the marks that divide a line, eight bytes at a time: columns and pairs are so short that a search for each
+//! A search for the marks that divide a line, sixteen bytes at a time: columns and pairs are so short that a search for each
 //! mark costs more than the bytes between.
 
 use std::ops::Range;
 
-const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
+use wide::u8x16;
 
-/// The high bit of each byte that is the mark.
+const BYTES: usize = 16;
+
+/// A bit for each byte that is the mark.
 #[inline]
-fn marked(word: u64, mark: u64) -> u64 {
-    let differs = word ^ mark;
-    !(((differs & LOW) + LOW) | differs | LOW)
+fn marked(bytes: &[u8; BYTES], mark: u8) -> u32 {
+    u8x16::new(*bytes).simd_eq(u8x16::splat(mark)).to_bitmask()
 }
 
 /// Finds a byte.
 #[inline]
 pub(crate) fn each(line: &[u8], mark: u8, mut found: impl FnMut(usize)) {
-    let marks = u64::from_ne_bytes([mark; 8]);
-    let (words, rest) = line.as_chunks::<8>();
-    for (at, word) in (0..).step_by(8).zip(words) {
-        let mut hits = marked(u64::from_le_bytes(*word), marks);
+    let (blocks, rest) = line.as_chunks::<BYTES>();
+    for (start, block) in (0..).step_by(BYTES).zip(blocks) {
+        let mut hits = marked(block, mark);
         while hits != 0 {
-            found(at + hits.trailing_zeros() as usize / 8);
+            found(start + hits.trailing_zeros() as usize);
             hits &= hits - 1;
         }
     }
@@ -37,57 +37,64 @@ pub(crate) fn each_pair(
     (pair, value): (u8, u8),
     mut found: impl FnMut(Option<usize>, usize) -> usize,
 ) {
-    let [pairs, values] = [pair, value].map(|mark| u64::from_ne_bytes([mark; 8]));
-    let (mut last, mut from) = (None, range.start);
-    let mut take = |at: usize, is_value: bool| {
-        if at < from {
-        } else if is_value {
-            from = found(last.take(), at);
-        } else {
-            last = Some(at);
+    let (mut at, mut last) = (range.start, None);
+    while at < range.end {
+        let (block, len) = block(&line[at..range.end]);
+        let (mut pairs, mut values) = (marked(&block, pair), marked(&block, value));
+        let mut next = at + len;
+        while values != 0 {
+            let bit = values & values.wrapping_neg();
+            let before = pairs & (bit - 1);
+            if before != 0 {
+                last = Some(at + before.ilog2() as usize);
+            }
+            let from = found(last.take(), at + bit.trailing_zeros() as usize);
+            if from >= at + len {
+                (next, pairs) = (from, 0);
+                break;
+            }
+            let ahead = u32::MAX << (from - at);
+            (pairs, values) = (pairs & ahead, values & ahead);
         }
-    };
-    let (words, rest) = line[range.clone()].as_chunks::<8>();
-    for (start, word) in (range.start..).step_by(8).zip(words) {
-        let word = u64::from_le_bytes(*word);
-        let of_value = marked(word, values);
-        let mut hits = of_value | marked(word, pairs);
-        while hits != 0 {
-            let bit = hits & hits.wrapping_neg();
-            take(start + bit.trailing_zeros() as usize / 8, of_value & bit != 0);
-            hits ^= bit;
+        if pairs != 0 {
+            last = Some(at + pairs.ilog2() as usize);
         }
+        at = next;
     }
-    let start = range.end - rest.len();
-    let marks = rest.iter().enumerate().filter(|(_, b)| **b == value || **b == pair);
-    marks.for_each(|(at, b)| take(start + at, *b == value));
 }
 
-/// A set of bytes.
-#[derive(Debug)]
-pub(crate) struct Bytes([bool; 256]);
-
-impl Bytes {
-    /// Letters, digits, and those.
-    pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
-        let (mut set, mut at) = ([false; 256], 0);
-        while at < 256 {
-            set[at] = (at as u8).is_ascii_alphanumeric();
-            at += 1;
+/// The first bytes of a text, and how many of them are the text's.
+#[inline]
+fn block(text: &[u8]) -> ([u8; BYTES], usize) {
+    match text.first_chunk() {
+        Some(block) => (*block, BYTES),
+        None => {
+            let mut block = [0; BYTES];
+            block[..text.len()].copy_from_slice(text);
+            (block, text.len())
         }
-        at = 0;
-        while at < others.len() {
-            set[others[at] as usize] = true;
-            at += 1;
-        }
-        Self(set)
     }
+}
 
-    /// True if the text is made of them.
-    #[inline]
-    pub(crate) fn make_up(&self, text: &[u8]) -> bool {
-        text.iter().all(|b| self.0[usize::from(*b)])
+/// True if the range holds letters, digits and those bytes only.
+#[inline]
+pub(crate) fn is_word<const N: usize>(line: &[u8], range: Range<usize>, others: [u8; N]) -> bool {
+    let mut at = range.start;
+    while at < range.end {
+        // What stands behind the range does not count.
+        let bytes = u8x16::new(block(&line[at..]).0);
+        let within =
+            |bytes: u8x16, first: u8, last: u8| (bytes - u8x16::splat(first)).simd_le(u8x16::splat(last - first));
+        let letters_and_digits = within(bytes | u8x16::splat(0x20), b'a', b'z') | within(bytes, b'0', b'9');
+        let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+        let known = others.into_iter().fold(letters_and_digits, |known, other| known | is(other));
+        let len = (range.end - at).min(BYTES);
+        if !known.to_bitmask() & ((1 << len) - 1) != 0 {
+            return false;
+        }
+        at += len;
     }
+    true
 }
 
 #[cfg(test)]
@@ -105,6 +112,13 @@ mod tests {
             each(&line, b'=', |at| found.push(at));
             let want: Vec<usize> = (0..line.len()).filter(|at| line[*at] == b'=').collect();
             prop_assert_eq!(found, want);
+        }
+
+        #[test]
+        fn words_are_what_a_loop_finds(line in "[a-z@-\\[`{/:09_. é]{0,40}", from in 0usize..8) {
+            let range = from.min(line.len())..line.len().saturating_sub(3).max(from.min(line.len()));
+            let want = line.as_bytes()[range.clone()].iter().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(b));
+            prop_assert_eq!(is_word(line.as_bytes(), range, *b"_."), want);
         }
 
         #[test]

@@ -42,14 +42,14 @@ fn epoch_time(text: &str) -> Option<i64> {
 /// `YYYY-MM-DD[T ]hh:mm:ss[.fraction][zone]`, with `/` for `-` too: microseconds, of UTC if there is a zone.
 fn calendar_time(bytes: &[u8]) -> Option<(i64, bool)> {
     let (head, rest) = bytes.split_first_chunk::<19>()?;
-    let mut worst = 0;
-    let mut digit = |at: usize| {
-        let digit = head[at].wrapping_sub(b'0');
-        worst = worst.max(digit);
-        i64::from(digit)
-    };
-    let year = digit(0) * 1000 + digit(1) * 100 + digit(2) * 10 + digit(3);
-    let [month, day, hour, minute, second] = [5, 8, 11, 14, 17].map(|at| digit(at) * 10 + digit(at + 1));
+    let (mut pairs, mut worst) = ([0_u32; 7], 0);
+    for (pair, at) in pairs.iter_mut().zip([0, 2, 5, 8, 11, 14, 17]) {
+        let [tens, ones] = [head[at].wrapping_sub(b'0'), head[at + 1].wrapping_sub(b'0')];
+        worst = worst.max(tens).max(ones);
+        *pair = u32::from(tens) * 10 + u32::from(ones);
+    }
+    let [century, year, month, day, hour, minute, second] = pairs.map(i64::from);
+    let year = century * 100 + year;
     let marks = head[7] == head[4] && matches!(head[10], b'T' | b't' | b' ') && head[13] == b':' && head[16] == b':';
     let in_range = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
     if worst > 9 || !marks || !in_range || hour > 23 || minute > 59 || second > 60 {
@@ -74,16 +74,25 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 
 /// `Nov 20 2026 10:00:00[ GMT]`, as CEF and LEEF have times. As [`calendar_time`].
 fn named_month_time(text: &str) -> Option<(i64, bool)> {
-    let mut words = text.split_ascii_whitespace();
-    let month = (1..).zip(MONTHS).find(|(_, name)| words.clone().next() == Some(name))?.0;
-    let day = digits(words.nth(1).filter(|d| d.len() <= 2)?.as_bytes())?;
-    let year = digits(words.next().filter(|y| y.len() == 4)?.as_bytes())?;
-    let &[h1, h2, b':', m1, m2, b':', s1, s2] = words.next()?.as_bytes() else { return None };
-    let [hour, minute, second] = [digits(&[h1, h2])?, digits(&[m1, m2])?, digits(&[s1, s2])?];
-    let zone = words.next();
-    let is_utc = matches!(zone, None | Some("GMT" | "UTC"));
-    if !is_utc
-        || words.next().is_some()
+    let (head, clock) = text.as_bytes().split_first_chunk::<4>()?;
+    let month = (1..).zip(MONTHS).find(|(_, name)| head.starts_with(name.as_bytes()))?.0;
+    let space = |at: usize| clock.get(at) == Some(&b' ');
+    // A day below ten may have one digit, or a space for the other.
+    let (day, at) = match clock {
+        [ones, b' ', ..] => (digits(&[*ones])?, 1),
+        [b' ', ones, b' ', ..] => (digits(&[*ones])?, 2),
+        [tens, ones, b' ', ..] => (digits(&[*tens, *ones])?, 2),
+        _ => return None,
+    };
+    let &[y1, y2, y3, y4, b' ', h1, h2, b':', m1, m2, b':', s1, s2, ref zone @ ..] = clock.get(at + 1..)? else {
+        return None;
+    };
+    let [year, hour, minute, second] =
+        [digits(&[y1, y2, y3, y4])?, digits(&[h1, h2])?, digits(&[m1, m2])?, digits(&[s1, s2])?];
+    let is_zone = matches!(zone, b"" | b" GMT" | b" UTC");
+    if head[3] != b' '
+        || !space(at)
+        || !is_zone
         || day < 1
         || day > days_in(year, month)
         || hour > 23
@@ -93,11 +102,19 @@ fn named_month_time(text: &str) -> Option<(i64, bool)> {
         return None;
     }
     let seconds = hour * 3600 + minute * 60 + second;
-    Some((days_from_civil(year, month, day) * DAY_US + seconds * 1_000_000, zone.is_some()))
+    Some((days_from_civil(year, month, day) * DAY_US + seconds * 1_000_000, !zone.is_empty()))
 }
 
+/// A number of at most 18 digits.
+#[inline]
 fn digits(bytes: &[u8]) -> Option<i64> {
-    bytes.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+    let (mut number, mut worst) = (0_i64, 0);
+    for byte in bytes {
+        let digit = byte.wrapping_sub(b'0');
+        worst = worst.max(digit);
+        number = number * 10 + i64::from(digit);
+    }
+    (worst <= 9).then_some(number)
 }
 
 fn days_in(year: i64, month: i64) -> i64 {
@@ -147,23 +164,25 @@ pub(crate) fn ip(text: &str) -> Option<IpAddr> {
 /// Four numbers of 0 to 255 without leading zeros, between dots.
 #[inline]
 pub(crate) fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    let mut rest = text.as_bytes();
     let mut octets = [0; 4];
-    let (mut octet, mut number, mut digits) = (0, 0_u32, 0);
-    for &byte in text.as_bytes() {
-        match byte {
-            b'0'..=b'9' if digits < 3 && (digits == 0 || number > 0) => {
-                number = number * 10 + u32::from(byte - b'0');
-                digits += 1;
-            }
-            b'.' if digits > 0 && octet < 3 => {
-                octets[octet] = u8::try_from(number).ok()?;
-                (octet, number, digits) = (octet + 1, 0, 0);
-            }
+    for (index, octet) in octets.iter_mut().enumerate() {
+        let digit = |at: usize| rest.get(at).map(|b| u32::from(b.wrapping_sub(b'0'))).filter(|d| *d <= 9);
+        let first = digit(0)?;
+        let (number, len) = match (digit(1), digit(2)) {
+            (None, _) => (first, 1),
+            (Some(_), _) if first == 0 => return None,
+            (Some(second), None) => (first * 10 + second, 2),
+            (Some(second), Some(third)) => (first * 100 + second * 10 + third, 3),
+        };
+        *octet = u8::try_from(number).ok()?;
+        rest = match &rest[len..] {
+            [] if index == 3 => return Some(octets.into()),
+            [b'.', rest @ ..] if index < 3 => rest,
             _ => return None,
-        }
+        };
     }
-    octets[octet] = u8::try_from(number).ok()?;
-    (octet == 3 && digits > 0).then_some(octets.into())
+    None
 }
 
 /// The six bytes of a MAC address written with colons, hyphens or nothing between them, into `xx:xx:xx:xx:xx:xx`.
@@ -191,13 +210,16 @@ pub(crate) fn mac(text: &str, out: &mut String) -> bool {
 /// A whole number in decimal digits, without a plus sign or leading zeros that a column would lose.
 #[inline]
 pub(crate) fn integer(text: &str) -> Option<i64> {
-    let number = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    let exact = number.len() == 1 || number.first().is_some_and(|first| *first != b'0');
+    let (is_negative, number) = match text.as_bytes() {
+        [b'-', number @ ..] => (true, number),
+        number => (false, number),
+    };
+    let exact = matches!(number, [_] | [b'1'..=b'9', ..]);
     if !exact || number.len() > 18 {
         return if exact && number.iter().all(u8::is_ascii_digit) { text.parse().ok() } else { None };
     }
     let value = digits(number)?;
-    Some(if number.len() < text.len() { -value } else { value })
+    Some(if is_negative { -value } else { value })
 }
 
 /// A number that is not negative, in millionths; digits beyond the sixth after the point are cut.

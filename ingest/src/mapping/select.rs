@@ -114,7 +114,7 @@ impl Selector {
     ) -> Option<usize> {
         places.present = 0;
         for member in doc.members(at) {
-            if let Some(key) = self.keys.get(doc.key(&member)) {
+            if let Some(key) = self.keys.get_rare(doc.key(&member)) {
                 places.note(*key, member.at.index());
             }
         }
@@ -131,7 +131,7 @@ impl Selector {
     ) -> Option<usize> {
         places.present = 0;
         for (place, name) in (0..).zip(pairs.names(line)) {
-            if let Some(key) = self.keys.get(name.as_bytes()) {
+            if let Some(key) = self.keys.get_rare(name.as_bytes()) {
                 places.note(*key, place);
             }
         }

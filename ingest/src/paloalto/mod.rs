@@ -191,7 +191,8 @@ pub(crate) fn is_log_type(word: &str) -> bool {
 
 impl LogType {
     fn of(word: &str) -> Self {
-        let found = LOG_TYPES.iter().find(|(w, _)| w.eq_ignore_ascii_case(word));
+        let exact = LOG_TYPES.iter().find(|(w, _)| *w == word);
+        let found = exact.or_else(|| LOG_TYPES.iter().find(|(w, _)| w.eq_ignore_ascii_case(word)));
         found.map_or(Self::Unheard, |(_, log_type)| *log_type)
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::decode::scan::{self, Bytes};
+use crate::decode::scan;
 
 /// Ends a key that says what another key means: `cs1Label=Rule`.
 pub(super) const LABEL: &str = "Label";
@@ -64,8 +64,8 @@ impl Pairs {
                 Span::from(value)
             };
             let pair = Pair { key: Span::from(key.clone()), value: span, in_scratch };
-            if let Some(base) = line[key.clone()].strip_suffix(LABEL).filter(|_| span.start < span.end) {
-                self.labels.push(Pair { key: Span::from(key.start..key.start + base.len()), ..pair });
+            if bytes[key.clone()].ends_with(LABEL.as_bytes()) && span.start < span.end {
+                self.labels.push(Pair { key: Span::from(key.start..key.end - LABEL.len()), ..pair });
             }
             self.list.push(pair);
         });
@@ -107,21 +107,25 @@ impl Pairs {
 /// Finds the `key=value` pairs of `line` from `start` on. Only a separator before a further key ends a value, so that a value
 /// may hold it; one in quotes ends at its closing quote.
 fn split(line: &str, start: usize, separator: char, mut found: impl FnMut(Range<usize>, Range<usize>)) {
+    let (bytes, mut utf8) = (line.as_bytes(), [0; 4]);
+    let between = separator.encode_utf8(&mut utf8).as_bytes();
     let mut found = |key, value: Range<usize>| {
-        let text = line[value.clone()].trim_end_matches(separator);
-        let inner = unquoted(text);
-        let quote = usize::from(inner.len() < text.len());
-        found(key, value.start + quote..value.start + quote + inner.len());
+        let mut text = &bytes[value.clone()];
+        while text.last() == between.last() && text.ends_with(between) {
+            text = &text[..text.len() - between.len()];
+        }
+        match text {
+            [b'"', inner @ .., b'"'] => found(key, value.start + 1..value.start + 1 + inner.len()),
+            text => found(key, value.start..value.start + text.len()),
+        }
     };
     // The key whose value is not at its end; without one the next begins from `at` on. What is before `at` is done.
     let (mut key, mut at) = (None::<Range<usize>>, start);
-    let mut utf8 = [0; 4];
-    let between = separator.encode_utf8(&mut utf8).as_bytes();
     let marks = (between[between.len() - 1], b'=');
-    scan::each_pair(line.as_bytes(), start..line.len(), marks, |last, equals| {
+    scan::each_pair(bytes, start..line.len(), marks, |last, equals| {
         let next = match &key {
             None => equals - line[at..equals].trim_start_matches(separator).len(),
-            Some(open) => match last.filter(|last| is_key(line.as_bytes(), at, *last, equals, between)) {
+            Some(open) => match last.filter(|last| is_key(bytes, at, *last, equals, between)) {
                 Some(last) => {
                     found(open.clone(), at..last + 1 - between.len());
                     last + 1
@@ -130,7 +134,8 @@ fn split(line: &str, start: usize, separator: char, mut found: impl FnMut(Range<
             },
         };
         at = equals + 1;
-        match quoted_end(&line[at..], separator) {
+        let end = if bytes.get(at) == Some(&b'"') { quoted_end(&line[at..], separator) } else { None };
+        match end {
             Some(end) => {
                 found(next..equals, at..at + end);
                 at += end;
@@ -146,7 +151,6 @@ fn split(line: &str, start: usize, separator: char, mut found: impl FnMut(Range<
 }
 
 /// Where a value in quotes ends, its last quote included.
-#[inline]
 fn quoted_end(value: &str, separator: char) -> Option<usize> {
     let inner = value.strip_prefix('"')?;
     let ends = |at: usize| inner[at + 1..].is_empty() || inner[at + 1..].starts_with(separator);
@@ -156,13 +160,10 @@ fn quoted_end(value: &str, separator: char) -> Option<usize> {
 /// True for a key that stands between the end of a separator at `last` and an equals sign.
 #[inline]
 fn is_key(line: &[u8], from: usize, last: usize, equals: usize, separator: &[u8]) -> bool {
-    let key = &line[last + 1..equals];
-    key.first().is_some_and(u8::is_ascii_alphabetic)
-        && KEY.make_up(key)
+    line[last + 1].is_ascii_alphabetic()
+        && scan::is_word(line, last + 1..equals, *b"_-.")
         && (separator.len() == 1 || line[from..=last].ends_with(separator))
 }
-
-const KEY: Bytes = Bytes::alphanumeric_and(b"_-.");
 
 fn unquoted(value: &str) -> &str {
     value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value)

@@ -3,7 +3,7 @@
 //! ```text
 //!   source   { "a" : 1.10 , "b" : [ "x\n" ] }
 //!   marks    ^ ^   ^ ^    ^ ^   ^ ^ ^     ^ ^     found by the parser's first stage, many bytes at a time
-//!   tokens   { a     1.10   b     [ x\n           one a key and one a value; a bracket knows the token after its end
+//!   tokens   {   a: 1.10     b: [     x\n         one a value, with its key; a bracket knows the token after its end
 //! ```
 //!
 //! The first stage has seen that the bytes are UTF-8, that strings are closed and that they hold no control character. What
@@ -14,13 +14,26 @@ use memchr::memchr;
 
 use super::At;
 
-/// A key or a value.
+/// A value, and the key before it if it is a member.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token {
+    pub(super) key: Key,
     /// Its text in the source: of a string without quotes, of an object or array with brackets.
     pub(super) start: u32,
     pub(super) end: u32,
     pub(super) kind: Kind,
+}
+
+/// Where a key's text is: in the source, or, if it ends at [`Key::ESCAPED`], at that index of [`Tokens::texts`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+impl Key {
+    const NONE: Self = Self { start: 0, end: 0 };
+    pub(super) const ESCAPED: u32 = u32::MAX;
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -123,24 +136,25 @@ impl Walk<'_> {
     /// it only the bracket that closes the document.
     #[inline(never)]
     fn members(&mut self) -> Result<Option<Within>, Reason> {
+        let first = self.tokens.list.len();
         loop {
-            let &[key, colon, value, next] = self.marks.first_chunk().ok_or(Reason::InvalidJson)?;
-            if self.byte(key) != b'"' || self.byte(colon) != b':' {
+            let &[quote, colon, value, next] = self.marks.first_chunk().ok_or(Reason::InvalidJson)?;
+            if self.byte(quote) != b'"' || self.byte(colon) != b':' {
                 return Err(Reason::InvalidJson);
             }
-            self.tokens.keys += 1;
-            let key = self.string(key, colon)?;
             self.marks = &self.marks[3..];
-            let scalar = match self.byte(value) {
+            let key = self.key(quote, colon)?;
+            let token = match self.byte(value) {
+                b'"' => self.string(key, value, next)?,
                 b'{' | b'[' => {
-                    self.tokens.list.push(key);
-                    return self.open(value, next);
+                    self.tokens.keys += self.tokens.list.len() + 1 - first;
+                    return self.open(key, value, next);
                 }
-                b'"' => self.string(value, next)?,
-                _ => self.word(value, next)?,
+                _ => self.word(key, value, next)?,
             };
-            self.tokens.list.extend_from_slice(&[key, scalar]);
+            self.tokens.list.push(token);
             if self.byte(next) != b',' {
+                self.tokens.keys += self.tokens.list.len() - first;
                 return Ok(None);
             }
             self.marks = &self.marks[1..];
@@ -150,17 +164,17 @@ impl Walk<'_> {
     fn element(&mut self) -> Result<Option<Within>, Reason> {
         let &[value, next] = self.marks.first_chunk().ok_or(Reason::InvalidJson)?;
         self.marks = &self.marks[1..];
-        let scalar = match self.byte(value) {
-            b'{' | b'[' => return self.open(value, next),
-            b'"' => self.string(value, next)?,
-            _ => self.word(value, next)?,
+        let token = match self.byte(value) {
+            b'{' | b'[' => return self.open(Key::NONE, value, next),
+            b'"' => self.string(Key::NONE, value, next)?,
+            _ => self.word(Key::NONE, value, next)?,
         };
-        self.tokens.list.push(scalar);
+        self.tokens.list.push(token);
         Ok(None)
     }
 
     /// An object or array that is empty, or its bracket.
-    fn open(&mut self, at: u32, next: u32) -> Result<Option<Within>, Reason> {
+    fn open(&mut self, key: Key, at: u32, next: u32) -> Result<Option<Within>, Reason> {
         if self.tokens.open.len() >= self.depth_max {
             return Err(Reason::TooDeep);
         }
@@ -169,7 +183,7 @@ impl Walk<'_> {
             b'{' => (Kind::Object(0), Within::Object, b'}'),
             _ => (Kind::Array(0), Within::Array, b']'),
         };
-        self.tokens.list.push(Token { start: at, end: at + 1, kind });
+        self.tokens.list.push(Token { key, start: at, end: at + 1, kind });
         if self.byte(next) != end {
             return Ok(Some(within));
         }
@@ -207,6 +221,11 @@ impl Walk<'_> {
     /// Where the text before the mark `next` ends, white space left out.
     #[inline]
     fn end_before(&self, next: u32) -> u32 {
+        if next > 0 && self.byte(next - 1) > b' ' { next } else { self.end_before_space(next) }
+    }
+
+    #[cold]
+    fn end_before_space(&self, next: u32) -> u32 {
         let mut end = next;
         while end > 0 && matches!(self.byte(end - 1), b' ' | b'\t' | b'\n' | b'\r') {
             end -= 1;
@@ -214,40 +233,68 @@ impl Walk<'_> {
         end
     }
 
+    /// The closing quote of the string that begins with `quote`, before the mark `next`.
     #[inline]
-    fn string(&mut self, quote: u32, next: u32) -> Result<Token, Reason> {
-        let mut end = next.wrapping_sub(1);
-        if self.byte(end) != b'"' {
-            end = self.end_before(next).wrapping_sub(1);
+    fn closing(&self, quote: u32, next: u32) -> Result<u32, Reason> {
+        let end = self.end_before(next).wrapping_sub(1);
+        if end > quote && self.byte(end) == b'"' { Ok(end) } else { Err(Reason::InvalidJson) }
+    }
+
+    #[inline]
+    fn key(&mut self, quote: u32, next: u32) -> Result<Key, Reason> {
+        let (start, end) = (quote + 1, self.closing(quote, next)?);
+        if self.backslash < end as usize {
+            return Ok(Key { start: self.escaped(start, end)?, end: Key::ESCAPED });
         }
-        if end <= quote || self.byte(end) != b'"' {
-            return Err(Reason::InvalidJson);
-        }
-        let start = quote + 1;
-        let kind = if self.backslash < end as usize { self.escaped(start, end)? } else { Kind::Plain };
-        Ok(Token { start, end, kind })
+        Ok(Key { start, end })
+    }
+
+    #[inline]
+    fn string(&mut self, key: Key, quote: u32, next: u32) -> Result<Token, Reason> {
+        let (start, end) = (quote + 1, self.closing(quote, next)?);
+        let is_escaped = self.backslash < end as usize;
+        let kind = if is_escaped { Kind::Escaped(self.escaped(start, end)?) } else { Kind::Plain };
+        Ok(Token { key, start, end, kind })
     }
 
     #[cold]
-    fn escaped(&mut self, start: u32, end: u32) -> Result<Kind, Reason> {
+    fn escaped(&mut self, start: u32, end: u32) -> Result<u32, Reason> {
         unescape(&self.source[start as usize..end as usize], &mut self.tokens.unescaped)?;
         let rest = &self.source.as_bytes()[end as usize..];
         self.backslash = memchr(b'\\', rest).map_or(usize::MAX, |n| end as usize + n);
         self.tokens.texts.push(self.tokens.unescaped.len() as u32);
-        Ok(Kind::Escaped(self.tokens.texts.len() as u32 - 1))
+        Ok(self.tokens.texts.len() as u32 - 1)
     }
 
     #[inline]
-    fn word(&self, start: u32, next: u32) -> Result<Token, Reason> {
+    fn word(&self, key: Key, start: u32, next: u32) -> Result<Token, Reason> {
         let end = self.end_before(next);
-        let kind = match self.source.as_bytes().get(start as usize..end as usize).unwrap_or_default() {
-            [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => Kind::Literal,
+        let text = self.source.as_bytes().get(start as usize..end as usize).unwrap_or_default();
+        let kind = match text {
+            [b'1'..=b'9', ..] if self.are_digits(start, text) => Kind::Literal,
             b"0" | b"true" | b"false" => Kind::Literal,
             b"null" => Kind::Null,
             number if is_json_number(number) => Kind::Literal,
             _ => return Err(Reason::InvalidJson),
         };
-        Ok(Token { start, end, kind })
+        Ok(Token { key, start, end, kind })
+    }
+
+    /// True for digits only; eight are looked at together.
+    #[inline]
+    fn are_digits(&self, start: u32, text: &[u8]) -> bool {
+        const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+        const ABOVE_NINE: u64 = u64::from_ne_bytes([0x76; 8]);
+        const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+        match self.source.as_bytes()[start as usize..].first_chunk::<8>() {
+            Some(bytes) if text.len() <= 8 => {
+                let values = u64::from_le_bytes(*bytes) ^ ZEROS;
+                // The high bit of each byte that is no digit.
+                let others = (((values & !HIGH) + ABOVE_NINE) | values) & HIGH;
+                others.trailing_zeros() as usize / 8 >= text.len()
+            }
+            _ => text.iter().all(u8::is_ascii_digit),
+        }
     }
 }
 

@@ -45,6 +45,15 @@ impl<'v> Row<'_, 'v> {
         }
     }
 
+    /// Puts a text into `unmapped`, by a name that may need escapes if it is not `plain`.
+    pub(super) fn keep_text(&mut self, name: &str, plain: bool, text: &str) {
+        let unmapped = self.unmapped();
+        unmapped.reserve(name.len() + text.len() + 8);
+        push_value_text(unmapped, name, plain);
+        unmapped.push(':');
+        push_string(unmapped, text);
+    }
+
     #[inline]
     pub(super) fn end_run(&mut self) {
         if !self.run.is_empty() {
@@ -110,8 +119,9 @@ impl<'v> Row<'_, 'v> {
 }
 
 /// Writes the comma before a further member.
+#[inline]
 pub(super) fn open_member(object: &mut String) -> &mut String {
-    if !object.ends_with('{') {
+    if object.as_bytes().last() != Some(&b'{') {
         object.push(',');
     }
     object
