@@ -20,8 +20,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EVENTS: usize = 4_096;
 const CHUNKS: usize = 4;
-const ROUNDS: usize = 7;
-const ROUND_SECONDS: f64 = 0.5;
+const ROUNDS: usize = 15;
+const ROUND_SECONDS: f64 = 0.25;
 
 type Render = fn(&mut Random) -> String;
 
@@ -47,47 +47,67 @@ fn main() {
     }
 }
 
-/// Decode beside the bare parser, on the same lines.
+/// Decode beside the bare parser or search, round by round: what disturbs one disturbs the other.
 fn compare(name: &str, lines: &[String]) {
     let chunks: Vec<Chunk> = lines.chunks(EVENTS).map(chunk).collect();
-    if lines.iter().all(|line| line.starts_with('{')) {
-        measure(&format!("{name}: tape alone"), lines, || tapes(lines));
-    } else {
-        measure(&format!("{name}: separators alone"), lines, || separators(lines));
-    }
+    let (alone, look): (_, fn(&[String])) =
+        if lines.iter().all(|line| line.starts_with('{')) { ("tape", tapes) } else { ("search", separators) };
     let mut decoder = AutoDecoder::new(DecodeConfig::default());
     let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
-    measure(&format!("{name}: decode"), lines, || {
+    let mut decode = || {
         for chunk in &chunks {
             decoder.decode(chunk, &mut rows, &mut dead);
             assert_eq!((rows.rows(), dead.len()), (chunk.len(), 0), "every event becomes a row");
             std::hint::black_box(rows.finish());
         }
-    });
+    };
+    let mut looked = Round::new(|| look(lines));
+    let mut decoded = Round::new(&mut decode);
+    let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (looked.seconds(), decoded.seconds())).collect();
+    let bytes = lines.iter().map(String::len).sum::<usize>() / lines.len();
+    let rate = |seconds: f64| lines.len() as f64 / seconds / 1e3;
+    let [looked, decoded, ratio]: [fn(&(f64, f64)) -> f64; 3] = [|r| r.0, |r| r.1, |r| r.1 / r.0];
+    let [looked, decoded, ratio] = [looked, decoded, ratio].map(|of| spread(rounds.iter().map(of)));
+    report(&format!(
+        "{name}, {bytes} bytes: {alone} {:.0} k events/s; decode {:.0} k ({:.0} to {:.0}); {:.2} times the {alone} ({:.2} to {:.2})",
+        rate(looked[1]),
+        rate(decoded[1]),
+        rate(decoded[2]),
+        rate(decoded[0]),
+        ratio[1],
+        ratio[0],
+        ratio[2]
+    ));
 }
 
-fn measure(name: &str, lines: &[String], mut run: impl FnMut()) {
-    run();
-    // The clock moves in steps of some milliseconds: a round is many of them.
-    let mut round = |times: u32| {
+/// Least, median and greatest.
+fn spread(values: impl Iterator<Item = f64>) -> [f64; 3] {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    [sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]]
+}
+
+/// Something that is run so often that the clock, which moves in steps of some milliseconds, tells how long it takes.
+struct Round<F> {
+    run: F,
+    times: u32,
+}
+
+impl<F: FnMut()> Round<F> {
+    fn new(run: F) -> Self {
+        let mut round = Self { run, times: 1 };
+        round.seconds();
+        round.times = 4;
+        round.times = (ROUND_SECONDS / round.seconds().max(1e-3)).ceil() as u32;
+        round
+    }
+
+    /// CPU seconds of one run.
+    fn seconds(&mut self) -> f64 {
         let start = cpu_time();
-        (0..times).for_each(|_| run());
-        (cpu_time() - start).as_secs_f64() / f64::from(times)
-    };
-    let times = (ROUND_SECONDS / round(4).max(1e-3)).ceil() as u32;
-    let mut seconds: Vec<f64> = (0..ROUNDS).map(|_| round(times)).collect();
-    seconds.sort_by(f64::total_cmp);
-    let bytes = lines.iter().map(String::len).sum::<usize>();
-    let rate = |s: f64| lines.len() as f64 / s / 1e3;
-    let (median, best, worst) = (seconds[ROUNDS / 2], seconds[0], seconds[ROUNDS - 1]);
-    report(&format!(
-        "{name}: {:.0} k events/s, {:.0} MB/s, {} bytes an event (median of {ROUNDS}; {:.0} to {:.0} k)",
-        rate(median),
-        bytes as f64 / median / 1e6,
-        bytes / lines.len(),
-        rate(worst),
-        rate(best)
-    ));
+        (0..self.times).for_each(|_| (self.run)());
+        (cpu_time() - start).as_secs_f64() / f64::from(self.times)
+    }
 }
 
 /// What the parser alone takes: the copy it needs, and its tape.

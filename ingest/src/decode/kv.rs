@@ -99,7 +99,7 @@ fn push(line: &str, key: Range<usize>, value: Range<usize>, dialect: Dialect, pa
 /// Letters, digits and what names are made of; a name of CEF's may hold brackets.
 #[inline]
 fn is_key(line: &[u8], key: Range<usize>) -> bool {
-    !key.is_empty() && key.len() <= KEY_BYTES_MAX && scan::is_word(line, key, *b"_-.[]@$")
+    !key.is_empty() && key.len() <= KEY_BYTES_MAX && scan::is_word(line, key, b"-.[]@$")
 }
 
 const KEY_BYTES_MAX: usize = 128;

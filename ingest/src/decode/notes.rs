@@ -141,8 +141,8 @@ struct Name {
     text: Box<str>,
     /// Where the name proper begins, after the path of the object that it stands in.
     key_at: usize,
-    /// Of the path and the name proper.
-    prints: [Print; 2],
+    path: Print,
+    key: Print,
     count: u64,
     /// The name that was noted after this one the last time: a source repeats itself.
     next: usize,
@@ -291,8 +291,8 @@ impl Set {
 impl Name {
     fn new(path: &str, key: &str) -> Self {
         let text: Box<str> = if path.is_empty() { key.into() } else { format!("{path}.{key}").into() };
-        let prints = [path, key].map(|text| Print::of(text.as_bytes()));
-        Self { key_at: text.len() - key.len(), text, prints, count: 1, next: 0 }
+        let (key_at, path, key) = (text.len() - key.len(), Print::of(path.as_bytes()), Print::of(key.as_bytes()));
+        Self { key_at, text, path, key, count: 1, next: 0 }
     }
 
     fn parts(&self) -> (&str, &str) {
@@ -302,9 +302,9 @@ impl Name {
     /// By the prints: to compare the texts of a heap, one after the other, costs a look at each one's page.
     #[inline]
     fn is(&self, path: &str, key: &str) -> bool {
-        let prints = [path, key].map(|text| Print::of(text.as_bytes()));
-        let are_whole = prints.iter().all(Print::is_whole);
-        self.prints == prints && (are_whole || self.parts() == (path, key))
+        let (of_path, of_key) = (Print::of(path.as_bytes()), Print::of(key.as_bytes()));
+        let is_whole = of_path.is_whole() && of_key.is_whole();
+        self.key == of_key && self.path == of_path && (is_whole || self.parts() == (path, key))
     }
 }
 

@@ -42,13 +42,14 @@ fn epoch_time(text: &str) -> Option<i64> {
 /// `YYYY-MM-DD[T ]hh:mm:ss[.fraction][zone]`, with `/` for `-` too: microseconds, of UTC if there is a zone.
 fn calendar_time(bytes: &[u8]) -> Option<(i64, bool)> {
     let (head, rest) = bytes.split_first_chunk::<19>()?;
-    let (mut pairs, mut worst) = ([0_u32; 7], 0);
-    for (pair, at) in pairs.iter_mut().zip([0, 2, 5, 8, 11, 14, 17]) {
-        let [tens, ones] = [head[at].wrapping_sub(b'0'), head[at + 1].wrapping_sub(b'0')];
+    let mut worst = 0;
+    let mut two = |at: usize| {
+        let (tens, ones) = (head[at].wrapping_sub(b'0'), head[at + 1].wrapping_sub(b'0'));
         worst = worst.max(tens).max(ones);
-        *pair = u32::from(tens) * 10 + u32::from(ones);
-    }
-    let [century, year, month, day, hour, minute, second] = pairs.map(i64::from);
+        i64::from(tens) * 10 + i64::from(ones)
+    };
+    let (century, year, month, day) = (two(0), two(2), two(5), two(8));
+    let (hour, minute, second) = (two(11), two(14), two(17));
     let year = century * 100 + year;
     let marks = head[7] == head[4] && matches!(head[10], b'T' | b't' | b' ') && head[13] == b':' && head[16] == b':';
     let in_range = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);

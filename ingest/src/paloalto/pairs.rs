@@ -161,7 +161,7 @@ fn quoted_end(value: &str, separator: char) -> Option<usize> {
 #[inline]
 fn is_key(line: &[u8], from: usize, last: usize, equals: usize, separator: &[u8]) -> bool {
     line[last + 1].is_ascii_alphabetic()
-        && scan::is_word(line, last + 1..equals, *b"_-.")
+        && scan::is_word(line, last + 1..equals, b"-.")
         && (separator.len() == 1 || line[from..=last].ends_with(separator))
 }
 
