@@ -71,7 +71,7 @@ SELECT 1; SELECT 2
 SELECT time FROM netwrk_activity WHERE true
 => 1:18: no table netwrk_activity; did you mean network_activity?
 SELECT time FROM dead_letter WHERE true
-=> 1:18: no table dead_letter; one of network_activity, http_activity, dns_activity, authentication, tunnel_activity, api_activity, detection_finding, base_event
+=> 1:18: no table dead_letter; one of network_activity, http_activity, dns_activity, dhcp_activity, authentication, tunnel_activity, api_activity, application_lifecycle, event_log_actvity, inventory_info, device_config_state_change, detection_finding, base_event
 SELECT time¶FROM network_activity¶WHERE src_endpont.ip = 'x'
 => 3:7: table network_activity has no column src_endpont.ip; did you mean src_endpoint.ip?
 SELECT time FROM network_activity WHERE bytes_out > 1

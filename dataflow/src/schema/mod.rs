@@ -58,12 +58,23 @@ pub enum Table {
     HttpActivity,
     /// OCSF 4003.
     DnsActivity,
+    /// OCSF 4004.
+    DhcpActivity,
     /// OCSF 3002.
     Authentication,
     /// OCSF 4014.
     TunnelActivity,
     /// OCSF 6003.
     ApiActivity,
+    /// OCSF 6002.
+    ApplicationLifecycle,
+    /// OCSF 1008, whose name OCSF spells so.
+    #[serde(rename = "event_log_actvity")]
+    EventLogActivity,
+    /// OCSF 5001.
+    InventoryInfo,
+    /// OCSF 5019.
+    DeviceConfigStateChange,
     /// OCSF 2004: vendors' detections and Palisade's alerts.
     DetectionFinding,
     /// OCSF 0: events of no other class.
@@ -76,13 +87,18 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Table; 10] = [
+    pub const ALL: [Table; 15] = [
         Table::NetworkActivity,
         Table::HttpActivity,
         Table::DnsActivity,
+        Table::DhcpActivity,
         Table::Authentication,
         Table::TunnelActivity,
         Table::ApiActivity,
+        Table::ApplicationLifecycle,
+        Table::EventLogActivity,
+        Table::InventoryInfo,
+        Table::DeviceConfigStateChange,
         Table::DetectionFinding,
         Table::BaseEvent,
         Table::DeadLetter,
@@ -90,13 +106,18 @@ impl Table {
     ];
 
     /// The tables that hold OCSF events.
-    pub const EVENTS: [Table; 8] = [
+    pub const EVENTS: [Table; 13] = [
         Table::NetworkActivity,
         Table::HttpActivity,
         Table::DnsActivity,
+        Table::DhcpActivity,
         Table::Authentication,
         Table::TunnelActivity,
         Table::ApiActivity,
+        Table::ApplicationLifecycle,
+        Table::EventLogActivity,
+        Table::InventoryInfo,
+        Table::DeviceConfigStateChange,
         Table::DetectionFinding,
         Table::BaseEvent,
     ];
@@ -107,9 +128,14 @@ impl Table {
             Table::NetworkActivity => "network_activity",
             Table::HttpActivity => "http_activity",
             Table::DnsActivity => "dns_activity",
+            Table::DhcpActivity => "dhcp_activity",
             Table::Authentication => "authentication",
             Table::TunnelActivity => "tunnel_activity",
             Table::ApiActivity => "api_activity",
+            Table::ApplicationLifecycle => "application_lifecycle",
+            Table::EventLogActivity => "event_log_actvity",
+            Table::InventoryInfo => "inventory_info",
+            Table::DeviceConfigStateChange => "device_config_state_change",
             Table::DetectionFinding => "detection_finding",
             Table::BaseEvent => "base_event",
             Table::DeadLetter => "dead_letter",
@@ -128,9 +154,14 @@ impl Table {
             Table::NetworkActivity => Some((4001, "Network Activity", 4, "Network Activity")),
             Table::HttpActivity => Some((4002, "HTTP Activity", 4, "Network Activity")),
             Table::DnsActivity => Some((4003, "DNS Activity", 4, "Network Activity")),
+            Table::DhcpActivity => Some((4004, "DHCP Activity", 4, "Network Activity")),
             Table::Authentication => Some((3002, "Authentication", 3, "Identity & Access Management")),
             Table::TunnelActivity => Some((4014, "Tunnel Activity", 4, "Network Activity")),
             Table::ApiActivity => Some((6003, "API Activity", 6, "Application Activity")),
+            Table::ApplicationLifecycle => Some((6002, "Application Lifecycle", 6, "Application Activity")),
+            Table::EventLogActivity => Some((1008, "Event Log Activity", 1, "System Activity")),
+            Table::InventoryInfo => Some((5001, "Device Inventory Info", 5, "Discovery")),
+            Table::DeviceConfigStateChange => Some((5019, "Device Config State Change", 5, "Discovery")),
             Table::DetectionFinding => Some((2004, "Detection Finding", 2, "Findings")),
             Table::BaseEvent => Some((0, "Base Event", 0, "Uncategorized")),
             Table::DeadLetter | Table::LateWindow => None,
@@ -170,9 +201,14 @@ impl Table {
             Table::NetworkActivity => &[COMMON, ENDPOINTS, NETWORK, include_str!("network_activity.cols"), ENRICHMENT],
             Table::HttpActivity => &[COMMON, ENDPOINTS, NETWORK, include_str!("http_activity.cols"), ENRICHMENT],
             Table::DnsActivity => &[COMMON, ENDPOINTS, include_str!("dns_activity.cols"), ENRICHMENT],
+            Table::DhcpActivity => &[COMMON, ENDPOINTS, include_str!("dhcp_activity.cols"), ENRICHMENT],
             Table::Authentication => &[COMMON, ACCESS, include_str!("authentication.cols"), ENRICHMENT],
             Table::TunnelActivity => &[COMMON, ACCESS, include_str!("tunnel_activity.cols"), ENRICHMENT],
             Table::ApiActivity => &[COMMON, include_str!("api_activity.cols"), ENRICHMENT],
+            Table::ApplicationLifecycle => &[COMMON, include_str!("application_lifecycle.cols"), ENRICHMENT],
+            Table::EventLogActivity => &[COMMON, include_str!("event_log_actvity.cols"), ENRICHMENT],
+            Table::InventoryInfo => &[COMMON, include_str!("inventory_info.cols"), ENRICHMENT],
+            Table::DeviceConfigStateChange => &[COMMON, include_str!("device_config_state_change.cols"), ENRICHMENT],
             Table::DetectionFinding => &[COMMON, include_str!("detection_finding.cols"), ENRICHMENT],
             Table::BaseEvent => &[COMMON, include_str!("base_event.cols"), ENRICHMENT],
             Table::DeadLetter => &[include_str!("dead_letter.cols")],

@@ -3,9 +3,9 @@
 //! **Data in:** any bytes; each line of them is a record, as in a file. **Data out:** nothing. What must hold is said at [`check`]; of a
 //! mapping file at [`mapping`].
 //!
-//! Built for tests and under `cfg(fuzzing)`, which cargo-fuzz sets: a target of its is the one line
-//! `fuzz_target!(|bytes: &[u8]| ingest::fuzz::syslog(bytes));`. The tests beside this file need no nightly compiler: they
-//! mutate the golden records of `testdata/`, and try the inputs of `testdata/fuzz/` that once failed.
+//! Built for tests and under `cfg(fuzzing)`, which cargo-fuzz sets: its targets, a line each, are in `fuzz/`. The tests beside this
+//! file need no nightly compiler: they mutate the golden records of `testdata/`, and try the inputs of `testdata/fuzz/` that
+//! once failed.
 //!
 //! Absent: a fuzzer; the sources (files, Kafka), which have properties of their own.
 

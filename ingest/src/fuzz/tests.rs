@@ -141,6 +141,19 @@ fn golden_records_hold() {
     }
 }
 
+/// The seeds as the files that cargo-fuzz begins with: in the folder that `PALISADE_FUZZ_CORPUS` names, one a target.
+#[test]
+fn seeds_for_cargo_fuzz() {
+    let Some(corpus) = std::env::var_os("PALISADE_FUZZ_CORPUS").map(std::path::PathBuf::from) else { return };
+    for target in &TARGETS {
+        let folder = corpus.join(target.name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for (i, bytes) in (target.seeds)(target.is_seed).iter().enumerate() {
+            std::fs::write(folder.join(format!("seed-{i}")), bytes).expect("a file");
+        }
+    }
+}
+
 #[test]
 fn no_bytes_at_all() {
     TARGETS.iter().for_each(|target| try_case(target, 0, b""));

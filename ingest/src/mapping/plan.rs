@@ -220,9 +220,11 @@ const UNKNOWN: &str = "Unknown";
 impl Needs {
     pub(super) fn new(table: Table, product: &'static str, takes_host: bool) -> Self {
         let target = |path: &str| table.leaf(path).map(|_| Target::of(table, path));
+        // Who tells of a device is not the device.
+        let host = if table == Table::InventoryInfo { "metadata.reporter.hostname" } else { "device.hostname" };
         Self {
             table,
-            host: target("device.hostname").filter(|_| takes_host),
+            host: target(host).filter(|_| takes_host),
             service: table.leaf("src_endpoint.svc_name"),
             product,
             uid: target("finding_info.uid"),
@@ -246,7 +248,9 @@ impl Needs {
             }
         };
         match self.table {
-            Table::NetworkActivity | Table::DnsActivity if !has(row, "src_endpoint") && !has(row, "dst_endpoint") => {
+            Table::NetworkActivity | Table::DnsActivity | Table::DhcpActivity
+                if !has(row, "src_endpoint") && !has(row, "dst_endpoint") =>
+            {
                 self.set_service(row);
             }
             Table::HttpActivity => {
@@ -280,6 +284,11 @@ impl Needs {
                 }
             }
             Table::TunnelActivity if !has(row, "src_endpoint") => set(row, "src_endpoint.svc_name", UNKNOWN),
+            Table::ApplicationLifecycle => set(row, "app.name", self.product),
+            Table::EventLogActivity => set(row, "log_name", UNKNOWN),
+            Table::InventoryInfo | Table::DeviceConfigStateChange if !has(row, "device") => {
+                set(row, "device.name", UNKNOWN);
+            }
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use crate::decode::Rejected;
 use crate::decode::fields::{FieldTable, Target};
 use crate::decode::row::{Row, Scratch};
 use crate::decode::values;
-use crate::normalize::{Class, Event, action, enums, first_time_in};
+use crate::normalize::{Class, Event, FIREWALL, action, enums, first_time_in, ocsf};
 
 /// Profiles of a class that says what a control did.
 pub(super) const SECURITY: &[&str] = &["host", "security_control", "datetime"];
@@ -67,8 +67,8 @@ impl Base {
         let fields = table(file, at, own);
         Self {
             table: at,
-            class: Class::new(at, PRODUCT, profiles),
-            metadata: Metadata::of(at),
+            class: Class::with_device(at, PRODUCT, profiles, Some(device_of(at))),
+            metadata: Metadata::by(at),
             user: User::of(at),
             connection: Connection::of(at).filter(|_| fields.reads(Slot::Protocol.into())),
             source: Target::find(at, "src_endpoint.ip nat_ip"),
@@ -157,7 +157,21 @@ columns! {
     }
 }
 
+/// The kind of device: the firewall, but in an inventory, where it is the reporter.
+fn device_of(at: Table) -> ocsf::Caption {
+    if at == Table::InventoryInfo { ocsf::UNKNOWN } else { FIREWALL }
+}
+
 impl Metadata {
+    fn by(at: Table) -> Self {
+        if at != Table::InventoryInfo {
+            return Self::of(at);
+        }
+        let [device_uid, device_hostname] =
+            ["metadata.reporter.uid", "metadata.reporter.hostname"].map(|path| Target::of(at, path));
+        Self { device_uid, device_hostname, ..Self::of(at) }
+    }
+
     /// Sets times, metadata and device. Gives the event time.
     fn fill(&self, row: &mut Row<'_, '_>, class: &Class, input: Input<'_>, event: &Event<'_>) -> Result<i64, Rejected> {
         let time = set_time(row, class, event)?;
@@ -307,11 +321,12 @@ struct User {
 }
 
 impl User {
-    /// The one who acts: of a session its source, of a login who logs in, of a finding the evidence's.
+    /// The one who acts: of a session its source, of a login who logs in, of a finding the evidence's; of a device who has it.
     fn of(at: Table) -> Option<Self> {
         let (name, domain) = match at {
             Table::Authentication | Table::TunnelActivity => ("user.name", "user.domain"),
             Table::DetectionFinding => ("evidences[].actor.user.name+user_name", "evidences[].actor.user.domain"),
+            Table::InventoryInfo => ("device.owner.name", "device.owner.domain"),
             _ => ("actor.user.name", "actor.user.domain"),
         };
         Some(Self { name: Target::find(at, name)?, domain: Target::find(at, domain)? })

@@ -8,8 +8,9 @@
 //!   AUTH; USERID login and logout    authentication        auth.rs
 //!   GLOBALPROTECT                    authentication, tunnel_activity   globalprotect.rs
 //!   CONFIG, AUDIT                    api_activity          config.rs
-//!   SYSTEM                           authentication where someone logs in or out, else base_event   system.rs
-//!   HIPMATCH, IPTAG, any other       base_event            other.rs
+//!   HIPMATCH                         inventory_info        inventory.rs
+//!   SYSTEM                           authentication where someone logs in or out, what system.events says, else base_event   system.rs
+//!   IPTAG, any other                 base_event            other.rs
 //! ```
 //!
 //! The `.fields` files say which field goes where; the code here reads what needs a decision.
@@ -34,6 +35,7 @@ mod custom;
 mod finding;
 mod globalprotect;
 mod input;
+mod inventory;
 mod leef;
 mod other;
 mod pairs;
@@ -230,7 +232,7 @@ pub(crate) struct PaloAlto {
     globalprotect: globalprotect::GlobalProtect,
     system: system::System,
     config: config::Config,
-    hipmatch: Other,
+    hipmatch: inventory::HipMatch,
     iptag: Other,
     userid: Other,
     unheard: Other,
@@ -239,7 +241,6 @@ pub(crate) struct PaloAlto {
 
 impl PaloAlto {
     pub(crate) fn new(time_zones: &TimeZones) -> Self {
-        let whole = |file| Other::whole(file, Slot::FURTHER).informational();
         Self {
             traffic: session::Session::traffic(),
             decryption: session::Session::decryption(),
@@ -254,8 +255,8 @@ impl PaloAlto {
             globalprotect: globalprotect::GlobalProtect::new(),
             system: system::System::new(),
             config: config::Config::new(),
-            hipmatch: whole(field_file!("hipmatch")),
-            iptag: whole(field_file!("iptag")),
+            hipmatch: inventory::HipMatch::new(),
+            iptag: Other::whole(field_file!("iptag"), Slot::FURTHER).informational(),
             userid: Other::whole(field_file!("userid"), auth::OWN).informational(),
             unheard: Other::unheard(),
             zones: Zones::new(time_zones),
@@ -323,7 +324,7 @@ impl PaloAlto {
             LogType::Traffic => self.traffic.decode(input, out, event),
             LogType::Threat if subtype.eq_ignore_ascii_case("url") => self.url.decode(input, out, event),
             LogType::Threat => self.threat.decode(subtype, input, out, event),
-            LogType::System => self.system.decode(input, out, event),
+            LogType::System => self.system.decode(subtype, input, out, event),
             LogType::Config => self.config.decode(input, out, event),
             LogType::GlobalProtect => self.globalprotect.decode(input, out, event),
             LogType::HipMatch => self.hipmatch.decode(input, out, event),

@@ -1,5 +1,5 @@
-//! Log types that no class among our tables describes -> base_event: HIPMATCH, IPTAG, USERID of what is no login, SYSTEM of
-//! what is none, and any that is unheard of.
+//! Log types that no class among our tables describes -> base_event: IPTAG, USERID of what is no login, SYSTEM of what has no
+//! class, and any that is unheard of.
 //!
 //! The address and the user that an event is about also stand in the hot columns, so that a hunt finds them; their fields
 //! stay in `unmapped`, since the class has no attribute for them.

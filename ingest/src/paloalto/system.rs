@@ -1,18 +1,26 @@
-//! SYSTEM -> authentication where an administrator or a VPN user logs in or out, else base_event.
+//! SYSTEM -> authentication where an administrator or a VPN user logs in or out, else the class that `system.events` names for
+//! the event, else base_event.
 //!
 //! Who logs in from where stands in the description only, in a few fixed sentences; it stays whole in `message`. A
 //! description that is none of them is a base_event: nothing is guessed. `service.name` is the device's: the same VPN login
 //! stands in GLOBALPROTECT too, from 9.1 on.
+//!
+//! base_event stay, since OCSF has no class for them: high availability, hardware and interfaces, routing peers, NTP, licenses,
+//! what Panorama and the update servers answer, and all that is unheard of.
+
+mod events;
 
 use dataflow::Table;
 
-use super::base::{Base, HOST, Out, columns, set_enum};
+use super::base::{Base, HOST, Out, UNKNOWN, columns, set_enum};
 use super::other::Other;
 use super::{Input, PRODUCT, Slot, field_file};
 use crate::decode::Rejected;
+use crate::decode::fields::{Objects, Target};
 use crate::decode::row::Row;
 use crate::decode::values;
 use crate::normalize::Event;
+use events::Kind;
 
 /// The event and its description: column from 0 and JSON name.
 const EVENT: (usize, &str) = (8, "EventName");
@@ -26,6 +34,31 @@ const LOGOFF: i32 = 2;
 pub(super) struct System {
     other: Other,
     login: Login,
+    kinds: Vec<Kind>,
+    /// The classes of the kinds.
+    told: Vec<Told>,
+}
+
+/// Events of a class that their kind names.
+#[derive(Debug)]
+struct Told {
+    table: Table,
+    base: Base,
+    status_id: Target,
+    status: Target,
+    /// What the class requires, and is [`UNKNOWN`] where the event does not tell it: an object, and an attribute of its.
+    required: Option<(Objects, Target)>,
+    tunnel: Option<Tunnel>,
+}
+
+columns! {
+    struct Tunnel {
+        is_vpn: "session.is_vpn",
+        type_id: "tunnel_type_id",
+        kind: "tunnel_type",
+        interface_type_id: "tunnel_interface.type_id",
+        interface_type: "tunnel_interface.type",
+    }
 }
 
 #[derive(Debug)]
@@ -61,18 +94,87 @@ struct SignIn<'v> {
 impl System {
     pub(super) fn new() -> Self {
         let base = Base::new(Table::Authentication, HOST, field_file!("system"), Slot::FURTHER);
+        let kinds = events::kinds();
+        let is_told = |table: &Table| kinds.iter().any(|kind| kind.table == *table);
         Self {
             other: Other::whole(field_file!("system"), Slot::FURTHER),
             login: Login { base, columns: Columns::of(Table::Authentication) },
+            told: Table::EVENTS.into_iter().filter(is_told).map(Told::new).collect(),
+            kinds,
         }
     }
 
-    pub(super) fn decode(&self, input: Input<'_>, out: Out<'_>, event: &Event<'_>) -> Result<(), Rejected> {
+    pub(super) fn decode(
+        &self,
+        subtype: &str,
+        input: Input<'_>,
+        out: Out<'_>,
+        event: &Event<'_>,
+    ) -> Result<(), Rejected> {
         let fields = &self.login.base.fields;
         let (name, text) = (input.text_of(fields, EVENT), input.text_of(fields, DESCRIPTION));
-        match sign_in(name, text) {
-            Some(found) => self.login.decode(found, input, out, event),
+        if let Some(found) = sign_in(name, text) {
+            return self.login.decode(found, input, out, event);
+        }
+        let kind = events::find(&self.kinds, subtype, name, text);
+        let told = kind.and_then(|kind| Some((kind, self.told.iter().find(|told| told.table == kind.table)?)));
+        match told {
+            Some((kind, told)) => told.decode((kind, text), input, out, event),
             None => self.other.decode(input, out, event),
+        }
+    }
+}
+
+impl Told {
+    fn new(table: Table) -> Self {
+        let required = match table {
+            Table::DeviceConfigStateChange => Some(("device", "device.name")),
+            Table::DhcpActivity => Some(("src_endpoint", "src_endpoint.svc_name")),
+            _ => None,
+        };
+        Self {
+            table,
+            base: Base::new(table, HOST, field_file!("system"), Slot::FURTHER),
+            status_id: Target::of(table, "status_id"),
+            status: Target::of(table, "status"),
+            required: required.map(|(object, path)| (Objects::named(object), Target::of(table, path))),
+            tunnel: (table == Table::TunnelActivity).then(|| Tunnel::of(table)),
+        }
+    }
+
+    fn decode(
+        &self,
+        (kind, text): (&Kind, &str),
+        input: Input<'_>,
+        out: Out<'_>,
+        event: &Event<'_>,
+    ) -> Result<(), Rejected> {
+        self.base.write(out, event, |row| {
+            input.read(row);
+            self.base.fill(row, input, event)?;
+            self.base.class.set_activity(row, kind.activity);
+            kind.fill(row, text);
+            if let Some(status) = kind.status {
+                set_enum(row, &self.status_id, &self.status, status);
+            }
+            if let Some((_, target)) = self.required.as_ref().filter(|(object, _)| !row.has(*object)) {
+                row.set_text(target, UNKNOWN);
+            }
+            if let Some(tunnel) = &self.tunnel {
+                tunnel.fill(row);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Tunnel {
+    /// Whether all traffic goes through it is not said: the type is 0, Unknown.
+    fn fill(&self, row: &mut Row<'_, '_>) {
+        row.builder.set_bool(self.is_vpn.leaf, true);
+        set_enum(row, &self.type_id, &self.kind, (0, UNKNOWN));
+        if row.has(Objects::named("tunnel_interface")) {
+            set_enum(row, &self.interface_type_id, &self.interface_type, (4, "Tunnel"));
         }
     }
 }

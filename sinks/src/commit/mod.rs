@@ -28,13 +28,18 @@ pub use guard::GuardedCatalog;
 use plan::{Memory, Pass, Plan};
 
 /// The tables in commit order: alerts after the rows they speak of.
-const COMMIT_ORDER: [Table; 10] = [
+const COMMIT_ORDER: [Table; 15] = [
     Table::NetworkActivity,
     Table::HttpActivity,
     Table::DnsActivity,
+    Table::DhcpActivity,
     Table::Authentication,
     Table::TunnelActivity,
     Table::ApiActivity,
+    Table::ApplicationLifecycle,
+    Table::EventLogActivity,
+    Table::InventoryInfo,
+    Table::DeviceConfigStateChange,
     Table::BaseEvent,
     Table::DetectionFinding,
     Table::DeadLetter,

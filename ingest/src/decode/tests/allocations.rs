@@ -35,6 +35,8 @@ const KV: &str = r#"<189>date=2026-11-20 time=10:00:00 devname="wall-1" devid="F
 
 const CEF: &str = "Nov 20 10:00:00 wall-1 CEF:0|Fortinet|Fortigate|v7.4.1|00013|traffic:forward close|3|deviceExternalId=FG0000000000001 FTNTFGTeventtime=1795168800000000000 FTNTFGTtz=+0000 FTNTFGTlogid=0000000013 cat=traffic:forward FTNTFGTsubtype=forward FTNTFGTlevel=notice FTNTFGTvd=root src=10.1.2.3 spt=51000 dst=198.51.100.7 dpt=443 proto=6 act=close out=500 in=1000 msg=a\\=b cs1Label=Rule cs1=one";
 
+const SYSTEM: &str = r#"1,2026/11/20 10:00:01,0011,SYSTEM,vpn,2817,2026/11/20 10:00:00,,ikev2-nego-child-succ,to-berlin,0,0,general,informational,"IKEv2 child SA negotiation is succeeded as initiator, non-rekey. Established SA: 192.0.2.1[500]-198.51.100.1[500] message id:0x00000001.",9,0x0"#;
+
 const STRATA: &str = r#"{"LogType":"TRAFFIC","DeviceSN":"1","TimeGenerated":"2026-11-20T10:00:00Z","Subtype":"end","SourceAddress":"10.0.0.1","DestinationAddress":"198.51.100.7","SourcePort":51000,"DestinationPort":443,"Protocol":"tcp","BytesSent":500,"BytesReceived":1000,"Unheard":{"of":[1,2]},"SourceUser":"corp\\ann"}"#;
 
 const TRAIL: &str = r#"{"eventVersion":"1.09","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/ann","accountId":"111122223333","userName":"ann"},"eventTime":"2026-11-20T10:00:00Z","eventSource":"s3.amazonaws.com","eventName":"GetObject","awsRegion":"eu-central-1","sourceIPAddress":"192.0.2.7","requestParameters":{"bucketName":"b"},"eventID":"1","eventType":"AwsApiCall","readOnly":true,"further":{"a":1}}"#;
@@ -61,6 +63,7 @@ fn an_event_costs_no_allocation_once_buffers_have_grown() {
     let cases = [
         ("PAN-OS CSV", panos.as_str()),
         ("PAN-OS JSON", STRATA),
+        ("PAN-OS SYSTEM", SYSTEM),
         ("CloudTrail", TRAIL),
         ("kv", KV),
         ("CEF", CEF),

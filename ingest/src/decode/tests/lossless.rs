@@ -41,6 +41,9 @@ fn fields(record: &str, mappings: &Mappings) -> Vec<(String, String)> {
         columns.split(line.message);
         return columns.filled(line.message).map(|(i, text)| (format!("column {}", i + 1), text.to_owned())).collect();
     }
+    if let Some(found) = find_custom(record) {
+        return found.fields();
+    }
     let json = if record.starts_with(['{', '[']) { record } else { &record[header.message..] };
     if let Ok(document) = serde_json::from_str::<Value>(json)
         && (document.is_object() || document[0].is_object())
@@ -106,9 +109,10 @@ impl Rows {
     /// True if the value stands there: as it is, as what it means, within a longer text, or in the parts that it is made of.
     /// A time stands there too if another tells the same second more exactly.
     fn hold(&self, value: &str) -> bool {
+        let time = values::time(value.trim());
         let value = value.trim().to_lowercase();
         readings(&value).iter().any(|reading| self.scalars.contains(reading))
-            || values::time(&value).is_some_and(|us| self.seconds.contains(&us.div_euclid(1_000_000)))
+            || time.is_some_and(|us| self.seconds.contains(&us.div_euclid(1_000_000)))
             || (value.len() > 3 && self.text.contains(&value))
             || value.split(MARKS).filter(|part| !part.is_empty()).all(|part| self.words.contains(part))
     }
@@ -184,10 +188,20 @@ fn every_value_of_every_golden_record_is_in_its_rows() {
 #[test]
 fn a_value_that_is_lost_is_found_out() {
     let rows = Rows::of(&[(Table::BaseEvent, 0, 0, r#"{"message":"to 192.0.2.1","time":1795168800000}"#.to_owned())]);
-    for value in ["192.0.2.1", "2026-11-20T10:00:00Z", "To", "1795168800"] {
+    for value in ["192.0.2.1", "2026-11-20T10:00:00Z", "Nov 20 2026 10:00:00 GMT", "To", "1795168800"] {
         assert!(rows.hold(value), "{value}");
     }
-    for value in ["192.0.2.2", "2026-11-20T10:00:01Z", "7", "t"] {
+    for value in ["192.0.2.2", "2026-11-20T10:00:01Z", "Nov 20 2026 10:00:01 GMT", "7", "t"] {
         assert!(!rows.hold(value), "{value}");
     }
+}
+
+#[test]
+fn pairs_of_a_custom_format_are_fields() {
+    let line =
+        "CEF:0|Palo Alto Networks|PAN-OS|11.1|end|TRAFFIC|1|rt=Nov 20 2026 10:00:00 GMT cs1Label=Rule cs1=web out";
+    let found = fields(line, &Mappings::builtin());
+    let want = [("rt", "Nov 20 2026 10:00:00 GMT"), ("cs1", "web out"), ("log type", "TRAFFIC"), ("version", "11.1")];
+    let want = want.into_iter().chain([("signature", "end")]).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(found, want.collect::<Vec<_>>());
 }

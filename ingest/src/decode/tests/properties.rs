@@ -194,18 +194,18 @@ const DOCUMENT_KINDS: [(&str, &str); DOCUMENTS] = [
         include_str!("../../paloalto/correlation.fields"),
     ),
     (r#""LogType":"AUDIT","EventTime":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/audit.fields")),
+    (r#""LogType":"HIPMATCH","TimeGenerated":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/hipmatch.fields")),
     (
         r#""LogType":"SYSTEM","EventTime":"2026-11-20T10:00:00Z","LogSourceID":"1""#,
         include_str!("../../paloalto/system.fields"),
     ),
-    (r#""LogType":"HIPMATCH","TimeGenerated":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/hipmatch.fields")),
     (r#""LogType":"IPTAG","TimeGenerated":"2026-11-20T10:00:00Z""#, include_str!("../../paloalto/iptag.fields")),
 ];
 
 const DOCUMENTS: usize = 17;
 
 /// The last kinds become base_event.
-const BASE_EVENTS: std::ops::Range<usize> = 14..DOCUMENTS;
+const BASE_EVENTS: std::ops::Range<usize> = 15..DOCUMENTS;
 
 /// A document of one kind whose further names are those of its field table, and some that none knows.
 fn document(kind: usize, values: &[String], number: &str) -> String {

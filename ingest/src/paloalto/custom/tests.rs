@@ -5,6 +5,17 @@ use serde_json::json;
 
 const CEF: &str = "<14>Nov 20 10:00:02 fw-1 CEF:0|Palo Alto Networks|PAN-OS|11.1.4";
 
+impl Found<'_> {
+    /// What the header says, and the pairs but for labels: they say what their keys mean.
+    pub(crate) fn fields(&self) -> Vec<(String, String)> {
+        let mut pairs = Pairs::default();
+        pairs.fill(self.line, pairs::split(self.body, self.separator));
+        let header = [("log type", self.log_type), ("version", self.version), ("signature", self.signature)];
+        let fields = pairs.iter(self.line).filter(|(key, _)| !key.ends_with(LABEL)).chain(header);
+        fields.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+}
+
 #[test]
 fn a_session_in_cef() {
     let row = row_of(&format!(
@@ -92,7 +103,11 @@ fn what_stands_in_the_header_of_other_log_types() {
         (
             "profile|HIPMATCH|1",
             "cat=disk suser=ann src=10.0.0.1",
-            vec![("class_uid", "0"), ("unmapped.hip_type", "\"profile\""), ("unmapped.hip", "\"disk\"")],
+            vec![
+                ("class_uid", "5001"),
+                ("device.groups", r#"[{"name":"disk","type":"profile"}]"#),
+                ("device.ip", "\"10.0.0.1\""),
+            ],
         ),
         (
             "login|USERID|1",

@@ -105,8 +105,116 @@ fn a_source_that_is_no_address_stays_in_the_message() {
 }
 
 #[test]
+fn an_event_is_of_the_class_that_its_kind_names() {
+    let text = "IKE daemon configuration load phase-1 succeeded.";
+    check(
+        &row_of(&line("ike-config-p1-success", text)),
+        &[
+            ("type_uid", "501901"),
+            ("status", "\"Success\""),
+            ("device", r#"{"uid":"0011","type_id":9,"type":"Firewall"}"#),
+            ("message", "\"IKE daemon configuration load phase-1 succeeded.\""),
+            ("unmapped.event_id", "\"ike-config-p1-success\""),
+        ],
+    );
+    let nameless = line("ike-config-p1-success", text).replace(",0011,", ",,");
+    check(&row_of(&nameless), &[("type_uid", "501901"), ("device.name", "\"Unknown\"")]);
+}
+
+#[test]
+fn a_cleared_log_is_event_log_activity() {
+    let cleared = line("general", "Log type config cleared by user corp\\ann ").replace(",auth,", ",general,");
+    check(
+        &row_of(&cleared),
+        &[
+            ("type_uid", "100801"),
+            ("class_name", "\"Event Log Activity\""),
+            ("category_name", "\"System Activity\""),
+            ("log_name", "\"config\""),
+            ("actor.user", r#"{"name":"ann","domain":"corp"}"#),
+        ],
+    );
+}
+
+#[test]
+fn a_package_that_is_upgraded_is_application_lifecycle() {
+    let text = "WildFire package upgraded from version 739610-742990 to 739613-742993 by Auto update agent";
+    check(
+        &row_of(&line("general", text).replace(",auth,", ",general,")),
+        &[
+            ("type_uid", "600208"),
+            ("app", r#"{"name":"WildFire package","vendor_name":"Palo Alto Networks","version":"739613-742993"}"#),
+        ],
+    );
+}
+
+#[test]
+fn a_lease_is_dhcp_activity() {
+    let of = |text: &str| row_of(&line("lease-start", text).replace(",auth,", ",dhcp,"));
+    check(
+        &of("DHCP lease started ip 10.1.2.3 --> mac 00:1b:44:11:3a:b8 - hostname ann-laptop, interface ethernet1/3"),
+        &[
+            ("type_uid", "400405"),
+            ("src_endpoint", r#"{"ip":"10.1.2.3","hostname":"ann-laptop","mac":"00:1b:44:11:3a:b8"}"#),
+            ("dst_endpoint", r#"{"interface_name":"ethernet1/3"}"#),
+        ],
+    );
+    check(
+        &of("DHCP lease started ip 10.1.2.3 --> hostname [Unavailable]"),
+        &[("src_endpoint", r#"{"ip":"10.1.2.3"}"#)],
+    );
+    check(&of("DHCP lease started ip nowhere"), &[("src_endpoint", r#"{"svc_name":"Unknown"}"#)]);
+}
+
+#[test]
+fn associations_and_clients_are_tunnel_activity() {
+    let text = "IKEv2 child SA negotiation is succeeded as initiator, non-rekey. Established SA: 192.0.2.1[500]-198.51.100.1[4500] message id:0x1.";
+    check(
+        &row_of(&line("ikev2-nego-child-succ", text).replace(",auth,", ",vpn,")),
+        &[
+            ("type_uid", "401401"),
+            ("protocol_name", "\"IPSec\""),
+            ("tunnel_type", "\"Unknown\""),
+            ("session.is_vpn", "true"),
+            ("src_endpoint", r#"{"ip":"192.0.2.1","port":500}"#),
+            ("dst_endpoint", r#"{"ip":"198.51.100.1","port":4500}"#),
+            ("status", "\"Success\""),
+        ],
+    );
+    let text = "GlobalProtect gateway client configuration released. User name: corp\\ann, Private IP: 10.9.0.5, Client version: 6.2.1, Device name: ann-laptop, Client OS version: X.";
+    check(
+        &row_of(&line("globalprotectgateway-config-release", text).replace(",auth,", ",globalprotect,")),
+        &[
+            ("type_uid", "401402"),
+            ("user", r#"{"name":"ann","domain":"corp"}"#),
+            ("tunnel_interface", r#"{"ip":"10.9.0.5","type_id":4,"type":"Tunnel"}"#),
+            ("src_endpoint", r#"{"hostname":"ann-laptop"}"#),
+            ("app_name", "\"GlobalProtect\""),
+        ],
+    );
+}
+
+#[test]
+fn an_agent_that_is_disabled_is_application_lifecycle() {
+    let text = "GlobalProtect gateway agent message. Login from: 10.9.0.5, User name: corp\\ann, Time: Fri Nov 20 10:00:00 2026., Message: Agent Disable, Comment: none.";
+    let of = |text: &str| row_of(&line("globalprotectgateway-agent-msg", text).replace(",auth,", ",globalprotect,"));
+    check(
+        &of(text),
+        &[
+            ("type_uid", "600207"),
+            ("actor.user.name", "\"ann\""),
+            ("app.name", "\"GlobalProtect\""),
+            ("status", "null"),
+        ],
+    );
+    check(&of(&text.replace("Agent Disable", "Agent Enable")), &[("class_uid", "0")]);
+}
+
+#[test]
 fn everything_else_is_a_base_event() {
-    check(&row_of(&line("general", "Config installed")), &[("class_uid", "0"), ("message", "\"Config installed\"")]);
+    let text = "HA Group 1: Moved from state Active to state Passive";
+    check(&row_of(&line("state-change", text)), &[("class_uid", "0"), ("device.uid", "\"0011\"")]);
+    assert_eq!(row_of(&line("state-change", text))["message"], text);
     let document = r#"{"LogType":"SYSTEM","Subtype":"auth","LogSourceID":"0011","EventTime":"2026-11-20T10:00:00Z","EventName":"NAME",
         "EventDescription":"User ann logged out via Web from 192.0.2.1","VendorSeverity":"Informational"}"#;
     check(
