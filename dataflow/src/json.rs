@@ -202,13 +202,16 @@ pub fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Looks at eight bytes together; the last eight may be looked at twice.
+/// Looks at eight bytes together; some may be looked at twice.
 #[inline]
 fn has_escape(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks::<8>();
     match text.last_chunk::<8>() {
         Some(last) => words.iter().any(|word| word_needs_escape(*word)) || word_needs_escape(*last),
-        None => rest.iter().any(|byte| needs_escape(*byte)),
+        None => match (text.first_chunk(), text.last_chunk()) {
+            (Some(&[a, b, c, d]), Some(&[e, f, g, h])) => word_needs_escape([a, b, c, d, e, f, g, h]),
+            _ => rest.iter().any(|byte| needs_escape(*byte)),
+        },
     }
 }
 

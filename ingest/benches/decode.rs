@@ -66,8 +66,9 @@ fn compare(name: &str, lines: &[String]) {
     let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (looked.seconds(), decoded.seconds())).collect();
     let bytes = lines.iter().map(String::len).sum::<usize>() / lines.len();
     let rate = |seconds: f64| lines.len() as f64 / seconds / 1e3;
-    let [looked, decoded, ratio]: [fn(&(f64, f64)) -> f64; 3] = [|r| r.0, |r| r.1, |r| r.1 / r.0];
-    let [looked, decoded, ratio] = [looked, decoded, ratio].map(|of| spread(rounds.iter().map(of)));
+    let looked = spread(rounds.iter().map(|round| round.0));
+    let decoded = spread(rounds.iter().map(|round| round.1));
+    let ratio = spread(rounds.iter().map(|round| round.1 / round.0));
     report(&format!(
         "{name}, {bytes} bytes: {alone} {:.0} k events/s; decode {:.0} k ({:.0} to {:.0}); {:.2} times the {alone} ({:.2} to {:.2})",
         rate(looked[1]),

@@ -174,9 +174,14 @@ impl Pairs {
         (self.name(line, key), self.text(line, *value))
     }
 
-    /// Names of the line that was split last.
-    pub(crate) fn names<'a>(&'a self, line: &'a str) -> impl Iterator<Item = &'a str> {
-        self.list.iter().map(move |(key, _)| self.name(line, key))
+    /// Names of the line that was split last, to compare: bytes are cheaper to take than text.
+    pub(crate) fn names<'a>(&'a self, line: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let place = |span: &Span| span.start as usize..span.end as usize;
+        self.list.iter().map(move |(key, _)| match key {
+            Key::Text(span) if span.is_unescaped => &self.unescaped.as_bytes()[place(span)],
+            Key::Text(span) => &line.as_bytes()[place(span)],
+            Key::Name(name) => name.as_bytes(),
+        })
     }
 
     #[inline]

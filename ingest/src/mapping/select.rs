@@ -131,7 +131,7 @@ impl Selector {
     ) -> Option<usize> {
         places.present = 0;
         for (place, name) in (0..).zip(pairs.names(line)) {
-            if let Some(key) = self.keys.get_rare(name.as_bytes()) {
+            if let Some(key) = self.keys.get_rare(name) {
                 places.note(*key, place);
             }
         }

@@ -249,7 +249,7 @@ fn marked(line: &str, message: usize) -> Option<(usize, bool)> {
     }
     // Behind a header of a kind that nobody knows.
     let head = &line.as_bytes()[..line.len().min(HEADER_BYTES_MAX)];
-    let at = memchr::memmem::find(head, b"EF:")?;
+    let at = memchr::memchr_iter(b':', head).find(|at| head[..*at].ends_with(b"EF"))?.checked_sub(2)?;
     let start = at.checked_sub(1 + usize::from(at >= 2 && head[at - 1] == b'E'))?;
     let is_word = start == 0 || matches!(head[start - 1], b' ' | b'\t');
     begins(start).filter(|_| is_word)

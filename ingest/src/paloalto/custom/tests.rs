@@ -9,7 +9,7 @@ impl Found<'_> {
     /// What the header says, and the pairs but for labels: they say what their keys mean.
     pub(crate) fn fields(&self) -> Vec<(String, String)> {
         let mut pairs = Pairs::default();
-        pairs.fill(self.line, pairs::split(self.body, self.separator));
+        pairs.fill(self.line, self.line.len() - self.body.len(), self.separator);
         let header = [("log type", self.log_type), ("version", self.version), ("signature", self.signature)];
         let fields = pairs.iter(self.line).filter(|(key, _)| !key.ends_with(LABEL)).chain(header);
         fields.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
