@@ -25,6 +25,9 @@ pub enum Error {
         /// Records of attacks and near misses.
         planted: u64,
     },
+    /// A shape of the load that cannot be.
+    #[error("{0}")]
+    Schedule(String),
     /// A file could not be written.
     #[error("cannot write {}", path.display())]
     Write {
