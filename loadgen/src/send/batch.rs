@@ -93,10 +93,6 @@ impl Batch {
         self.entries.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// The first record's place; none if there is none.
     pub(crate) fn first(&self) -> Option<Item> {
         self.first
@@ -160,6 +156,6 @@ mod tests {
         assert_eq!((batch.start(0), batch.start(1), batch.start(2)), (0, 3, 5));
         assert_eq!(batch.due_us(1..2).collect::<Vec<_>>(), [1_500_000]);
         batch.clear();
-        assert!(batch.is_empty() && batch.first().is_none());
+        assert!(batch.len() == 0 && batch.first().is_none());
     }
 }

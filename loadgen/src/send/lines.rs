@@ -1,6 +1,7 @@
 //! Lines on standard output, or in a file for each partition.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -60,10 +61,12 @@ fn write(out: &mut impl Write, batch: &Batch) -> io::Result<()> {
 
 /// The partition's file, named as [`crate::write_files`] names it.
 fn file<'f>(dir: &Path, files: &'f mut HashMap<String, File>, origin: &Origin) -> io::Result<&'f mut File> {
-    if !files.contains_key(&origin.source) {
-        std::fs::create_dir_all(dir)?;
-        let path = dir.join(format!("{}-{:03}-0000.log", origin.topic, origin.number));
-        files.insert(origin.source.clone(), File::create(path)?);
+    match files.entry(origin.source.clone()) {
+        Entry::Occupied(open) => Ok(open.into_mut()),
+        Entry::Vacant(missing) => {
+            std::fs::create_dir_all(dir)?;
+            let path = dir.join(format!("{}-{:03}-0000.log", origin.topic, origin.number));
+            Ok(missing.insert(File::create(path)?))
+        }
     }
-    files.get_mut(&origin.source).ok_or_else(|| io::Error::other("a file that was just opened is gone"))
 }

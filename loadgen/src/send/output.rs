@@ -64,7 +64,7 @@ pub(crate) enum Output {
     Lines(Lines),
     Udp(Udp),
     Stream(Stream),
-    Http(Http),
+    Http(Box<Http>),
     S3(Box<S3>),
 }
 
@@ -77,8 +77,8 @@ impl Output {
             Target::Dir(dir) => Self::Lines(Lines::dir(dir)),
             Target::Udp(endpoint) => Self::Udp(Udp::new(endpoint.clone())),
             Target::Stream(endpoint, framing) => Self::Stream(Stream::new(endpoint.clone(), *framing, means.ca)?),
-            Target::Http(post) => Self::Http(Http::new(post, Kind::Ndjson, means)?),
-            Target::Hec(post) => Self::Http(Http::new(post, Kind::of_hec(&post.path), means)?),
+            Target::Http(post) => Self::Http(Box::new(Http::new(post, Kind::Ndjson, means)?)),
+            Target::Hec(post) => Self::Http(Box::new(Http::new(post, Kind::of_hec(&post.path), means)?)),
             Target::S3(place) => Self::S3(Box::new(S3::new(place, means)?)),
             Target::Kafka { .. } => return Err(Error::Schedule("a topic is written by write_kafka".to_owned())),
         })

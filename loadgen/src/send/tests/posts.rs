@@ -78,8 +78,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.take().map(|stop| stop.send(()).unwrap_or_default());
-        self.thread.take().map(|thread| thread.join().expect("no panic"));
+        if let (Some(stop), Some(thread)) = (self.stop.take(), self.thread.take()) {
+            stop.send(()).unwrap_or_default();
+            thread.join().expect("no panic");
+        }
     }
 }
 
