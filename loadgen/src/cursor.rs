@@ -146,6 +146,13 @@ impl<'a> PartitionCursor<'a> {
         self.position.next(self.fleet, out)
     }
 
+    /// Passes over the next record without making it; at the end, nothing.
+    pub fn skip(&mut self) {
+        if self.peek_schedule_us().is_some() {
+            self.position.advance(self.fleet);
+        }
+    }
+
     /// Appends what must come of the next record, without making its bytes; none at the end.
     pub fn next_truth(&mut self, rows: &mut Vec<TruthRow>) -> Option<RecordMeta> {
         let schedule_us = self.position.schedule_us(self.fleet)?;

@@ -25,6 +25,53 @@ pub enum Error {
         /// Records of attacks and near misses.
         planted: u64,
     },
+    /// A shape of the load that cannot be.
+    #[error("{0}")]
+    Schedule(String),
+    /// Some processes would have nothing to send.
+    #[error(
+        "{of} shards of {partitions} partitions: each partition is sent by one process; take fewer shards or more partitions"
+    )]
+    Shard {
+        /// Processes.
+        of: u32,
+        /// The fleet's partitions.
+        partitions: usize,
+    },
+    /// A target cannot be reached, or has broken for good.
+    #[error("cannot send to {target}")]
+    Target {
+        /// Which.
+        target: String,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A target took nothing for longer than the sender waits.
+    #[error("nothing was taken for {seconds} seconds; the last trouble: {cause}")]
+    GaveUp {
+        /// How long.
+        seconds: u64,
+        /// What happened last.
+        cause: String,
+    },
+    /// Nobody can be trusted.
+    #[error("{what}: {cause}")]
+    Certificates {
+        /// The file.
+        what: String,
+        /// Why not.
+        cause: String,
+    },
+    /// Splunk's collector needs a token.
+    #[error("the collector needs a token, without line ends; set PALISADE_HEC_TOKEN")]
+    Token,
+    /// A bucket needs keys.
+    #[error("the bucket needs keys; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
+    Keys,
+    /// Objects would be written over.
+    #[error("key template {0:?}: it must hold {{topic}}, {{partition}} and {{offset}}, or objects replace each other")]
+    KeyTemplate(String),
     /// A file could not be written.
     #[error("cannot write {}", path.display())]
     Write {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cursor::PartitionCursor;
 use crate::error::Error;
 use crate::fleet::Fleet;
+use crate::send::{Feed, Shard, Timing};
 
 /// How files are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,15 +89,13 @@ fn write_lines(mut cursor: PartitionCursor<'_>, next: i64, out: &mut impl Write)
 /// # Errors
 /// Those of `out`.
 pub fn write_stream(fleet: &Fleet, out: &mut impl Write) -> io::Result<()> {
-    let mut cursors: Vec<_> = fleet.partitions().iter().filter_map(|id| fleet.cursor(id, 0)).collect();
+    let mut feed = Feed::new(fleet, &Timing::Free, &Shard::default().partitions(fleet));
     let mut line = Vec::new();
-    loop {
-        let first = cursors.iter_mut().filter_map(|c| Some((c.peek_schedule_us()?, c))).min_by_key(|(us, _)| *us);
-        let Some((_, cursor)) = first else { return out.flush() };
-        cursor.next(&mut line);
+    while feed.next(&mut line).is_some() {
         line.push(b'\n');
         out.write_all(&line)?;
     }
+    out.flush()
 }
 
 #[cfg(test)]

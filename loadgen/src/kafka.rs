@@ -2,13 +2,13 @@
 //!
 //! A record's offset in the truth is its offset in Kafka. That holds because topics must be empty, records of a partition
 //! are sent in order by an idempotent producer, and every acknowledgement is compared with the offset that was expected.
-//! A record has no key; its header `tenant` says whose it is, its timestamp is the receive time that the pace gives it.
+//! A record has no key; its header `tenant` says whose it is, its timestamp is the time at which it was intended to be sent.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dataflow::PartitionId;
+use dataflow::{Latency, PartitionId};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
@@ -17,9 +17,9 @@ use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::util::Timeout;
 
-use crate::cursor::PartitionCursor;
 use crate::error::Error;
 use crate::fleet::Fleet;
+use crate::send::{Feed, Gauge, Item, Meter, Progress, Report, SendOptions, Shard, Timing, Watch};
 use crate::source::Pace;
 
 /// How long the cluster may take to answer.
@@ -30,6 +30,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long acknowledgements are awaited when the producer's queue is full.
 const BACK_PRESSURE: Duration = Duration::from_millis(5);
+
+/// How long a wait for a record's time goes on without a look at anything else.
+const ANSWER_EVERY: Duration = Duration::from_millis(100);
 
 /// Records between two looks at acknowledgements.
 const POLL_EVERY: u64 = 256;
@@ -86,17 +89,36 @@ async fn heard_of<C: ClientContext>(client: &rdkafka::client::Client<C>, topic: 
 /// not answer; [`Error::KafkaRecord`] and [`Error::KafkaOffset`] name the first record that was not acknowledged, or not at
 /// its offset.
 pub fn write_kafka(fleet: &Fleet, brokers: &str, pace: Pace, now: fn() -> i64) -> Result<u64, Error> {
-    let mut config = client(brokers);
-    for (name, value) in PRODUCER {
-        config.set(name, value);
-    }
-    let producer: BaseProducer<Deliveries> = config
-        .create_with_context(Deliveries::default())
-        .map_err(|cause| Error::Kafka { what: format!("cannot make a producer for {brokers}"), cause })?;
-    let writer = Writer { producer, fleet, pace, now };
-    writer.check_topics()?;
-    writer.send_all()?;
-    writer.finish()
+    let timing = Timing::Pace(pace);
+    let mut writer = Writer::new(fleet, brokers, &timing, Shard::default(), now)?;
+    writer.send_all(&mut |_| {})?;
+    writer.finish()?;
+    Ok(writer.meter.gauge.acknowledged.load(Ordering::Relaxed))
+}
+
+/// Sends a share of the fleet, as [`write_kafka`] sends all of it, and reports. What fails after the beginning is in the
+/// report.
+pub(crate) fn send(
+    fleet: &Fleet,
+    brokers: &str,
+    options: &SendOptions,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<Report, Error> {
+    let mut writer = Writer::new(fleet, brokers, &options.timing, options.shard, options.now)?;
+    let total = Feed::new(fleet, &options.timing, &writer.own).total();
+    let watch = Watch::new(fleet, &options.timing, vec![writer.meter.gauge.clone()], total, options.now);
+    let every_us = i64::try_from(options.progress_every.as_micros()).unwrap_or(i64::MAX);
+    let mut told_us = (options.now)();
+    let result = writer.send_all(&mut |now_us| {
+        if now_us - told_us >= every_us {
+            told_us = now_us;
+            on_progress(&watch.progress());
+        }
+    });
+    let result = result.and_then(|()| writer.finish());
+    let acknowledged = writer.producer.context().latency.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    writer.meter.acknowledged = acknowledged;
+    Ok(Report::new(&watch.progress(), &[writer.meter], result.as_ref().err()))
 }
 
 fn client(brokers: &str) -> ClientConfig {
@@ -130,28 +152,39 @@ fn check_partitions<C: ClientContext>(
 }
 
 /// What became of the records.
-#[derive(Default)]
 struct Deliveries {
-    acknowledged: AtomicU64,
+    gauge: Arc<Gauge>,
+    /// From intent to acknowledgement.
+    latency: Mutex<Latency>,
+    now: fn() -> i64,
     /// The first that went wrong.
     failure: Mutex<Option<Error>>,
 }
 
 impl ClientContext for Deliveries {}
 
-impl ProducerContext for Deliveries {
-    /// The offset that the record must get.
-    type DeliveryOpaque = usize;
+/// What a record that is in flight must become.
+struct Expected {
+    /// The offset that it must get.
+    offset: i64,
+    /// When it was intended to be sent.
+    due_us: i64,
+}
 
-    fn delivery(&self, result: &DeliveryResult<'_>, expected: usize) {
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Box<Expected>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, expected: Box<Expected>) {
         let place = |message: &BorrowedMessage<'_>| PartitionPlace {
             topic: message.topic().to_owned(),
             partition: message.partition(),
-            offset: expected as i64,
+            offset: expected.offset,
         };
         match result {
-            Ok(message) if message.offset() == expected as i64 => {
-                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+            Ok(message) if message.offset() == expected.offset => {
+                self.gauge.acknowledged.fetch_add(1, Ordering::Relaxed);
+                let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+                latency.record((self.now)() - expected.due_us, 1);
             }
             Ok(message) => self.fail(Error::KafkaOffset { place: place(message), got: message.offset() }),
             Err((cause, message)) => self.fail(Error::KafkaRecord { place: place(message), cause: cause.clone() }),
@@ -187,8 +220,7 @@ impl std::fmt::Display for PartitionPlace {
 }
 
 /// A partition being sent.
-struct Lane<'f> {
-    cursor: PartitionCursor<'f>,
+struct Lane {
     id: PartitionId,
     headers: OwnedHeaders,
 }
@@ -196,19 +228,38 @@ struct Lane<'f> {
 struct Writer<'f> {
     producer: BaseProducer<Deliveries>,
     fleet: &'f Fleet,
-    pace: Pace,
-    now: fn() -> i64,
+    timing: &'f Timing,
+    /// The partitions that are sent.
+    own: Vec<usize>,
+    meter: Meter,
 }
 
 impl<'f> Writer<'f> {
-    /// Every topic has the fleet's partitions, and they are empty.
+    /// A producer for topics that are as they must be.
+    fn new(fleet: &'f Fleet, brokers: &str, timing: &'f Timing, shard: Shard, now: fn() -> i64) -> Result<Self, Error> {
+        let mut config = client(brokers);
+        for (name, value) in PRODUCER {
+            config.set(name, value);
+        }
+        let gauge = Arc::<Gauge>::default();
+        let deliveries = Deliveries { gauge: gauge.clone(), latency: Mutex::default(), now, failure: Mutex::default() };
+        let producer: BaseProducer<Deliveries> = config
+            .create_with_context(deliveries)
+            .map_err(|cause| Error::Kafka { what: format!("cannot make a producer for {brokers}"), cause })?;
+        let meter = Meter::new(gauge, now, timing.is_open());
+        let writer = Self { producer, fleet, timing, own: shard.partitions(fleet), meter };
+        writer.check_topics()?;
+        Ok(writer)
+    }
+
+    /// Every topic has the fleet's partitions, and those that are sent are empty.
     fn check_topics(&self) -> Result<(), Error> {
         let ids = self.fleet.partitions();
-        for id in &ids {
-            if id.partition == 0 {
-                let need = ids.iter().filter(|other| other.topic == id.topic).count();
-                check_partitions(self.producer.client(), &id.topic, need as i32)?;
-            }
+        for id in ids.iter().filter(|id| id.partition == 0) {
+            let need = ids.iter().filter(|other| other.topic == id.topic).count();
+            check_partitions(self.producer.client(), &id.topic, need as i32)?;
+        }
+        for id in self.own.iter().map(|at| &ids[*at]) {
             let marks = self.producer.client().fetch_watermarks(&id.topic, id.partition, ANSWER);
             let (_, next) = marks.map_err(|cause| {
                 let what = format!("cannot read the offsets of topic {}, partition {}", id.topic, id.partition);
@@ -221,29 +272,32 @@ impl<'f> Writer<'f> {
         Ok(())
     }
 
-    fn lane(&self, id: PartitionId) -> Option<Lane<'f>> {
-        let tenant = self.fleet.tenant(&id)?;
-        let headers = OwnedHeaders::new().insert(Header { key: "tenant", value: Some(&*tenant) });
-        Some(Lane { cursor: self.fleet.cursor(&id, 0)?, id, headers })
+    fn lane(&self, id: PartitionId) -> Lane {
+        let tenant = self.fleet.tenant(&id);
+        let headers = OwnedHeaders::new().insert(Header { key: "tenant", value: tenant.as_deref() });
+        Lane { id, headers }
     }
 
-    fn send_all(&self) -> Result<(), Error> {
-        let mut lanes: Vec<Lane<'_>> = self.fleet.partitions().into_iter().filter_map(|id| self.lane(id)).collect();
+    /// Sends everything in the order in which it is due, and gives `tell` the time now and then.
+    fn send_all(&mut self, tell: &mut dyn FnMut(i64)) -> Result<(), Error> {
+        let lanes: Vec<Lane> = self.fleet.partitions().into_iter().map(|id| self.lane(id)).collect();
+        let mut feed = Feed::new(self.fleet, self.timing, &self.own);
         let mut line = Vec::new();
-        let mut sent = 0;
-        loop {
-            let first =
-                lanes.iter_mut().filter_map(|l| Some((l.cursor.peek_schedule_us()?, l))).min_by_key(|(us, _)| *us);
-            let Some((schedule_us, lane)) = first else { return Ok(()) };
-            let due_us = self.pace.due_us(schedule_us, self.fleet);
-            self.wait_until(due_us);
-            let Some(meta) = lane.cursor.next(&mut line) else { return Ok(()) };
-            self.send(lane, meta.offset, &line, due_us)?;
+        let mut sent: u64 = 0;
+        while let Some(due_us) = feed.peek_due_us() {
+            self.meter.due(Some(due_us), Some(due_us));
+            self.wait_until(due_us, tell);
+            let Some(item) = feed.next(&mut line) else { break };
+            self.send(&lanes[item.partition], item, &line)?;
+            self.meter.handed_one(due_us, line.len());
             sent += 1;
-            if sent % POLL_EVERY == 0 {
+            if sent.is_multiple_of(POLL_EVERY) {
                 self.look()?;
+                tell(self.meter.now_us());
             }
         }
+        self.meter.due(None, None);
+        Ok(())
     }
 
     /// Takes acknowledgements that are there, and says whether all went well.
@@ -253,43 +307,49 @@ impl<'f> Writer<'f> {
     }
 
     /// In an open loop, takes acknowledgements until the record is due.
-    fn wait_until(&self, due_us: i64) {
-        if matches!(self.pace, Pace::Open { .. }) {
-            let wait_us = u64::try_from(due_us - (self.now)()).unwrap_or(0);
-            if wait_us > 0 {
-                self.producer.poll(Duration::from_micros(wait_us));
+    fn wait_until(&self, due_us: i64, tell: &mut dyn FnMut(i64)) {
+        while self.timing.is_open() {
+            let now_us = self.meter.now_us();
+            let wait_us = u64::try_from(due_us - now_us).unwrap_or(0);
+            if wait_us == 0 {
+                break;
             }
+            self.producer.poll(Duration::from_micros(wait_us).min(ANSWER_EVERY));
+            tell(now_us);
         }
     }
 
-    fn send(&self, lane: &Lane<'_>, offset: i64, line: &[u8], due_us: i64) -> Result<(), Error> {
+    fn send(&self, lane: &Lane, item: Item, line: &[u8]) -> Result<(), Error> {
         let id = &lane.id;
-        let mut record: BaseRecord<'_, (), [u8], usize> = BaseRecord::with_opaque_to(&id.topic, offset as usize)
+        let expected = Box::new(Expected { offset: item.offset, due_us: item.due_us });
+        let mut record: BaseRecord<'_, (), [u8], Box<Expected>> = BaseRecord::with_opaque_to(&id.topic, expected)
             .partition(id.partition)
             .payload(line)
-            .timestamp(due_us.div_euclid(1_000))
+            .timestamp(item.due_us.div_euclid(1_000))
             .headers(lane.headers.clone());
         loop {
             record = match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => back,
                 Err((cause, _)) => {
-                    let place = PartitionPlace { topic: id.topic.to_string(), partition: id.partition, offset };
+                    let place =
+                        PartitionPlace { topic: id.topic.to_string(), partition: id.partition, offset: item.offset };
                     return Err(Error::KafkaRecord { place, cause });
                 }
             };
+            self.meter.stall(0);
             self.producer.poll(BACK_PRESSURE);
+            self.meter.flow();
             self.producer.context().check()?;
         }
     }
 
     /// Waits until every record is acknowledged or has failed: the producer gives up on a record by itself.
-    fn finish(self) -> Result<u64, Error> {
+    fn finish(&self) -> Result<(), Error> {
         self.producer
             .flush(Timeout::Never)
             .map_err(|cause| Error::Kafka { what: "cannot wait for acknowledgements".to_owned(), cause })?;
-        self.producer.context().check()?;
-        Ok(self.producer.context().acknowledged.load(Ordering::Relaxed))
+        self.producer.context().check()
     }
 }
 

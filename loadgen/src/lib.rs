@@ -2,12 +2,12 @@
 //!
 //! **Data in:** a [`FleetConfig`]; nothing else, no clock and no file.
 //! **Data out:** records in PAN-OS CSV, Strata Logging Service JSON, AWS CloudTrail JSON and VPC flow log text, as a
-//! [`GeneratorSource`], as files, as a stream or as records of Kafka; the truth, a row an event, of what must stand in which table; labels of attacks and near misses;
-//! and the [`score()`] of the alerts that came out.
+//! [`GeneratorSource`], as files, or sent to a target by a schedule ([`send()`]); the truth, a row an event, of what must
+//! stand in which table; labels of attacks and near misses; and the [`score()`] of the alerts that came out.
 //!
 //! ```text
 //! FleetConfig -> Fleet -+- plan: attacks and near misses, offsets ----> labels.json --> score
-//!                       +- cursor(partition, offset) -> record -+-> render -> bytes -> source, files, stream, Kafka
+//!                       +- cursor(partition, offset) -> record -+-> render -> bytes -> source, files, send -> report
 //!                                                               +-> truth rows ------> truth.parquet
 //! ```
 //!
@@ -32,7 +32,9 @@ mod label;
 mod plan;
 mod record;
 mod render;
+mod schedule;
 mod score;
+mod send;
 mod source;
 mod truth;
 
@@ -44,6 +46,11 @@ pub use fleet::Fleet;
 pub use fleet::people::UserName;
 pub use kafka::{PartitionPlace, create_topic, write_kafka};
 pub use label::{Label, RecordRange};
+pub use schedule::{Schedule, rate};
 pub use score::{AlertSeen, FalseAlert, RuleScore, Score, score};
+pub use send::{
+    Endpoint, Framing, KEY_TEMPLATE, Keys, Latencies, Place, Post, Progress, Report, SendOptions, Shard, Target,
+    Timing, send,
+};
 pub use source::{ChunkLimits, GeneratorSource, Pace};
 pub use truth::TruthRow;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dataflow::{Reason, Table};
+use loadgen::Schedule;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (check: problems found; tables audit: an invariant does not hold; demo: not a \
 full score), 2 usage or configuration, 3 dead letters under decode --strict.";
@@ -321,7 +322,7 @@ pub(crate) struct WriteArgs {
     #[arg(long, default_value_t = 1, requires = "out")]
     pub(crate) files: u32,
     /// Writes to a topic of these brokers instead; with --out, truth and labels go into the folder.
-    #[arg(long, value_name = "HOST:PORT", requires = "topic", conflicts_with_all = ["compression", "files"])]
+    #[arg(long, value_name = "HOST:PORT", requires = "topic", group = "sink", conflicts_with_all = ["compression", "files"])]
     pub(crate) kafka: Option<String>,
     /// The topic: it is created unless it exists, and must be empty.
     #[arg(long, value_name = "NAME", requires = "kafka")]
@@ -329,13 +330,61 @@ pub(crate) struct WriteArgs {
     /// Customers of the fleet, each with partitions of its own.
     #[arg(long, default_value_t = 3)]
     pub(crate) tenants: u32,
-    /// Partitions of the topic: a multiple of the tenants.
-    #[arg(long, default_value_t = 6, requires = "kafka")]
+    /// Partitions of the fleet, and of the topic: a multiple of the tenants.
+    #[arg(long, default_value_t = 6, requires = "sink")]
     pub(crate) partitions: u32,
-    /// Spreads the records over this time; without it they go as fast as the brokers take them, as if received in the
-    /// time just passed.
-    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "kafka")]
+    /// Spreads the records over this time; without it they go as fast as the target takes them, to Kafka as if received in
+    /// the time just passed. With a rate, it decides how many records there are, and --events nothing.
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "sink")]
     pub(crate) duration: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) send: SendArgs,
+}
+
+/// Where records are sent, and when each is due.
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// Sends to udp://, tcp://, tls://HOST:PORT, http(s)://…, hec+http(s)://… (token in PALISADE_HEC_TOKEN), s3://BUCKET/PREFIX,
+    /// kafka://HOST:PORT/TOPIC, a folder, or - (standard output); with --out, truth and labels go into that folder.
+    #[arg(long, value_name = "TARGET", group = "sink", conflicts_with_all = ["compression", "files"])]
+    pub(crate) to: Option<loadgen::Target>,
+    /// This many events a second: 250, 20k, 1.5M.
+    #[arg(long, value_name = "RATE", requires = "to", group = "shape", value_parser = constant)]
+    pub(crate) rate: Option<Schedule>,
+    /// From one rate to another in a time: 1k..50k/60s.
+    #[arg(long, value_name = "FROM..TO/TIME", requires = "to", group = "shape", value_parser = Schedule::parse_ramp)]
+    pub(crate) ramp: Option<Schedule>,
+    /// One rate after the other, each for a time: 1k,5k,20k/30s.
+    #[arg(long, value_name = "RATE,…/TIME", requires = "to", group = "shape", value_parser = Schedule::parse_steps)]
+    pub(crate) step: Option<Schedule>,
+    /// A recorded curve: CSV lines of seconds,events_per_second.
+    #[arg(long, value_name = "FILE", requires = "to", group = "shape")]
+    pub(crate) curve: Option<PathBuf>,
+    /// Sends a share of the partitions: 1/4 to 4/4, each in a process of its own, agree on every record and its time.
+    #[arg(long, value_name = "I/N", requires = "to", default_value = "1/1")]
+    pub(crate) shard: loadgen::Shard,
+    /// When the schedule starts, such as 2026-01-05T08:00:00Z: the same for every shard. Now, without it.
+    #[arg(long, value_name = "TIME", requires = "to")]
+    pub(crate) start_at: Option<jiff::Timestamp>,
+    /// Connections, each with a thread; a partition keeps to one.
+    #[arg(long, requires = "to", default_value_t = 1)]
+    pub(crate) connections: usize,
+    /// Trusts the certificates of this PEM file instead of the machine's.
+    #[arg(long, value_name = "FILE", requires = "to")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Keys of objects in a bucket: of {tenant}, {topic}, {partition}, {offset}, {year}, {month}, {day} and {hour}.
+    #[arg(long, value_name = "TEMPLATE", requires = "to", default_value = loadgen::KEY_TEMPLATE)]
+    pub(crate) key: String,
+    /// Gives up when the target has taken nothing for this long.
+    #[arg(long, value_name = "DURATION", requires = "to", default_value = "60s", value_parser = duration)]
+    pub(crate) patience: Duration,
+    /// How the report is printed.
+    #[arg(long, value_enum, requires = "to", default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+fn constant(text: &str) -> Result<Schedule, loadgen::Error> {
+    Schedule::constant(loadgen::rate(text)?)
 }
 
 /// How files are compressed.

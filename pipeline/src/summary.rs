@@ -159,7 +159,7 @@ pub(crate) fn grouped(n: u64) -> String {
 }
 
 /// A table of names and right-aligned values.
-fn pairs(out: &mut impl Write, rows: &[(&str, String)]) -> std::io::Result<()> {
+pub(crate) fn pairs(out: &mut impl Write, rows: &[(&str, String)]) -> std::io::Result<()> {
     let mut table = TextTable::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
     for (name, value) in rows {

@@ -87,6 +87,32 @@ fn every_record_stands_where_the_truth_says_with_its_tenant_and_time() {
     assert!(want.keys().all(|(partition, _)| (0..6).contains(partition)));
 }
 
+/// By a schedule that was to begin a minute ago: nothing waits, everything is late.
+fn options(cluster: &Cluster, shard: &str) -> SendOptions {
+    let schedule = crate::Schedule::constant(1e6).expect("a rate");
+    let timing = Timing::Schedule { schedule: Arc::new(schedule), start_wall_us: 1_800_000_000_000_000 };
+    SendOptions {
+        target: format!("kafka://{}/{TOPIC}", cluster.bootstrap_servers()).parse().expect("a target"),
+        shard: shard.parse().expect("a shard"),
+        now: || 1_800_000_060_000_000,
+        ..crate::send::tests::options("-", timing)
+    }
+}
+
+#[test]
+fn shards_fill_a_topic_as_one_process_would_and_measure_from_intent() {
+    let (fleet, cluster) = (fleet(), cluster(6));
+    for shard in ["1/4", "2/4", "3/4", "4/4"] {
+        let report = crate::send(&fleet, &options(&cluster, shard), &mut |_| {}).expect("sent");
+        assert!(report.is_complete() && report.acknowledged == Some(report.intended), "{report:?}");
+        assert_eq!(report.late, report.sent);
+        let acknowledged = report.acknowledged_ms.expect("acknowledged");
+        assert!(acknowledged.p50 >= 59_900.0 && acknowledged.max <= 60_100.0, "{acknowledged:?}");
+    }
+    let bytes = |records: Records| records.into_iter().map(|(at, (line, ..))| (at, line)).collect::<BTreeMap<_, _>>();
+    assert!(bytes(consume(&cluster, &fleet, 3_000)) == bytes(expected(&fleet)));
+}
+
 #[test]
 fn a_topic_that_is_not_empty_is_refused() {
     let (fleet, cluster) = (fleet(), cluster(6));
@@ -124,7 +150,8 @@ fn a_record_that_is_not_delivered_is_an_error_with_its_place() {
 
 #[test]
 fn a_record_at_another_offset_is_an_error_with_both() {
-    let deliveries = Deliveries::default();
+    let deliveries =
+        Deliveries { gauge: Arc::default(), latency: Mutex::default(), now: || 0, failure: Mutex::default() };
     let place = PartitionPlace { topic: TOPIC.to_owned(), partition: 3, offset: 17 };
     deliveries.fail(Error::KafkaOffset { place: place.clone(), got: 18 });
     deliveries.fail(Error::KafkaOffset { place, got: 19 });

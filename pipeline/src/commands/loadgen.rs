@@ -1,4 +1,4 @@
-//! `palisade loadgen`: a synthetic fleet's logs to stdout, to files or to Kafka, with labels and truth; and the score of a
+//! `palisade loadgen`: a synthetic fleet's logs to any target, with labels and truth; and the score of a
 //! warehouse that read them.
 
 use std::io::{BufWriter, Write};
@@ -35,6 +35,9 @@ fn write(args: &WriteArgs) -> anyhow::Result<ExitCode> {
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
     }
+    if let Some(target) = &args.send.to {
+        return send::run(args, config, target);
+    }
     match (&args.kafka, &args.topic, &args.out) {
         (Some(brokers), Some(topic), _) => write_kafka(args, config, brokers, topic)?,
         (_, _, Some(dir)) => write_files(args, config, dir)?,
@@ -57,13 +60,8 @@ fn write_files(args: &WriteArgs, config: FleetConfig, dir: &Path) -> anyhow::Res
 
 /// The truth is written last: beside it, all records are acknowledged at the offsets that it tells.
 fn write_kafka(args: &WriteArgs, config: FleetConfig, brokers: &str, topic: &str) -> anyhow::Result<()> {
-    let (tenants, partitions) = (config.tenants, args.partitions);
-    if partitions == 0 || !partitions.is_multiple_of(tenants) {
-        bail!("--partitions {partitions}: it must be a multiple of the {tenants} tenants");
-    }
-    let partitions_per_tenant = partitions / tenants;
-    let devices = config.devices.max(partitions);
-    let fleet = Fleet::in_topic(FleetConfig { partitions_per_tenant, devices, ..config }, topic)?;
+    let partitions = args.partitions;
+    let fleet = Fleet::in_topic(partitioned(config, partitions)?, topic)?;
     crate::block_on(async { Ok(loadgen::create_topic(brokers, topic, i32::try_from(partitions)?).await?) })?;
     let sent = loadgen::write_kafka(&fleet, brokers, pace(args, clock::now_us())?, clock::now_us)?;
     eprintln!("{} records in {partitions} partitions of topic {topic}", grouped(sent));
@@ -72,6 +70,16 @@ fn write_kafka(args: &WriteArgs, config: FleetConfig, brokers: &str, topic: &str
         eprintln!("labels.json and truth.parquet in {}", dir.display());
     }
     Ok(())
+}
+
+/// The fleet with that many partitions.
+fn partitioned(config: FleetConfig, partitions: u32) -> anyhow::Result<FleetConfig> {
+    let tenants = config.tenants;
+    if partitions == 0 || !partitions.is_multiple_of(tenants) {
+        bail!("--partitions {partitions}: it must be a multiple of the {tenants} tenants");
+    }
+    let devices = config.devices.max(partitions);
+    Ok(FleetConfig { partitions_per_tenant: partitions / tenants, devices, ..config })
 }
 
 /// From now on, or up to now.
@@ -103,6 +111,8 @@ async fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+mod send;
 
 #[cfg(test)]
 mod tests;
