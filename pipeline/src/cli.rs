@@ -295,6 +295,12 @@ pub(crate) struct ScoreArgs {
     /// The warehouse's folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) warehouse: PathBuf,
+    /// Also writes a page with plots, which needs nothing beside it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Exits with 1 unless nothing is lost, doubled or altered, every attack is detected, and nothing else alerts.
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// How the score is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

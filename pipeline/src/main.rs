@@ -27,6 +27,7 @@ mod outbox;
 mod queue;
 mod reload;
 mod reprocess;
+mod score;
 mod setup;
 mod shard;
 mod stages;
