@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::{Output, duration};
-use crate::plan::{Redundancy, days, fraction, shares};
+use crate::plan::{Redundancy, days, fraction, share};
 
 pub(crate) const PLAN_HELP: &str = "\
 Examples:
@@ -39,7 +39,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) event_bytes: Option<ByteSize>,
     /// Shares of the formats, such as panos_csv=70,cloudtrail=30; without it, as measured.
-    #[arg(long, value_name = "NAME=SHARE,...", value_parser = shares)]
+    #[arg(long, value_name = "NAME=SHARE", value_delimiter = ',', value_parser = share)]
     pub(crate) formats: Option<Vec<(String, f64)>>,
     /// How much more comes each year: 30% or 0.3.
     #[arg(long, value_name = "RATE", default_value = "20%", value_parser = fraction)]

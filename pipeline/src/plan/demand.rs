@@ -167,27 +167,28 @@ pub(crate) fn fraction(text: &str) -> Result<f64, String> {
 /// `90d`, `12w`, `2y`, `36h`: in days.
 pub(crate) fn days(text: &str) -> Result<f64, String> {
     let wrong = || "say 90d, 12w, 2y or 36h".to_owned();
-    let (digits, unit) = text.trim().split_at(text.trim().len().saturating_sub(1));
+    let text = text.trim();
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let digits = text.strip_suffix(unit).unwrap_or_default();
     let days = match unit {
-        "h" => 1.0 / 24.0,
-        "d" => 1.0,
-        "w" => 7.0,
-        "y" => super::formulas::YEAR_DAYS,
+        'h' => 1.0 / 24.0,
+        'd' => 1.0,
+        'w' => 7.0,
+        'y' => super::formulas::YEAR_DAYS,
         _ => return Err(wrong()),
     };
     let n: f64 = digits.trim().parse().map_err(|_| wrong())?;
     if n.is_finite() && n > 0.0 { Ok(n * days) } else { Err(wrong()) }
 }
 
-/// `panos_csv=70,cloudtrail=30`
-pub(crate) fn shares(text: &str) -> Result<Vec<(String, f64)>, String> {
-    let wrong = || "say panos_csv=70,cloudtrail=30".to_owned();
-    let one = |part: &str| {
-        let (name, share) = part.split_once('=')?;
+/// `panos_csv=70`
+pub(crate) fn share(text: &str) -> Result<(String, f64), String> {
+    let one = || {
+        let (name, share) = text.split_once('=')?;
         let share: f64 = share.trim().parse().ok()?;
         (share.is_finite() && share >= 0.0).then(|| (name.trim().replace('-', "_"), share))
     };
-    text.split(',').map(|part| one(part).ok_or_else(wrong)).collect()
+    one().ok_or_else(|| "say panos_csv=70,cloudtrail=30".to_owned())
 }
 
 #[cfg(test)]
@@ -202,10 +203,7 @@ mod tests {
         for (text, want) in [("90d", 90.0), ("2w", 14.0), ("2y", 730.0), ("36h", 1.5)] {
             assert!((days(text).expect(text) - want).abs() < 1e-12, "{text}");
         }
-        assert_eq!(
-            shares("panos-csv=70,cloudtrail=30"),
-            Ok(vec![("panos_csv".into(), 70.0), ("cloudtrail".into(), 30.0)])
-        );
+        assert_eq!(share("panos-csv=70"), Ok(("panos_csv".into(), 70.0)));
         for (text, want) in [("n+2", Redundancy::Spare(2)), ("N", Redundancy::Spare(0)), ("2n", Redundancy::Double)] {
             assert_eq!(text.parse(), Ok(want), "{text}");
         }
@@ -219,7 +217,7 @@ mod tests {
         for text in ["", "d", "0d", "90", "-1d", "5é"] {
             assert_eq!(days(text), Err("say 90d, 12w, 2y or 36h".to_owned()), "{text}");
         }
-        assert!(shares("panos_csv").is_err() && shares("a=-1").is_err());
+        assert!(share("panos_csv").is_err() && share("a=-1").is_err());
         assert_eq!("3n".parse::<Redundancy>(), Err("say n+1, n+2, ... or 2n".to_owned()));
     }
 }

@@ -18,7 +18,7 @@ mod text;
 use serde::Serialize;
 
 pub(crate) use calibration::{Calibration, DEFAULT_FILE};
-pub(crate) use demand::{Demand, Redundancy, days, fraction, shares};
+pub(crate) use demand::{Demand, Redundancy, days, fraction, share};
 pub(crate) use helm::values;
 use limits::Limit;
 pub(crate) use prices::Prices;
