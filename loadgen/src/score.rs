@@ -109,6 +109,13 @@ pub fn score(labels: &[Label], alerts: &[AlertSeen]) -> Score {
     }
 }
 
+impl Label {
+    /// True if the alert is about this attack or near miss, as [`score()`] takes it; the caller sees to rule and tenant.
+    pub fn fits(&self, alert: &AlertSeen) -> bool {
+        fits(self, alert)
+    }
+}
+
 fn fits(label: &Label, alert: &AlertSeen) -> bool {
     let mut common = label.key.iter().filter_map(|(name, value)| Some((value, alert.key.get(name)?))).peekable();
     alert.window_start <= label.end_us

@@ -29,7 +29,7 @@ pub(crate) enum Identity {
 
 impl Identity {
     /// Incarnation and offset of a row, as the log has them.
-    fn columns(self) -> &'static str {
+    pub(crate) fn columns(self) -> &'static str {
         match self {
             Identity::Generator => "_incarnation AS incarnation, _offset AS off",
             Identity::Kafka => "(SELECT min(incarnation) FROM truth) AS incarnation, _offset AS off",
@@ -217,7 +217,18 @@ async fn named_counts(session: &SessionContext, sql: &str) -> anyhow::Result<BTr
 /// # Errors
 /// If the table cannot be read.
 pub(crate) async fn alerts(session: &SessionContext, rules: &RuleSet) -> anyhow::Result<Vec<AlertSeen>> {
-    let sql = "SELECT finding_info.analytic.uid AS rule, tenant_uid, min(src_ip) AS src_ip, min(dst_ip) AS dst_ip, \
+    Ok(identified_alerts(session, rules).await?.into_iter().map(|(_, seen)| seen).collect())
+}
+
+/// The same, each with its id.
+///
+/// # Errors
+/// If the table cannot be read.
+pub(crate) async fn identified_alerts(
+    session: &SessionContext,
+    rules: &RuleSet,
+) -> anyhow::Result<Vec<(String, AlertSeen)>> {
+    let sql = "SELECT finding_info.uid AS id, finding_info.analytic.uid AS rule, tenant_uid, min(src_ip) AS src_ip, min(dst_ip) AS dst_ip, \
                  min(user_name) AS user_name, CAST(min(dst_port) AS VARCHAR) AS dst_port, \
                  min(CASE WHEN start_time IS NULL THEN CAST(_partition_id AS VARCHAR) END) AS _partition_id, \
                  min(CASE WHEN start_time IS NULL THEN CAST(_offset & 4294967295 AS VARCHAR) END) AS _offset, \
@@ -227,19 +238,20 @@ pub(crate) async fn alerts(session: &SessionContext, rules: &RuleSet) -> anyhow:
     let mut seen = Vec::new();
     for batch in query(session, sql).await? {
         let column = |name| texts(&batch, name);
-        let (uids, tenants) = (column("rule")?, column("tenant_uid")?);
+        let (ids, uids, tenants) = (column("id")?, column("rule")?, column("tenant_uid")?);
         let keys = ["src_ip", "dst_ip", "dst_port", "user_name", "_partition_id", "_offset", "_record"]
             .map(|name| column(name).map(|values| (name, values)));
         let keys: Vec<_> = keys.into_iter().collect::<anyhow::Result<_>>()?;
         for row in 0..batch.num_rows() {
             let key = keys.iter().filter_map(|(name, v)| Some(((*name).to_owned(), v[row].clone()?))).collect();
-            seen.push(AlertSeen {
+            let alert = AlertSeen {
                 rule: uids[row].as_deref().map(|uid| rule_name(rules, uid)).unwrap_or_default(),
                 tenant: tenants[row].clone().unwrap_or_default(),
                 key,
                 window_start: time_at(&batch, "window_start", row),
                 window_end: time_at(&batch, "window_end", row),
-            });
+            };
+            seen.push((ids[row].clone().unwrap_or_default(), alert));
         }
     }
     Ok(seen)

@@ -1,12 +1,17 @@
 //! The command line. Exit codes: 0 done; 1 failed, problems found by `check`, or an invariant that does not hold in `tables
 //! audit`; 2 usage or configuration; 3 dead letters under `--strict`.
 
+mod plan;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dataflow::{Reason, Table};
 use loadgen::Schedule;
+
+use plan::PLAN_HELP;
+pub(crate) use plan::PlanArgs;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (check: problems found; tables audit: an invariant does not hold; demo: not a \
 full score), 2 usage or configuration, 3 dead letters under decode --strict.";
@@ -72,6 +77,9 @@ pub(crate) enum Command {
     /// Lists and describes the warehouse's tables, and audits them.
     #[command(after_help = TABLES_HELP)]
     Tables(TablesArgs),
+    /// Reckons what a deployment needs, year by year, from what was measured on a machine.
+    #[command(after_help = PLAN_HELP)]
+    Plan(PlanArgs),
 }
 
 /// How results are printed.
@@ -296,6 +304,12 @@ pub(crate) struct ScoreArgs {
     /// The warehouse's folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) warehouse: PathBuf,
+    /// Also writes a page with plots, which needs nothing beside it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Exits with 1 unless nothing is lost, doubled or altered, every attack is detected, and nothing else alerts.
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// How the score is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

@@ -1,6 +1,6 @@
 //! Commits what the ledger holds and the tables do not: on an interval, and until nothing waits at the end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sinks::{Class, CommitReport};
 use tokio::sync::watch;
@@ -33,7 +33,9 @@ impl Committer {
                     other => other?,
                 },
                 () = stopped(&mut stop) => {
+                    let started = clock::instant();
                     let report = self.tables.settle().await?;
+                    self.took(&report, started);
                     self.note(&report);
                     return Ok(());
                 }
@@ -45,13 +47,17 @@ impl Committer {
         loop {
             let started = clock::instant();
             let report = self.tables.commit_pending().await?;
-            if !report.commits.is_empty() {
-                self.telemetry.commit_duration.observe(started.elapsed().as_secs_f64());
-            }
+            self.took(&report, started);
             self.note(&report);
             if !report.more {
                 return Ok(());
             }
+        }
+    }
+
+    fn took(&self, report: &CommitReport, started: Instant) {
+        if !report.commits.is_empty() {
+            self.telemetry.commit_duration.observe(started.elapsed().as_secs_f64());
         }
     }
 

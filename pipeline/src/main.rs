@@ -24,9 +24,11 @@ mod listing;
 mod live;
 mod merge;
 mod outbox;
+mod plan;
 mod queue;
 mod reload;
 mod reprocess;
+mod score;
 mod setup;
 mod shard;
 mod stages;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Loadgen(args) => commands::loadgen::run(args),
         Command::Sql(args) => block_on(commands::sql::run(args)),
         Command::Tables(args) => block_on(commands::tables::run(args)),
+        Command::Plan(args) => block_on(commands::plan::run(args)),
         Command::Run(args) => block_on(commands::run::run(args)),
         Command::Demo(args) => block_on(commands::demo::run(args)),
     };

@@ -7,8 +7,6 @@ use comfy_table::{Cell, CellAlignment, Table as TextTable, presets};
 use dataflow::Latency;
 use serde::Serialize;
 
-use crate::account::Account;
-
 /// Percentiles of a latency in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Percentiles {
@@ -72,57 +70,6 @@ pub(crate) struct DemoSummary {
     pub(crate) warehouse: String,
 }
 
-/// What a warehouse that read a fleet's files makes of them.
-#[derive(Debug, Serialize)]
-pub(crate) struct ScoreSummary {
-    pub(crate) events_generated: u64,
-    pub(crate) events_committed: u64,
-    pub(crate) dead_letters: u64,
-    pub(crate) unaccounted: u64,
-    pub(crate) missing: u64,
-    pub(crate) extra: u64,
-    pub(crate) doubled: u64,
-    pub(crate) altered: u64,
-    pub(crate) attacks_planted: u64,
-    pub(crate) attacks_detected: u64,
-    pub(crate) false_alerts: u64,
-    pub(crate) rules: Vec<RuleScore>,
-}
-
-impl ScoreSummary {
-    pub(crate) fn new(account: &Account, score: &loadgen::Score) -> Self {
-        Self {
-            events_generated: account.generated,
-            events_committed: account.rows,
-            dead_letters: account.dead_letters,
-            unaccounted: account.unaccounted(),
-            missing: account.missing,
-            extra: account.extra,
-            doubled: account.doubled,
-            altered: account.altered,
-            attacks_planted: score.planted as u64,
-            attacks_detected: score.detected as u64,
-            false_alerts: score.false_alerts.len() as u64,
-            rules: score.rules.iter().map(RuleScore::from).collect(),
-        }
-    }
-
-    /// Writes the score for a person.
-    pub(crate) fn write_text(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let figures = [
-            ("events generated", self.events_generated),
-            ("events committed", self.events_committed),
-            ("dead letters", self.dead_letters),
-            ("missing", self.missing),
-            ("extra", self.extra),
-            ("doubled", self.doubled),
-            ("altered", self.altered),
-        ];
-        pairs(out, &figures.map(|(name, n)| (name, grouped(n))))?;
-        rules_table(out, &self.rules)
-    }
-}
-
 /// One rule's line of the score.
 #[derive(Debug, Serialize)]
 pub(crate) struct RuleScore {
@@ -179,7 +126,7 @@ fn rules_table(out: &mut impl Write, rules: &[RuleScore]) -> std::io::Result<()>
     writeln!(out, "{table}")
 }
 
-fn latency(p: &Percentiles) -> String {
+pub(crate) fn latency(p: &Percentiles) -> String {
     let s = |ms: f64| if ms >= 1000.0 { format!("{:.1} s", ms / 1000.0) } else { format!("{ms:.0} ms") };
     format!("p50 {}   p99 {}   p99.9 {}   max {}", s(p.p50), s(p.p99), s(p.p999), s(p.max))
 }

@@ -7,15 +7,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use loadgen::{Fleet, FleetConfig, Label, Pace};
+use loadgen::{Fleet, FleetConfig, Pace};
 use sinks::{Warehouse, WarehouseConfig};
 
-use crate::account::{self, Identity};
+use crate::account::Identity;
 use crate::cli::{LoadgenAction, LoadgenArgs, Output, ScoreArgs, WriteArgs};
 use crate::clock;
+use crate::score::Report;
 use crate::setup;
-use crate::summary::{ScoreSummary, grouped};
-use crate::warehouse_sql;
+use crate::summary::{grouped, shown};
 
 /// Runs the command.
 ///
@@ -95,21 +95,20 @@ fn pace(args: &WriteArgs, now_us: i64) -> anyhow::Result<Pace> {
 }
 
 async fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
-    let labels = args.truth.join("labels.json");
-    let text = std::fs::read_to_string(&labels).with_context(|| format!("{}", labels.display()))?;
-    let labels: Vec<Label> = serde_json::from_str(&text).with_context(|| format!("{}", labels.display()))?;
     let warehouse = Warehouse::open(WarehouseConfig::at(&args.warehouse)).await?;
-    let session = warehouse_sql::session(&warehouse).await?;
     let identity = if args.kafka { Identity::Kafka } else { Identity::Files };
-    let account = account::account(&session, &args.truth.join("truth.parquet"), identity).await?;
-    let alerts = account::alerts(&session, setup::builtin_rules()?.as_ref()).await?;
-    let summary = ScoreSummary::new(&account, &loadgen::score(&labels, &alerts));
+    let report = Report::read(&warehouse, &args.truth, identity, setup::builtin_rules()?.as_ref()).await?;
+    if let Some(file) = &args.html {
+        let what = format!("Truth {}, warehouse {}", shown(&args.truth), shown(&args.warehouse));
+        std::fs::write(file, report.html(&what)).with_context(|| format!("--html {}", file.display()))?;
+        eprintln!("the score as a page: {}", file.display());
+    }
     let mut out = std::io::stdout().lock();
     match args.output {
-        Output::Json => writeln!(out, "{}", serde_json::to_string(&summary)?)?,
-        Output::Text => summary.write_text(&mut out)?,
+        Output::Json => writeln!(out, "{}", serde_json::to_string(&report)?)?,
+        Output::Text => report.write_text(&mut out)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if args.strict && !report.is_perfect() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 mod send;
