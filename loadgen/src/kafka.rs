@@ -296,7 +296,7 @@ impl<'f> Writer<'f> {
                 tell(self.meter.now_us());
             }
         }
-        self.meter.due(None, None);
+        self.meter.end();
         Ok(())
     }
 

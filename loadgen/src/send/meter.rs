@@ -48,6 +48,8 @@ pub(crate) struct Meter {
     pub(crate) acknowledged: Latency,
     /// Why the first record failed, or was sent again.
     pub(crate) first_trouble: Option<String>,
+    /// When the last record was sent or given up; 0 before that.
+    pub(crate) ended_us: i64,
     now: fn() -> i64,
     /// False if records have no time: nothing is late.
     is_open: bool,
@@ -56,7 +58,7 @@ pub(crate) struct Meter {
 impl Meter {
     pub(crate) fn new(gauge: Arc<Gauge>, now: fn() -> i64, is_open: bool) -> Self {
         let (handed, acknowledged) = (Latency::new(), Latency::new());
-        Self { gauge, handed, acknowledged, first_trouble: None, now, is_open }
+        Self { gauge, handed, acknowledged, first_trouble: None, ended_us: 0, now, is_open }
     }
 
     pub(crate) fn now_us(&self) -> i64 {
@@ -82,6 +84,12 @@ impl Meter {
             let late = lags(batch, records, self.now_us(), &mut self.acknowledged);
             self.gauge.late.fetch_add(late, Relaxed);
         }
+    }
+
+    /// Nothing more will be sent.
+    pub(crate) fn end(&mut self) {
+        self.due(None, None);
+        self.ended_us = self.now_us();
     }
 
     /// One record was taken by a client library.

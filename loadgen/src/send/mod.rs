@@ -171,6 +171,7 @@ fn work(mut worker: Worker<'_>, tell: &SyncSender<Ended>) {
     };
     if result.is_err() {
         worker.stop.store(true, Relaxed);
+        worker.meter.end();
     }
     // The channel has room for every worker, and its other end lives as long as they do.
     tell.send((worker.meter, result)).unwrap_or_default();
@@ -178,7 +179,6 @@ fn work(mut worker: Worker<'_>, tell: &SyncSender<Ended>) {
 
 /// An error before anything was sent is the caller's.
 fn report(ended: Vec<Ended>, watch: &Watch<'_>) -> Result<Report, Error> {
-    let progress = watch.progress();
     let mut meters = Vec::with_capacity(ended.len());
     let mut failure = None;
     for (meter, result) in ended {
@@ -187,6 +187,8 @@ fn report(ended: Vec<Ended>, watch: &Watch<'_>) -> Result<Report, Error> {
         }
         meters.push(meter);
     }
+    let ended_us = meters.iter().map(|meter: &Meter| meter.ended_us).max();
+    let progress = watch.progress_at(ended_us.unwrap_or_default());
     match failure {
         Some(error) if progress.sent + progress.failed == 0 => Err(error),
         failure => Ok(Report::new(&progress, &meters, failure.as_ref())),

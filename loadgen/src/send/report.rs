@@ -169,7 +169,10 @@ impl<'f> Watch<'f> {
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        let now_us = (self.now)();
+        self.progress_at((self.now)())
+    }
+
+    pub(crate) fn progress_at(&self, now_us: i64) -> Progress {
         let mut progress = Progress {
             seconds: (now_us - self.start_us).max(0) as f64 / 1e6,
             total: self.total,

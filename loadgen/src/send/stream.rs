@@ -8,8 +8,10 @@ use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::batch::{Batch, Framing};
 use super::dial::{Dialer, Wire};
@@ -17,6 +19,9 @@ use super::meter::Meter;
 use super::output::Trouble;
 use super::target::Endpoint;
 use crate::error::Error;
+
+/// How long a peer may take to close.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Stream {
     dialer: Dialer,
@@ -58,11 +63,14 @@ impl Stream {
         Ok(())
     }
 
+    /// Says that all is sent, and reads until the peer has closed too: to end with its words unread would take back what it
+    /// has not read yet.
     pub(crate) async fn close(&mut self) -> io::Result<()> {
-        match &mut self.wire {
-            Some(wire) => wire.shutdown().await,
-            None => Ok(()),
-        }
+        let Some(mut wire) = self.wire.take() else { return Ok(()) };
+        wire.shutdown().await?;
+        let mut answer = [0; 512];
+        let drained = async { while wire.read(&mut answer).await.is_ok_and(|count| count > 0) {} };
+        timeout(GOODBYE, drained).await.map_err(io::Error::from)
     }
 }
 

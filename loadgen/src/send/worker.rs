@@ -67,7 +67,7 @@ impl<'f> Worker<'f> {
                 },
             }
         }
-        self.meter.due(None, None);
+        self.meter.end();
         // The records are counted; a connection that breaks while it is closed changes nothing.
         self.output.close().await.unwrap_or_default();
         Ok(())
