@@ -1,5 +1,7 @@
 //! The fleet as files and streams of lines.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -89,14 +91,16 @@ fn write_lines(mut cursor: PartitionCursor<'_>, next: i64, out: &mut impl Write)
 /// Those of `out`.
 pub fn write_stream(fleet: &Fleet, out: &mut impl Write) -> io::Result<()> {
     let mut cursors: Vec<_> = fleet.partitions().iter().filter_map(|id| fleet.cursor(id, 0)).collect();
+    let due = |(at, cursor): (usize, &PartitionCursor<'_>)| Some(Reverse((cursor.peek_schedule_us()?, at)));
+    let mut next: BinaryHeap<_> = cursors.iter().enumerate().filter_map(due).collect();
     let mut line = Vec::new();
-    loop {
-        let first = cursors.iter_mut().filter_map(|c| Some((c.peek_schedule_us()?, c))).min_by_key(|(us, _)| *us);
-        let Some((_, cursor)) = first else { return out.flush() };
-        cursor.next(&mut line);
+    while let Some(Reverse((_, at))) = next.pop() {
+        cursors[at].next(&mut line);
         line.push(b'\n');
         out.write_all(&line)?;
+        next.extend(due((at, &cursors[at])));
     }
+    out.flush()
 }
 
 #[cfg(test)]
