@@ -72,10 +72,9 @@ fn real_lines_leave_nothing_but_public_words() {
         let file = File::open(file.expect("an entry").path()).expect("a file");
         for record in BufReader::new(flate2::read::MultiGzDecoder::new(file)).lines() {
             let record: serde_json::Value = serde_json::from_str(&record.expect("a line")).expect("JSON");
-            let raw = record["raw"].as_str().expect("a record's bytes");
+            let raw = record["raw"].as_str().map_or_else(|| record["raw"].to_string(), str::to_owned);
             raw.lines().for_each(|line| learner.line(line));
-            input.push_str(raw);
-            input.push(' ');
+            input.extend([raw.as_str(), " "]);
         }
     }
     let profile = learner.profile();
