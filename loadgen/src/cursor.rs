@@ -2,14 +2,15 @@
 
 use dataflow::Reason;
 
+use crate::config::FleetConfig;
 use crate::draw::Draw;
-use crate::fleet::apps::app_of;
-use crate::fleet::{Fleet, Partition};
+use crate::fleet::apps::{app_named, app_of};
+use crate::fleet::{Fleet, Partition, story};
 use crate::plan::{Planted, What};
 use crate::record::cloud::CloudRecord;
 use crate::record::flow::FlowLog;
 use crate::record::malformed::Fault;
-use crate::record::session::{Place, Session};
+use crate::record::session::{Kind, Place, Session};
 use crate::record::vpn::{self, VpnLog};
 use crate::record::{Record, Wire, line_time};
 use crate::render::render;
@@ -17,12 +18,20 @@ use crate::truth::{TruthRow, truth_rows};
 
 /// Draws of planted records: one stream a label.
 const PLANTED_STREAM: u64 = 1 << 48;
+/// Draws of what is sent twice: one stream a partition.
+const TWICE_STREAM: u64 = 1 << 42;
+
+/// A record is sent again at most this many background records later.
+const TWICE_WITHIN: u64 = 64;
+
+/// Doublings of the least lateness.
+const LATE_DOUBLINGS: u32 = 7;
+
+/// While a device sends what it kept, so many of so many records are its own.
+const CATCH_UP_SHARE: (u64, u64) = (3, 4);
 
 /// A log is with the collector this long after it was sent.
-const COLLECTION_US: i64 = 350_000;
-
-/// Of a thousand logs of a firewall, those about its VPN.
-const VPN_PER_MILLE: u64 = 20;
+pub(crate) const COLLECTION_US: i64 = 350_000;
 
 /// What a record is, apart from its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +87,7 @@ impl Position {
         let partition = &fleet.partitions[self.partition];
         (self.offset < partition.records()).then(|| match self.planted(partition) {
             Some(planted) => planted.schedule_us,
-            None => partition.background_us(self.offset - self.rank as i64, fleet.config.span_us),
+            None => fleet.curves[partition.curve].at(self.offset - self.rank as i64, partition.background),
         })
     }
 
@@ -87,18 +96,27 @@ impl Position {
         (partition.offsets.get(self.rank) == Some(&self.offset)).then(|| &partition.planted[self.rank])
     }
 
-    fn record<'f>(&self, fleet: &'f Fleet, schedule_us: i64) -> (Record<'f>, Option<usize>) {
+    /// The record that stands here, and what is known of it.
+    pub(crate) fn record<'f>(&self, fleet: &'f Fleet, schedule_us: i64) -> (Record<'f>, Known) {
         let partition = &fleet.partitions[self.partition];
         let sent_us = fleet.config.start_us + schedule_us;
-        match self.planted(partition) {
-            Some(planted) => (planted_record(fleet, planted, sent_us, self.offset), Some(planted.label)),
-            None => {
-                let index = self.offset - self.rank as i64;
-                let draw = Draw::at(fleet.key, self.partition as u64, index as u64);
-                let slot = Slot { partition, sent_us, offset: self.offset, index: index as u64 };
-                (background_record(fleet, slot, draw), None)
-            }
+        if let Some(planted) = self.planted(partition) {
+            let known = Known { label: Some(planted.label), duplicate_of: None };
+            return (planted_record(fleet, planted, sent_us, self.offset), known);
         }
+        let index = (self.offset - self.rank as i64).unsigned_abs();
+        let lane = self.partition as u64;
+        let mut slot = Slot { partition, lane, sent_us, offset: self.offset, index };
+        let first = first_sent(fleet, lane, index);
+        let is_again = first != index;
+        if is_again {
+            let curve = &fleet.curves[partition.curve];
+            slot.sent_us = fleet.config.start_us + curve.at(first as i64, partition.background);
+            (slot.index, slot.offset) = (first, partition.offset_of(first as i64));
+        }
+        let duplicate_of = is_again.then_some(slot.offset);
+        let draw = Draw::at(fleet.key, lane, slot.index);
+        (background_record(fleet, slot, draw), Known { label: None, duplicate_of })
     }
 
     fn advance(&mut self, fleet: &Fleet) {
@@ -117,6 +135,15 @@ impl Position {
         self.advance(fleet);
         Some(meta)
     }
+}
+
+/// What is known of a record beside what it says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    /// Index of the label it belongs to.
+    pub(crate) label: Option<usize>,
+    /// Offset of the record that it repeats.
+    pub(crate) duplicate_of: Option<i64>,
 }
 
 /// A partition, read in offset order.
@@ -156,11 +183,13 @@ impl<'a> PartitionCursor<'a> {
     /// Appends what must come of the next record, without making its bytes; none at the end.
     pub fn next_truth(&mut self, rows: &mut Vec<TruthRow>) -> Option<RecordMeta> {
         let schedule_us = self.position.schedule_us(self.fleet)?;
-        let (record, label) = self.position.record(self.fleet, schedule_us);
+        let (record, known) = self.position.record(self.fleet, schedule_us);
         let meta = meta(&record, self.position.offset, schedule_us);
         let partition = &self.fleet.partitions[self.position.partition];
         let tenant = &self.fleet.tenants[partition.tenant].name;
-        truth_rows(&record, (&partition.id, tenant, meta.offset), label, rows);
+        let from = rows.len();
+        truth_rows(&record, (&partition.id, tenant, meta.offset), known.label, rows);
+        rows[from..].iter_mut().for_each(|row| row.duplicate_of = known.duplicate_of);
         self.position.advance(self.fleet);
         Some(meta)
     }
@@ -185,28 +214,55 @@ fn panos_kind(wire: Wire) -> RecordKind {
 }
 
 /// Where a background record stands.
-struct Slot<'f> {
-    partition: &'f Partition,
-    sent_us: i64,
-    offset: i64,
+pub(crate) struct Slot<'f> {
+    pub(crate) partition: &'f Partition,
+    /// The partition's number in the fleet: the stream of its draws.
+    pub(crate) lane: u64,
+    pub(crate) sent_us: i64,
+    pub(crate) offset: i64,
     /// Its number among the background records.
-    index: u64,
+    pub(crate) index: u64,
+}
+
+/// The background record that stands at `index`: an earlier one, if it is sent once more there.
+fn first_sent(fleet: &Fleet, lane: u64, mut index: u64) -> u64 {
+    let share = u64::from(fleet.config.duplicates_per_million);
+    if share == 0 {
+        return index;
+    }
+    loop {
+        let mut draw = Draw::at(fleet.key, TWICE_STREAM + lane, index);
+        let back = 1 + draw.below(TWICE_WITHIN);
+        if draw.below(1_000_000) >= share || back > index {
+            return index;
+        }
+        index -= back;
+    }
+}
+
+/// A format of the mix.
+pub(crate) fn wire_of(config: &FleetConfig, draw: &mut Draw) -> Wire {
+    let format = draw.below(config.mix.total());
+    match format.checked_sub(config.mix.strata_json.into()) {
+        None => Wire::Strata,
+        Some(rest) if rest < u64::from(config.mix.panos_csv) => Wire::Csv,
+        Some(_) => Wire::CloudTrail,
+    }
 }
 
 fn background_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, mut draw: Draw) -> Record<'f> {
     let config = &fleet.config;
+    let story = if config.stories_per_mille > 0 { story::record(fleet, &slot) } else { None };
+    if let Some(record) = story {
+        return record;
+    }
     let dice = draw.below(1_000_000);
     let is_malformed = dice < u64::from(config.malformed_per_million);
     if !is_malformed && dice >= 1_000_000 - u64::from(config.flow_logs_per_million) {
         let seen_us = slot.sent_us - draw.between(0, config.delay_max_us());
         return Record::Flow(FlowLog::draw(fleet, slot.partition.tenant, seen_us, &mut draw));
     }
-    let format = draw.below(config.mix.total());
-    let wire = match format.checked_sub(config.mix.strata_json.into()) {
-        None => Wire::Strata,
-        Some(rest) if rest < u64::from(config.mix.panos_csv) => Wire::Csv,
-        Some(_) => Wire::CloudTrail,
-    };
+    let wire = wire_of(config, &mut draw);
     if wire == Wire::CloudTrail && !is_malformed {
         return Record::Cloud(CloudRecord::draw(fleet, slot.partition.tenant, slot.sent_us, &mut draw));
     }
@@ -216,12 +272,10 @@ fn background_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, mut draw: Draw) -> Re
 /// A log of one of the partition's firewalls.
 fn firewall_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, wire: Wire, is_malformed: bool, mut draw: Draw) -> Record<'f> {
     let config = &fleet.config;
-    let device = *draw.pick(&slot.partition.devices);
-    let delay = if draw.one_in(8) { draw.between(0, config.delay_max_us()) } else { 0 };
-    let skew = fleet.devices[device].skew_us;
-    let time_us = line_time(wire, &fleet.devices[device], slot.sent_us + skew - delay);
+    let (device, made_us) = maker(fleet, &slot, &mut draw);
+    let time_us = line_time(wire, &fleet.devices[device], made_us + fleet.devices[device].skew_us);
     let place = Place { device, time_us, received_us: slot.sent_us + COLLECTION_US, sequence: slot.offset as u64 };
-    if !is_malformed && draw.below(1_000) < VPN_PER_MILLE {
+    if !is_malformed && draw.below(1_000) < u64::from(config.vpn_per_mille) {
         let turn = slot.index * u64::from(config.partitions_per_tenant) + u64::from(slot.partition.number);
         let stride = vpn::ordinary(turn, &mut draw);
         return Record::Vpn(wire, VpnLog::new(fleet, place, stride, &mut draw));
@@ -231,7 +285,52 @@ fn firewall_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, wire: Wire, is_malforme
         return Record::Malformed(Fault::draw(&mut draw), session);
     }
     session.vary(wire, &mut draw);
+    if config.stories_per_mille > 0 {
+        session.log_end_only();
+    }
+    if !config.traffic.is_usual() {
+        session = learned(fleet, session, place, &mut draw);
+    }
     Record::Session(wire, session)
+}
+
+/// The device that made a record, and when by a right clock: mostly when it is sent, or somewhat before; longer before, if
+/// it is late on purpose or the device could not be reached.
+fn maker(fleet: &Fleet, slot: &Slot<'_>, draw: &mut Draw) -> (usize, i64) {
+    let (config, devices) = (&fleet.config, &slot.partition.devices);
+    let device = *draw.pick(devices);
+    let delay = if draw.one_in(8) { draw.between(0, config.delay_max_us()) } else { 0 };
+    let late = u64::from(config.late_per_million);
+    if late > 0 && draw.below(1_000_000) < late {
+        let least = (config.late_max_us >> (LATE_DOUBLINGS + 1)).max(1).unsigned_abs();
+        return (device, slot.sent_us - draw.heavy(least, LATE_DOUBLINGS) as i64);
+    }
+    let since_us = slot.sent_us - config.start_us;
+    let Some(storm) = fleet.curves[slot.partition.curve].storm(since_us) else { return (device, slot.sent_us - delay) };
+    let lost = storm.device(devices.len());
+    if since_us < storm.back_us {
+        // Somebody else speaks, if there is somebody.
+        let other = devices[(lost + 1 + draw.index(devices.len().max(2) - 1)) % devices.len()];
+        return (if device == devices[lost] { other } else { device }, slot.sent_us - delay);
+    }
+    match draw.below(CATCH_UP_SHARE.1) < CATCH_UP_SHARE.0 {
+        true => (devices[lost], config.start_us + storm.made_us(since_us)),
+        false => (device, slot.sent_us - delay),
+    }
+}
+
+/// A session of the size, and with the chance of a refusal, that were learned.
+fn learned<'f>(fleet: &'f Fleet, mut session: Session<'f>, place: Place, draw: &mut Draw) -> Session<'f> {
+    let traffic = &fleet.config.traffic;
+    if let (Kind::Traffic(_), Some(is_refused)) = (session.kind, traffic.refuses(draw)) {
+        match (is_refused, session.is_allowed()) {
+            (true, true) => session.refuse(draw),
+            (false, false) => session = Session::draw(fleet, place, draw),
+            _ => {}
+        }
+    }
+    traffic.resize(&mut session, draw);
+    session
 }
 
 fn planted_record<'f>(fleet: &'f Fleet, planted: &Planted, sent_us: i64, offset: i64) -> Record<'f> {
@@ -244,7 +343,7 @@ fn planted_record<'f>(fleet: &'f Fleet, planted: &Planted, sent_us: i64, offset:
             Record::Cloud(CloudRecord::draw(fleet, tenant, sent_us, &mut draw).planted(call))
         }
         What::Stride(stride) => Record::Vpn(planted.wire, VpnLog::new(fleet, place, stride, &mut draw)),
-        What::Probe { .. } | What::Upload { .. } | What::Reach { .. } | What::Finding { .. } => {
+        What::Probe { .. } | What::Upload { .. } | What::Reach { .. } | What::Query { .. } | What::Finding { .. } => {
             Record::Session(planted.wire, planted_session(fleet, planted.what, place, &mut draw))
         }
     }
@@ -264,6 +363,11 @@ fn planted_session<'f>(fleet: &'f Fleet, what: What, place: Place, draw: &mut Dr
         What::Reach { src, dst, port } => {
             session.aim(src, dst, port);
             session.app = app_of(port);
+        }
+        What::Query { src, dst, bytes } => {
+            session.aim(src, dst, 53);
+            session.app = app_named("dns-base");
+            session.sent = bytes;
         }
         What::Finding { src, dst, signature } => {
             session.aim(src, dst, 443);

@@ -100,6 +100,20 @@ fn ln(x: f64) -> f64 {
     2.0 * sum
 }
 
+/// `base` to a power of at least 0, for a base of at least 1: by square roots, which every machine rounds the same way.
+pub(crate) fn power(base: f64, exponent: f64) -> f64 {
+    let mut result = 1.0;
+    (0..exponent as u32).for_each(|_| result *= base);
+    let (mut root, mut rest) = (base, exponent - exponent.trunc());
+    for _ in 0..32 {
+        (root, rest) = (root.sqrt(), rest * 2.0);
+        if rest >= 1.0 {
+            (result, rest) = (result * root, rest - 1.0);
+        }
+    }
+    result
+}
+
 /// Ranks `0..n`, rank k with weight 1/(k + 1), drawn from a table of quantiles.
 #[derive(Debug)]
 pub(crate) struct Zipf(Vec<u16>);
@@ -173,6 +187,14 @@ mod tests {
         let mut d = Draw::at(3, 1, 1);
         let below_mean = (0..10_000).filter(|_| d.log_uniform(1.0, 16.0) < 4.0).count();
         assert!((4_800..5_200).contains(&below_mean), "half of the draws lie below the geometric mean: {below_mean}");
+    }
+
+    #[test]
+    fn powers_agree_with_the_library() {
+        for (base, exponent) in [(1.0, 1.25), (2.0, 0.0), (3.0, 0.3), (10_000.0, 1.25), (17.0, 2.0), (9.0, 2.999)] {
+            let (ours, theirs) = (power(base, exponent), f64::powf(base, exponent));
+            assert!((ours / theirs - 1.0).abs() < 1e-8, "{base} {exponent}: {ours} {theirs}");
+        }
     }
 
     #[test]

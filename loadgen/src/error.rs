@@ -17,6 +17,16 @@ pub enum Error {
         /// What would do.
         must: &'static str,
     },
+    /// The configuration speaks of something that does not exist.
+    #[error("there is no {what} {name}; there are {known}")]
+    Unknown {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
     /// The attacks and near misses need more records than half of the run.
     #[error("attacks and near misses need {planted} records of the run's {events}; raise events to {} or plant fewer", planted * 2)]
     TooFewEvents {

@@ -6,12 +6,21 @@ use dataflow::PartitionId;
 use serde::{Deserialize, Serialize};
 
 /// An attack or a near miss.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Label {
     /// Its name, unique in the fleet.
     pub attack_id: String,
-    /// File stem of the rule that it is about.
+    /// What happens, as the configuration names it.
+    #[serde(default)]
+    pub scenario: String,
+    /// ATT&CK techniques, the fitting one first.
+    #[serde(default)]
+    pub techniques: Vec<String>,
+    /// File stem of the rule that it is about; the technique, if no rule that ships is.
     pub rule: String,
+    /// True if no rule that ships is about it: none of their alerts is due, and any that comes is false.
+    #[serde(default)]
+    pub is_uncovered: bool,
     /// Whose network it is in.
     pub tenant: String,
     /// What the alert must be about: `src_ip` of a scan, `dst_ip` of an upload; of a call `src_ip`, `user_name` if a user
@@ -23,6 +32,13 @@ pub struct Label {
     pub end_us: i64,
     /// How many times the rule's threshold; 1 where the rule counts nothing.
     pub intensity: f64,
+    /// How slow and how spread out: 0 is as loud as the scenario gets, 1 as quiet.
+    #[serde(default)]
+    pub stealth: f64,
+    /// Event time of the record that first meets the rule's condition: an alert is due from then on, of a rule that emits
+    /// on close when its window ends. None where no alert is due.
+    #[serde(default)]
+    pub due_us: Option<i64>,
     /// True if it must not alert.
     pub near_miss: bool,
     /// What kind of attack or near miss.

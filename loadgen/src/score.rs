@@ -31,6 +31,8 @@ pub struct Score {
     pub detected: usize,
     /// Near misses planted.
     pub near_misses: usize,
+    /// Attacks that no loaded rule covers: neither planted for one nor missed by one.
+    pub uncovered: usize,
     /// Distinct alerts given.
     pub alerts: usize,
     /// `attack_id` of each attack without an alert.
@@ -78,8 +80,11 @@ impl Score {
 ///
 /// An alert fits a label of its rule and tenant if their times overlap (both ends included) and their keys agree: the
 /// names that both have bear the same values, and there is one. Alerts that are equal (revisions) count once, and so do
-/// all alerts of one attack. An alert that fits an attack is not false, whatever near miss it fits as well.
+/// all alerts of one attack. An alert that fits an attack is not false, whatever near miss it fits as well. Labels that no
+/// rule covers are counted apart: no alert fits one.
 pub fn score(labels: &[Label], alerts: &[AlertSeen]) -> Score {
+    let uncovered = labels.iter().filter(|l| l.is_uncovered && !l.near_miss).count();
+    let labels: Vec<&Label> = labels.iter().filter(|l| !l.is_uncovered).collect();
     let alerts: BTreeSet<&AlertSeen> = alerts.iter().collect();
     let mut by_rule: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     for (index, label) in labels.iter().enumerate() {
@@ -89,19 +94,20 @@ pub fn score(labels: &[Label], alerts: &[AlertSeen]) -> Score {
     let mut false_alerts = Vec::new();
     for alert in &alerts {
         let candidates = by_rule.get(&(alert.rule.as_str(), alert.tenant.as_str())).map_or(&[][..], Vec::as_slice);
-        let fitting: Vec<usize> = candidates.iter().copied().filter(|l| fits(&labels[*l], alert)).collect();
+        let fitting: Vec<usize> = candidates.iter().copied().filter(|l| fits(labels[*l], alert)).collect();
         fitting.iter().for_each(|l| detected[*l] = true);
         if fitting.iter().all(|l| labels[*l].near_miss) {
             let near_miss = fitting.first().map(|l| labels[*l].attack_id.clone());
             false_alerts.push(FalseAlert { alert: (*alert).clone(), near_miss });
         }
     }
-    let hits = labels.iter().zip(detected).collect::<Vec<_>>();
+    let hits = labels.into_iter().zip(detected).collect::<Vec<_>>();
     let rules = rule_scores(&hits, &alerts, &false_alerts);
     Score {
         planted: rules.iter().map(|r| r.planted).sum(),
         detected: rules.iter().map(|r| r.detected).sum(),
         near_misses: rules.iter().map(|r| r.near_misses).sum(),
+        uncovered,
         alerts: alerts.len(),
         missed: hits.iter().filter(|(l, hit)| !l.near_miss && !hit).map(|(l, _)| l.attack_id.clone()).collect(),
         false_alerts,
@@ -148,6 +154,9 @@ impl fmt::Display for Score {
         for r in &self.rules {
             let (name, counts) = (&r.rule, (r.planted, r.detected, r.near_misses, r.alerts, r.false_alerts));
             writeln!(f, "{name:<28} {:>7} {:>8} {:>11} {:>6} {:>5}", counts.0, counts.1, counts.2, counts.3, counts.4)?;
+        }
+        if self.uncovered > 0 {
+            writeln!(f, "not covered by a loaded rule: {} attacks", self.uncovered)?;
         }
         for id in &self.missed {
             writeln!(f, "missed: {id}")?;

@@ -60,6 +60,8 @@ pub struct TruthRow {
     pub operation: Option<&'static str>,
     /// Why a dead letter is one.
     pub reason: Option<Reason>,
+    /// Offset of the record of the same partition that this one repeats, byte for byte.
+    pub duplicate_of: Option<i64>,
     /// Index of the label in [`Fleet::labels`] that the event belongs to.
     pub attack: Option<usize>,
 }
@@ -112,6 +114,7 @@ fn blank((partition, tenant, offset): Place<'_>, record: i32, table: Table) -> T
         src_country: None,
         operation: None,
         reason: None,
+        duplicate_of: None,
         attack: None,
     }
 }
@@ -189,8 +192,8 @@ impl Fleet {
     /// Writes `truth.parquet`, a row an event in partition and offset order, and `labels.json` into `dir`.
     ///
     /// Columns: `topic, incarnation, partition, offset, record, tenant_uid, table, time_us, src_ip, dst_ip, dst_port,
-    /// bytes_out, user_name, activity_id, action_id, severity_id, status_id, src_country, operation, reason, attack_id`; the
-    /// fields of [`TruthRow`], `time_us` as a timestamp with zone UTC.
+    /// bytes_out, user_name, activity_id, action_id, severity_id, status_id, src_country, operation, reason, duplicate_of,
+    /// attack_id`; the fields of [`TruthRow`], `time_us` as a timestamp with zone UTC.
     ///
     /// # Errors
     /// [`Error::Write`] and [`Error::Parquet`] with the path.
@@ -240,6 +243,7 @@ impl Fleet {
             text(rows, |r, out| out.append_option(r.src_country)),
             text(rows, |r, out| out.append_option(r.operation)),
             text(rows, |r, out| out.append_option(r.reason.map(Reason::name))),
+            int64(rows, |r| r.duplicate_of),
             text(rows, |r, out| out.append_option(r.attack.map(|at| self.labels()[at].attack_id.as_str()))),
         ];
         RecordBatch::try_new(schema(), columns).expect("the columns follow the schema")
@@ -270,6 +274,7 @@ fn schema() -> SchemaRef {
         field("src_country", DataType::Utf8, true),
         field("operation", DataType::Utf8, true),
         field("reason", DataType::Utf8, true),
+        field("duplicate_of", DataType::Int64, true),
         field("attack_id", DataType::Utf8, true),
     ]))
 }

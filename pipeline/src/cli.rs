@@ -291,6 +291,18 @@ pub(crate) struct LoadgenArgs {
 pub(crate) enum LoadgenAction {
     /// Compares a warehouse that read the files with what the fleet knows: lost, doubled, altered, caught, missed.
     Score(ScoreArgs),
+    /// Learns a profile of real logs that keeps none of their values, for `palisade loadgen --profile`.
+    Learn(LearnArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LearnArgs {
+    /// Files of lines: PAN-OS CSV, Strata JSON, CloudTrail, VPC flow logs; .gz and .zst too.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Where the profile goes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -317,15 +329,18 @@ pub(crate) struct ScoreArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct WriteArgs {
-    /// Decides everything that the fleet does.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// How many events.
-    #[arg(long, default_value_t = 100_000)]
-    pub(crate) events: u64,
-    /// The event time that they span.
-    #[arg(long, default_value = "1h", value_parser = duration)]
-    pub(crate) span: Duration,
+    /// A fleet: branch-office, data-center, remote-workforce, multi-cloud, provider, or a YAML file that tells of one.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) profile: Option<String>,
+    /// Decides everything that the fleet does [default: the profile's, or 1].
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// How many events [default: the profile's, or 100000].
+    #[arg(long)]
+    pub(crate) events: Option<u64>,
+    /// The event time that they span [default: the profile's, or 1h].
+    #[arg(long, value_parser = duration)]
+    pub(crate) span: Option<Duration>,
     /// Writes files, the truth and the labels into this folder; without it, lines go to stdout.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
@@ -341,12 +356,12 @@ pub(crate) struct WriteArgs {
     /// The topic: it is created unless it exists, and must be empty.
     #[arg(long, value_name = "NAME", requires = "kafka")]
     pub(crate) topic: Option<String>,
-    /// Customers of the fleet, each with partitions of its own.
-    #[arg(long, default_value_t = 3)]
-    pub(crate) tenants: u32,
-    /// Partitions of the fleet, and of the topic: a multiple of the tenants.
-    #[arg(long, default_value_t = 6, requires = "sink")]
-    pub(crate) partitions: u32,
+    /// Customers of the fleet, each with partitions of its own [default: the profile's, or 3].
+    #[arg(long)]
+    pub(crate) tenants: Option<u32>,
+    /// Partitions of the fleet, and of the topic: a multiple of the tenants [default: the profile's, or two a tenant].
+    #[arg(long, requires = "sink")]
+    pub(crate) partitions: Option<u32>,
     /// Spreads the records over this time; without it they go as fast as the target takes them, to Kafka as if received in
     /// the time just passed. With a rate, it decides how many records there are, and --events nothing.
     #[arg(long, value_name = "DURATION", value_parser = duration, requires = "sink")]

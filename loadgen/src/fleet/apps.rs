@@ -1,5 +1,7 @@
 //! Applications as App-ID names them, what they use, and what is found in them.
 
+use std::collections::BTreeMap;
+
 /// An application.
 #[derive(Debug)]
 pub(crate) struct App {
@@ -79,9 +81,16 @@ pub(crate) static APPS: [App; 28] = [
     app("syslog", "udp", 514, 1, true),
 ];
 
-/// An index into [`APPS`] for each unit of weight: drawing an application is drawing an index.
-pub(crate) fn weighted() -> Vec<u8> {
-    (0u8..).zip(&APPS).flat_map(|(i, app)| std::iter::repeat_n(i, usize::from(app.weight))).collect()
+/// An index into [`APPS`] for each unit of weight: drawing an application is drawing an index. `learned` weights go before
+/// the usual ones, if there are any.
+pub(crate) fn weighted(learned: &BTreeMap<String, u32>) -> Vec<u8> {
+    let has_learned = learned.values().any(|w| *w > 0);
+    let weight = |app: &App| match learned.get(app.name) {
+        Some(weight) if has_learned => *weight as usize,
+        _ if has_learned => 0,
+        _ => usize::from(app.weight),
+    };
+    (0u8..).zip(&APPS).flat_map(|(i, app)| std::iter::repeat_n(i, weight(app))).collect()
 }
 
 /// What a device's threat prevention found.
@@ -159,6 +168,11 @@ pub(crate) fn app_of(port: u16) -> &'static App {
     APPS.iter().find(|a| a.port == port && a.protocol == "tcp").unwrap_or(&APPS[0])
 }
 
+/// The application of that name; encrypted web where none is known.
+pub(crate) fn app_named(name: &str) -> &'static App {
+    APPS.iter().find(|a| a.name == name).unwrap_or(&APPS[0])
+}
+
 /// Host, path, URL category. Commas and quotes are part of real URLs.
 pub(crate) const URLS: [(&str, &str, &str); 14] = [
     ("www.example.com", "/", "computer-and-internet-info"),
@@ -199,8 +213,9 @@ mod tests {
 
     #[test]
     fn weights_count_the_shares() {
-        let weighted = weighted();
+        let weighted = weighted(&BTreeMap::new());
         assert_eq!(weighted.len(), APPS.iter().map(|a| usize::from(a.weight)).sum::<usize>());
         assert_eq!(weighted.iter().filter(|i| **i == 0).count(), 26);
+        assert_eq!(super::weighted(&BTreeMap::from([("ssh".to_owned(), 3)])), [19, 19, 19]);
     }
 }

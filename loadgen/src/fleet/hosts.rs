@@ -1,12 +1,13 @@
-//! Addresses. Who talks is drawn by Zipf's law; what is planted uses addresses that nothing else does.
+//! Addresses. From the 251st tenant on, private networks are those of the first ones again. Who talks is drawn by Zipf's law; what is planted uses addresses that nothing else does.
 //!
 //! | addresses | who |
 //! | --- | --- |
 //! | 10.(tenant + 1).16.0 onward | 2,000 hosts of a tenant |
 //! | 10.(tenant + 1).32.0 to .79.255 | planted sources that do nothing else, a block a rule |
+//! | 10.(tenant + 1).80.0 to .119.255 | planted sources of scenarios without a rule, 300 a scenario |
 //! | 10.(tenant + 1).128.0 to .199.255 | what planted sources reach for |
 //! | 10.(tenant + 1).200.0 to .203.255 | 400 hosts in the cloud |
-//! | 10.(tenant + 1).250.0/24 | its 40 servers |
+//! | 10.(tenant + 1).250.0/24 | its 40 servers, and from .100 on its vulnerability scanners |
 //! | 198.18.0.0/16 | 8,000 external hosts, shared by the tenants, the first ones popular; all others are hostile |
 //! | 198.19.0.0/17 | destinations of planted uploads, each used once |
 //! | 198.19.128.0/17 | whence people log in to the VPN: a /24 lies in one country |
@@ -68,10 +69,14 @@ impl Hosts {
     }
 }
 
+/// The second number of a tenant's addresses. Beyond 250 tenants several have the same: nobody looks at two at once.
+fn network(tenant: usize) -> u8 {
+    (tenant % 250 + 1) as u8
+}
+
 /// An address of a tenant's network: the `n`th of the /24s from `net` on.
 fn inside(tenant: usize, net: u8, n: u16) -> IpAddr {
-    let [_, network] = (tenant as u16 + 1).to_be_bytes();
-    IpAddr::V4(Ipv4Addr::new(10, network, net + (n / 250) as u8, 1 + (n % 250) as u8))
+    IpAddr::V4(Ipv4Addr::new(10, network(tenant), net + (n / 250) as u8, 1 + (n % 250) as u8))
 }
 
 /// The address of a tenant's host.
@@ -87,6 +92,16 @@ pub(crate) fn cloud(tenant: usize, host: u16) -> IpAddr {
 /// A planted source of rule block `block` (0 to 2) that does nothing else.
 pub(crate) fn quiet(tenant: usize, block: u8, number: u32) -> IpAddr {
     inside(tenant, 32 + 16 * block, (number % 4_000) as u16)
+}
+
+/// A planted source of a scenario without a rule, that does nothing else: `number` below 300.
+pub(crate) fn actor(tenant: usize, scenario: usize, number: u32) -> IpAddr {
+    inside(tenant, 80, (scenario * 300 % 9_900) as u16 + (number % 300) as u16)
+}
+
+/// A vulnerability scanner of the tenant's: whoever knows the network expects its scans. There are 150.
+pub(crate) fn vulnerability_scanner(tenant: usize, n: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, network(tenant), 250, 100 + (n % 150) as u8))
 }
 
 /// Something that planted sources reach for: one of 18,000.
@@ -107,8 +122,7 @@ pub(crate) fn internal_v6(tenant: usize, host: u16) -> IpAddr {
 
 /// The address of a tenant's server.
 pub(crate) fn server(tenant: usize, server: u16) -> IpAddr {
-    let [_, network] = (tenant as u16 + 1).to_be_bytes();
-    IpAddr::V4(Ipv4Addr::new(10, network, 250, 10 + server as u8))
+    IpAddr::V4(Ipv4Addr::new(10, network(tenant), 250, 10 + server as u8))
 }
 
 /// The address of an external host. 25,717 is odd, hence a permutation of the /16.
@@ -135,6 +149,17 @@ pub(crate) fn hostile(n: u16) -> IpAddr {
 /// Hostile host `n` of the planted ones.
 pub(crate) fn attacker(n: u32) -> IpAddr {
     hostile(HOSTILE + (n % 50_000) as u16)
+}
+
+/// External hosts that only scenarios without a rule use.
+const FAR: u32 = 5_500;
+
+/// One of them; they lie in all countries.
+pub(crate) fn far(n: u32) -> Ipv4Addr {
+    match hostile(HOSTILE + 50_000 + (n % FAR) as u16) {
+        IpAddr::V4(v4) => v4,
+        IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+    }
 }
 
 /// The destination of planted upload `index`: nothing else goes there.
@@ -165,10 +190,13 @@ mod tests {
         (0..10_000).for_each(|i| assert!(all.insert(drop_zone(i)), "{i}"));
         (0..HOSTILE).for_each(|i| assert!(all.insert(hostile(i)) && all.insert(hostile_v6(i))));
         (0..10_000).for_each(|i| assert!(all.insert(attacker(i))));
+        (0..FAR).for_each(|i| assert!(all.insert(IpAddr::V4(far(i)))));
         for tenant in [0, 199] {
             (0..CLOUD).for_each(|h| assert!(all.insert(cloud(tenant, h))));
             (0..3).for_each(|block| (0..4_000).for_each(|n| assert!(all.insert(quiet(tenant, block, n)))));
             (0..18_000).for_each(|n| assert!(all.insert(target(tenant, n))));
+            (9..27).for_each(|s| (0..300).for_each(|n| assert!(all.insert(actor(tenant, s, n)))));
+            (0..150).for_each(|n| assert!(all.insert(vulnerability_scanner(tenant, n))));
         }
     }
 

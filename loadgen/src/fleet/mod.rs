@@ -1,12 +1,16 @@
 //! The fleet: tenants, firewalls, partitions, and which record stands at which offset.
 //!
-//! A partition is its background, evenly spread over the span, merged by time with what is planted in it. The planted
+//! A partition is its background, spread over the span by its curve, merged by time with what is planted in it. The planted
 //! records are few and known from the start, so that the record at any offset is found by one binary search.
 
 pub(crate) mod apps;
+pub(crate) mod curve;
 pub(crate) mod device;
 pub(crate) mod hosts;
 pub(crate) mod people;
+mod presets;
+pub(crate) mod sizes;
+pub(crate) mod story;
 
 use std::sync::Arc;
 
@@ -15,7 +19,7 @@ use uuid::Uuid;
 
 use crate::config::FleetConfig;
 use crate::cursor::PartitionCursor;
-use crate::draw::Draw;
+use crate::draw::{Draw, power};
 use crate::error::Error;
 use crate::label::{Label, RecordRange};
 use crate::plan::{self, Ground, Planted};
@@ -23,6 +27,7 @@ use crate::record::cloud;
 use crate::render::cloud::CloudForms;
 use crate::render::session::SessionForms;
 use crate::render::vpn::VpnForms;
+use curve::Curve;
 use device::Device;
 use hosts::Hosts;
 
@@ -74,6 +79,8 @@ pub(crate) struct Partition {
     pub(crate) offsets: Vec<i64>,
     /// Background records.
     pub(crate) background: i64,
+    /// Index of its curve.
+    pub(crate) curve: usize,
 }
 
 impl Partition {
@@ -82,22 +89,21 @@ impl Partition {
         self.background + self.planted.len() as i64
     }
 
-    /// When background record `index` is sent.
-    pub(crate) fn background_us(&self, index: i64, span_us: i64) -> i64 {
-        (i128::from(2 * index + 1) * i128::from(span_us) / i128::from(2 * self.background)) as i64
-    }
-
-    /// How many background records are sent before `schedule_us`.
-    fn background_before(&self, schedule_us: i64, span_us: i64) -> i64 {
-        let doubled = i128::from(2 * self.background) * i128::from(schedule_us.max(0));
-        let half_steps = (doubled + i128::from(span_us) - 1) / i128::from(span_us);
-        ((half_steps / 2) as i64).min(self.background)
+    /// The offset of background record `index`.
+    pub(crate) fn offset_of(&self, index: i64) -> i64 {
+        // Below the planted record of rank r stand r others and its offset less r of the background.
+        let (mut low, mut high) = (0, self.offsets.len());
+        while low < high {
+            let rank = low + (high - low) / 2;
+            if self.offsets[rank] - rank as i64 <= index { low = rank + 1 } else { high = rank }
+        }
+        index + low as i64
     }
 
     /// Gives each planted record its offset.
-    fn merge(&mut self, span_us: i64) {
+    fn merge(&mut self, curve: &Curve) {
         self.planted.sort_by_key(|p| (p.schedule_us, p.label, p.salt));
-        let before = |(rank, p): (usize, &Planted)| rank as i64 + self.background_before(p.schedule_us, span_us);
+        let before = |(rank, p): (usize, &Planted)| rank as i64 + curve.before(p.schedule_us, self.background);
         self.offsets = self.planted.iter().enumerate().map(before).collect();
     }
 }
@@ -110,6 +116,7 @@ pub struct Fleet {
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) devices: Vec<Device>,
     pub(crate) partitions: Vec<Partition>,
+    pub(crate) curves: Vec<Curve>,
     pub(crate) hosts: Hosts,
     /// Indexes of applications, each as often as its weight.
     pub(crate) weighted_apps: Vec<u8>,
@@ -153,15 +160,18 @@ impl Fleet {
         for planted in plan.planted {
             partitions[devices[planted.device].partition].planted.push(planted);
         }
-        spread(&mut partitions, config.events - planted, config.span_us);
+        let curves = curves(&config, key);
+        partitions.iter_mut().for_each(|p| p.curve = p.tenant % curves.len());
+        spread(&mut partitions, config.events - planted, &config, &curves);
         let mut fleet = Self {
+            weighted_apps: apps::weighted(&config.traffic.apps),
+            curves,
             config,
             key,
             tenants,
             devices,
             partitions,
             hosts: Hosts::new(),
-            weighted_apps: apps::weighted(),
             weighted_operations: cloud::weighted(),
             session_forms: SessionForms::new(),
             vpn_forms: VpnForms::new(),
@@ -250,6 +260,8 @@ impl Fleet {
 
 fn partitions(config: &FleetConfig, topic: Option<&str>, tenants: &[Tenant], devices: &[Device]) -> Vec<Partition> {
     let incarnation: Arc<str> = Uuid::new_v5(&NAMESPACE, config.canonical().as_bytes()).to_string().into();
+    let mut logging = vec![Vec::new(); config.partitions() as usize];
+    devices.iter().enumerate().for_each(|(at, device)| logging[device.partition].push(at));
     let partition = |index: u32| {
         let tenant = (index / config.partitions_per_tenant) as usize;
         let number = index % config.partitions_per_tenant;
@@ -261,22 +273,48 @@ fn partitions(config: &FleetConfig, topic: Option<&str>, tenants: &[Tenant], dev
             id,
             tenant,
             number,
-            devices: (0..devices.len()).filter(|d| devices[*d].partition == index as usize).collect(),
+            devices: logging[index as usize].clone(),
             planted: Vec::new(),
             offsets: Vec::new(),
             background: 0,
+            curve: 0,
         }
     };
     (0..config.partitions()).map(partition).collect()
 }
 
-/// Divides the background evenly and gives every planted record its offset.
-fn spread(partitions: &mut [Partition], background: u64, span_us: i64) {
-    let count = partitions.len() as u64;
-    for (index, partition) in (0u64..).zip(partitions) {
-        partition.background = (background / count + u64::from(index < background % count)) as i64;
-        partition.merge(span_us);
+/// Curves of a fleet whose rate is not even: bursts and outages come to few tenants at once.
+const CURVES: u64 = 12;
+
+fn curves(config: &FleetConfig, key: u64) -> Vec<Curve> {
+    let count = if config.rate.is_even() { 1 } else { CURVES };
+    (0..count).map(|number| Curve::new(config, key, number)).collect()
+}
+
+/// Divides the background among the partitions and gives every planted record its offset.
+fn spread(partitions: &mut [Partition], background: u64, config: &FleetConfig, curves: &[Curve]) {
+    let shares = shares(background, partitions.len() as u64, config);
+    for (partition, share) in partitions.iter_mut().zip(shares) {
+        partition.background = share as i64;
+        partition.merge(&curves[partition.curve]);
     }
+}
+
+/// Background records of each partition: as many each, or by the tenants' ranks.
+fn shares(background: u64, partitions: u64, config: &FleetConfig) -> Vec<u64> {
+    if config.tenant_zipf <= 0.0 {
+        return (0..partitions).map(|p| background / partitions + u64::from(p < background % partitions)).collect();
+    }
+    let weight =
+        |p: u64| (1e12 / power((p / u64::from(config.partitions_per_tenant) + 1) as f64, config.tenant_zipf)) as u128;
+    let total: u128 = (0..partitions).map(weight).sum();
+    let (mut passed, mut given) = (0u128, 0u64);
+    let mut share = |p: u64| {
+        passed += weight(p);
+        let upto = (u128::from(background) * passed / total) as u64;
+        upto - std::mem::replace(&mut given, upto)
+    };
+    (0..partitions).map(&mut share).collect()
 }
 
 #[cfg(test)]

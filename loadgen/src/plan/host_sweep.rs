@@ -33,7 +33,8 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
     };
     let src = sweep.plant(scene);
     let key = vec![("src_ip", src), ("dst_port", PORTS[first_port].to_string())];
-    Claim { key, intensity, variant }
+    let due_us = scene.crossing(TARGETS, |p| p.what.target());
+    Claim { key, intensity, variant, due_us }
 }
 
 struct Sweep {

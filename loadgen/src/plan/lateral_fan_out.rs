@@ -46,7 +46,8 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
     }
     let variant = ["few targets", "refused", "to the outside", "another port"];
     let variant = near.map_or("fan-out", |near| variant[near as usize]);
-    Claim { key: vec![("src_ip", src.to_string())], intensity: intensity.min(count as f64 / TARGETS), variant }
+    let (key, intensity) = (vec![("src_ip", src.to_string())], intensity.min(count as f64 / TARGETS));
+    Claim { key, intensity, variant, due_us: scene.crossing(TARGETS, |p| p.what.target()) }
 }
 
 fn outside(scene: &Scene<'_>, at: i64) -> IpAddr {

@@ -31,12 +31,13 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
     let user = people::person(&mut scene.draw);
     let source = Ipv4Addr::new(192, 0, 2, 1 + (scene.number % 250) as u8);
     let time_us = us.div_euclid(1_000_000) * 1_000_000;
-    let call = PlannedCall { operation: operation_named(service, name), is_denied, identity, user, source, time_us };
+    let operation = operation_named(service, name);
+    let call = PlannedCall { operation, is_denied, identity, role: None, key: None, user, source, time_us };
     let device = *scene.draw.pick(&scene.devices);
     scene.plant(us, 0, device, Wire::CloudTrail, What::Call(call));
     let mut key = vec![("src_ip", source.to_string())];
     if identity == Identity::IamUser {
         key.push(("user_name", user.to_owned()));
     }
-    Claim { key, intensity: 1.0, variant }
+    Claim { key, intensity: 1.0, variant, due_us: Some(time_us) }
 }

@@ -2,42 +2,39 @@
 //!
 //! Everything here is in event time as the lines will tell it, so that a label's claim can be recomputed from the truth.
 
+mod beaconing;
+mod cloud_abuse;
 mod host_sweep;
 mod lateral_fan_out;
+mod leaks;
 mod logging_stopped;
 mod port_scan;
+mod quiet_scans;
 mod rare_upload;
+mod scenarios;
 mod threat_then_allowed;
+mod vpn_abuse;
 mod vpn_brute_force;
 mod vpn_password_spray;
 mod vpn_two_countries;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::config::FleetConfig;
+use crate::config::{FleetConfig, Knobs};
 use crate::draw::Draw;
 use crate::fleet::Tenant;
 use crate::fleet::apps::Signature;
 use crate::fleet::device::Device;
-use crate::fleet::people::UserName;
+use crate::fleet::people::{self, UserName};
 use crate::label::Label;
 use crate::record::cloud::PlannedCall;
 use crate::record::vpn::{GATEWAY, PORTAL, Stride};
 use crate::record::{Wire, line_time};
+use scenarios::SCENARIOS;
+pub(crate) use scenarios::{LOGGING_STOPPED, names, scenario};
 
-/// File stems of the starter rules.
-pub(crate) const PORT_SCAN: &str = "port_scan";
-pub(crate) const RARE_UPLOAD: &str = "rare_upload";
-pub(crate) const LOGGING_STOPPED: &str = "cloudtrail_logging_stopped";
-pub(crate) const HOST_SWEEP: &str = "host_sweep";
-pub(crate) const VPN_BRUTE_FORCE: &str = "vpn_brute_force";
-pub(crate) const VPN_PASSWORD_SPRAY: &str = "vpn_password_spray";
-pub(crate) const VPN_TWO_COUNTRIES: &str = "vpn_two_countries";
-pub(crate) const LATERAL_FAN_OUT: &str = "lateral_fan_out";
-pub(crate) const THREAT_THEN_ALLOWED: &str = "threat_then_allowed";
-
-/// Streams of draws, one a rule.
+/// Streams of draws, one a scenario.
 const PLAN_STREAM: u64 = 1 << 33;
 
 /// Attacks are this many times the threshold.
@@ -47,19 +44,30 @@ const NEAR_INTENSITY: (f64, f64) = (0.5, 0.95);
 /// Near misses that would be an attack but for what they are about are this many times the threshold.
 const WOULD_BE_INTENSITY: (f64, f64) = (1.05, 4.0);
 
-/// Records that attacks of all rules need for each unit of intensity, one attack a rule, and besides; what near misses
-/// need at most. From the planners' constants; a test holds them.
-const RECORDS_A_UNIT: u64 = 250 + 100 + 20 + 30 + 20;
+/// Records that attacks with a starter rule need besides those that grow with the intensity, one attack a rule; what near
+/// misses need at most; and what an attack or near miss without a rule needs at most. From the planners' constants; a
+/// test holds them.
 const RECORDS_BESIDES: u64 = 70;
 const RECORDS_NEAR: u64 = 1_700;
+const RECORDS_UNCOVERED: u64 = 700;
+
+/// The most attacks, or near misses, of a scenario without a rule: their addresses are fewer.
+pub(crate) const UNCOVERED_MAX: u32 = 50;
 
 /// The highest intensity with which all attacks fit into half of the run. At least somewhat above the threshold: a run
 /// too small even for that is refused.
 fn intensity_max(config: &FleetConfig) -> f64 {
-    let (attacks, near) = (u64::from(config.attacks), u64::from(config.near_misses));
-    let fixed = attacks * RECORDS_BESIDES + near * RECORDS_NEAR;
+    let (mut attacks, mut near, mut growing, mut uncovered) = (0, 0, 0, 0);
+    for scenario in &SCENARIOS {
+        let (a, n) = scenario.counts(config);
+        match scenario.rule {
+            Some(_) => (attacks, near, growing) = (a.max(attacks), n.max(near), growing + a * scenario.records_a_unit),
+            None => uncovered += a + n,
+        }
+    }
+    let fixed = attacks * RECORDS_BESIDES + near * RECORDS_NEAR + uncovered * RECORDS_UNCOVERED;
     let room = (config.events / 2).saturating_sub(fixed) as f64;
-    (room / (attacks.max(1) * RECORDS_A_UNIT) as f64).clamp(1.2, ATTACK_INTENSITY.1)
+    (room / growing.max(1) as f64).clamp(1.2, ATTACK_INTENSITY.1)
 }
 
 /// Blocks of planted sources: [`crate::fleet::hosts::quiet`].
@@ -93,12 +101,58 @@ pub(crate) enum What {
     Upload { src: IpAddr, dst: IpAddr, bytes: u64 },
     /// An allowed connection.
     Reach { src: IpAddr, dst: IpAddr, port: u16 },
+    /// A question to a name server, as long as that.
+    Query { src: IpAddr, dst: IpAddr, bytes: u64 },
     /// What a firewall found in a connection.
     Finding { src: IpAddr, dst: IpAddr, signature: &'static Signature },
     /// A step into the VPN.
     Stride(Stride),
     /// A call of the cloud's API.
     Call(PlannedCall),
+}
+
+impl What {
+    /// The port that a session goes to.
+    fn port(&self) -> Option<u16> {
+        match self {
+            What::Probe { port, .. } | What::Reach { port, .. } => Some(*port),
+            _ => None,
+        }
+    }
+
+    /// The address that a session goes to.
+    fn target(&self) -> Option<IpAddr> {
+        match self {
+            What::Probe { dst, .. } | What::Reach { dst, .. } => Some(*dst),
+            _ => None,
+        }
+    }
+
+    /// What a session sends, if that was planned.
+    fn bytes(&self) -> u64 {
+        match self {
+            What::Upload { bytes, .. } | What::Query { bytes, .. } => *bytes,
+            _ => 0,
+        }
+    }
+
+    /// Whose login fails.
+    fn failing_user(&self) -> Option<UserName> {
+        match self {
+            What::Stride(stride) if stride.is_failure => Some(stride.user),
+            _ => None,
+        }
+    }
+
+    /// Whence a login succeeds.
+    fn login_country(&self) -> Option<&'static str> {
+        match self {
+            What::Stride(stride) if !stride.is_failure && [PORTAL, GATEWAY].contains(&stride.step) => {
+                Some(people::country_of(stride.source))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What a plan is made on.
@@ -123,7 +177,12 @@ struct Scene<'a> {
     draw: Draw,
     tenant: usize,
     devices: Vec<usize>,
-    /// Its number among the rule's attacks and near misses: what makes its addresses its own.
+    knobs: Knobs,
+    /// How slow and spread out it is, as far as it was said or drawn.
+    stealth: f64,
+    /// The scenario's place in [`SCENARIOS`].
+    scenario: usize,
+    /// Its number among the scenario's attacks and near misses: what makes its addresses its own.
     number: u32,
     /// Its number among the near misses, if it is one.
     near: Option<u32>,
@@ -131,38 +190,24 @@ struct Scene<'a> {
     planted: Vec<Planted>,
 }
 
-/// What a rule's planner says of a scene.
+/// What a planner says of a scene.
 struct Claim {
     key: Vec<(&'static str, String)>,
     intensity: f64,
     variant: &'static str,
+    /// Event time of the record that first meets the rule's condition; none if none does, or no rule that ships is about it.
+    due_us: Option<i64>,
 }
-
-/// Plants what a scene needs and says what for.
-type Planner = fn(&mut Scene<'_>) -> Claim;
-
-/// The starter rules. A rule's place is part of every fleet: it names the rule's draws.
-const RULES: [(&str, Planner); 9] = [
-    (PORT_SCAN, port_scan::plan),
-    (RARE_UPLOAD, rare_upload::plan),
-    (LOGGING_STOPPED, logging_stopped::plan),
-    (HOST_SWEEP, host_sweep::plan),
-    (VPN_BRUTE_FORCE, vpn_brute_force::plan),
-    (VPN_PASSWORD_SPRAY, vpn_password_spray::plan),
-    (VPN_TWO_COUNTRIES, vpn_two_countries::plan),
-    (LATERAL_FAN_OUT, lateral_fan_out::plan),
-    (THREAT_THEN_ALLOWED, threat_then_allowed::plan),
-];
 
 /// Plans all attacks and near misses.
 pub(crate) fn plan(ground: &Ground<'_>) -> Plan {
     let mut plan = Plan::default();
-    let count = ground.config.attacks + ground.config.near_misses;
-    for (index, (rule, planner)) in RULES.into_iter().enumerate() {
-        for number in 0..count {
+    for (index, scenario) in SCENARIOS.iter().enumerate() {
+        let (attacks, near_misses) = scenario.counts(ground.config);
+        for number in 0..(attacks + near_misses) as u32 {
             let mut scene = Scene::new(ground, index, number, plan.labels.len());
-            let claim = planner(&mut scene);
-            plan.labels.push(scene.label(rule, claim));
+            let claim = (scenario.planner)(&mut scene);
+            plan.labels.push(scene.label(claim));
             plan.planted.append(&mut scene.planted);
         }
     }
@@ -170,17 +215,20 @@ pub(crate) fn plan(ground: &Ground<'_>) -> Plan {
 }
 
 impl<'a> Scene<'a> {
-    fn new(ground: &'a Ground<'a>, rule: usize, number: u32, label: usize) -> Self {
-        let draw = Draw::at(ground.key, PLAN_STREAM + rule as u64, u64::from(number));
-        let tenant = (number as usize + rule) % ground.tenants.len();
+    fn new(ground: &'a Ground<'a>, scenario: usize, number: u32, label: usize) -> Self {
+        let draw = Draw::at(ground.key, PLAN_STREAM + scenario as u64, u64::from(number));
+        let tenant = (number as usize + scenario) % ground.tenants.len();
         let devices = (0..ground.devices.len()).filter(|d| ground.devices[*d].tenant == tenant).collect();
-        let near = number.checked_sub(ground.config.attacks);
-        Self { ground, draw, tenant, devices, number, near, label, planted: Vec::new() }
+        let (attacks, _) = SCENARIOS[scenario].counts(ground.config);
+        let near = number.checked_sub(attacks as u32);
+        let knobs = SCENARIOS[scenario].knobs(ground.config);
+        Self { ground, draw, tenant, devices, knobs, stealth: 0.0, scenario, number, near, label, planted: Vec::new() }
     }
 
     /// Times the threshold.
     fn intensity(&mut self) -> f64 {
-        let attack = (ATTACK_INTENSITY.0, intensity_max(self.ground.config));
+        let (lowest, highest) = self.knobs.intensity.unwrap_or(ATTACK_INTENSITY);
+        let attack = (lowest, highest.min(intensity_max(self.ground.config)).max(lowest));
         let (low, high) = if self.near.is_some() { NEAR_INTENSITY } else { attack };
         self.draw.log_uniform(low, high)
     }
@@ -199,7 +247,12 @@ impl<'a> Scene<'a> {
     fn stretch(&mut self, longest_us: i64) -> (i64, i64) {
         let config = self.ground.config;
         let longest = longest_us.min(config.span_us / 4);
-        let length = self.draw.between(longest * 2 / 5, longest);
+        let shortest = longest * 2 / 5;
+        let length = match self.knobs.stealth.filter(|_| self.near.is_none()) {
+            Some(stealth) => shortest + ((longest - shortest) as f64 * stealth) as i64,
+            None => self.draw.between(shortest, longest),
+        };
+        self.stealth = (length - shortest) as f64 / (longest - shortest).max(1) as f64;
         let margin = (config.skew_max_us() + config.delay_max_us() + 1_000_000).min(config.span_us / 8);
         let latest = config.start_us + config.span_us - margin - length;
         (self.draw.between(config.start_us + margin, latest), length)
@@ -209,7 +262,33 @@ impl<'a> Scene<'a> {
     fn long_stretch(&mut self, length_us: i64) -> Option<i64> {
         let config = self.ground.config;
         let room = config.span_us - length_us - 20_000_000;
+        self.stealth = 1.0;
         (room > 0).then(|| config.start_us + 10_000_000 + self.draw.between(0, room))
+    }
+
+    /// A part of the run for what takes its time: a tenth of it at no stealth, most of it at the highest.
+    fn slow_stretch(&mut self) -> (i64, i64) {
+        let config = self.ground.config;
+        let stealth = self.knobs.stealth.unwrap_or_else(|| self.draw.unit());
+        let margin = (config.skew_max_us() + config.delay_max_us() + 1_000_000).min(config.span_us / 8);
+        let room = config.span_us - 2 * margin;
+        let length = (room as f64 * (0.1 + 0.8 * stealth)) as i64;
+        self.stealth = stealth;
+        (config.start_us + margin + self.draw.between(0, room - length), length)
+    }
+
+    /// At most so many that no minute of the stretch has more than `a_minute`.
+    fn at_most(count: i64, length_us: i64, a_minute: i64) -> i64 {
+        count.min((length_us / 60_000_000).max(1) * a_minute)
+    }
+
+    /// Event time of the record with which more than `threshold` distinct values were seen; none if it never comes to that.
+    fn crossing<T: Ord>(&self, threshold: f64, value: impl Fn(&Planted) -> Option<T>) -> Option<i64> {
+        let mut seen = BTreeSet::new();
+        let mut planted: Vec<&Planted> = self.planted.iter().collect();
+        planted.sort_by_key(|p| p.time_us);
+        let is_new = |p: &&&Planted| value(p).is_some_and(|v| seen.insert(v));
+        planted.iter().filter(is_new).nth(threshold as usize).map(|p| p.time_us)
     }
 
     /// A format of the firewalls, in the shares of the background.
@@ -242,21 +321,27 @@ impl<'a> Scene<'a> {
         self.planted.push(Planted { schedule_us, time_us, device, wire, what, label, salt });
     }
 
-    fn label(&self, rule: &str, claim: Claim) -> Label {
+    fn label(&self, claim: Claim) -> Label {
+        let scenario = &SCENARIOS[self.scenario];
         let attack_id = match self.near {
-            Some(near) => format!("{rule}-near-{}", near + 1),
-            None => format!("{rule}-{}", self.number + 1),
+            Some(near) => format!("{}-near-{}", scenario.name, near + 1),
+            None => format!("{}-{}", scenario.name, self.number + 1),
         };
         let key: BTreeMap<String, String> = claim.key.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         Label {
             attack_id,
-            rule: rule.to_owned(),
+            scenario: scenario.name.to_owned(),
+            techniques: scenario.techniques.iter().map(|t| (*t).to_owned()).collect(),
+            rule: scenario.rule.unwrap_or(scenario.techniques[0]).to_owned(),
+            is_uncovered: scenario.rule.is_none(),
             tenant: self.ground.tenants[self.tenant].name.to_string(),
             key,
             start_us: i64::MAX,
             end_us: i64::MIN,
             // Few digits, so that every JSON reader gets the same number.
             intensity: (claim.intensity * 1e4).round() / 1e4,
+            stealth: (self.stealth * 1e4).round() / 1e4,
+            due_us: claim.due_us.filter(|_| self.near.is_none()),
             near_miss: self.near.is_some(),
             variant: claim.variant.to_owned(),
             records: Vec::new(),

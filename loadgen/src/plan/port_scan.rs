@@ -35,7 +35,8 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
         let dst = hosts::server(scene.tenant, scene.draw.below(targets) as u16);
         scene.log(start_us + length_us * at / count, What::Probe { src, dst, port });
     }
-    Claim { key: vec![("src_ip", src.to_string())], intensity, variant }
+    let due_us = scene.crossing(PORTS, |p| p.what.port());
+    Claim { key: vec![("src_ip", src.to_string())], intensity, variant, due_us }
 }
 
 /// A host that talks too, but is nobody else's scanner.

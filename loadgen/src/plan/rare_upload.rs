@@ -29,7 +29,7 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
         scene.log(start_us + length_us * at / parts, What::Upload { src, dst, bytes });
     }
     let variant = if scene.near.is_some() { "small upload" } else { "upload" };
-    Claim { key: vec![("dst_ip", dst.to_string())], intensity, variant }
+    Claim { key: vec![("dst_ip", dst.to_string())], intensity, variant, due_us: exceeded(scene) }
 }
 
 fn popular(scene: &mut Scene<'_>) -> Claim {
@@ -47,7 +47,18 @@ fn popular(scene: &mut Scene<'_>) -> Claim {
         let bytes = if is_part { total / parts + 1 } else { 2_000 + scene.draw.below(60_000) };
         scene.log(start_us + length_us * at / sessions, What::Upload { src, dst, bytes });
     }
-    Claim { key: vec![("dst_ip", dst.to_string())], intensity, variant: "popular destination" }
+    Claim { key: vec![("dst_ip", dst.to_string())], intensity, variant: "popular destination", due_us: None }
+}
+
+/// When the parts add up to more than the threshold.
+fn exceeded(scene: &Scene<'_>) -> Option<i64> {
+    let mut parts: Vec<(i64, u64)> = scene.planted.iter().map(|p| (p.time_us, p.what.bytes())).collect();
+    parts.sort_unstable();
+    let mut total = 0;
+    parts.into_iter().find_map(|(us, bytes)| {
+        total += bytes;
+        (total as f64 > BYTES).then_some(us)
+    })
 }
 
 fn uploader(number: u32, other: u16) -> u16 {

@@ -6,12 +6,14 @@ use std::sync::LazyLock;
 
 use dataflow::Table;
 
+use super::scenarios::*;
 use super::*;
 use crate::fleet::Fleet;
 use crate::fleet::tests::{SMALL, small};
 use crate::truth::TruthRow;
 
 mod starter_rules;
+mod uncovered;
 
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Claim, INFECTED, Scene, What};
+use super::{Claim, INFECTED, Planted, Scene, What};
 use crate::fleet::apps::signatures;
 use crate::fleet::hosts;
 
@@ -48,7 +48,16 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
             scene.log(us, what);
         }
     }
-    Claim { key: vec![("src_ip", src.to_string()), ("dst_ip", dst.to_string())], intensity: 1.0, variant }
+    let due_us = allowed_after(scene);
+    Claim { key: vec![("src_ip", src.to_string()), ("dst_ip", dst.to_string())], intensity: 1.0, variant, due_us }
+}
+
+/// The first traffic after the first finding.
+fn allowed_after(scene: &Scene<'_>) -> Option<i64> {
+    let is_finding = |p: &&Planted| matches!(p.what, What::Finding { .. });
+    let found_us = scene.planted.iter().filter(is_finding).map(|p| p.time_us).min()?;
+    let reached = scene.planted.iter().filter(|p| matches!(p.what, What::Reach { .. })).map(|p| p.time_us);
+    reached.filter(|us| *us > found_us).min()
 }
 
 fn what(scene: &mut Scene<'_>, half: Half, src: IpAddr, dst: IpAddr) -> What {

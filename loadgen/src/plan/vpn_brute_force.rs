@@ -39,5 +39,6 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
         scene.log_in(start_us + length_us * at / (count * victims), user, source, near != Some(3));
     }
     let victim = people::stranger(scene.number * 4);
-    Claim { key: vec![("user_name", victim.to_string())], intensity, variant }
+    let due_us = scene.crossing(FAILURES, |p| Some(p.salt));
+    Claim { key: vec![("user_name", victim.to_string())], intensity, variant, due_us }
 }

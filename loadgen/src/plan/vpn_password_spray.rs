@@ -36,5 +36,6 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
         let us = start_us + length_us * (at * 7 % total) / total;
         scene.log_in(us, people::stranger(first + who as u32), source, is_failure);
     }
-    Claim { key: vec![("src_ip", source.to_string())], intensity, variant }
+    let due_us = scene.crossing(USERS, |p| p.what.failing_user());
+    Claim { key: vec![("src_ip", source.to_string())], intensity, variant, due_us }
 }

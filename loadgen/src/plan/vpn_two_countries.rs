@@ -56,7 +56,9 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
             "two countries"
         }
     };
-    Claim { key: vec![("user_name", user.to_string())], intensity: f64::from(countries) / COUNTRIES, variant }
+    let due_us = scene.crossing(COUNTRIES - 1.0, |p| p.what.login_country());
+    let key = vec![("user_name", user.to_string())];
+    Claim { key, intensity: f64::from(countries) / COUNTRIES, variant, due_us }
 }
 
 /// Logs in at the end, and one time in four in a third country before. Says how many countries that is.

@@ -58,6 +58,10 @@ pub(crate) struct PlannedCall {
     pub(crate) operation: usize,
     pub(crate) is_denied: bool,
     pub(crate) identity: Identity,
+    /// The role that is assumed, or that the call is about; any if none.
+    pub(crate) role: Option<&'static str>,
+    /// What the access key is made of, so that several calls use or make the same one; any if none.
+    pub(crate) key: Option<u64>,
     pub(crate) user: &'static str,
     pub(crate) source: Ipv4Addr,
     /// The time in the record.
@@ -96,7 +100,7 @@ pub(crate) struct CloudEvent<'a> {
     pub(crate) salts: [u64; 2],
 }
 
-const ROLES: [&str; 6] = ["admin", "ci-deploy", "readonly", "data-pipeline", "break-glass", "eks-node"];
+pub(crate) const ROLES: [&str; 6] = ["admin", "ci-deploy", "readonly", "data-pipeline", "break-glass", "eks-node"];
 const REGIONS: [&str; 5] = ["us-east-1", "eu-central-1", "us-west-2", "ap-southeast-1", "eu-west-1"];
 const AGENTS: [&str; 4] = [
     "aws-cli/2.22.7 md/awscrt#0.23.4 ua/2.0 os/linux#6.8 md/arch#x86_64 lang/python#3.12 cfg/retry-mode#standard",
@@ -133,6 +137,8 @@ impl<'a> CloudRecord<'a> {
             event.operation = call.operation;
             (event.identity, event.user, event.is_denied) = (call.identity, call.user, call.is_denied);
             (event.source, event.time_us) = (Some(IpAddr::V4(call.source)), call.time_us);
+            event.role = call.role.unwrap_or(event.role);
+            event.salts[0] = call.key.unwrap_or(event.salts[0]);
         }
         event
     }

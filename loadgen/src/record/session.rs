@@ -100,6 +100,9 @@ pub(crate) const RDP: u16 = 3_389;
 /// Doublings of 256 bytes that a background upload may reach: below 4 MiB, so that no two hosts come near the threshold.
 const UPLOAD_DOUBLINGS: u32 = 13;
 
+/// Above it no upload of the background is, whatever was learned.
+pub(crate) const UPLOAD_MAX: u64 = (256 << (UPLOAD_DOUBLINGS + 1)) - 1;
+
 /// Where and when a session was logged.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
@@ -202,7 +205,23 @@ impl<'a> Session<'a> {
         (self.sent, self.received, self.elapsed_s) = (60 + draw.below(20), 0, 0);
     }
 
-    fn start(&mut self) {
+    /// A session of which both the start and the end are logged: that rule does so.
+    pub(crate) fn log_whole(&mut self) {
+        self.rule = &RULES[0];
+    }
+
+    /// A session of which only the end is logged: its rule is none that logs starts.
+    pub(crate) fn log_end_only(&mut self) {
+        if self.rule.0 == RULES[0].0 {
+            self.rule = &RULES[1];
+        }
+        if matches!(self.kind, Kind::Traffic("start")) {
+            (self.kind, self.end_reason) = (Kind::Traffic("end"), "aged-out");
+        }
+    }
+
+    /// The log of its start.
+    pub(crate) fn start(&mut self) {
         self.kind = Kind::Traffic("start");
         self.end_reason = "n/a";
         (self.sent, self.received, self.elapsed_s) = (74, 0, 0);

@@ -1,6 +1,6 @@
 //! GlobalProtect: people who log in to the VPN from elsewhere, and their tunnels.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use dataflow::Table;
 
@@ -50,6 +50,8 @@ pub(crate) const PORTAL: usize = 1;
 pub(crate) const GATEWAY: usize = 4;
 /// The tunnel stands.
 pub(crate) const CONNECTED: usize = 9;
+/// The tunnel falls.
+pub(crate) const LOGOUT: usize = 11;
 
 /// Of a hundred logins of the background, those whose password was mistyped.
 const MISTYPED_PERCENT: u64 = 8;
@@ -104,6 +106,18 @@ impl<'a> VpnLog<'a> {
     pub(crate) fn country(&self) -> &'static str {
         people::country_of(self.stride.source)
     }
+}
+
+/// What stays the same for a person: the bits that everything about their machine is made of.
+pub(crate) fn traits(user: UserName) -> u64 {
+    let UserName { stem, number } = user;
+    (u64::from(number) * 64 + stem.len() as u64 + u64::from(stem.as_bytes()[0])).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The address that a person's machine has inside the tunnel.
+pub(crate) fn tunnel_address(user: UserName) -> Ipv4Addr {
+    let bits = traits(user);
+    Ipv4Addr::new(172, 20, (bits >> 32) as u8, (bits >> 40 & 127) as u8)
 }
 
 /// A step of the background. `turn` counts the background records of the tenant's partitions.

@@ -1,12 +1,14 @@
 //! A step into the VPN as Strata JSON and as PAN-OS CSV.
 
+use std::net::IpAddr;
+
 use super::session::header;
 use super::template::Template;
 use super::text::{address, csv, hex, iso_micros, iso_millis, iso_seconds, json, number, panos_time, uuid};
 use crate::fleet::device::{RELEASES, Release};
 use crate::fleet::people::UserName;
 use crate::record::Wire;
-use crate::record::vpn::{CONNECTED, VpnLog};
+use crate::record::vpn::{CONNECTED, VpnLog, traits, tunnel_address};
 
 /// Writes one field.
 type Put = for<'s, 'a, 'o> fn(&'s VpnLog<'a>, &'o mut Vec<u8>);
@@ -53,8 +55,7 @@ const REFUSED: &str = "Authentication failed: Invalid username or password";
 
 /// What stays the same for a person.
 fn trait_of(log: &VpnLog<'_>) -> u64 {
-    let UserName { stem, number } = log.stride.user;
-    (u64::from(number) * 64 + stem.len() as u64 + u64::from(stem.as_bytes()[0])).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    traits(log.stride.user)
 }
 
 fn system(log: &VpnLog<'_>) -> (&'static str, &'static str) {
@@ -85,10 +86,7 @@ fn private(log: &VpnLog<'_>, out: &mut Vec<u8>) {
     if log.stride.step < CONNECTED {
         return text(out, "0.0.0.0");
     }
-    text(out, "172.20.");
-    number(out, trait_of(log) >> 32 & 255);
-    out.push(b'.');
-    number(out, trait_of(log) >> 40 & 127);
+    address(out, IpAddr::V4(tunnel_address(log.stride.user)));
 }
 
 fn method(log: &VpnLog<'_>) -> &'static str {

@@ -11,8 +11,7 @@ fn label(id: &str, rule: &str, tenant: &str, key: (&str, &str), times: (i64, i64
         end_us: times.1,
         intensity: 1.0,
         near_miss,
-        variant: String::new(),
-        records: Vec::new(),
+        ..Label::default()
     }
 }
 
@@ -108,6 +107,23 @@ fn a_perfect_pipeline_gets_a_perfect_score() {
     assert_eq!((perfect.planted, perfect.detected, perfect.near_misses), (36, 36, 54));
     let blind = score(SMALL.labels(), &[]);
     assert!(!blind.is_perfect() && blind.missed.len() == 36);
+}
+
+#[test]
+fn what_no_rule_covers_is_counted_apart_and_never_missed() {
+    let mut labels = labels();
+    let of = |near_miss| Label {
+        is_uncovered: true,
+        ..label("beaconing-1", "T1071.001", "acme", ("src_ip", "10.1.80.1"), (0, 900), near_miss)
+    };
+    labels.extend([of(false), of(true)]);
+    let blind = score(&labels, &[]);
+    assert_eq!((blind.planted, blind.near_misses, blind.uncovered, blind.missed.len()), (3, 1, 1, 3));
+    assert!(blind.to_string().contains("not covered by a loaded rule: 1 attacks\n"));
+    assert!(blind.rules.iter().all(|r| r.rule != "T1071.001"));
+    // A rule that is about something else and alerts of it is wrong.
+    let tripped = score(&labels, &[alert("port_scan", "acme", &[("src_ip", "10.1.80.1")], (0, 60))]);
+    assert_eq!((tripped.false_alerts.len(), tripped.detected), (1, 0));
 }
 
 #[test]

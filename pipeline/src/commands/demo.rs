@@ -89,7 +89,10 @@ fn config(args: &DemoArgs) -> Config {
         region: "local".to_owned(),
         merge_groups: 1,
         files_per_day_max: crate::config::FILES_PER_DAY_MAX,
-        sources: vec![SourceConfig::Generator(GeneratorSource { fleet: fleet_config(args), duration: args.duration })],
+        sources: vec![SourceConfig::Generator(Box::new(GeneratorSource {
+            fleet: fleet_config(args),
+            duration: args.duration,
+        }))],
         decode: ingest::decode::DecodeConfig::default(),
         mappings: ingest::mapping::Mappings::builtin(),
         enrich: enrich::EnrichConfig::demo(),

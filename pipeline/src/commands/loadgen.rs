@@ -25,13 +25,12 @@ pub(crate) fn run(args: &LoadgenArgs) -> anyhow::Result<ExitCode> {
     match &args.action {
         None => write(&args.write),
         Some(LoadgenAction::Score(args)) => crate::block_on(score(args)),
+        Some(LoadgenAction::Learn(args)) => profile::learn(args),
     }
 }
 
 fn write(args: &WriteArgs) -> anyhow::Result<ExitCode> {
-    let span_us = i64::try_from(args.span.as_micros())?;
-    let config =
-        FleetConfig { seed: args.seed, events: args.events, tenants: args.tenants, span_us, ..FleetConfig::default() };
+    let config = profile::fleet(args)?;
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
     }
@@ -53,17 +52,18 @@ fn write_files(args: &WriteArgs, config: FleetConfig, dir: &Path) -> anyhow::Res
     let fleet = Fleet::new(config)?;
     let files = loadgen::write_files(&fleet, dir, args.compression.into(), args.files)?;
     fleet.write_truth(dir)?;
-    let (events, files) = (grouped(args.events), files.len());
+    let (events, files) = (grouped(fleet.config().events), files.len());
     eprintln!("{events} records in {files} files, labels.json and truth.parquet in {}", dir.display());
     Ok(())
 }
 
 /// The truth is written last: beside it, all records are acknowledged at the offsets that it tells.
 fn write_kafka(args: &WriteArgs, config: FleetConfig, brokers: &str, topic: &str) -> anyhow::Result<()> {
-    let partitions = args.partitions;
-    let fleet = Fleet::in_topic(partitioned(config, partitions)?, topic)?;
+    let fleet = Fleet::in_topic(partitioned(config, args.partitions)?, topic)?;
+    let partitions = fleet.partitions().len();
     crate::block_on(async { Ok(loadgen::create_topic(brokers, topic, i32::try_from(partitions)?).await?) })?;
-    let sent = loadgen::write_kafka(&fleet, brokers, pace(args, clock::now_us())?, clock::now_us)?;
+    let sent =
+        loadgen::write_kafka(&fleet, brokers, pace(args, fleet.config().span_us, clock::now_us())?, clock::now_us)?;
     eprintln!("{} records in {partitions} partitions of topic {topic}", grouped(sent));
     if let Some(dir) = &args.out {
         fleet.write_truth(dir)?;
@@ -72,9 +72,10 @@ fn write_kafka(args: &WriteArgs, config: FleetConfig, brokers: &str, topic: &str
     Ok(())
 }
 
-/// The fleet with that many partitions.
-fn partitioned(config: FleetConfig, partitions: u32) -> anyhow::Result<FleetConfig> {
+/// The fleet with that many partitions; with its own, if none are asked for.
+fn partitioned(config: FleetConfig, partitions: Option<u32>) -> anyhow::Result<FleetConfig> {
     let tenants = config.tenants;
+    let Some(partitions) = partitions else { return Ok(config) };
     if partitions == 0 || !partitions.is_multiple_of(tenants) {
         bail!("--partitions {partitions}: it must be a multiple of the {tenants} tenants");
     }
@@ -83,14 +84,11 @@ fn partitioned(config: FleetConfig, partitions: u32) -> anyhow::Result<FleetConf
 }
 
 /// From now on, or up to now.
-fn pace(args: &WriteArgs, now_us: i64) -> anyhow::Result<Pace> {
+fn pace(args: &WriteArgs, span_us: i64, now_us: i64) -> anyhow::Result<Pace> {
     let micros = |duration: Duration| i64::try_from(duration.as_micros());
     Ok(match args.duration {
         Some(duration) => Pace::Open { start_wall_us: now_us, wall_span_us: micros(duration)? },
-        None => {
-            let wall_span_us = micros(args.span)?;
-            Pace::AsFast { start_wall_us: now_us - wall_span_us, wall_span_us }
-        }
+        None => Pace::AsFast { start_wall_us: now_us - span_us, wall_span_us: span_us },
     })
 }
 
@@ -112,6 +110,7 @@ async fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
 }
 
 mod send;
+mod profile;
 
 #[cfg(test)]
 mod tests;

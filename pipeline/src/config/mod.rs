@@ -41,7 +41,7 @@ pub(crate) struct Config {
 pub(crate) enum SourceConfig {
     Files(FilesSource),
     Kafka(KafkaSource),
-    Generator(GeneratorSource),
+    Generator(Box<GeneratorSource>),
 }
 
 /// Files that match globs.

@@ -368,7 +368,7 @@ fn source(base: &Path, index: usize, raw: RawSource) -> Result<SourceConfig, Str
         (None, None, Some(g)) => {
             let mut fleet = loadgen::FleetConfig { seed: g.seed, events: g.events, ..Default::default() };
             fleet.tenants = g.tenants.unwrap_or(fleet.tenants);
-            Ok(SourceConfig::Generator(GeneratorSource { fleet, duration: g.duration }))
+            Ok(SourceConfig::Generator(Box::new(GeneratorSource { fleet, duration: g.duration })))
         }
         _ => Err(format!("sources[{index}]: exactly one of `files`, `kafka` and `generator` is needed")),
     }

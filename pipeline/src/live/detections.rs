@@ -77,7 +77,8 @@ impl Detections {
         let mut lines: Vec<Detection> =
             self.wrong.iter().map(|w| of_alert("false alert", &w.alert, State::False)).collect();
         if let Some(planted) = &self.planted {
-            let attacks = planted.labels.iter().zip(&self.detected).filter(|(label, _)| !label.near_miss);
+            let is_due = |label: &Label| !label.near_miss && !label.is_uncovered;
+            let attacks = planted.labels.iter().zip(&self.detected).filter(|(label, _)| is_due(label));
             lines.extend(attacks.map(|(label, detected)| {
                 let began = began_us.map(|began| planted.wall(label.start_us, began));
                 let state = match (detected, began) {
@@ -141,7 +142,7 @@ mod tests {
             intensity: 1.0,
             near_miss,
             variant: "v".to_owned(),
-            records: Vec::new(),
+            ..Label::default()
         }
     }
 

@@ -137,7 +137,7 @@ pub(super) fn attacks(labels: &[Label], alerts: &[StoredAlert], receipts: &Recei
         let fitting: Vec<&StoredAlert> = candidates.iter().copied().filter(|a| label.fits(&a.seen)).collect();
         attack(label, &fitting, receipts.get(&label.attack_id).map_or(&[][..], Vec::as_slice))
     };
-    labels.iter().filter(|label| !label.near_miss).map(of).collect()
+    labels.iter().filter(|label| !label.near_miss && !label.is_uncovered).map(of).collect()
 }
 
 fn attack(label: &Label, alerts: &[&StoredAlert], received: &[i64]) -> Attack {
@@ -193,7 +193,7 @@ mod tests {
             intensity,
             near_miss: false,
             variant: "scan".to_owned(),
-            records: Vec::new(),
+            ..Label::default()
         }
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct Report {
     pub(crate) order_stored: Order,
     pub(crate) attacks_planted: u64,
     pub(crate) attacks_detected: u64,
+    /// Attacks that no loaded rule is about.
+    pub(crate) attacks_uncovered: u64,
     pub(crate) near_misses_planted: u64,
     pub(crate) alerts: u64,
     pub(crate) false_alerts: u64,
@@ -126,6 +128,7 @@ impl Report {
             altered: account.altered,
             attacks_planted: score.planted as u64,
             attacks_detected: score.detected as u64,
+            attacks_uncovered: score.uncovered as u64,
             near_misses_planted: score.near_misses as u64,
             alerts: score.alerts as u64,
             false_alerts: false_alerts as u64,

@@ -32,6 +32,7 @@ fn report() -> Report {
         detected: 1,
         near_misses: 2,
         alerts: 1,
+        uncovered: 0,
         missed: vec!["cloudtrail_logging_stopped-1".to_owned()],
         false_alerts: Vec::new(),
         rules: scores.to_vec(),

@@ -14,6 +14,8 @@ fn call() -> PlannedCall {
         operation: operation_named("cloudtrail", "StopLogging"),
         is_denied: false,
         identity: Identity::Root,
+        role: None,
+        key: None,
         user: "m.haddad",
         source: Ipv4Addr::new(192, 0, 2, 9),
         time_us: 1_767_599_999_000_000,

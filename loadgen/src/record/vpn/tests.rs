@@ -13,8 +13,8 @@ fn logins_are_authentication_and_everything_else_is_about_the_tunnel() {
         assert_eq!(step.table, if is_login { Table::Authentication } else { Table::TunnelActivity }, "{}", step.event);
     }
     assert_eq!(
-        [PORTAL, GATEWAY, CONNECTED].map(|s| STEPS[s].event),
-        ["portal-auth", "gateway-auth", "gateway-connected"]
+        [PORTAL, GATEWAY, CONNECTED, LOGOUT].map(|s| STEPS[s].event),
+        ["portal-auth", "gateway-auth", "gateway-connected", "gateway-logout"]
     );
 }
 

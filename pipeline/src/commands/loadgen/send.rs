@@ -18,15 +18,15 @@ use crate::summary::{grouped, pairs};
 pub(super) fn run(args: &WriteArgs, config: FleetConfig, target: &Target) -> anyhow::Result<ExitCode> {
     let schedule = schedule(&args.send)?;
     let start_us = args.send.start_at.map_or_else(clock::now_us, jiff::Timestamp::as_microsecond);
-    let timing = timing(args, schedule.as_ref(), target, start_us)?;
-    let events = schedule.map_or(Ok(config.events), |schedule| events(args, &schedule))?;
+    let timing = timing(args, schedule.as_ref(), target, (config.span_us, start_us))?;
+    let events = schedule.map_or(Ok(config.events), |schedule| events(args, &schedule, config.events))?;
     let config = partitioned(FleetConfig { events, ..config }, args.partitions)?;
+    let partitions = i32::try_from(config.tenants.saturating_mul(config.partitions_per_tenant))?;
     let fleet = match target {
         Target::Kafka { topic, .. } => Fleet::in_topic(config, topic)?,
         _ => Fleet::new(config)?,
     };
     if let Target::Kafka { brokers, topic } = target {
-        let partitions = i32::try_from(args.partitions)?;
         crate::block_on(async { Ok(loadgen::create_topic(brokers, topic, partitions).await?) })?;
     }
     let report = loadgen::send(&fleet, &options(args, target, timing), &mut tell)
@@ -56,9 +56,9 @@ fn schedule(args: &SendArgs) -> anyhow::Result<Option<Schedule>> {
 }
 
 /// How many records are due in the time that was asked for, or in the shape's own; without either, what --events says.
-fn events(args: &WriteArgs, schedule: &Schedule) -> anyhow::Result<u64> {
+fn events(args: &WriteArgs, schedule: &Schedule, events: u64) -> anyhow::Result<u64> {
     let asked = args.duration.map(|duration| i64::try_from(duration.as_micros())).transpose()?;
-    let events = asked.or(schedule.shape_us()).map_or(args.events, |us| schedule.records_before(us));
+    let events = asked.or(schedule.shape_us()).map_or(events, |us| schedule.records_before(us));
     if events == 0 {
         bail!("no record is due in --duration; raise it, or the rate");
     }
@@ -69,7 +69,7 @@ fn timing(
     args: &WriteArgs,
     schedule: Option<&Schedule>,
     target: &Target,
-    start_wall_us: i64,
+    (span_us, start_wall_us): (i64, i64),
 ) -> anyhow::Result<Timing> {
     if let Some(schedule) = schedule {
         return Ok(Timing::Schedule { schedule: Arc::new(schedule.clone()), start_wall_us });
@@ -78,7 +78,7 @@ fn timing(
     Ok(match (args.duration, target) {
         (Some(duration), _) => Timing::Pace(Pace::Open { start_wall_us, wall_span_us: micros(duration)? }),
         // A record of Kafka has a time.
-        (None, Target::Kafka { .. }) => Timing::Pace(super::pace(args, start_wall_us)?),
+        (None, Target::Kafka { .. }) => Timing::Pace(super::pace(args, span_us, start_wall_us)?),
         (None, _) => Timing::Free,
     })
 }

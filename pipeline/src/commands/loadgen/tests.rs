@@ -17,7 +17,7 @@ fn a_topic_needs_brokers_and_brokers_need_a_topic() {
     assert!(parsed(&["--topic", "logs"]).expect_err("no brokers").contains("--kafka"));
     assert!(parsed(&["--kafka", "a:9092", "--topic", "logs", "--files", "2"]).is_err());
     let args = parsed(&["--kafka", "a:9092", "--topic", "logs", "--partitions", "9", "--out", "x"]).expect("a topic");
-    assert_eq!((args.partitions, args.topic.as_deref(), args.duration), (9, Some("logs"), None));
+    assert_eq!((args.partitions, args.topic.as_deref(), args.duration), (Some(9), Some("logs"), None));
 }
 
 #[test]
@@ -31,10 +31,10 @@ fn partitions_that_tenants_cannot_share_are_refused_before_anything_is_asked_of_
 
 #[test]
 fn records_are_received_from_now_on_or_up_to_now() {
-    let args = |more: &[&str]| parsed(&[&["--kafka", "a:9092", "--topic", "logs", "--span", "60s"], more].concat());
+    let args = |more: &[&str]| parsed(&[&["--kafka", "a:9092", "--topic", "logs"], more].concat());
     let now = 1_000_000_000;
-    let soon = pace(&args(&["--duration", "10s"]).expect("arguments"), now).expect("a pace");
+    let soon = pace(&args(&["--duration", "10s"]).expect("arguments"), 60_000_000, now).expect("a pace");
     assert_eq!(soon, Pace::Open { start_wall_us: now, wall_span_us: 10_000_000 });
-    let past = pace(&args(&[]).expect("arguments"), now).expect("a pace");
+    let past = pace(&args(&[]).expect("arguments"), 60_000_000, now).expect("a pace");
     assert_eq!(past, Pace::AsFast { start_wall_us: now - 60_000_000, wall_span_us: 60_000_000 });
 }

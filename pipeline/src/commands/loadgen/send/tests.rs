@@ -14,7 +14,7 @@ fn parsed(args: &[&str]) -> Result<WriteArgs, String> {
 fn events_of(args: &[&str]) -> Result<u64, String> {
     let args = parsed(&[&["--to", "-"], args].concat())?;
     let schedule = schedule(&args.send).map_err(|e| format!("{e:#}"))?.expect("a shape");
-    events(&args, &schedule).map_err(|e| e.to_string())
+    events(&args, &schedule, 100_000).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_run_without_a_rate_has_the_fleets_own_times_or_none() {
     let timing = |args: &[&str]| {
         let args = parsed(args).expect("arguments");
         let target = args.send.to.clone().expect("a target");
-        timing(&args, None, &target, 1_000_000).expect("a timing")
+        timing(&args, None, &target, (3_600_000_000, 1_000_000)).expect("a timing")
     };
     let spread = timing(&["--to", "-", "--duration", "10s"]);
     let want = Pace::Open { start_wall_us: 1_000_000, wall_span_us: 10_000_000 };
