@@ -39,7 +39,7 @@ impl Report {
             ("lost", grouped(self.missing)),
             ("duplicates", grouped(self.doubled)),
             ("altered", grouped(self.altered)),
-            ("not sent by the fleet", grouped(self.extra)),
+            ("not sent", grouped(self.extra)),
             ("queryable, p99", seconds(Some(self.queryable_ms.p99 / 1000.0))),
         ];
         let tile = |(name, value): &(&str, String)| format!("<div><dt>{name}</dt><dd>{value}</dd></div>");

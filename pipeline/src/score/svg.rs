@@ -34,7 +34,7 @@ impl Axis {
         Self { low: 0.0, high: f64::from(count) * step, is_log: false, name, ticks }
     }
 
-    /// Around the values, with ticks at 1, 2 and 5 of each power of ten.
+    /// Around the values, with ticks at round numbers.
     pub(super) fn log(name: &'static str, values: impl Iterator<Item = f64> + Clone) -> Self {
         let positive = || values.clone().filter(|v| *v > 0.0);
         let low = positive().fold(f64::INFINITY, f64::min);
@@ -42,7 +42,11 @@ impl Axis {
         let (low, high) = if low.is_finite() { (low * 0.8, high * 1.25) } else { (0.5, 2.0) };
         let powers = (low.log10().floor() as i32)..=(high.log10().ceil() as i32);
         // Few ticks where there are many powers.
-        let digits: &[f64] = if high / low > 1000.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let digits: &[f64] = match high / low {
+            ..10.0 => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+            ..1000.0 => &[1.0, 2.0, 5.0],
+            _ => &[1.0],
+        };
         let all = powers.flat_map(|p| digits.iter().map(move |d| d * 10f64.powi(p)));
         let ticks = all.filter(|t| (low..=high).contains(t)).map(|t| (t, short(t))).collect();
         Self { low, high, is_log: true, name, ticks }
@@ -210,7 +214,7 @@ mod tests {
         assert_eq!(labels(Axis::linear("n", 37.0)), "0 10 20 30 40");
         assert_eq!(labels(Axis::linear("n", 0.0)), "0 0.5 1");
         assert_eq!(labels(Axis::log("n", [1.0, 20.0].into_iter())), "1 2 5 10 20");
-        assert_eq!(labels(Axis::log("n", [0.0].into_iter())), "0.5 1 2");
+        assert_eq!(labels(Axis::log("n", [0.0].into_iter())), "0.5 0.7 1 1.5 2");
         assert_eq!(labels(Axis::positions("n", 3, |i| i.to_string())), "0 1 2");
         assert_eq!(
             [short(1500.0), short(2e6), short(0.25), short(0.0), short(100.0)],

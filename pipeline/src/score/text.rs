@@ -92,12 +92,13 @@ pub(super) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
-/// `250 ms`, `3.2 s`, `2 min`, or a dash.
+/// `250 ms`, `3.2 s`, `173 s`, `12 min`, or a dash.
 pub(super) fn seconds(seconds: Option<f64>) -> String {
     match seconds {
         None => "-".to_owned(),
         Some(s) if s < 1.0 => format!("{:.0} ms", s * 1000.0),
         Some(s) if s < 120.0 => format!("{s:.1} s"),
+        Some(s) if s < 600.0 => format!("{s:.0} s"),
         Some(s) => format!("{:.0} min", s / 60.0),
     }
 }
