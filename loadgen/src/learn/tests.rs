@@ -60,30 +60,6 @@ fn a_profile_holds_no_word_of_its_input_but_public_ones() {
     assert!(words(&input).len() > 10_000);
 }
 
-/// Real lines, where there are some: they are no part of the repository.
-#[test]
-fn real_lines_leave_nothing_but_public_words() {
-    let Some(corpus) = std::env::var_os("PALISADE_CORPUS").map(std::path::PathBuf::from) else {
-        assert!(std::env::var_os("CI").is_none(), "PALISADE_CORPUS names no corpus");
-        return eprintln!("skipped: no corpus (PALISADE_CORPUS)");
-    };
-    let (mut learner, mut input) = (Learner::default(), String::new());
-    for file in std::fs::read_dir(corpus.join("logs")).expect("a corpus has logs") {
-        let file = File::open(file.expect("an entry").path()).expect("a file");
-        for record in BufReader::new(flate2::read::MultiGzDecoder::new(file)).lines() {
-            let record: serde_json::Value = serde_json::from_str(&record.expect("a line")).expect("JSON");
-            let raw = record["raw"].as_str().map_or_else(|| record["raw"].to_string(), str::to_owned);
-            raw.lines().for_each(|line| learner.line(line));
-            input.extend([raw.as_str(), " "]);
-        }
-    }
-    let profile = learner.profile();
-    eprintln!("{:?} records and lines of no known format", learner.records());
-    assert!(learner.records().0 > 1_000);
-    assert_eq!(kept(&text(&profile), &input), Vec::<String>::new());
-    Fleet::new(FleetConfig { events: 1_000, ..profile }).expect("a profile is a fleet");
-}
-
 #[test]
 fn the_check_sees_a_word_that_was_kept() {
     let mut profile = LEARNED.profile();
