@@ -1,8 +1,7 @@
 //! Synthetic fleets in the vendors' wire formats, with labelled attacks: the oracle that the pipeline is measured against.
 //!
 //! **Data in:** a [`FleetConfig`]; nothing else, no clock and no file.
-//! **Data out:** records in PAN-OS CSV, Strata Logging Service JSON, AWS CloudTrail JSON and VPC flow log text, as a
-//! [`GeneratorSource`], as files, as a stream or as records of Kafka; the truth, a row an event, of what must stand in which table; labels of attacks and near misses;
+//! **Data out:** records in the formats of [`Mix`] and in VPC flow log text, as a [`GeneratorSource`], as files, as a stream or as records of Kafka; the truth, a row an event, of what must stand in which table; labels of attacks and near misses;
 //! and the [`score()`] of the alerts that came out.
 //!
 //! ```text
@@ -29,6 +28,7 @@ mod files;
 mod fleet;
 mod kafka;
 mod label;
+mod mix;
 mod plan;
 mod record;
 mod render;
@@ -36,7 +36,7 @@ mod score;
 mod source;
 mod truth;
 
-pub use config::{FleetConfig, Mix};
+pub use config::FleetConfig;
 pub use cursor::{PartitionCursor, RecordKind, RecordMeta};
 pub use error::Error;
 pub use files::{Compression, write_files, write_stream};
@@ -44,6 +44,7 @@ pub use fleet::Fleet;
 pub use fleet::people::UserName;
 pub use kafka::{PartitionPlace, create_topic, write_kafka};
 pub use label::{Label, RecordRange};
+pub use mix::Mix;
 pub use score::{AlertSeen, FalseAlert, RuleScore, Score, score};
 pub use source::{ChunkLimits, GeneratorSource, Pace};
 pub use truth::TruthRow;

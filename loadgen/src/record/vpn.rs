@@ -109,10 +109,21 @@ impl<'a> VpnLog<'a> {
 /// A step of the background. `turn` counts the background records of the tenant's partitions.
 pub(crate) fn ordinary(turn: u64, draw: &mut Draw) -> Stride {
     let step = draw.index(STEPS.len());
+    taken(step, turn, draw)
+}
+
+fn taken(step: usize, turn: u64, draw: &mut Draw) -> Stride {
     let is_failure = [PORTAL, GATEWAY].contains(&step) && draw.below(100) < MISTYPED_PERCENT;
     let people = u64::from(people::REMOTE);
     let n = if is_failure { turn / TURN % people } else { draw.below(people) } as u32;
     Stride { step, user: people::remote(n), source: people::home(n), is_failure }
+}
+
+/// A sign-in with an identity provider, of the same people from the same places. They are named by their addresses.
+pub(crate) fn sign_in(turn: u64, draw: &mut Draw) -> Stride {
+    let step = *draw.pick(&[PORTAL, GATEWAY]);
+    let Stride { user, source, is_failure, .. } = taken(step, turn, draw);
+    Stride { step, user: user.address(), source, is_failure }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod corpus;
 mod crash;
 mod demo;
 mod enrich;
+mod formats;
 mod house;
 mod interop;
 mod kafka;
