@@ -90,12 +90,14 @@ fn part(template: &Template<Put>, e: &CloudEvent<'_>, out: &mut Line) {
     template.render(out, |put, out| put(e, out));
 }
 
-/// Seventeen characters as in the cloud's identifiers.
+/// `n` characters, at most 20, as in the cloud's identifiers.
 fn letters(out: &mut Line, mut v: u64, n: usize) {
-    for _ in 0..n {
-        out.push(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[(v & 31) as usize]);
-        v = v.rotate_right(5) ^ 0x15;
-    }
+    out.fill::<20>(n.min(20), |room| {
+        for letter in &mut room[..] {
+            *letter = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[(v & 31) as usize];
+            v = v.rotate_right(5) ^ 0x15;
+        }
+    });
 }
 
 fn source(e: &CloudEvent<'_>, out: &mut Line) {

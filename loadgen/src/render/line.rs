@@ -107,36 +107,27 @@ impl Line {
     }
 }
 
-/// Literal text: short text in one or two stores, long text copied.
+/// Literal text: short text in one store, long text copied.
 #[derive(Debug, Clone)]
 pub(crate) struct Literal {
     len: usize,
     /// The beginning, with zeros behind it.
-    head: [[u8; WIDTH]; 2],
+    head: [u8; WIDTH],
     whole: Box<[u8]>,
 }
 
 impl Literal {
     pub(crate) fn new(text: &[u8]) -> Self {
-        let mut head = [[0; WIDTH]; 2];
-        for (store, chunk) in head.iter_mut().zip(text.chunks(WIDTH)) {
-            store[..chunk.len()].copy_from_slice(chunk);
-        }
+        let mut head = [0; WIDTH];
+        let len = text.len().min(WIDTH);
+        head[..len].copy_from_slice(&text[..len]);
         Self { len: text.len(), head, whole: text.into() }
     }
 
     /// Appends it.
     #[inline]
     pub(crate) fn write(&self, line: &mut Line) {
-        let [first, second] = &self.head;
-        if self.len <= WIDTH {
-            return line.store(first, self.len);
-        }
-        if self.len > 2 * WIDTH {
-            return line.long(&self.whole);
-        }
-        line.store(first, WIDTH);
-        line.store(second, self.len - WIDTH);
+        if self.len <= WIDTH { line.store(&self.head, self.len) } else { line.long(&self.whole) }
     }
 }
 

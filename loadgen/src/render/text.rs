@@ -22,6 +22,18 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
+/// `00` to `ff`.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[b'0'; 2]; 256];
+    let mut i = 0;
+    while i < 256 {
+        pairs[i] = [digits[i / 16], digits[i % 16]];
+        i += 1;
+    }
+    pairs
+};
+
 /// An octet and the dot after it, and the length of both.
 const OCTETS: [([u8; 4], u8); 256] = {
     let mut octets = [([b'.'; 4], 0); 256];
@@ -50,7 +62,21 @@ const OCTETS: [([u8; 4], u8); 256] = {
 const DAYS: i64 = 84_735;
 
 /// Year, month and day of each day, with a place for a separator before month and day.
-static DATES: LazyLock<Vec<[u8; 10]>> = LazyLock::new(|| (0..DAYS).map(date_digits).collect());
+static DATES: LazyLock<Vec<[u8; 10]>> = LazyLock::new(|| {
+    let mut dates = vec![date_digits(0)];
+    for day in 1..DAYS {
+        let last = dates[dates.len() - 1];
+        dates.push(following(last).unwrap_or_else(|| date_digits(day)));
+    }
+    dates
+});
+
+/// The date after one that cannot be a month's last.
+fn following(mut date: [u8; 10]) -> Option<[u8; 10]> {
+    let day = (date[8] - b'0') * 10 + date[9] - b'0';
+    [date[8], date[9]] = *PAIRS.get(usize::from(day) + 1)?;
+    (day < 28).then_some(date)
+}
 
 fn date_digits(day: i64) -> [u8; 10] {
     let (year, month, day) = civil(day);
@@ -84,29 +110,28 @@ pub(crate) fn number(out: &mut Line, v: u64) {
     }
 }
 
-fn long_number(out: &mut Line, mut v: u64) {
-    let len = v.checked_ilog10().map_or(1, |log| log as usize + 1);
-    out.fill::<20>(len, |digits| {
-        let mut at = len;
-        while at >= 2 {
-            at -= 2;
-            digits[at..at + 2].copy_from_slice(&PAIRS[(v % 100) as usize]);
-            v /= 100;
-        }
-        if at == 1 {
-            digits[0] = b'0' + v as u8;
-        }
-    });
+fn long_number(out: &mut Line, v: u64) {
+    if v < 1_000 {
+        let [a, b] = PAIRS[v as usize / 10 % 100];
+        return out.store(&[a, b, b'0' + (v % 10) as u8], 3);
+    }
+    if v >= 10_000 {
+        number(out, v / 10_000);
+    }
+    let v = v as usize % 10_000;
+    let ([a, b], [c, d]) = (PAIRS[v / 100], PAIRS[v % 100]);
+    out.store(&[a, b, c, d], 4);
 }
 
 /// The lowest `n` hexadecimal digits, lower case; `n` is at most 16.
 pub(crate) fn hex(out: &mut Line, v: u64, n: u32) {
-    let n = n.min(16);
-    out.fill::<16>(n as usize, |digits| {
-        for (digit, i) in digits.iter_mut().zip((0..n).rev()) {
-            *digit = b"0123456789abcdef"[(v >> (4 * i) & 15) as usize];
-        }
-    });
+    let n = n.min(16) as usize;
+    // All sixteen, and zeros behind them that a store may take along.
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(v.to_be_bytes()) {
+        pair.copy_from_slice(&HEX_PAIRS[usize::from(byte)]);
+    }
+    out.fill::<16>(n, |room| room.copy_from_slice(&digits[16 - n..32 - n]));
 }
 
 /// Sixteen random bytes in the form of a version 4 UUID.
@@ -296,7 +321,7 @@ mod tests {
 
     #[test]
     fn numbers_read_as_they_are() {
-        for v in [0, 7, 10, 99, 100, 101, 12_345, 1_000_000, u64::MAX] {
+        for v in [0, 7, 10, 99, 100, 101, 999, 1_000, 9_999, 10_000, 12_345, 100_000_000, 1_000_000, u64::MAX] {
             assert_eq!(text(|o| number(o, v)), v.to_string());
         }
         assert_eq!(text(|o| hex(o, 0xab_cdef, 8)), "00abcdef");
@@ -313,6 +338,9 @@ mod tests {
         assert_eq!(text(|o| bsd_time(o, us)), "Jan  5 11:20:03");
         assert_eq!(text(|o| bsd_time(o, us + 10 * DAY_US)), "Jan 15 11:20:03");
         assert_eq!(text(|o| year_time(o, us)), "Jan 05 2026 11:20:03");
+        for day in 0..DAYS {
+            assert_eq!(DATES[day as usize], date_digits(day));
+        }
         assert_eq!(text(|o| date(o, -1, b'-')), "1969-12-31");
         assert_eq!(text(|o| date(o, DAYS * DAY_US, b'-')), "2201-12-31");
     }
