@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::fleet::apps::APPS;
+use crate::mix::Mix;
 use crate::plan;
 
 /// 2026-01-05T08:00:00Z, a Monday morning.
@@ -213,30 +214,6 @@ pub struct Knobs {
     pub stealth: Option<f64>,
 }
 
-/// Shares of the formats among the background records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Mix {
-    /// Strata Logging Service JSON: TRAFFIC, THREAT and GLOBALPROTECT.
-    pub strata_json: u32,
-    /// PAN-OS CSV in syslog: TRAFFIC, THREAT, GLOBALPROTECT, SYSTEM and CONFIG.
-    pub panos_csv: u32,
-    /// AWS CloudTrail.
-    pub cloudtrail: u32,
-}
-
-impl Default for Mix {
-    fn default() -> Self {
-        Self { strata_json: 55, panos_csv: 30, cloudtrail: 15 }
-    }
-}
-
-impl Mix {
-    pub(crate) fn total(&self) -> u64 {
-        [self.strata_json, self.panos_csv, self.cloudtrail].into_iter().map(u64::from).sum()
-    }
-}
-
 impl Default for FleetConfig {
     fn default() -> Self {
         Self {
@@ -306,7 +283,7 @@ impl FleetConfig {
 
     /// The canonical text that names the fleet's topics: equal for equal configurations only.
     pub(crate) fn canonical(&self) -> String {
-        format!("palisade loadgen 2 {self:?}")
+        format!("palisade loadgen 3 {self:?}")
     }
 
     /// The largest offset of a device's clock, either way.
@@ -364,10 +341,7 @@ mod tests {
             (FleetConfig { devices: 5, ..base() }, "devices is 5; it must be at least one a partition, at most 65,536"),
             (FleetConfig { events: 0, ..base() }, "events is 0; it must be 1 to 2^48"),
             (FleetConfig { span_us: 0, ..base() }, "span_us is 0; it must be one second to 366 days"),
-            (
-                FleetConfig { mix: Mix { strata_json: 0, panos_csv: 0, cloudtrail: 0 }, ..base() },
-                "mix is 0; it must be positive in sum, at most a million",
-            ),
+            (FleetConfig { mix: Mix::NONE, ..base() }, "mix is 0; it must be positive in sum, at most a million"),
         ];
         for (config, want) in cases {
             assert_eq!(config.check().expect_err("refused").to_string(), want);

@@ -2,7 +2,6 @@
 
 use dataflow::Reason;
 
-use crate::config::FleetConfig;
 use crate::draw::Draw;
 use crate::fleet::apps::{app_named, app_of};
 use crate::fleet::{Fleet, Partition, story};
@@ -56,10 +55,28 @@ pub enum RecordKind {
     StrataJson,
     /// PAN-OS CSV in syslog.
     PanosCsv,
+    /// PAN-OS CEF in syslog.
+    PanosCef,
+    /// PAN-OS LEEF in syslog.
+    PanosLeef,
+    /// FortiOS key-value pairs in syslog.
+    FortiGate,
+    /// FortiOS CEF in syslog.
+    FortiGateCef,
+    /// Cisco ASA syslog.
+    CiscoAsa,
     /// CloudTrail, one event.
     CloudTrail,
     /// CloudTrail, a `Records` array.
     CloudTrailRecords,
+    /// Google Cloud audit log.
+    GcpAudit,
+    /// Azure activity log, a `records` array.
+    AzureActivity,
+    /// Microsoft Entra ID sign-in.
+    EntraSignIn,
+    /// Okta System Log.
+    Okta,
     /// A VPC flow log.
     VpcFlow,
     /// None that can be decoded; the dead letter must say why.
@@ -129,7 +146,6 @@ impl Position {
     pub(crate) fn next(&mut self, fleet: &Fleet, out: &mut Vec<u8>) -> Option<RecordMeta> {
         let schedule_us = self.schedule_us(fleet)?;
         let (record, _) = self.record(fleet, schedule_us);
-        out.clear();
         render(fleet, &record, out);
         let meta = meta(&record, self.offset, schedule_us);
         self.advance(fleet);
@@ -197,20 +213,31 @@ impl<'a> PartitionCursor<'a> {
 
 fn meta(record: &Record<'_>, offset: i64, schedule_us: i64) -> RecordMeta {
     let (kind, events, time_us) = match record {
-        Record::Session(wire, s) => (panos_kind(*wire), 1, Some(s.time_us)),
-        Record::Vpn(wire, log) => (panos_kind(*wire), 1, Some(log.time_us)),
+        Record::Session(wire, s) => (kind(*wire, false), 1, Some(s.time_us)),
+        Record::Vpn(wire, log) => (kind(*wire, false), 1, Some(log.time_us)),
         Record::Flow(log) => (RecordKind::VpcFlow, 1, Some(log.end_us)),
-        Record::Cloud(c) => {
-            let kind = if c.array.is_some() { RecordKind::CloudTrailRecords } else { RecordKind::CloudTrail };
-            (kind, u32::from(c.events()), Some(c.event(0).time_us))
-        }
+        Record::Cloud(c) => (kind(c.wire, c.array.is_some()), u32::from(c.events()), Some(c.event(0).time_us)),
         Record::Malformed(fault, _) => (RecordKind::Malformed(fault.reason()), 0, None),
     };
     RecordMeta { offset, schedule_us, kind, events, time_us }
 }
 
-fn panos_kind(wire: Wire) -> RecordKind {
-    if wire == Wire::Csv { RecordKind::PanosCsv } else { RecordKind::StrataJson }
+fn kind(wire: Wire, is_array: bool) -> RecordKind {
+    match wire {
+        Wire::Strata => RecordKind::StrataJson,
+        Wire::Csv => RecordKind::PanosCsv,
+        Wire::Cef => RecordKind::PanosCef,
+        Wire::Leef => RecordKind::PanosLeef,
+        Wire::FortiGate => RecordKind::FortiGate,
+        Wire::FortiGateCef => RecordKind::FortiGateCef,
+        Wire::Asa => RecordKind::CiscoAsa,
+        Wire::CloudTrail if is_array => RecordKind::CloudTrailRecords,
+        Wire::CloudTrail => RecordKind::CloudTrail,
+        Wire::GcpAudit => RecordKind::GcpAudit,
+        Wire::AzureActivity => RecordKind::AzureActivity,
+        Wire::EntraSignIn => RecordKind::EntraSignIn,
+        Wire::Okta => RecordKind::Okta,
+    }
 }
 
 /// Where a background record stands.
@@ -240,13 +267,10 @@ fn first_sent(fleet: &Fleet, lane: u64, mut index: u64) -> u64 {
     }
 }
 
-/// A format of the mix.
-pub(crate) fn wire_of(config: &FleetConfig, draw: &mut Draw) -> Wire {
-    let format = draw.below(config.mix.total());
-    match format.checked_sub(config.mix.strata_json.into()) {
-        None => Wire::Strata,
-        Some(rest) if rest < u64::from(config.mix.panos_csv) => Wire::Csv,
-        Some(_) => Wire::CloudTrail,
+impl Slot<'_> {
+    /// Its number among the background records of the tenant's partitions, as if they took turns.
+    fn turn(&self, fleet: &Fleet) -> u64 {
+        self.index * u64::from(fleet.config.partitions_per_tenant) + u64::from(self.partition.number)
     }
 }
 
@@ -262,22 +286,33 @@ fn background_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, mut draw: Draw) -> Re
         let seen_us = slot.sent_us - draw.between(0, config.delay_max_us());
         return Record::Flow(FlowLog::draw(fleet, slot.partition.tenant, seen_us, &mut draw));
     }
-    let wire = wire_of(config, &mut draw);
-    if wire == Wire::CloudTrail && !is_malformed {
-        return Record::Cloud(CloudRecord::draw(fleet, slot.partition.tenant, slot.sent_us, &mut draw));
+    let cloud = config.mix.cloud_wire(&mut draw).filter(|_| !is_malformed);
+    match cloud {
+        Some(wire @ (Wire::EntraSignIn | Wire::Okta)) => sign_in(fleet, slot, wire, draw),
+        Some(wire) => Record::Cloud(CloudRecord::draw(fleet, slot.partition.tenant, wire, slot.sent_us, &mut draw)),
+        None => firewall_record(fleet, slot, is_malformed, draw),
     }
-    firewall_record(fleet, slot, wire, is_malformed, draw)
+}
+
+/// A sign-in with an identity provider. It has no device; any of the partition's names the tenant.
+fn sign_in<'f>(fleet: &'f Fleet, slot: Slot<'f>, wire: Wire, mut draw: Draw) -> Record<'f> {
+    let device = *draw.pick(&slot.partition.devices);
+    let late = draw.between(0, fleet.config.delay_max_us());
+    let time_us = line_time(wire, &fleet.devices[device], slot.sent_us - late);
+    let place = Place { device, time_us, received_us: slot.sent_us + COLLECTION_US, sequence: slot.offset as u64 };
+    let stride = vpn::sign_in(slot.turn(fleet), &mut draw);
+    Record::Vpn(wire, VpnLog::new(fleet, place, stride, &mut draw))
 }
 
 /// A log of one of the partition's firewalls.
-fn firewall_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, wire: Wire, is_malformed: bool, mut draw: Draw) -> Record<'f> {
+fn firewall_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, is_malformed: bool, mut draw: Draw) -> Record<'f> {
     let config = &fleet.config;
     let (device, made_us) = maker(fleet, &slot, &mut draw);
+    let wire = config.mix.firewall_wire(fleet.devices[device].wire, &mut draw);
     let time_us = line_time(wire, &fleet.devices[device], made_us + fleet.devices[device].skew_us);
     let place = Place { device, time_us, received_us: slot.sent_us + COLLECTION_US, sequence: slot.offset as u64 };
     if !is_malformed && draw.below(1_000) < u64::from(config.vpn_per_mille) {
-        let turn = slot.index * u64::from(config.partitions_per_tenant) + u64::from(slot.partition.number);
-        let stride = vpn::ordinary(turn, &mut draw);
+        let stride = vpn::ordinary(slot.turn(fleet), &mut draw);
         return Record::Vpn(wire, VpnLog::new(fleet, place, stride, &mut draw));
     }
     let mut session = Session::draw(fleet, place, &mut draw);
@@ -340,7 +375,7 @@ fn planted_record<'f>(fleet: &'f Fleet, planted: &Planted, sent_us: i64, offset:
     match planted.what {
         What::Call(call) => {
             let tenant = fleet.devices[planted.device].tenant;
-            Record::Cloud(CloudRecord::draw(fleet, tenant, sent_us, &mut draw).planted(call))
+            Record::Cloud(CloudRecord::draw(fleet, tenant, planted.wire, sent_us, &mut draw).planted(call))
         }
         What::Stride(stride) => Record::Vpn(planted.wire, VpnLog::new(fleet, place, stride, &mut draw)),
         What::Probe { .. } | What::Upload { .. } | What::Reach { .. } | What::Query { .. } | What::Finding { .. } => {

@@ -1,9 +1,9 @@
 //! Synthetic fleets in the vendors' wire formats, with labelled attacks: the oracle that the pipeline is measured against.
 //!
 //! **Data in:** a [`FleetConfig`]; nothing else, no clock and no file.
-//! **Data out:** records in PAN-OS CSV, Strata Logging Service JSON, AWS CloudTrail JSON and VPC flow log text, as a
-//! [`GeneratorSource`], as files, or sent to a target by a schedule ([`send()`]); the truth, a row an event, of what must
-//! stand in which table; labels of attacks and near misses; and the [`score()`] of the alerts that came out.
+//! **Data out:** records in the formats of [`Mix`] and in VPC flow log text, as a [`GeneratorSource`], as files, or sent to a target by
+//! a schedule ([`send()`]); the truth, a row an event, of what must stand in which table; labels of attacks and near misses;
+//! and the [`score()`] of the alerts that came out.
 //!
 //! ```text
 //! FleetConfig -> Fleet -+- plan: attacks and near misses, offsets ----> labels.json --> score
@@ -31,6 +31,7 @@ mod fleet;
 mod kafka;
 mod label;
 mod learn;
+mod mix;
 mod plan;
 mod record;
 mod render;
@@ -40,7 +41,7 @@ mod send;
 mod source;
 mod truth;
 
-pub use config::{Facts, FleetConfig, Knobs, Mix, Rate, Traffic};
+pub use config::{Facts, FleetConfig, Knobs, Rate, Traffic};
 pub use cursor::{PartitionCursor, RecordKind, RecordMeta};
 pub use error::Error;
 pub use files::{Compression, write_files, write_stream};
@@ -48,8 +49,9 @@ pub use fleet::Fleet;
 pub use fleet::people::UserName;
 pub use kafka::{PartitionPlace, create_topic, write_kafka};
 pub use label::{Label, RecordRange};
-pub use schedule::{Schedule, rate};
 pub use learn::Learner;
+pub use mix::Mix;
+pub use schedule::{Schedule, rate};
 pub use score::{AlertSeen, FalseAlert, RuleScore, Score, score};
 pub use send::{
     Endpoint, Framing, KEY_TEMPLATE, Keys, Latencies, Place, Post, Progress, Report, SendOptions, Shard, Target,

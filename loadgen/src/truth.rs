@@ -16,10 +16,11 @@ use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::fleet::people::UserName;
 use crate::record::Record;
-use crate::record::cloud::OPERATIONS;
 use crate::record::flow::FlowLog;
 use crate::record::session::{Kind, Session};
 use crate::record::vpn::VpnLog;
+
+mod told;
 
 /// What must come of one event, or of one malformed record.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,8 +77,10 @@ pub(crate) fn truth_rows(record: &Record<'_>, place: Place<'_>, label: Option<us
         Record::Malformed(fault, _) => {
             rows.push(TruthRow { reason: Some(fault.reason()), ..blank(0, Table::DeadLetter) });
         }
-        Record::Session(_, session) => rows.push(TruthRow { attack: label, ..session_row(session, blank) }),
-        Record::Vpn(_, log) => rows.push(TruthRow { attack: label, ..vpn_row(log, blank) }),
+        Record::Session(wire, session) => {
+            rows.push(TruthRow { attack: label, ..told::session(*wire, session, session_row(session, blank)) });
+        }
+        Record::Vpn(wire, log) => rows.push(TruthRow { attack: label, ..told::vpn(*wire, log, vpn_row(log, blank)) }),
         Record::Flow(log) => rows.push(flow_row(log, blank)),
         Record::Cloud(cloud) => rows.extend((0..cloud.events()).map(|index| {
             let event = cloud.event(index);
@@ -85,7 +88,8 @@ pub(crate) fn truth_rows(record: &Record<'_>, place: Place<'_>, label: Option<us
             TruthRow {
                 time_us: Some(event.time_us),
                 src_ip: event.source,
-                operation: Some(OPERATIONS[event.operation].name),
+                user_name: event.person(),
+                operation: Some(event.operation().name),
                 attack: label.filter(|_| is_planned),
                 ..blank(i32::from(index), Table::ApiActivity)
             }

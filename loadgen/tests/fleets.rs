@@ -35,7 +35,7 @@ fn bare(config: FleetConfig) -> FleetConfig {
 #[test]
 fn the_smallest_and_the_oddest_fleets_are_fleets() {
     let base = FleetConfig::default;
-    let mix = |strata_json, panos_csv, cloudtrail| Mix { strata_json, panos_csv, cloudtrail };
+    let mix = |strata_json, panos_csv, cloudtrail| Mix { strata_json, panos_csv, cloudtrail, ..Mix::NONE };
     let cases = [
         bare(FleetConfig { events: 1, tenants: 1, partitions_per_tenant: 1, devices: 1, ..base() }),
         bare(FleetConfig { events: 5, tenants: 200, partitions_per_tenant: 2, devices: 400, ..base() }),
@@ -55,24 +55,33 @@ fn the_smallest_and_the_oddest_fleets_are_fleets() {
 
 #[test]
 fn one_format_only_is_one_format_only() {
-    let only = |strata_json, panos_csv, cloudtrail| {
-        let mix = Mix { strata_json, panos_csv, cloudtrail };
+    use RecordKind::*;
+    let none = Mix::NONE;
+    let formats: [(Mix, &[RecordKind]); 12] = [
+        (Mix { strata_json: 1, ..none }, &[StrataJson]),
+        (Mix { panos_csv: 1, ..none }, &[PanosCsv]),
+        (Mix { panos_cef: 1, ..none }, &[PanosCef]),
+        (Mix { panos_leef: 1, ..none }, &[PanosLeef]),
+        (Mix { fortigate: 1, ..none }, &[FortiGate]),
+        (Mix { fortigate_cef: 1, ..none }, &[FortiGateCef]),
+        (Mix { cisco_asa: 1, ..none }, &[CiscoAsa]),
+        (Mix { cloudtrail: 1, ..none }, &[CloudTrail, CloudTrailRecords]),
+        (Mix { gcp_audit: 1, ..none }, &[GcpAudit]),
+        (Mix { azure_activity: 1, ..none }, &[AzureActivity]),
+        (Mix { entra_signin: 1, ..none }, &[EntraSignIn]),
+        (Mix { okta: 1, ..none }, &[Okta]),
+    ];
+    for (mix, kinds) in formats {
         let rates = FleetConfig { malformed_per_million: 0, flow_logs_per_million: 0, ..FleetConfig::default() };
-        let config = FleetConfig { events: 600, mix, ..rates };
-        let fleet = Fleet::new(bare(config)).expect("a fleet");
+        let fleet = Fleet::new(bare(FleetConfig { events: 600, mix, ..rates })).expect("a fleet");
         let mut line = Vec::new();
-        let mut kinds = Vec::new();
         for id in fleet.partitions() {
             let mut cursor = fleet.cursor(&id, 0).expect("own partition");
             while let Some(meta) = cursor.next(&mut line) {
-                kinds.push(meta.kind);
+                assert!(kinds.contains(&meta.kind), "{:?}: {}", meta.kind, String::from_utf8_lossy(&line));
             }
         }
-        kinds
-    };
-    assert!(only(1, 0, 0).iter().all(|k| *k == RecordKind::StrataJson));
-    assert!(only(0, 1, 0).iter().all(|k| *k == RecordKind::PanosCsv));
-    assert!(only(0, 0, 1).iter().all(|k| matches!(k, RecordKind::CloudTrail | RecordKind::CloudTrailRecords)));
+    }
 }
 
 #[test]

@@ -120,8 +120,8 @@ pub struct Fleet {
     pub(crate) hosts: Hosts,
     /// Indexes of applications, each as often as its weight.
     pub(crate) weighted_apps: Vec<u8>,
-    /// Indexes of the cloud's operations, each as often as its weight.
-    pub(crate) weighted_operations: Vec<u8>,
+    /// Indexes of the clouds' operations.
+    pub(crate) weighted_operations: cloud::Weighted,
     pub(crate) session_forms: SessionForms,
     pub(crate) vpn_forms: VpnForms,
     pub(crate) cloud_forms: CloudForms,
@@ -149,8 +149,8 @@ impl Fleet {
         config.check()?;
         let key = Draw::at(config.seed, 0, 0).bits();
         let tenants: Vec<Tenant> = (0..config.tenants).map(Tenant::new).collect();
-        let device = |i| Device::new(i, &config, &mut Draw::at(key, DEVICE_STREAM, u64::from(i)));
-        let devices: Vec<Device> = (0..config.devices).map(device).collect();
+        let device = |(i, wire)| Device::new(i, wire, &config, &mut Draw::at(key, DEVICE_STREAM, u64::from(i)));
+        let devices: Vec<Device> = (0..).zip(config.mix.device_wires(config.devices)).map(device).collect();
         let mut partitions = partitions(&config, topic, &tenants, &devices);
         let plan = plan::plan(&Ground { config: &config, key, tenants: &tenants, devices: &devices });
         let planted = plan.planted.len() as u64;
@@ -172,7 +172,7 @@ impl Fleet {
             devices,
             partitions,
             hosts: Hosts::new(),
-            weighted_operations: cloud::weighted(),
+            weighted_operations: cloud::Weighted::new(),
             session_forms: SessionForms::new(),
             vpn_forms: VpnForms::new(),
             cloud_forms: CloudForms::new(),

@@ -15,25 +15,37 @@ const COUNTRIES: [&str; 16] =
 /// Addresses of a country that no home has.
 pub(crate) const ELSEWHERE: u32 = 8 * 254 - REMOTE / COUNTRIES.len() as u32;
 
-/// Name of a person: a stem, and a number if others have the same.
+/// Name of a person: a stem, a number if others have the same, and a domain where people are named by their address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName {
     pub(crate) stem: &'static str,
     pub(crate) number: u32,
+    pub(crate) domain: &'static str,
+}
+
+/// The domain of people's addresses.
+pub(crate) const DOMAIN: &str = "corp.example";
+
+impl UserName {
+    /// The person's address.
+    pub(crate) fn address(self) -> Self {
+        Self { domain: DOMAIN, ..self }
+    }
 }
 
 impl fmt::Display for UserName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.number {
-            0 => f.write_str(self.stem),
-            number => write!(f, "{}{number}", self.stem),
+        f.write_str(self.stem)?;
+        if self.number > 0 {
+            write!(f, "{}", self.number)?;
         }
+        if self.domain.is_empty() { Ok(()) } else { write!(f, "@{}", self.domain) }
     }
 }
 
 impl From<&'static str> for UserName {
     fn from(stem: &'static str) -> Self {
-        Self { stem, number: 0 }
+        Self { stem, number: 0, domain: "" }
     }
 }
 
@@ -49,7 +61,7 @@ pub(crate) fn person(draw: &mut Draw) -> &'static str {
 
 /// Somebody who logs in from elsewhere.
 pub(crate) fn remote(n: u32) -> UserName {
-    UserName { stem: PEOPLE[n as usize % PEOPLE.len()], number: n / PEOPLE.len() as u32 }
+    UserName { stem: PEOPLE[n as usize % PEOPLE.len()], number: n / PEOPLE.len() as u32, domain: "" }
 }
 
 /// Somebody planted, unlike any of the background.
@@ -171,5 +183,6 @@ mod tests {
         assert_eq!(remote(0).to_string(), "a.novak");
         assert_eq!(remote(48).to_string(), "b.okafor1");
         assert_eq!(stranger(0), remote(REMOTE));
+        assert_eq!(remote(48).address().to_string(), "b.okafor1@corp.example");
     }
 }

@@ -1,6 +1,7 @@
 //! Fleets by name.
 
-use crate::config::{FleetConfig, Mix, Rate};
+use crate::config::{FleetConfig, Rate};
+use crate::mix::Mix;
 
 /// Weights of the hours of people who work by day.
 const OFFICE_HOURS: [u32; 24] = [2, 2, 2, 2, 2, 3, 6, 20, 50, 75, 80, 80, 60, 72, 80, 78, 70, 50, 25, 12, 8, 5, 3, 2];
@@ -65,7 +66,7 @@ fn branch_office() -> FleetConfig {
         tenants: 1,
         devices: 4,
         flow_logs_per_million: 0,
-        mix: Mix { strata_json: 25, panos_csv: 70, cloudtrail: 5 },
+        mix: Mix { strata_json: 25, panos_csv: 70, cloudtrail: 5, ..Mix::NONE },
         rate: Rate { storms_per_day: 24, storm_seconds: 90, ..office_rate() },
         ..base()
     }
@@ -79,7 +80,7 @@ fn data_center() -> FleetConfig {
         devices: 16,
         vpn_per_mille: 2,
         flow_logs_per_million: 150_000,
-        mix: Mix { strata_json: 60, panos_csv: 35, cloudtrail: 5 },
+        mix: Mix { strata_json: 60, panos_csv: 35, cloudtrail: 5, ..Mix::NONE },
         rate: Rate { bursts_per_day: 48, burst_seconds: 60, burst_times: 5, ..machine_rate() },
         ..base()
     }
@@ -109,7 +110,7 @@ fn multi_cloud() -> FleetConfig {
         tenants: 4,
         devices: 8,
         flow_logs_per_million: 450_000,
-        mix: Mix { strata_json: 15, panos_csv: 10, cloudtrail: 75 },
+        mix: Mix { strata_json: 15, panos_csv: 10, cloudtrail: 75, ..Mix::NONE },
         rate: Rate { bursts_per_day: 24, burst_seconds: 120, burst_times: 4, ..machine_rate() },
         ..base()
     }

@@ -1,6 +1,8 @@
 //! Background records that belong together: a session from its question for a name to its end, somebody's time in the VPN,
 //! somebody's calls of the cloud.
 //!
+//! They are told in Strata JSON, PAN-OS CSV and CloudTrail; what other formats tell stands alone.
+//!
 //! Four indexes of a partition whose distance is the same power of two are the parts of one story. All parts make the
 //! same draws, those of the first index, so that each is made without the others and yet has the same ends, ports,
 //! numbers and bytes.
@@ -13,7 +15,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::cursor::{COLLECTION_US, Slot, wire_of};
+use crate::cursor::{COLLECTION_US, Slot};
 use crate::draw::Draw;
 use crate::fleet::apps::{APPS, URLS, app_named};
 use crate::fleet::{Fleet, hosts, people};
@@ -71,11 +73,17 @@ impl Part {
 /// The record there, if it is part of a story.
 pub(crate) fn record<'f>(fleet: &'f Fleet, slot: &Slot<'f>) -> Option<Record<'f>> {
     let mut part = Part::of(fleet, slot)?;
-    let wire = wire_of(&fleet.config, &mut part.draw);
-    if wire == Wire::CloudTrail {
-        return Some(Record::Cloud(call(fleet, slot, part)));
+    let mix = &fleet.config.mix;
+    match mix.cloud_wire(&mut part.draw) {
+        Some(Wire::CloudTrail) => return Some(Record::Cloud(call(fleet, slot, part))),
+        Some(_) => return None,
+        None => {}
     }
     let device = *part.draw.pick(&slot.partition.devices);
+    let wire = mix.firewall_wire(fleet.devices[device].wire, &mut part.draw);
+    if !matches!(wire, Wire::Strata | Wire::Csv) {
+        return None;
+    }
     let (place, times) = part.place(fleet, slot, wire, device);
     if part.draw.below(1_000) < u64::from(fleet.config.vpn_per_mille) * 4 {
         return Some(work_from_home(fleet, part, wire, place, times));
@@ -135,7 +143,7 @@ fn call<'f>(fleet: &'f Fleet, slot: &Slot<'f>, mut part: Part) -> CloudRecord<'f
     let draw = &mut part.draw;
     let (user, role, key) = (people::person(draw), *draw.pick(&ROLES), draw.bits());
     let source = Ipv4Addr::new(198, 51, 100, 1 + draw.below(60) as u8);
-    let calls = [(); 3].map(|()| usize::from(*draw.pick(&fleet.weighted_operations)));
+    let calls = [(); 3].map(|()| usize::from(*draw.pick(fleet.weighted_operations.of(Wire::CloudTrail))));
     let (operation, identity) = match part.number {
         0 => (operation_named("sts", "AssumeRole"), Identity::IamUser),
         later => (calls[later - 1], Identity::AssumedRole),
@@ -145,7 +153,7 @@ fn call<'f>(fleet: &'f Fleet, slot: &Slot<'f>, mut part: Part) -> CloudRecord<'f
     let (role, key) = (Some(role), Some(key));
     let call = PlannedCall { operation, is_denied: false, identity, role, key, user, source, time_us };
     let mut own = Draw::at(fleet.key, slot.lane, slot.index);
-    CloudRecord::draw(fleet, slot.partition.tenant, sent_us, &mut own).planted(call)
+    CloudRecord::draw(fleet, slot.partition.tenant, Wire::CloudTrail, sent_us, &mut own).planted(call)
 }
 
 fn seconds(from_us: i64, to_us: i64) -> u32 {

@@ -17,8 +17,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use crate::config::{Facts, FleetConfig, Mix, Rate, Traffic};
+use crate::config::{Facts, FleetConfig, Rate, Traffic};
 use crate::fleet::apps::APPS;
+use crate::mix::Mix;
 use fields::{Format, Seen, events};
 use sketch::{Distinct, Sizes};
 
@@ -189,7 +190,7 @@ impl Learner {
         let total: u64 = counts.iter().sum();
         let share = |n: u64| (n * 1_000).div_ceil(total.max(1)) as u32;
         let [strata_json, panos_csv, cloudtrail] = counts.map(share);
-        (total > 0).then_some(Mix { strata_json, panos_csv, cloudtrail })
+        (total > 0).then_some(Mix { strata_json, panos_csv, cloudtrail, ..Mix::NONE })
     }
 
     /// A weight a minute; the place of a minute is what is left of it by the whole, so that a run at the same time of the

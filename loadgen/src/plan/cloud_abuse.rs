@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_attackers_change_is_no_part_of_the_background() {
-        let ordinary = crate::record::cloud::weighted();
+        let ordinary = crate::record::cloud::weighted(Wire::CloudTrail);
         for name in ["TerminateInstances", "DeleteBucket", "AttachUserPolicy", "DeleteFlowLogs", "PutBucketAcl"] {
             let at = OPERATIONS.iter().position(|o| o.name == name).expect("an operation");
             assert!(!ordinary.contains(&(at as u8)), "{name}");

@@ -153,6 +153,18 @@ impl What {
             _ => None,
         }
     }
+
+    /// True if a line of that format tells the rules what happens.
+    fn can_be_told(self, wire: Wire) -> bool {
+        match self {
+            What::Probe { .. } | What::Reach { .. } => true,
+            What::Upload { .. } => wire.has_bytes_sent(),
+            What::Query { .. } => wire.is_palo_alto(),
+            What::Finding { .. } => wire.has_severities(),
+            What::Stride(_) => wire.is_palo_alto(),
+            What::Call(_) => false,
+        }
+    }
 }
 
 /// What a plan is made on.
@@ -291,18 +303,14 @@ impl<'a> Scene<'a> {
         planted.iter().filter(is_new).nth(threshold as usize).map(|p| p.time_us)
     }
 
-    /// A format of the firewalls, in the shares of the background.
-    fn firewall_wire(&mut self) -> Wire {
-        let mix = self.ground.config.mix;
-        let both = u64::from(mix.strata_json) + u64::from(mix.panos_csv);
-        if both == 0 || self.draw.below(both) < u64::from(mix.strata_json) { Wire::Strata } else { Wire::Csv }
-    }
-
-    /// Plants a firewall's log of `us` on any device of the tenant.
+    /// Plants a firewall's log of `us` on any device of the tenant whose format can tell it; if none can, in PAN-OS CSV.
     fn log(&mut self, us: i64, what: What) {
-        let device = *self.draw.pick(&self.devices);
-        let wire = self.firewall_wire();
-        self.plant(us, self.ground.devices[device].skew_us, device, wire, what);
+        let devices = self.ground.devices;
+        let able: Vec<usize> = self.devices.iter().copied().filter(|d| what.can_be_told(devices[*d].wire)).collect();
+        let device = *self.draw.pick(if able.is_empty() { &self.devices } else { &able });
+        let collected = if able.is_empty() { Wire::Csv } else { devices[device].wire };
+        let wire = self.ground.config.mix.firewall_wire(collected, &mut self.draw);
+        self.plant(us, devices[device].skew_us, device, wire, what);
     }
 
     /// Plants a login of `us`, at the portal or at a gateway.

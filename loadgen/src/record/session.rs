@@ -150,11 +150,14 @@ impl<'a> Session<'a> {
     /// Turns it into one of the other logs, in the shares of a busy firewall.
     pub(crate) fn vary(&mut self, wire: Wire, draw: &mut Draw) {
         match draw.below(1000) {
-            0..=7 if wire == Wire::Csv => self.kind = Kind::System,
+            0..=7 if matches!(wire, Wire::Csv | Wire::FortiGate) => self.kind = Kind::System,
             8..=9 if wire == Wire::Csv => self.kind = Kind::Config(draw.pick(&CHANGES)),
-            0..=29 => {
+            0..=29 if wire.has_findings() => {
                 let signature = draw.pick(&SIGNATURES);
-                self.find(signature);
+                // A format that calls every finding grave tells grave ones only.
+                if signature.is_grave() || wire.has_severities() {
+                    self.find(signature);
+                }
                 if signature.is_grave() {
                     self.meet_hostile(draw);
                 }
@@ -248,6 +251,26 @@ impl<'a> Session<'a> {
     /// A system log that tells of an administrator's login: its sentence. The others are notices.
     pub(crate) fn login(&self) -> Option<&'static str> {
         (matches!(self.kind, Kind::System) && self.session % 2 == 1).then_some("User admin logged in via Web")
+    }
+
+    /// True if it came from outside.
+    pub(crate) fn is_inbound(&self) -> bool {
+        self.zones.0 == "untrust"
+    }
+
+    /// IANA's number of its protocol.
+    pub(crate) fn protocol_number(&self) -> u8 {
+        match (self.app.protocol, self.src) {
+            ("tcp", _) => 6,
+            ("udp", _) => 17,
+            (_, IpAddr::V4(_)) => 1,
+            (_, IpAddr::V6(_)) => 58,
+        }
+    }
+
+    /// True if it has no ports.
+    pub(crate) fn is_icmp(&self) -> bool {
+        self.app.protocol == "icmp"
     }
 
     /// True if the firewall let it pass.

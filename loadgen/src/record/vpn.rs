@@ -110,7 +110,7 @@ impl<'a> VpnLog<'a> {
 
 /// What stays the same for a person: the bits that everything about their machine is made of.
 pub(crate) fn traits(user: UserName) -> u64 {
-    let UserName { stem, number } = user;
+    let UserName { stem, number, .. } = user;
     (u64::from(number) * 64 + stem.len() as u64 + u64::from(stem.as_bytes()[0])).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
@@ -123,10 +123,21 @@ pub(crate) fn tunnel_address(user: UserName) -> Ipv4Addr {
 /// A step of the background. `turn` counts the background records of the tenant's partitions.
 pub(crate) fn ordinary(turn: u64, draw: &mut Draw) -> Stride {
     let step = draw.index(STEPS.len());
+    taken(step, turn, draw)
+}
+
+fn taken(step: usize, turn: u64, draw: &mut Draw) -> Stride {
     let is_failure = [PORTAL, GATEWAY].contains(&step) && draw.below(100) < MISTYPED_PERCENT;
     let people = u64::from(people::REMOTE);
     let n = if is_failure { turn / TURN % people } else { draw.below(people) } as u32;
     Stride { step, user: people::remote(n), source: people::home(n), is_failure }
+}
+
+/// A sign-in with an identity provider, of the same people from the same places. They are named by their addresses.
+pub(crate) fn sign_in(turn: u64, draw: &mut Draw) -> Stride {
+    let step = *draw.pick(&[PORTAL, GATEWAY]);
+    let Stride { user, source, is_failure, .. } = taken(step, turn, draw);
+    Stride { step, user: user.address(), source, is_failure }
 }
 
 #[cfg(test)]

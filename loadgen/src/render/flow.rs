@@ -1,17 +1,18 @@
 //! VPC flow logs in AWS's default format, version 2: fourteen values and spaces between them.
 
+use super::line::Line;
 use super::text::{address, hex, number};
 use crate::record::flow::FlowLog;
 
 /// Appends the log: `2 account interface source destination port port protocol packets bytes start end ACCEPT OK`; what an
 /// interface that saw nothing does not know is `-`.
-pub(crate) fn render(log: &FlowLog<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"2 ");
-    out.extend_from_slice(log.tenant.account.as_bytes());
-    out.extend_from_slice(b" eni-0");
+pub(crate) fn render(log: &FlowLog<'_>, out: &mut Line) {
+    out.put(b"2 ");
+    out.put(log.tenant.account.as_bytes());
+    out.put(b" eni-0");
     hex(out, log.interface, 16);
     if log.is_empty {
-        out.extend_from_slice(b" - - - - - - -");
+        out.put(b" - - - - - - -");
     } else {
         flow(log, out);
     }
@@ -19,14 +20,14 @@ pub(crate) fn render(log: &FlowLog<'_>, out: &mut Vec<u8>) {
         out.push(b' ');
         number(out, (value / 1_000_000).unsigned_abs());
     }
-    out.extend_from_slice(match (log.is_empty, log.is_accepted) {
-        (true, _) => b" - NODATA",
+    out.put(match (log.is_empty, log.is_accepted) {
+        (true, _) => &b" - NODATA"[..],
         (false, true) => b" ACCEPT OK",
         (false, false) => b" REJECT OK",
     });
 }
 
-fn flow(log: &FlowLog<'_>, out: &mut Vec<u8>) {
+fn flow(log: &FlowLog<'_>, out: &mut Line) {
     for end in [log.src, log.dst] {
         out.push(b' ');
         address(out, end);

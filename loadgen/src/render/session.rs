@@ -1,54 +1,94 @@
-//! A firewall's log as Strata JSON and as PAN-OS CSV.
+//! A firewall's log in the formats of its vendor.
 
+use super::asa::AsaForms;
+use super::fortigate::FortiForms;
+use super::line::Line;
+use super::session_fields::{FIELDS, Put};
 use super::template::Template;
-use super::text::{address, bsd_time, csv, hex, iso_micros, iso_millis, iso_seconds, json, number, panos_time};
-use crate::fleet::apps::Signature;
-use crate::fleet::device::{Device, Header, RELEASES, Release};
+use super::text::{bsd_time, iso_millis, text};
+use crate::fleet::device::{Device, Header, RELEASES};
 use crate::record::Wire;
-use crate::record::session::{Change, Kind, Session};
-
-/// Writes one field.
-type Put = for<'s, 'a, 'o> fn(&'s Session<'a>, &'o mut Vec<u8>);
+use crate::record::session::{Kind, Session};
 
 /// The CSV forms of one release.
 #[derive(Debug)]
 struct CsvForms {
-    release: Release,
     traffic: Template<Put>,
     threat: Template<Put>,
     system: Template<Put>,
     config: Template<Put>,
 }
 
+/// The forms of TRAFFIC and THREAT in a format that has no others.
+#[derive(Debug)]
+struct Pair {
+    traffic: Template<Put>,
+    threat: Template<Put>,
+}
+
+impl Pair {
+    fn of(&self, kind: &Kind) -> &Template<Put> {
+        if matches!(kind, Kind::Traffic(_)) { &self.traffic } else { &self.threat }
+    }
+
+    /// Forms of CEF or LEEF, whose pairs `separator` divides; with those of PAN-OS 10 or without.
+    fn of_pairs(traffic: &str, threat: &str, separator: &str, is_new: bool) -> Self {
+        let template = |text: &str| Template::pairs(text, separator, is_new, FIELDS);
+        Self { traffic: template(traffic), threat: template(threat) }
+    }
+}
+
 /// Every form of a firewall's log.
 #[derive(Debug)]
 pub(crate) struct SessionForms {
-    strata_traffic: Template<Put>,
-    strata_threat: Template<Put>,
+    strata: Pair,
+    /// In the order of [`RELEASES`].
     csv: Vec<CsvForms>,
+    /// Of releases before 10.0, and of later ones.
+    cef: [Pair; 2],
+    leef: [Pair; 2],
+    fortigate: FortiForms,
+    asa: AsaForms,
 }
 
 impl SessionForms {
     pub(crate) fn new() -> Self {
         let csv = RELEASES.map(|release| CsvForms {
-            release,
             traffic: Template::csv(include_str!("templates/panos_traffic.csv"), release.traffic, FIELDS),
             threat: Template::csv(include_str!("templates/panos_threat.csv"), release.threat, FIELDS),
             system: Template::csv(include_str!("templates/panos_system.csv"), release.system, FIELDS),
             config: Template::csv(include_str!("templates/panos_config.csv"), release.config, FIELDS),
         });
+        let cef = [include_str!("templates/panos_cef_traffic.txt"), include_str!("templates/panos_cef_threat.txt")];
+        let leef = [include_str!("templates/panos_leef_traffic.txt"), include_str!("templates/panos_leef_threat.txt")];
         Self {
-            strata_traffic: Template::json(include_str!("templates/strata_traffic.json"), FIELDS),
-            strata_threat: Template::json(include_str!("templates/strata_threat.json"), FIELDS),
+            strata: Pair {
+                traffic: Template::json(include_str!("templates/strata_traffic.json"), FIELDS),
+                threat: Template::json(include_str!("templates/strata_threat.json"), FIELDS),
+            },
             csv: csv.into(),
+            cef: [false, true].map(|is_new| Pair::of_pairs(cef[0], cef[1], " ", is_new)),
+            leef: [false, true].map(|is_new| Pair::of_pairs(leef[0], leef[1], "|", is_new)),
+            fortigate: FortiForms::new(),
+            asa: AsaForms::new(),
         }
     }
 
     fn form(&self, wire: Wire, session: &Session<'_>) -> &Template<Put> {
-        if wire == Wire::Strata {
-            return if matches!(session.kind, Kind::Traffic(_)) { &self.strata_traffic } else { &self.strata_threat };
+        let is_new = usize::from(session.device.release.has_high_resolution());
+        match wire {
+            Wire::Cef => self.cef[is_new].of(&session.kind),
+            Wire::Leef => self.leef[is_new].of(&session.kind),
+            Wire::FortiGate => self.fortigate.pairs(session),
+            Wire::FortiGateCef => self.fortigate.cef(session),
+            Wire::Asa => self.asa.form(session),
+            Wire::Csv => self.csv(session),
+            _ => self.strata.of(&session.kind),
         }
-        let forms = self.csv.iter().find(|f| f.release == session.device.release).unwrap_or(&self.csv[0]);
+    }
+
+    fn csv(&self, session: &Session<'_>) -> &Template<Put> {
+        let forms = &self.csv[session.device.release_index];
         match session.kind {
             Kind::Traffic(_) => &forms.traffic,
             Kind::Url(_) | Kind::Threat(_) => &forms.threat,
@@ -58,248 +98,30 @@ impl SessionForms {
     }
 
     /// Appends the log.
-    pub(crate) fn render(&self, wire: Wire, session: &Session<'_>, out: &mut Vec<u8>) {
-        if wire == Wire::Csv {
-            header(session.device, session.received_us, out);
-        }
+    pub(crate) fn render(&self, wire: Wire, session: &Session<'_>, out: &mut Line) {
+        header(wire, session.device, session.received_us, out);
         self.form(wire, session).render(out, |put, out| put(session, out));
     }
 }
 
-/// What the syslog transport puts before the line.
-pub(super) fn header(device: &Device, received_us: i64, out: &mut Vec<u8>) {
+/// What the syslog transport puts before a line of PAN-OS; of other vendors it is part of the form.
+pub(super) fn header(wire: Wire, device: &Device, received_us: i64, out: &mut Line) {
+    if !matches!(wire, Wire::Csv | Wire::Cef | Wire::Leef) {
+        return;
+    }
     match device.header {
         Header::None => return,
         Header::Rfc3164 => {
-            out.extend_from_slice(b"<14>");
+            out.put(b"<14>");
             bsd_time(out, received_us);
         }
         Header::Rfc5424 => {
-            out.extend_from_slice(b"<14>1 ");
+            out.put(b"<14>1 ");
             iso_millis(out, received_us);
             out.push(b'Z');
         }
     }
     out.push(b' ');
-    out.extend_from_slice(device.name.as_bytes());
-    out.extend_from_slice(if device.header == Header::Rfc5424 { b" - - - - " } else { b" " });
+    text(out, &device.name);
+    text(out, if device.header == Header::Rfc5424 { " - - - - " } else { " " });
 }
-
-fn start_us(s: &Session<'_>) -> i64 {
-    s.time_us - i64::from(s.elapsed_s) * 1_000_000
-}
-
-fn subtype(s: &Session<'_>) -> &'static str {
-    match s.kind {
-        Kind::Traffic(subtype) => subtype,
-        Kind::Url(_) => "url",
-        Kind::Threat(signature) => signature.subtype,
-        Kind::System => "general",
-        Kind::Config(_) => "0",
-    }
-}
-
-fn threat<'s>(s: &'s Session<'_>) -> Option<&'s Signature> {
-    match s.kind {
-        Kind::Threat(signature) => Some(signature),
-        _ => None,
-    }
-}
-
-fn change<'s>(s: &'s Session<'_>) -> Option<&'s Change> {
-    match s.kind {
-        Kind::Config(change) => Some(change),
-        _ => None,
-    }
-}
-
-fn threat_name(s: &Session<'_>, out: &mut Vec<u8>, write: fn(&mut Vec<u8>, &str)) {
-    match threat(s) {
-        Some(t) => write(out, &format!("{}({})", t.name, t.id)),
-        None => write(out, "(9999)"),
-    }
-}
-
-/// `host/path`, as PAN-OS logs a URL: without its scheme. The file name of a virus stands in the same column.
-fn url(s: &Session<'_>) -> (&'static str, &'static str) {
-    match s.kind {
-        Kind::Url((host, path, _)) => (host, path),
-        Kind::Threat(t) if t.subtype == "virus" => ("", "invoice.exe"),
-        _ => ("", ""),
-    }
-}
-
-fn url_text(s: &Session<'_>, out: &mut Vec<u8>, write: fn(&mut Vec<u8>, &str)) {
-    let (host, path) = url(s);
-    if host.is_empty() {
-        return write(out, path);
-    }
-    let mut text = [0u8; 256];
-    text[..host.len()].copy_from_slice(host.as_bytes());
-    text[host.len()..host.len() + path.len()].copy_from_slice(path.as_bytes());
-    write(out, std::str::from_utf8(&text[..host.len() + path.len()]).unwrap_or_default());
-}
-
-fn url_category(s: &Session<'_>) -> &'static str {
-    if let Kind::Url((_, _, category)) = s.kind { category } else { "any" }
-}
-
-fn url_categories(s: &Session<'_>, out: &mut Vec<u8>, quote: bool) {
-    let Kind::Url((_, _, category)) = s.kind else { return };
-    let quote: &[u8] = if quote { b"\"" } else { b"" };
-    for part in [quote, category.as_bytes(), b",low-risk", quote] {
-        out.extend_from_slice(part);
-    }
-}
-
-fn is_web(s: &Session<'_>) -> bool {
-    matches!(s.kind, Kind::Url(_))
-}
-
-fn user_name(s: &Session<'_>, out: &mut Vec<u8>, separator: &[u8]) {
-    if let Some(user) = s.user {
-        out.extend_from_slice(s.tenant.domain.as_bytes());
-        out.extend_from_slice(separator);
-        out.extend_from_slice(user.as_bytes());
-    }
-}
-
-fn text(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// The fields of the templates.
-const FIELDS: &[(&str, Put)] = &[
-    ("time", |s, o| panos_time(o, s.time_us)),
-    ("time_ms", |s, o| iso_millis(o, s.time_us)),
-    ("time_us", |s, o| iso_micros(o, s.time_us)),
-    ("time_iso", |s, o| iso_seconds(o, s.time_us)),
-    ("received", |s, o| panos_time(o, s.received_us)),
-    ("received_iso", |s, o| iso_seconds(o, s.received_us)),
-    ("start", |s, o| panos_time(o, start_us(s))),
-    ("start_iso", |s, o| iso_seconds(o, start_us(s))),
-    ("elapsed", |s, o| number(o, s.elapsed_s.into())),
-    ("serial", |s, o| text(o, &s.device.serial)),
-    ("device", |s, o| text(o, &s.device.name)),
-    ("vsys", |s, o| text(o, s.device.vsys)),
-    ("release", |s, o| number(o, s.device.release.code)),
-    ("release_text", |s, o| text(o, s.device.release.text)),
-    ("subtype", |s, o| text(o, subtype(s))),
-    ("src", |s, o| address(o, s.src)),
-    ("dst", |s, o| address(o, s.dst)),
-    ("nat_src", |s, o| {
-        if let Some(nat) = s.nat_src {
-            address(o, nat);
-        }
-    }),
-    ("nat_dst", |s, o| {
-        if s.nat_src.is_some() {
-            address(o, s.dst);
-        }
-    }),
-    ("sport", |s, o| number(o, s.src_port.into())),
-    ("dport", |s, o| number(o, s.dst_port.into())),
-    ("nat_sport", |s, o| number(o, if s.nat_src.is_some() { s.nat_port.into() } else { 0 })),
-    ("nat_dport", |s, o| number(o, if s.nat_src.is_some() { s.dst_port.into() } else { 0 })),
-    ("zone_from", |s, o| text(o, s.zones.0)),
-    ("zone_to", |s, o| text(o, s.zones.1)),
-    ("interface_in", |s, o| number(o, 1 + s.zones.0.len() as u64 % 4)),
-    ("interface_out", |s, o| number(o, 1 + s.zones.1.len() as u64 % 4)),
-    ("rule_csv", |s, o| csv(o, s.rule.0)),
-    ("rule_json", |s, o| json(o, s.rule.0)),
-    ("rule_uuid", |s, o| text(o, s.rule.1)),
-    ("user", |s, o| user_name(s, o, b"\\")),
-    ("user_json", |s, o| {
-        if s.user.is_none() {
-            return text(o, "null");
-        }
-        o.push(b'"');
-        user_name(s, o, b"\\\\");
-        o.push(b'"');
-    }),
-    ("app", |s, o| text(o, s.app.name)),
-    ("app_subcategory", |s, o| text(o, s.app.subcategory)),
-    ("app_category", |s, o| text(o, s.app.category)),
-    ("app_technology", |s, o| text(o, s.app.technology)),
-    ("app_risk", |s, o| number(o, s.app.risk.into())),
-    ("app_characteristic_csv", |s, o| csv(o, s.app.characteristic)),
-    ("category", |s, o| text(o, s.app.url_category)),
-    ("protocol", |s, o| text(o, s.app.protocol)),
-    ("action", |s, o| text(o, s.action)),
-    ("end_reason", |s, o| text(o, s.end_reason)),
-    ("session", |s, o| number(o, s.session.into())),
-    ("sequence", |s, o| number(o, s.sequence)),
-    ("flags", |s, o| {
-        o.extend_from_slice(b"0x");
-        hex(o, if s.nat_src.is_some() { 0x40_0053 } else { 0x19 }, 6);
-    }),
-    ("bytes", |s, o| number(o, s.sent + s.received)),
-    ("sent", |s, o| number(o, s.sent)),
-    ("received_bytes", |s, o| number(o, s.received)),
-    ("packets", |s, o| number(o, Session::packets(s.sent) + Session::packets(s.received))),
-    ("packets_sent", |s, o| number(o, Session::packets(s.sent))),
-    ("packets_received", |s, o| number(o, Session::packets(s.received))),
-    ("src_place", |s, o| text(o, Session::place_name(s.src))),
-    ("dst_place", |s, o| text(o, Session::place_name(s.dst))),
-    ("url_csv", |s, o| url_text(s, o, csv)),
-    ("url_json", |s, o| {
-        if !is_web(s) {
-            return text(o, "null");
-        }
-        o.push(b'"');
-        url_text(s, o, json);
-        o.push(b'"');
-    }),
-    ("file_json", |s, o| {
-        text(o, if threat(s).is_some_and(|t| t.subtype == "virus") { "\"invoice.exe\"" } else { "null" })
-    }),
-    ("url_category", |s, o| text(o, url_category(s))),
-    ("url_categories_csv", |s, o| url_categories(s, o, true)),
-    ("url_categories_json", |s, o| url_categories(s, o, false)),
-    ("agent_csv", |s, o| csv(o, if is_web(s) { s.agent } else { "" })),
-    ("agent_json", |s, o| json(o, if is_web(s) { s.agent } else { "" })),
-    ("referer_csv", |s, o| csv(o, if is_web(s) { "https://www.example.com/a,b" } else { "" })),
-    ("referer_json", |s, o| json(o, if is_web(s) { "https://www.example.com/a,b" } else { "" })),
-    ("method", |s, o| {
-        text(
-            o,
-            if !is_web(s) {
-                ""
-            } else if s.sent % 5 == 0 {
-                "post"
-            } else {
-                "get"
-            },
-        )
-    }),
-    ("content_type", |s, o| text(o, if is_web(s) { "text/html" } else { "" })),
-    ("threat_csv", |s, o| threat_name(s, o, csv)),
-    ("threat_json", |s, o| threat_name(s, o, json)),
-    ("threat_category", |s, o| text(o, threat(s).map_or("", |t| t.category))),
-    ("severity", |s, o| text(o, threat(s).map_or("informational", |t| t.severity))),
-    ("severity_json", |s, o| {
-        let severity = threat(s).map_or("informational", |t| t.severity);
-        o.extend(severity.bytes().take(1).map(|b| b.to_ascii_uppercase()));
-        text(o, &severity[1..]);
-    }),
-    ("direction", |s, o| text(o, threat(s).map_or("client-to-server", |t| t.direction))),
-    ("admin_host", |s, o| {
-        if let Some(change) = change(s) {
-            address(o, change.host.into());
-        }
-    }),
-    ("command", |s, o| text(o, change(s).map_or("", |c| c.command))),
-    ("admin", |s, o| text(o, change(s).map_or("", |c| c.admin))),
-    ("client", |s, o| text(o, change(s).map_or("", |c| c.client))),
-    ("result", |s, o| text(o, change(s).map_or("", |c| c.result))),
-    ("path_csv", |s, o| csv(o, change(s).map_or("", |c| c.path))),
-    ("notice_csv", |s, o| {
-        csv(
-            o,
-            match s.login() {
-                Some(admin) => admin,
-                None => "Connection to Update server: completed successfully, initiated by 10.0.0.1",
-            },
-        )
-    }),
-];

@@ -3,13 +3,15 @@
 //! The files in `templates/` hold one field a line. JSON templates are their lines joined; CSV templates are
 //! `column value` lines whose values are joined by commas, so that a line's place is the column's number.
 
+use super::line::{Line, Literal};
+
 /// A form whose fields are written by values of type `P` (a function pointer).
 #[derive(Debug, Clone)]
 pub(crate) struct Template<P> {
     /// Literal text, then the field after it.
-    pub(crate) segments: Vec<(Box<[u8]>, P)>,
+    segments: Vec<(Literal, P)>,
     /// The text after the last field.
-    pub(crate) tail: Box<[u8]>,
+    tail: Literal,
 }
 
 impl<P: Copy> Template<P> {
@@ -33,11 +35,11 @@ impl<P: Copy> Template<P> {
             }
             let name = &rest[open + 1..close];
             let put = fields.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no field {name}")).1;
-            segments.push((std::mem::take(&mut literal).into_bytes().into(), put));
+            segments.push((Literal::new(std::mem::take(&mut literal).as_bytes()), put));
             rest = &rest[close + 1..];
         }
         literal.push_str(rest);
-        Self { segments, tail: literal.into_bytes().into() }
+        Self { segments, tail: Literal::new(literal.as_bytes()) }
     }
 
     /// Reads a template of JSON: the lines of `text`, joined.
@@ -55,14 +57,26 @@ impl<P: Copy> Template<P> {
         Self::new(&values.join(","), fields)
     }
 
+    /// Reads a template of pairs: the lines of `text` with `separator` between them; without those that say the time in
+    /// more than seconds unless it `is_new`.
+    pub(crate) fn pairs(text: &str, separator: &str, is_new: bool, fields: &[(&str, P)]) -> Self {
+        let lines: Vec<&str> = text.lines().filter(|line| is_new || !line.contains("{time_ms}")).collect();
+        Self::new(&lines.join(separator), fields)
+    }
+
+    /// Reads templates, one a line, each with its name before a bar.
+    pub(crate) fn named(text: &str, fields: &[(&str, P)]) -> Vec<Self> {
+        text.lines().filter_map(|line| line.split_once('|')).map(|(_, form)| Self::new(form, fields)).collect()
+    }
+
     /// Writes the form, `put` writing the fields.
     #[inline]
-    pub(crate) fn render(&self, out: &mut Vec<u8>, put: impl Fn(P, &mut Vec<u8>)) {
+    pub(crate) fn render(&self, out: &mut Line, put: impl Fn(P, &mut Line)) {
         for (literal, field) in &self.segments {
-            out.extend_from_slice(literal);
+            literal.write(out);
             put(*field, out);
         }
-        out.extend_from_slice(&self.tail);
+        self.tail.write(out);
     }
 }
 
@@ -71,9 +85,9 @@ mod tests {
     use super::*;
 
     fn shown(template: &Template<char>) -> String {
-        let mut out = Vec::new();
+        let mut out = Line::default();
         template.render(&mut out, |c, o| o.push(c as u8));
-        String::from_utf8(out).expect("ascii")
+        String::from_utf8(out.finish()).expect("ascii")
     }
 
     #[test]
@@ -96,5 +110,15 @@ mod tests {
         let text = "first 1\nsecond {a}\nthird\nfourth 4";
         assert_eq!(shown(&Template::csv(text, 4, &[("a", 'A')])), "1,A,,4");
         assert_eq!(shown(&Template::csv(text, 2, &[("a", 'A')])), "1,A");
+    }
+
+    #[test]
+    fn pairs_are_joined_and_named_forms_stand_in_lines() {
+        let fields = [("a", 'A'), ("time_ms", 'T')];
+        let text = "x={a}\ny={time_ms}\nz=1";
+        assert_eq!(shown(&Template::pairs(text, "|", true, &fields)), "x=A|y=T|z=1");
+        assert_eq!(shown(&Template::pairs(text, " ", false, &fields)), "x=A z=1");
+        let named = Template::named("one|a{a}\ntwo|b|c", &fields);
+        assert_eq!(named.iter().map(shown).collect::<Vec<_>>(), ["aA", "b|c"]);
     }
 }

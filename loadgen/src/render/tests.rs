@@ -6,8 +6,11 @@ use std::net::IpAddr;
 use dataflow::{Reason, Table};
 use serde_json::Value;
 
+use crate::config::FleetConfig;
 use crate::cursor::RecordKind;
+use crate::fleet::Fleet;
 use crate::fleet::tests::SMALL;
+use crate::mix::Mix;
 use crate::truth::TruthRow;
 
 /// The records of those kinds in half of the partitions, with their truth.
@@ -26,6 +29,32 @@ fn records(is_wanted: impl Fn(RecordKind) -> bool) -> Vec<(Vec<u8>, Vec<TruthRow
         }
     }
     assert!(!found.is_empty());
+    found
+}
+
+/// The records of a fleet of one format, with their truth.
+fn records_of(mix: Mix) -> Vec<(Vec<u8>, Vec<TruthRow>)> {
+    let config = FleetConfig {
+        events: 30_000,
+        attacks: 0,
+        near_misses: 0,
+        malformed_per_million: 0,
+        flow_logs_per_million: 0,
+        mix,
+        ..FleetConfig::default()
+    };
+    let fleet = Fleet::new(config).expect("a fleet");
+    let mut found = Vec::new();
+    for id in fleet.partitions() {
+        let mut bytes = fleet.cursor(&id, 0).expect("own partition");
+        let mut truth = bytes.clone();
+        let mut line = Vec::new();
+        while bytes.next(&mut line).is_some() {
+            let mut rows = Vec::new();
+            truth.next_truth(&mut rows);
+            found.push((line.clone(), rows));
+        }
+    }
     found
 }
 
@@ -63,16 +92,18 @@ fn address(text: &str) -> Option<IpAddr> {
 #[test]
 fn csv_lines_have_the_columns_of_their_release() {
     let mut seen = BTreeMap::new();
-    for (line, _) in records(|kind| kind == RecordKind::PanosCsv) {
+    for (line, _) in records_of(Mix { panos_csv: 1, ..Mix::NONE }) {
         let columns = columns(std::str::from_utf8(&line).expect("UTF-8"));
         seen.entry((columns[5].clone(), columns[3].clone())).or_insert_with(BTreeSet::new).insert(columns.len());
     }
     let want = [
         ("2305", [16, 36, 23, 79, 75]),
+        ("2560", [26, 49, 26, 108, 103]),
         ("2561", [26, 49, 26, 121, 115]),
         ("2562", [26, 49, 26, 121, 115]),
         ("2816", [26, 50, 26, 123, 117]),
         ("2817", [26, 50, 26, 123, 117]),
+        ("3073", [26, 50, 26, 123, 130]),
     ];
     let want = want.into_iter().flat_map(|(release, counts)| {
         let types = ["CONFIG", "GLOBALPROTECT", "SYSTEM", "THREAT", "TRAFFIC"].into_iter().zip(counts);
@@ -281,4 +312,132 @@ fn is_broken(line: &[u8], reason: Reason) -> bool {
         }),
         _ => false,
     }
+}
+
+/// `key=value` pairs with quoted values, as FortiOS writes them.
+fn pairs(line: &str) -> BTreeMap<String, String> {
+    let (mut found, mut rest) = (BTreeMap::new(), line);
+    while let Some((key, after)) = rest.split_once('=') {
+        let (mut value, mut end) = (String::new(), after.len());
+        let quoted = after.strip_prefix('"');
+        let mut chars = quoted.unwrap_or(after).char_indices();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '\\' if quoted.is_some() => value.extend(chars.next().map(|(_, escaped)| escaped)),
+                '"' if quoted.is_some() => {
+                    end = at + 2;
+                    break;
+                }
+                ' ' if quoted.is_none() => {
+                    end = at;
+                    break;
+                }
+                c => value.push(c),
+            }
+        }
+        found.insert(key.trim().to_owned(), value);
+        rest = &after[end..];
+    }
+    found
+}
+
+#[test]
+fn fortigate_pairs_tell_the_truth() {
+    let mut kinds = BTreeSet::new();
+    for (line, rows) in records_of(Mix { fortigate: 1, ..Mix::NONE }) {
+        let text = String::from_utf8(line).expect("UTF-8");
+        let (pairs, row) = (pairs(&text[text.find("date=").expect("a date")..]), &rows[0]);
+        let get = |key: &str| pairs.get(key).map(String::as_str);
+        let time = format!("{} {}", pairs["date"], pairs["time"]);
+        assert_eq!(row.time_us.map(|us| us / 1_000_000), Some(micros(&time) / 1_000_000), "{text}");
+        assert_eq!(row.time_us.map(|us| (us * 1_000).to_string()).as_deref(), get("eventtime"));
+        assert_eq!(row.src_ip, get("srcip").or(get("remip")).and_then(address).filter(|_| row.src_ip.is_some()));
+        assert_eq!(row.user_name.map(|name| name.to_string()).as_deref(), get("user"), "{text}");
+        if row.dst_port.is_some() {
+            assert_eq!((row.dst_ip, row.dst_port), (address(&pairs["dstip"]), pairs["dstport"].parse().ok()));
+        }
+        if row.table == Table::NetworkActivity {
+            assert_eq!(row.bytes_out, pairs["sentbyte"].parse().ok());
+            assert_eq!(row.action_id, Some(if pairs["action"] == "deny" { 2 } else { 1 }));
+        }
+        kinds.insert(format!("{} {}", pairs["type"], pairs["subtype"]));
+    }
+    let want = ["event system", "event user", "event vpn", "traffic forward", "utm ips", "utm virus", "utm webfilter"];
+    assert!(kinds.iter().map(String::as_str).eq(want), "{kinds:?}");
+}
+
+#[test]
+fn asa_messages_tell_the_truth() {
+    let mut numbers = BTreeSet::new();
+    for (line, rows) in records_of(Mix { cisco_asa: 1, ..Mix::NONE }) {
+        let text = String::from_utf8(line).expect("UTF-8");
+        let (head, message) = text.split_once(": %ASA-").expect("a message");
+        assert!(head.starts_with("<16") && head.contains(" 2026 0"), "{head}");
+        for address in [rows[0].src_ip, rows[0].dst_ip].into_iter().flatten() {
+            assert!(text.contains(&address.to_string()), "{text}");
+        }
+        let number = &message[2..8];
+        let is_denied = rows[0].action_id == Some(2);
+        assert_eq!(
+            is_denied,
+            ["106023", "304002"].contains(&number) && rows[0].table == Table::NetworkActivity,
+            "{text}"
+        );
+        numbers.insert(number.to_owned());
+    }
+    let want = [
+        "106023", "113004", "113005", "113019", "302013", "302014", "302015", "302016", "302020", "304001", "304002",
+        "716001", "716038", "716039", "722051", "722055",
+    ];
+    assert!(numbers.iter().map(String::as_str).eq(want), "{numbers:?}");
+}
+
+#[test]
+fn cloud_logs_and_sign_ins_tell_the_truth() {
+    let value = |line: &[u8]| serde_json::from_slice::<Value>(line).expect("JSON");
+    let text = |row: &TruthRow| row.user_name.map(|name| name.to_string());
+    for (line, rows) in records_of(Mix { gcp_audit: 1, ..Mix::NONE }) {
+        let (value, row) = (value(&line), &rows[0]);
+        let payload = &value["protoPayload"];
+        assert_eq!((payload["methodName"].as_str(), rows.len()), (row.operation, 1));
+        assert_eq!(row.time_us, value["timestamp"].as_str().map(micros));
+        assert_eq!(row.src_ip, payload["requestMetadata"]["callerIp"].as_str().and_then(address));
+        let email = payload["authenticationInfo"]["principalEmail"].as_str().expect("an address");
+        assert_eq!(text(row).as_deref(), Some(email).filter(|email| !email.ends_with("gserviceaccount.com")));
+    }
+    for (line, rows) in records_of(Mix { azure_activity: 1, ..Mix::NONE }) {
+        let value = value(&line);
+        let events = value["records"].as_array().expect("records");
+        assert_eq!(events.len(), rows.len());
+        for (event, row) in events.iter().zip(&rows) {
+            assert_eq!(
+                (event["operationName"].as_str(), row.time_us),
+                (row.operation, event["time"].as_str().map(micros_of_seven))
+            );
+            assert_eq!(row.src_ip, event["callerIpAddress"].as_str().and_then(address));
+        }
+    }
+    for (line, rows) in records_of(Mix { entra_signin: 1, okta: 1, ..Mix::NONE }) {
+        let (value, row) = (value(&line), &rows[0]);
+        let (user, source, failed, time) = match value["properties"].as_object() {
+            Some(p) => (&p["userPrincipalName"], &p["ipAddress"], value["resultType"] != "0", &p["createdDateTime"]),
+            None => {
+                let (actor, client) = (&value["actor"], &value["client"]);
+                (
+                    &actor["alternateId"],
+                    &client["ipAddress"],
+                    value["outcome"]["result"] != "SUCCESS",
+                    &value["published"],
+                )
+            }
+        };
+        assert_eq!((text(row).as_deref(), row.src_ip), (user.as_str(), source.as_str().and_then(address)));
+        assert_eq!((row.table, row.activity_id), (Table::Authentication, Some(1)));
+        assert_eq!((row.status_id, row.time_us), (Some(if failed { 2 } else { 1 }), time.as_str().map(micros)));
+    }
+}
+
+/// A time whose fraction has seven digits, the last of them a zero.
+fn micros_of_seven(time: &str) -> i64 {
+    micros(time.strip_suffix("0Z").expect("seven digits"))
 }

@@ -109,8 +109,8 @@ async fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     Ok(if args.strict && !report.is_perfect() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-mod send;
 mod profile;
+mod send;
 
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,7 @@ impl Report {
             ("doubled (duplicates)", grouped(self.doubled)),
             ("altered", grouped(self.altered)),
             ("out of order", order),
+            ("attacks without a rule", grouped(self.attacks_uncovered)),
             ("recall", percent(self.recall)),
             ("precision", percent(self.precision)),
             ("to queryable", latency(&self.queryable_ms)),

@@ -5,6 +5,7 @@ mod corpus;
 mod crash;
 mod demo;
 mod enrich;
+mod formats;
 mod gate;
 mod house;
 mod interop;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::config::{FleetConfig, Mix, Rate};
+use crate::config::{FleetConfig, Rate};
 use crate::cursor::Position;
 use crate::fleet::tests::fresh_seed;
+use crate::mix::Mix;
 
 /// A fleet that tells stories wherever it can.
 fn fleet(mix: Mix, vpn_per_mille: u32) -> Fleet {
@@ -26,7 +27,7 @@ fn fleet(mix: Mix, vpn_per_mille: u32) -> Fleet {
 }
 
 fn firewalls(vpn_per_mille: u32) -> Fleet {
-    fleet(Mix { strata_json: 1, panos_csv: 1, cloudtrail: 0 }, vpn_per_mille)
+    fleet(Mix { strata_json: 1, panos_csv: 1, cloudtrail: 0, ..Mix::NONE }, vpn_per_mille)
 }
 
 /// Every record of every partition.
@@ -161,7 +162,7 @@ fn a_login_precedes_traffic_from_its_address() {
 
 #[test]
 fn an_identity_assumes_a_role_and_calls_with_its_key() {
-    let fleet = fleet(Mix { strata_json: 0, panos_csv: 0, cloudtrail: 1 }, 0);
+    let fleet = fleet(Mix { strata_json: 0, panos_csv: 0, cloudtrail: 1, ..Mix::NONE }, 0);
     let mut keys: BTreeMap<u64, Vec<PlannedCall>> = BTreeMap::new();
     for record in records(&fleet) {
         let Record::Cloud(cloud) = record else { continue };

@@ -2,9 +2,10 @@
 //! each measure a sampler that is wrong, which it must see.
 
 use super::*;
-use crate::config::{Mix, Rate};
+use crate::config::Rate;
 use crate::cursor::{COLLECTION_US, Position};
 use crate::draw::Zipf;
+use crate::mix::Mix;
 use crate::record::{Record, Wire};
 
 /// True if `hits` of `n` cannot be chance at a share of `p`: beyond 6.5 standard deviations.
@@ -79,7 +80,7 @@ fn unruly() -> Fleet {
         late_per_million: 100_000,
         late_max_us: 3_000_000_000,
         duplicates_per_million: 50_000,
-        mix: Mix { strata_json: 1, panos_csv: 0, cloudtrail: 0 },
+        mix: Mix { strata_json: 1, panos_csv: 0, cloudtrail: 0, ..Mix::NONE },
         ..FleetConfig::default()
     };
     Fleet::new(config).expect("a fleet")
@@ -165,7 +166,7 @@ fn a_device_that_was_lost_says_nothing_and_then_everything_in_order() {
         attacks: 0,
         near_misses: 0,
         flow_logs_per_million: 0,
-        mix: Mix { strata_json: 1, panos_csv: 0, cloudtrail: 0 },
+        mix: Mix { strata_json: 1, panos_csv: 0, cloudtrail: 0, ..Mix::NONE },
         rate: Rate { storms_per_day: 72, storm_seconds: 240, ..Rate::default() },
         ..FleetConfig::default()
     };

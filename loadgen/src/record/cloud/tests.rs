@@ -6,7 +6,7 @@ use crate::fleet::tests::SMALL;
 const BASE_US: i64 = 1_767_600_000_500_000;
 
 fn record(index: u64) -> CloudRecord<'static> {
-    CloudRecord::draw(&SMALL, 1, BASE_US, &mut Draw::at(3, 0, index))
+    CloudRecord::draw(&SMALL, 1, Wire::CloudTrail, BASE_US, &mut Draw::at(3, 0, index))
 }
 
 fn call() -> PlannedCall {
@@ -24,7 +24,7 @@ fn call() -> PlannedCall {
 
 #[test]
 fn background_never_draws_what_is_planted() {
-    let weighted = weighted();
+    let weighted = weighted(Wire::CloudTrail);
     for operation in ["StopLogging", "DeleteTrail", "GetTrailStatus"] {
         let at = operation_named("cloudtrail", operation);
         assert!(!weighted.contains(&(at as u8)), "{operation}");

@@ -24,7 +24,23 @@ const CHUNK_RECORDS: usize = 1_024;
 const BATCH_ROWS: usize = 8_192;
 /// The disorder that a worker expects, microseconds.
 const DISORDER_US: i64 = 10_000_000;
-const FORMATS: [&str; 4] = ["panos_csv", "strata_json", "cloudtrail", "vpc_flow"];
+const FORMATS: [&str; 13] = [
+    "panos_csv",
+    "panos_cef",
+    "panos_leef",
+    "strata_json",
+    "fortigate",
+    "fortigate_cef",
+    "cisco_asa",
+    "cloudtrail",
+    "gcp_audit",
+    "azure_activity",
+    "entra_signin",
+    "okta",
+    VPC_FLOW,
+];
+/// The one that is no part of a mix.
+const VPC_FLOW: &str = "vpc_flow";
 
 /// Sums over all passes.
 #[derive(Debug, Default, Clone, Copy)]
@@ -79,19 +95,39 @@ pub(super) fn measure(
 }
 
 fn fleet(seed: u64, format: &str) -> FleetConfig {
-    let only = |name: &str| u32::from(format == name);
-    let mix = Mix { strata_json: only("strata_json"), panos_csv: only("panos_csv"), cloudtrail: only("cloudtrail") };
-    let is_flow = format == "vpc_flow";
+    let only = only(format);
     FleetConfig {
         seed,
         events: RECORDS,
         attacks: 0,
         near_misses: 0,
         malformed_per_million: 0,
-        flow_logs_per_million: if is_flow { 1_000_000 } else { 0 },
-        mix: if is_flow { Mix::default() } else { mix },
+        flow_logs_per_million: if only.is_none() { 1_000_000 } else { 0 },
+        mix: only.unwrap_or_default(),
         ..FleetConfig::default()
     }
+}
+
+/// The mix of that format alone; none for what is no part of a mix.
+fn only(format: &str) -> Option<Mix> {
+    let mut mix = Mix::NONE;
+    let share = match format {
+        "panos_csv" => &mut mix.panos_csv,
+        "panos_cef" => &mut mix.panos_cef,
+        "panos_leef" => &mut mix.panos_leef,
+        "strata_json" => &mut mix.strata_json,
+        "fortigate" => &mut mix.fortigate,
+        "fortigate_cef" => &mut mix.fortigate_cef,
+        "cisco_asa" => &mut mix.cisco_asa,
+        "cloudtrail" => &mut mix.cloudtrail,
+        "gcp_audit" => &mut mix.gcp_audit,
+        "azure_activity" => &mut mix.azure_activity,
+        "entra_signin" => &mut mix.entra_signin,
+        "okta" => &mut mix.okta,
+        _ => return None,
+    };
+    *share = 1;
+    Some(mix)
 }
 
 /// All records of a fleet.
