@@ -5,9 +5,11 @@ use super::*;
 use crate::fleet::Fleet;
 use crate::fleet::tests::small;
 
-/// The lines of a fleet, in its order.
-static LINES: LazyLock<Vec<String>> =
-    LazyLock::new(|| lines_of(FleetConfig { events: 24_000, attacks: 0, near_misses: 0, ..small() }));
+/// The lines of a fleet of the formats that are known, in its order.
+static LINES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mix = Mix { strata_json: 55, panos_csv: 30, cloudtrail: 15, ..Mix::NONE };
+    lines_of(FleetConfig { events: 24_000, attacks: 0, near_misses: 0, mix, ..small() })
+});
 static LEARNED: LazyLock<Learner> = LazyLock::new(|| learned(&LINES));
 
 fn lines_of(config: FleetConfig) -> Vec<String> {

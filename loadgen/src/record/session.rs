@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
                     self.meet_hostile(draw);
                 }
             }
-            30..=169 => self.browse(draw),
+            30..=169 if !self.app.is_internal => self.browse(draw),
             170..=239 => self.refuse(draw),
             240..=339 => self.start(),
             _ => {}

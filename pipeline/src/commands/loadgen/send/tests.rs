@@ -14,7 +14,7 @@ fn parsed(args: &[&str]) -> Result<WriteArgs, String> {
 fn events_of(args: &[&str]) -> Result<u64, String> {
     let args = parsed(&[&["--to", "-"], args].concat())?;
     let schedule = schedule(&args.send).map_err(|e| format!("{e:#}"))?.expect("a shape");
-    events(&args, &schedule, 100_000).map_err(|e| e.to_string())
+    events(&args, &schedule, args.events.unwrap_or(100_000)).map_err(|e| e.to_string())
 }
 
 #[test]
