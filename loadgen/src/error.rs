@@ -135,7 +135,7 @@ pub enum Error {
     #[error("{place}: not delivered")]
     KafkaRecord {
         /// Where it was to stand.
-        place: PartitionPlace,
+        place: Box<PartitionPlace>,
         /// Why.
         #[source]
         cause: rdkafka::error::KafkaError,

@@ -187,7 +187,9 @@ impl ProducerContext for Deliveries {
                 latency.record((self.now)() - expected.due_us, 1);
             }
             Ok(message) => self.fail(Error::KafkaOffset { place: place(message), got: message.offset() }),
-            Err((cause, message)) => self.fail(Error::KafkaRecord { place: place(message), cause: cause.clone() }),
+            Err((cause, message)) => {
+                self.fail(Error::KafkaRecord { place: Box::new(place(message)), cause: cause.clone() })
+            }
         }
     }
 }
@@ -334,7 +336,7 @@ impl<'f> Writer<'f> {
                 Err((cause, _)) => {
                     let place =
                         PartitionPlace { topic: id.topic.to_string(), partition: id.partition, offset: item.offset };
-                    return Err(Error::KafkaRecord { place, cause });
+                    return Err(Error::KafkaRecord { place: Box::new(place), cause });
                 }
             };
             self.meter.stall(0);

@@ -73,7 +73,7 @@ pub(crate) enum Command {
     /// Queries the warehouse in SQL; without a query, interactively.
     Sql(SqlArgs),
     /// Writes a synthetic fleet's logs with labelled attacks, and the truth about them.
-    Loadgen(LoadgenArgs),
+    Loadgen(Box<LoadgenArgs>),
     /// Lists and describes the warehouse's tables, and audits them.
     #[command(after_help = TABLES_HELP)]
     Tables(TablesArgs),

@@ -15,7 +15,7 @@ use crate::summary::shown;
 /// If there are no measured figures, a flag asks for what cannot be, or a file cannot be read or written.
 pub(crate) async fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let calibration = match args.calibrate {
-        true => calibrate(args).await?,
+        true => Box::pin(calibrate(args)).await?,
         false => Calibration::load(&args.calibration)?,
     };
     if args.calibrate && args.events_per_second.is_none() && args.devices.is_none() {
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
 
 /// Measures, and writes the figures where later plans look for them.
 async fn calibrate(args: &PlanArgs) -> anyhow::Result<Calibration> {
-    let found = measure::measure(args.seed, args.duration).await?;
+    let found = Box::pin(measure::measure(args.seed, args.duration)).await?;
     let file = &args.calibration;
     std::fs::write(file, found.to_yaml()?).with_context(|| format!("--calibration {}", file.display()))?;
     found.write_text(&mut std::io::stderr().lock(), std::io::stderr().is_terminal())?;

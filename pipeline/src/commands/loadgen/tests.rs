@@ -6,7 +6,7 @@ use crate::cli::{Cli, Command};
 fn parsed(args: &[&str]) -> Result<WriteArgs, String> {
     let line = ["palisade", "loadgen"].iter().chain(args);
     match Cli::try_parse_from(line).map_err(|e| e.to_string())?.command {
-        Command::Loadgen(LoadgenArgs { write, .. }) => Ok(write),
+        Command::Loadgen(args) => Ok(args.write),
         other => Err(format!("{other:?}")),
     }
 }

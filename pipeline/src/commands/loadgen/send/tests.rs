@@ -1,12 +1,12 @@
 use clap::Parser;
 
 use super::*;
-use crate::cli::{Cli, Command, LoadgenArgs};
+use crate::cli::{Cli, Command};
 
 fn parsed(args: &[&str]) -> Result<WriteArgs, String> {
     let line = ["palisade", "loadgen"].iter().chain(args);
     match Cli::try_parse_from(line).map_err(|e| e.to_string())?.command {
-        Command::Loadgen(LoadgenArgs { write, .. }) => Ok(write),
+        Command::Loadgen(args) => Ok(args.write),
         other => Err(format!("{other:?}")),
     }
 }
