@@ -38,7 +38,7 @@ fn kinds_come_in_the_shares_of_a_busy_firewall() {
     };
     let csv = shares(Wire::Csv);
     for (kind, low, high) in
-        [("system", 100, 250), ("config", 20, 80), ("threat", 300, 500), ("url", 2_500, 3_100), ("start", 1_800, 2_200)]
+        [("system", 100, 250), ("config", 20, 80), ("threat", 300, 500), ("url", 2_200, 2_750), ("start", 1_800, 2_200)]
     {
         assert!((low..high).contains(&csv[kind]), "{kind}: {}", csv[kind]);
     }
