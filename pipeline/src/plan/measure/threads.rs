@@ -110,12 +110,26 @@ mod tests {
     fn a_threads_work_is_seen_under_its_name() {
         let telemetry = Telemetry::new();
         telemetry.in_flight.add(7);
-        let sampler = Sampler::start(telemetry).expect("a thread");
-        let worker = Builder::new().name("shard-9".to_owned()).spawn(|| work(0.5));
+        let (before, mut sampled) = (threads(), Sampled::default());
+        let ((done, is_done), (stop, stopped)) = (mpsc::sync_channel(1), mpsc::sync_channel::<()>(1));
+        let worker = Builder::new().name("probe-9".to_owned()).spawn(move || {
+            done.send(work(0.05)).expect("the test waits");
+            // It is there until it was looked at.
+            stopped.recv().unwrap_or_default();
+        });
+        is_done.recv().expect("the work is done");
+        sampled.look(&telemetry, &before);
+        drop(stop);
         worker.expect("a thread").join().expect("no panic");
-        let sampled = sampler.stop();
-        assert!(sampled.cpu("shard-") > 0.1, "{sampled:?}");
+        assert!((0.05..5.0).contains(&sampled.cpu("probe-")), "{sampled:?}");
         assert!(sampled.resident_max > 1 << 20 && sampled.in_flight_max == 7);
-        assert!(sampled.cpu("merge").abs() < 1e-9);
+        assert!(sampled.cpu("nobody").abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_sampler_looks_at_least_once() {
+        let telemetry = Telemetry::new();
+        telemetry.in_flight.add(3);
+        assert_eq!(Sampler::start(telemetry).expect("a thread").stop().in_flight_max, 3);
     }
 }
