@@ -177,7 +177,10 @@ fn what_a_mapping_knows_now_is_read_back_once_wherever_it_is_killed() {
         filled.copy("before", "w");
         assert_eq!(kill_at(&mut filled.command(&[]), step), Some(9), "{step}");
         let done = filled.reprocess(&[]);
-        assert_eq!((&done["state"], &done["read"]), (&json!("done"), &json!(2 * EACH + 1)), "{step}: {done}");
+        // Killed after its last entry, a request has ended: the commits are redone at the start, and nothing is left to read.
+        let ended = step != "file_staged:1" && done["state"] == "nothing" && done["read"] == 0;
+        let went_on = done["state"] == "done" && done["read"] == 2 * EACH + 1;
+        assert!(ended || went_on, "{step}: {done}");
         assert_eq!(filled.rows(), calm, "{step}");
         filled.verify();
     }
