@@ -1,5 +1,7 @@
 //! The fleet as a source of the pipeline: replayable from any offset, paced by the schedule and not by the reader.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,8 +71,6 @@ struct Lane {
     id: PartitionId,
     tenant: Arc<str>,
     position: Position,
-    /// True if the reader knows that it has everything up to now.
-    is_caught_up: bool,
 }
 
 /// Reads a [`Fleet`]. Partitions take turns by schedule: none runs ahead of another by more than a chunk.
@@ -81,6 +81,10 @@ pub struct GeneratorSource {
     now: fn() -> i64,
     limits: ChunkLimits,
     lanes: Vec<Lane>,
+    /// The schedule of each lane's next record, with the lane; without lanes that are at their end.
+    schedule: BinaryHeap<Reverse<(i64, usize)>>,
+    /// Lanes of which the reader does not know that it has everything up to now.
+    behind: BTreeSet<usize>,
     scratch: Vec<u8>,
     has_ended: bool,
 }
@@ -99,11 +103,18 @@ impl GeneratorSource {
             tenant: fleet.tenants[fleet.partitions[index].tenant].name.clone(),
             position: Position::new(&fleet, index, 0),
             id,
-            is_caught_up: false,
         };
-        let lanes = fleet.partitions().into_iter().enumerate().map(lane).collect();
-        let limits = ChunkLimits::default();
-        Self { fleet, pace, now, limits, lanes, scratch: Vec::new(), has_ended: false }
+        let lanes: Vec<Lane> = fleet.partitions().into_iter().enumerate().map(lane).collect();
+        let behind = (0..lanes.len()).collect();
+        let (limits, schedule, scratch) = (ChunkLimits::default(), BinaryHeap::new(), Vec::new());
+        let mut source = Self { fleet, pace, now, limits, lanes, schedule, behind, scratch, has_ended: false };
+        source.schedule_lanes();
+        source
+    }
+
+    fn schedule_lanes(&mut self) {
+        let next = |(index, lane): (usize, &Lane)| Some(Reverse((lane.position.schedule_us(&self.fleet)?, index)));
+        self.schedule = self.lanes.iter().enumerate().filter_map(next).collect();
     }
 
     /// The same with other chunk limits.
@@ -120,25 +131,25 @@ impl GeneratorSource {
         }
     }
 
-    /// The lane whose next record is due first, and when.
-    fn first_due(&self) -> Option<(i64, usize)> {
-        let due = |(index, lane): (usize, &Lane)| Some((lane.position.schedule_us(&self.fleet)?, index));
-        let (schedule_us, index) = self.lanes.iter().enumerate().filter_map(due).min()?;
-        Some((self.pace.due_us(schedule_us, &self.fleet), index))
+    /// When the next record of all lanes is due.
+    fn first_due(&self) -> Option<i64> {
+        let Reverse((schedule_us, _)) = self.schedule.peek()?;
+        Some(self.pace.due_us(*schedule_us, &self.fleet))
     }
 
     fn step(&mut self) -> Step {
         let horizon_us = self.horizon_us();
-        let first = self.first_due();
-        if let Some((_, lane)) = first.filter(|(due, _)| *due <= horizon_us) {
+        let first_due = self.first_due();
+        if first_due.is_some_and(|due| due <= horizon_us)
+            && let Some(Reverse((_, lane))) = self.schedule.pop()
+        {
             return Step::Say(SourceEvent::Chunk(self.chunk(lane, horizon_us)));
         }
-        if let Some(lane) = self.lanes.iter_mut().find(|l| !l.is_caught_up) {
-            lane.is_caught_up = true;
-            return Step::Say(SourceEvent::CaughtUp(lane.id.clone()));
+        if let Some(lane) = self.behind.pop_first() {
+            return Step::Say(SourceEvent::CaughtUp(self.lanes[lane].id.clone()));
         }
-        match first {
-            Some((due, _)) => Step::WaitUntil(due),
+        match first_due {
+            Some(due) => Step::WaitUntil(due),
             None if self.has_ended => Step::Ended,
             None => {
                 self.has_ended = true;
@@ -147,11 +158,11 @@ impl GeneratorSource {
         }
     }
 
-    /// The records of a lane that are due, up to the limits.
-    fn chunk(&mut self, lane: usize, horizon_us: i64) -> Chunk {
+    /// The records of a lane that are due, up to the limits. The lane, taken out of the schedule, goes back in.
+    fn chunk(&mut self, index: usize, horizon_us: i64) -> Chunk {
         let Self { fleet, pace, limits, lanes, scratch, .. } = self;
-        let lane = &mut lanes[lane];
-        lane.is_caught_up = false;
+        let lane = &mut lanes[index];
+        self.behind.insert(index);
         let mut chunk = ChunkBuilder::new(lane.id.clone(), lane.tenant.clone(), lane.position.offset);
         while chunk.len() < limits.records && chunk.bytes() < limits.bytes {
             let due = lane.position.schedule_us(fleet).map(|us| pace.due_us(us, fleet));
@@ -159,6 +170,7 @@ impl GeneratorSource {
             let Some(meta) = lane.position.next(fleet, scratch) else { break };
             chunk.push(scratch, meta.offset, due);
         }
+        self.schedule.extend(lane.position.schedule_us(fleet).map(|us| Reverse((us, index))));
         chunk.finish()
     }
 }
@@ -181,6 +193,7 @@ impl Source for GeneratorSource {
             };
             self.lanes[index].position = Position::new(&self.fleet, index, *offset);
         }
+        self.schedule_lanes();
         Ok(())
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct App {
     weight: u8,
     /// True if its servers stand inside.
     pub(crate) is_internal: bool,
+    /// Its place in [`APPS`].
+    pub(crate) number: u8,
 }
 
 const fn app(name: &'static str, protocol: &'static str, port: u16, weight: u8, is_internal: bool) -> App {
@@ -34,6 +36,7 @@ const fn app(name: &'static str, protocol: &'static str, port: u16, weight: u8, 
         url_category: "any",
         weight,
         is_internal,
+        number: 0,
     }
 }
 
@@ -50,7 +53,7 @@ const fn web(name: &'static str, port: u16, weight: u8, risk: u8, subcategory: &
 }
 
 /// The applications. Their ports are the only destination ports of background sessions.
-pub(crate) static APPS: [App; 28] = [
+pub(crate) static APPS: [App; 28] = numbered([
     web("ssl", 443, 26, 4, "encrypted-tunnel"),
     web("web-browsing", 80, 14, 4, "internet-utility"),
     web("ms-office365-base", 443, 9, 2, "office-programs"),
@@ -79,7 +82,16 @@ pub(crate) static APPS: [App; 28] = [
     app("mssql-db-encrypted", "tcp", 1433, 1, true),
     app("snmpv2", "udp", 161, 1, true),
     app("syslog", "udp", 514, 1, true),
-];
+]);
+
+const fn numbered<const N: usize>(mut apps: [App; N]) -> [App; N] {
+    let mut at = 0;
+    while at < N {
+        apps[at].number = at as u8;
+        at += 1;
+    }
+    apps
+}
 
 /// An index into [`APPS`] for each unit of weight: drawing an application is drawing an index. `learned` weights go before
 /// the usual ones, if there are any.

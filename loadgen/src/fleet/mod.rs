@@ -12,6 +12,7 @@ mod presets;
 pub(crate) mod sizes;
 pub(crate) mod story;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow::PartitionId;
@@ -116,6 +117,7 @@ pub struct Fleet {
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) devices: Vec<Device>,
     pub(crate) partitions: Vec<Partition>,
+    indexes: HashMap<PartitionId, usize>,
     pub(crate) curves: Vec<Curve>,
     pub(crate) hosts: Hosts,
     /// Indexes of applications, each as often as its weight.
@@ -170,6 +172,7 @@ impl Fleet {
             key,
             tenants,
             devices,
+            indexes: partitions.iter().enumerate().map(|(at, p)| (p.id.clone(), at)).collect(),
             partitions,
             hosts: Hosts::new(),
             weighted_operations: cloud::Weighted::new(),
@@ -219,7 +222,7 @@ impl Fleet {
     }
 
     pub(crate) fn index_of(&self, partition: &PartitionId) -> Option<usize> {
-        self.partitions.iter().position(|p| p.id == *partition)
+        self.indexes.get(partition).copied()
     }
 
     /// Fills in what is known only when every record has its offset.

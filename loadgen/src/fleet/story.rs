@@ -111,7 +111,7 @@ fn visit<'f>(fleet: &'f Fleet, mut part: Part, place: Place, times: [i64; 4]) ->
 
 /// The question before it, to a server of the tenant's; none if it is a stranger who comes, or one of IPv6.
 fn ask(session: &mut Session<'_>, tenant: usize) -> Option<()> {
-    let is_inside = session.zones.0 == "trust" && session.src.is_ipv4();
+    let is_inside = !session.is_inbound() && session.src.is_ipv4();
     let resolver = hosts::server(tenant, (session.session % 2) as u16);
     session.aim(session.src, resolver, 53);
     session.log_end_only();

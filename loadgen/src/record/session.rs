@@ -50,6 +50,27 @@ const CHANGES: [Change; 5] = [
     Change { result: "Unauthorized", ..change("set", "auditor", "mgt-config users auditor") },
 ];
 
+/// The zones that a session comes from and goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Zones {
+    Outbound,
+    Inbound,
+    /// From the inside to its servers.
+    Internal,
+}
+
+impl Zones {
+    pub(crate) const COUNT: usize = 3;
+
+    pub(crate) fn source(self) -> &'static str {
+        if self == Self::Inbound { "untrust" } else { "trust" }
+    }
+
+    pub(crate) fn destination(self) -> &'static str {
+        if self == Self::Outbound { "untrust" } else { "dmz" }
+    }
+}
+
 /// A firewall log's values.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
@@ -67,12 +88,12 @@ pub(crate) struct Session<'a> {
     pub(crate) src_port: u16,
     pub(crate) dst_port: u16,
     pub(crate) nat_port: u16,
-    pub(crate) zones: (&'static str, &'static str),
+    pub(crate) zones: Zones,
     /// The tenant's host or server that takes part.
     near: u16,
     pub(crate) app: &'static App,
     pub(crate) user: Option<&'static str>,
-    pub(crate) rule: &'static (&'static str, &'static str),
+    pub(crate) rule: &'static Rule,
     pub(crate) action: &'static str,
     pub(crate) end_reason: &'static str,
     pub(crate) sent: u64,
@@ -83,14 +104,27 @@ pub(crate) struct Session<'a> {
     pub(crate) agent: &'static str,
 }
 
-/// Rule names and UUIDs. Two names hold what CSV must quote and JSON must escape.
-const RULES: [(&str, &str); 6] = [
-    ("allow-web", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e01"),
-    ("allow-internal", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e02"),
-    ("Allow SaaS, office", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e03"),
-    ("Guests \"limited\", no upload", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e04"),
-    ("dns-ntp", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e05"),
-    ("deny-all", "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e06"),
+/// A rule of a firewall's policy.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: &'static str,
+    /// As CSV quotes it.
+    pub(crate) csv: &'static str,
+    pub(crate) uuid: &'static str,
+}
+
+/// Rules. Two names hold what CSV must quote and JSON must escape.
+const RULES: [Rule; 6] = [
+    Rule { name: "allow-web", csv: "allow-web", uuid: "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e01" },
+    Rule { name: "allow-internal", csv: "allow-internal", uuid: "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e02" },
+    Rule { name: "Allow SaaS, office", csv: "\"Allow SaaS, office\"", uuid: "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e03" },
+    Rule {
+        name: "Guests \"limited\", no upload",
+        csv: "\"Guests \"\"limited\"\", no upload\"",
+        uuid: "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e04",
+    },
+    Rule { name: "dns-ntp", csv: "dns-ntp", uuid: "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e05" },
+    Rule { name: "deny-all", csv: "deny-all", uuid: "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e06" },
 ];
 
 /// Ports whose use among hosts of the inside spreads like a worm's.
@@ -127,7 +161,7 @@ impl<'a> Session<'a> {
             received_us: place.received_us,
             src: ends.src,
             dst: ends.dst,
-            nat_src: (ends.zones.1 == "untrust" && ends.src.is_ipv4()).then(|| hosts::nat(place.device)),
+            nat_src: (ends.zones == Zones::Outbound && ends.src.is_ipv4()).then(|| hosts::nat(place.device)),
             src_port: 32_768 + (bits & 0x7fff) as u16 % 28_000,
             dst_port: app.port,
             nat_port: 1_024 + (bits >> 16 & 0xffff) as u16 % 60_000,
@@ -178,11 +212,11 @@ impl<'a> Session<'a> {
     /// Makes the far end one that nobody has allowed traffic with: a grave finding is followed by none. A host has four.
     fn meet_hostile(&mut self, draw: &mut Draw) {
         let n = (self.near * 4 + draw.below(4) as u16) % hosts::HOSTILE;
-        match (self.zones.0, self.src) {
-            ("untrust", _) => self.src = hosts::hostile(n),
+        match (self.zones, self.src) {
+            (Zones::Inbound, _) => self.src = hosts::hostile(n),
             (_, IpAddr::V4(_)) => {
                 self.dst = hosts::hostile(n);
-                self.zones = ("trust", "untrust");
+                self.zones = Zones::Outbound;
                 self.nat_src = Some(self.nat_src.unwrap_or(hosts::nat(usize::from(self.near))));
             }
             (_, IpAddr::V6(_)) => self.dst = hosts::hostile_v6(n),
@@ -215,7 +249,7 @@ impl<'a> Session<'a> {
 
     /// A session of which only the end is logged: its rule is none that logs starts.
     pub(crate) fn log_end_only(&mut self) {
-        if self.rule.0 == RULES[0].0 {
+        if self.rule.name == RULES[0].name {
             self.rule = &RULES[1];
         }
         if matches!(self.kind, Kind::Traffic("start")) {
@@ -234,7 +268,7 @@ impl<'a> Session<'a> {
     pub(crate) fn aim(&mut self, src: IpAddr, dst: IpAddr, port: u16) {
         let is_inside = matches!(dst, IpAddr::V4(v4) if v4.octets()[0] == 10);
         (self.src, self.dst, self.dst_port) = (src, dst, port);
-        self.zones = ("trust", if is_inside { "dmz" } else { "untrust" });
+        self.zones = if is_inside { Zones::Internal } else { Zones::Outbound };
         self.nat_src = (!is_inside).then(|| self.nat_src.unwrap_or(hosts::nat(usize::from(port))));
         self.app = &APPS[0];
     }
@@ -255,7 +289,7 @@ impl<'a> Session<'a> {
 
     /// True if it came from outside.
     pub(crate) fn is_inbound(&self) -> bool {
-        self.zones.0 == "untrust"
+        self.zones == Zones::Inbound
     }
 
     /// IANA's number of its protocol.
@@ -299,7 +333,7 @@ impl<'a> Session<'a> {
 struct Ends {
     src: IpAddr,
     dst: IpAddr,
-    zones: (&'static str, &'static str),
+    zones: Zones,
     user: Option<&'static str>,
     near: u16,
 }
@@ -316,20 +350,20 @@ impl Ends {
                 RDP => hosts::mount(near, 4 + server % 2),
                 _ => server,
             };
-            return Self { src, dst: hosts::server(tenant, server), zones: ("trust", "dmz"), user, near };
+            return Self { src, dst: hosts::server(tenant, server), zones: Zones::Internal, user, near };
         }
         match chance {
             0..=3 => {
                 let (src, dst) = (hosts::internal_v6(tenant, near), fleet.hosts.used_by(near, draw));
-                Self { src, dst: hosts::external_v6(dst), zones: ("trust", "untrust"), user, near }
+                Self { src, dst: hosts::external_v6(dst), zones: Zones::Outbound, user, near }
             }
             4..=6 => {
                 let (src, dst) = (hosts::external(fleet.hosts.external(draw)), hosts::server(tenant, server));
-                Self { src, dst, zones: ("untrust", "dmz"), user: None, near: server }
+                Self { src, dst, zones: Zones::Inbound, user: None, near: server }
             }
             _ => {
                 let dst = hosts::external(fleet.hosts.used_by(near, draw));
-                Self { src, dst, zones: ("trust", "untrust"), user, near }
+                Self { src, dst, zones: Zones::Outbound, user, near }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A Cisco ASA's messages about sessions.
 
 use super::line::Line;
-use super::session_fields::{FIELDS, Put};
+use super::session_fields::{Form, Put, fields, forms};
 use super::template::Template;
 use super::text::{address, hex, number, text, two};
 use crate::record::asa::session_message;
@@ -9,14 +9,14 @@ use crate::record::session::Session;
 
 /// The forms, in the order of the messages.
 #[derive(Debug)]
-pub(super) struct AsaForms(Vec<Template<Put>>);
+pub(super) struct AsaForms(Vec<Form>);
 
 impl AsaForms {
     pub(super) fn new() -> Self {
-        Self(Template::named(include_str!("templates/asa_session.txt"), &[FIELDS, MORE].concat()))
+        Self(forms(Template::named(include_str!("templates/asa_session.txt"), &fields(MORE))))
     }
 
-    pub(super) fn form(&self, session: &Session<'_>) -> &Template<Put> {
+    pub(super) fn form(&self, session: &Session<'_>) -> &Form {
         &self.0[session_message(session) as usize]
     }
 }
@@ -31,7 +31,7 @@ fn interface(zone: &str) -> &'static str {
 
 /// Interface of the end on the less secure side, which messages name first, or of the other.
 fn interface_of(s: &Session<'_>, is_first: bool) -> &'static str {
-    interface(if is_first == s.is_inbound() { s.zones.0 } else { s.zones.1 })
+    interface(if is_first == s.is_inbound() { s.zones.source() } else { s.zones.destination() })
 }
 
 fn end(s: &Session<'_>, out: &mut Line, is_first: bool) {
@@ -78,8 +78,8 @@ const MORE: &[(&str, Put)] = &[
     ("second_port", |s, o| port(s, o, false)),
     ("second_map", |s, o| map(s, o, false)),
     ("second_map_port", |s, o| map_port(s, o, false)),
-    ("src_if", |s, o| text(o, interface(s.zones.0))),
-    ("dst_if", |s, o| text(o, interface(s.zones.1))),
+    ("src_if", |s, o| text(o, interface(s.zones.source()))),
+    ("dst_if", |s, o| text(o, interface(s.zones.destination()))),
     ("asa_user", |s, o| {
         if let Some(user) = s.user {
             ["(", &s.tenant.domain, "\\", user, ")"].into_iter().for_each(|part| text(o, part));
@@ -91,7 +91,7 @@ const MORE: &[(&str, Put)] = &[
             o.push(b'@');
         }
     }),
-    ("acl_hash", |s, o| hex(o, s.rule.0.len() as u64 * 0x1f3a_55d1, 8)),
+    ("acl_hash", |s, o| hex(o, s.rule.name.len() as u64 * 0x1f3a_55d1, 8)),
     ("duration_clock", |s, o| {
         let seconds = u64::from(s.elapsed_s);
         number(o, seconds / 3_600);

@@ -1,7 +1,7 @@
 //! A FortiGate's log of a session, as key-value pairs and as CEF.
 
 use super::line::Line;
-use super::session_fields::{FIELDS, Put, method, threat, url};
+use super::session_fields::{Form, Put, fields, forms, method, threat, url};
 use super::template::Template;
 use super::text::{address, bsd_time, cef, json, number, text};
 use crate::record::session::{Kind, Session};
@@ -9,19 +9,19 @@ use crate::record::session::{Kind, Session};
 /// The forms, those of CEF in the order of `templates/fortigate_cef.txt`.
 #[derive(Debug)]
 pub(super) struct FortiForms {
-    traffic: Template<Put>,
-    web: Template<Put>,
-    ips: Template<Put>,
-    virus: Template<Put>,
-    login: Template<Put>,
-    notice: Template<Put>,
-    cef: Vec<Template<Put>>,
+    traffic: Form,
+    web: Form,
+    ips: Form,
+    virus: Form,
+    login: Form,
+    notice: Form,
+    cef: Vec<Form>,
 }
 
 impl FortiForms {
     pub(super) fn new() -> Self {
-        let fields = [FIELDS, MORE].concat();
-        let pairs = |text: &str| Template::pairs(text, " ", true, &fields);
+        let fields = fields(MORE);
+        let pairs = |text: &str| Form::new(Template::pairs(text, " ", true, &fields));
         Self {
             traffic: pairs(include_str!("templates/fortigate_traffic.txt")),
             web: pairs(include_str!("templates/fortigate_web.txt")),
@@ -29,11 +29,11 @@ impl FortiForms {
             virus: pairs(include_str!("templates/fortigate_virus.txt")),
             login: pairs(include_str!("templates/fortigate_login.txt")),
             notice: pairs(include_str!("templates/fortigate_notice.txt")),
-            cef: Template::named(include_str!("templates/fortigate_cef.txt"), &fields),
+            cef: forms(Template::named(include_str!("templates/fortigate_cef.txt"), &fields)),
         }
     }
 
-    pub(super) fn pairs(&self, session: &Session<'_>) -> &Template<Put> {
+    pub(super) fn pairs(&self, session: &Session<'_>) -> &Form {
         match session.kind {
             Kind::Url(_) => &self.web,
             Kind::Threat(signature) if signature.subtype == "virus" => &self.virus,
@@ -44,7 +44,7 @@ impl FortiForms {
         }
     }
 
-    pub(super) fn cef(&self, session: &Session<'_>) -> &Template<Put> {
+    pub(super) fn cef(&self, session: &Session<'_>) -> &Form {
         match session.kind {
             Kind::Url(_) => &self.cef[1],
             Kind::Threat(signature) if signature.subtype == "virus" => &self.cef[3],
@@ -128,15 +128,15 @@ const MORE: &[(&str, Put)] = &[
         text(o, "FG10E0");
         text(o, &s.device.serial[5..]);
     }),
-    ("forti_in", |s, o| text(o, interface(s.zones.0).0)),
-    ("forti_out", |s, o| text(o, interface(s.zones.1).0)),
-    ("role_in", |s, o| text(o, interface(s.zones.0).1)),
-    ("role_out", |s, o| text(o, interface(s.zones.1).1)),
+    ("forti_in", |s, o| text(o, interface(s.zones.source()).0)),
+    ("forti_out", |s, o| text(o, interface(s.zones.destination()).0)),
+    ("role_in", |s, o| text(o, interface(s.zones.source()).1)),
+    ("role_out", |s, o| text(o, interface(s.zones.destination()).1)),
     ("src_place_forti", |s, o| text(o, place(s, true))),
     ("dst_place_forti", |s, o| text(o, place(s, false))),
     ("proto_number", |s, o| number(o, s.protocol_number().into())),
     ("forti_action", |s, o| text(o, action(s))),
-    ("policy", |s, o| number(o, s.rule.0.len() as u64)),
+    ("policy", |s, o| number(o, s.rule.name.len() as u64)),
     ("forti_user", |s, o| person(s, o, "user=\"", "\" ")),
     ("forti_suser", |s, o| person(s, o, "suser=", " ")),
     ("service", service),

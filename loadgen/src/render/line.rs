@@ -43,31 +43,26 @@ impl Line {
         self.end = self.end.min(len);
     }
 
+    /// The next `N` bytes of the buffer, which has to grow for them.
     #[cold]
-    fn grow(&mut self, bytes: usize) {
-        self.buffer.resize(self.end + bytes + STEP, 0);
-    }
-
-    /// The next `N` bytes.
-    #[inline]
-    fn room<const N: usize>(&mut self) -> &mut [u8; N] {
-        if self.buffer.len() < self.end + N {
-            self.grow(N);
-        }
+    fn grow<const N: usize>(&mut self) -> &mut [u8; N] {
+        self.buffer.resize(self.end + N + STEP, 0);
         self.buffer[self.end..].first_chunk_mut().expect("the buffer has grown")
     }
 
     /// Appends the first `len` bytes of `bytes`.
     #[inline]
     pub(super) fn store<const N: usize>(&mut self, bytes: &[u8; N], len: usize) {
-        *self.room() = *bytes;
-        self.end += len;
+        self.fill(len, |room| *room = *bytes);
     }
 
     /// Appends `len` bytes, which `write` puts at the beginning of the `N` that it is given.
     #[inline]
     pub(super) fn fill<const N: usize>(&mut self, len: usize, write: impl FnOnce(&mut [u8; N])) {
-        write(self.room());
+        match self.buffer.get_mut(self.end..self.end + N).and_then(|room| room.try_into().ok()) {
+            Some(room) => write(room),
+            None => write(self.grow()),
+        }
         self.end += len;
     }
 
@@ -81,10 +76,12 @@ impl Line {
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         match bytes.len() {
-            16..=32 => self.ends::<16>(bytes),
+            16..32 => self.ends::<16>(bytes),
+            32..=64 => self.ends::<32>(bytes),
             8..16 => self.ends::<8>(bytes),
             4..8 => self.ends::<4>(bytes),
-            0..4 => bytes.iter().for_each(|byte| self.push(*byte)),
+            1..4 => self.store(&[bytes[0], bytes[bytes.len() / 2], bytes[bytes.len() - 1]], bytes.len()),
+            0 => {}
             _ => self.long(bytes),
         }
     }
@@ -100,7 +97,7 @@ impl Line {
     fn long(&mut self, bytes: &[u8]) {
         let end = self.end + bytes.len();
         if self.buffer.len() < end {
-            self.grow(bytes.len());
+            self.buffer.resize(end + STEP, 0);
         }
         self.buffer[self.end..end].copy_from_slice(bytes);
         self.end = end;
@@ -127,7 +124,7 @@ impl Literal {
     /// Appends it.
     #[inline]
     pub(crate) fn write(&self, line: &mut Line) {
-        if self.len <= WIDTH { line.store(&self.head, self.len) } else { line.long(&self.whole) }
+        if self.len <= WIDTH { line.store(&self.head, self.len) } else { line.put(&self.whole) }
     }
 }
 
@@ -139,7 +136,7 @@ mod tests {
     fn texts_of_any_length_stand_one_after_another() {
         let all: Vec<u8> = (0..200u8).map(|i| b'a' + i % 26).collect();
         let (mut line, mut want) = (Line::over(vec![b'!'; 7]), Vec::new());
-        for len in (0..all.len()).chain([0, 1, 31, 32, 33, 64]) {
+        for len in (0..all.len()).chain([0, 1, 15, 16, 31, 32, 33, 64, 65]) {
             line.put(&all[..len]);
             Literal::new(&all[..len]).write(&mut line);
             line.push(b'|');

@@ -3,7 +3,7 @@
 use super::asa::AsaForms;
 use super::fortigate::FortiForms;
 use super::line::Line;
-use super::session_fields::{FIELDS, Put};
+use super::session_fields::{Field, Form, fields};
 use super::template::Template;
 use super::text::{bsd_time, iso_millis, text};
 use crate::fleet::device::{Device, Header, RELEASES};
@@ -13,28 +13,27 @@ use crate::record::session::{Kind, Session};
 /// The CSV forms of one release.
 #[derive(Debug)]
 struct CsvForms {
-    traffic: Template<Put>,
-    threat: Template<Put>,
-    system: Template<Put>,
-    config: Template<Put>,
+    traffic: Form,
+    threat: Form,
+    system: Form,
+    config: Form,
 }
 
 /// The forms of TRAFFIC and THREAT in a format that has no others.
 #[derive(Debug)]
 struct Pair {
-    traffic: Template<Put>,
-    threat: Template<Put>,
+    traffic: Form,
+    threat: Form,
 }
 
 impl Pair {
-    fn of(&self, kind: &Kind) -> &Template<Put> {
+    fn of(&self, kind: &Kind) -> &Form {
         if matches!(kind, Kind::Traffic(_)) { &self.traffic } else { &self.threat }
     }
 
-    /// Forms of CEF or LEEF, whose pairs `separator` divides; with those of PAN-OS 10 or without.
-    fn of_pairs(traffic: &str, threat: &str, separator: &str, is_new: bool) -> Self {
-        let template = |text: &str| Template::pairs(text, separator, is_new, FIELDS);
-        Self { traffic: template(traffic), threat: template(threat) }
+    fn new(texts: [&str; 2], read: impl Fn(&str) -> Template<Field>) -> Self {
+        let [traffic, threat] = texts.map(|text| Form::new(read(text)));
+        Self { traffic, threat }
     }
 }
 
@@ -53,28 +52,34 @@ pub(crate) struct SessionForms {
 
 impl SessionForms {
     pub(crate) fn new() -> Self {
-        let csv = RELEASES.map(|release| CsvForms {
-            traffic: Template::csv(include_str!("templates/panos_traffic.csv"), release.traffic, FIELDS),
-            threat: Template::csv(include_str!("templates/panos_threat.csv"), release.threat, FIELDS),
-            system: Template::csv(include_str!("templates/panos_system.csv"), release.system, FIELDS),
-            config: Template::csv(include_str!("templates/panos_config.csv"), release.config, FIELDS),
+        let fields = fields(&[]);
+        let csv = RELEASES.map(|release| {
+            let code = release.code.to_string();
+            let form =
+                |text: &str, columns| Form::new(Template::csv(&text.replace("{release}", &code), columns, &fields));
+            CsvForms {
+                traffic: form(include_str!("templates/panos_traffic.csv"), release.traffic),
+                threat: form(include_str!("templates/panos_threat.csv"), release.threat),
+                system: form(include_str!("templates/panos_system.csv"), release.system),
+                config: form(include_str!("templates/panos_config.csv"), release.config),
+            }
         });
         let cef = [include_str!("templates/panos_cef_traffic.txt"), include_str!("templates/panos_cef_threat.txt")];
         let leef = [include_str!("templates/panos_leef_traffic.txt"), include_str!("templates/panos_leef_threat.txt")];
+        let strata = [include_str!("templates/strata_traffic.json"), include_str!("templates/strata_threat.json")];
+        let pairs =
+            |texts, separator, is_new| Pair::new(texts, |text| Template::pairs(text, separator, is_new, &fields));
         Self {
-            strata: Pair {
-                traffic: Template::json(include_str!("templates/strata_traffic.json"), FIELDS),
-                threat: Template::json(include_str!("templates/strata_threat.json"), FIELDS),
-            },
+            strata: Pair::new(strata, |text| Template::json(text, &fields)),
             csv: csv.into(),
-            cef: [false, true].map(|is_new| Pair::of_pairs(cef[0], cef[1], " ", is_new)),
-            leef: [false, true].map(|is_new| Pair::of_pairs(leef[0], leef[1], "|", is_new)),
+            cef: [false, true].map(|is_new| pairs(cef, " ", is_new)),
+            leef: [false, true].map(|is_new| pairs(leef, "|", is_new)),
             fortigate: FortiForms::new(),
             asa: AsaForms::new(),
         }
     }
 
-    fn form(&self, wire: Wire, session: &Session<'_>) -> &Template<Put> {
+    fn form(&self, wire: Wire, session: &Session<'_>) -> &Form {
         let is_new = usize::from(session.device.release.has_high_resolution());
         match wire {
             Wire::Cef => self.cef[is_new].of(&session.kind),
@@ -87,7 +92,7 @@ impl SessionForms {
         }
     }
 
-    fn csv(&self, session: &Session<'_>) -> &Template<Put> {
+    fn csv(&self, session: &Session<'_>) -> &Form {
         let forms = &self.csv[session.device.release_index];
         match session.kind {
             Kind::Traffic(_) => &forms.traffic,
@@ -100,7 +105,7 @@ impl SessionForms {
     /// Appends the log.
     pub(crate) fn render(&self, wire: Wire, session: &Session<'_>, out: &mut Line) {
         header(wire, session.device, session.received_us, out);
-        self.form(wire, session).render(out, |put, out| put(session, out));
+        self.form(wire, session).render(session, out);
     }
 }
 

@@ -1,15 +1,72 @@
 //! The fields of the templates that tell a session: each writes one value.
 
+use std::sync::OnceLock;
+
 use super::line::Line;
+use super::template::Template;
 use super::text::{
-    address, cef, clock, csv, date, hex, iso_micros, iso_millis, iso_seconds, json, number, panos_time, text, value,
+    address, cef, clock, csv, date, iso_micros, iso_millis, iso_seconds, json, number, panos_time, text, value,
     year_time,
 };
-use crate::fleet::apps::Signature;
-use crate::record::session::{Change, Kind, Session};
+use crate::fleet::apps::{APPS, App, Signature};
+use crate::record::session::{Change, Kind, Session, Zones};
 
 /// Writes one field.
 pub(super) type Put = for<'s, 'a, 'o> fn(&'s Session<'a>, &'o mut Line);
+
+/// What decides a field.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Field {
+    Session(Put),
+    App(PutApp),
+    Zones(PutZones),
+}
+
+/// A form of sessions. What an application and a pair of zones decide, a quarter of the fields, becomes literal text when
+/// the two first meet.
+#[derive(Debug)]
+pub(super) struct Form {
+    whole: Template<Field>,
+    /// By application, then zones.
+    known: Vec<OnceLock<Template<Put>>>,
+}
+
+impl Form {
+    pub(super) fn new(whole: Template<Field>) -> Self {
+        Self { whole, known: vec![OnceLock::new(); APPS.len() * Zones::COUNT] }
+    }
+
+    /// Appends a session.
+    pub(super) fn render(&self, session: &Session<'_>, out: &mut Line) {
+        let (app, zones) = (session.app, session.zones);
+        let at = usize::from(app.number) * Zones::COUNT + zones as usize;
+        let known = |field, out: &mut Line| match field {
+            Field::Session(put) => return Some(put),
+            Field::App(put) => {
+                put(app, out);
+                None
+            }
+            Field::Zones(put) => {
+                put(zones, out);
+                None
+            }
+        };
+        let template = self.known[at].get_or_init(|| self.whole.fold(known));
+        template.render(out, |put, out| put(session, out));
+    }
+}
+
+pub(super) fn forms(templates: Vec<Template<Field>>) -> Vec<Form> {
+    templates.into_iter().map(Form::new).collect()
+}
+
+/// The fields of every vendor's templates, and those of one vendor's.
+pub(super) fn fields(more: &[(&'static str, Put)]) -> Vec<(&'static str, Field)> {
+    let of_session = [FIELDS, more].concat().into_iter().map(|(name, put)| (name, Field::Session(put)));
+    let of_app = APP_FIELDS.iter().map(|(name, put)| (*name, Field::App(*put)));
+    let of_zones = ZONE_FIELDS.iter().map(|(name, put)| (*name, Field::Zones(*put)));
+    of_session.chain(of_app).chain(of_zones).collect()
+}
 
 fn start_us(s: &Session<'_>) -> i64 {
     s.time_us - i64::from(s.elapsed_s) * 1_000_000
@@ -92,8 +149,32 @@ pub(super) fn user_name(s: &Session<'_>, out: &mut Line, separator: &[u8]) {
     }
 }
 
-/// The fields.
-pub(super) const FIELDS: &[(&str, Put)] = &[
+type PutApp = fn(&App, &mut Line);
+
+/// Fields that the application decides.
+const APP_FIELDS: &[(&str, PutApp)] = &[
+    ("app", |app, o| text(o, app.name)),
+    ("app_subcategory", |app, o| text(o, app.subcategory)),
+    ("app_category", |app, o| text(o, app.category)),
+    ("app_technology", |app, o| text(o, app.technology)),
+    ("app_risk", |app, o| number(o, app.risk.into())),
+    ("app_characteristic_csv", |app, o| csv(o, app.characteristic)),
+    ("category", |app, o| text(o, app.url_category)),
+    ("protocol", |app, o| text(o, app.protocol)),
+];
+
+type PutZones = fn(Zones, &mut Line);
+
+/// Fields that the zones decide.
+const ZONE_FIELDS: &[(&str, PutZones)] = &[
+    ("zone_from", |zones, o| text(o, zones.source())),
+    ("zone_to", |zones, o| text(o, zones.destination())),
+    ("interface_in", |zones, o| number(o, 1 + zones.source().len() as u64 % 4)),
+    ("interface_out", |zones, o| number(o, 1 + zones.destination().len() as u64 % 4)),
+];
+
+/// Fields that the rest of a session decides.
+const FIELDS: &[(&str, Put)] = &[
     ("time", |s, o| panos_time(o, s.time_us)),
     ("time_ms", |s, o| iso_millis(o, s.time_us)),
     ("time_us", |s, o| iso_micros(o, s.time_us)),
@@ -111,7 +192,6 @@ pub(super) const FIELDS: &[(&str, Put)] = &[
     ("serial", |s, o| text(o, &s.device.serial)),
     ("device", |s, o| text(o, &s.device.name)),
     ("vsys", |s, o| text(o, s.device.vsys)),
-    ("release", |s, o| number(o, s.device.release.code)),
     ("version", |s, o| text(o, s.device.release.version)),
     ("release_text", |s, o| text(o, s.device.release.text)),
     ("subtype", |s, o| text(o, subtype(s))),
@@ -131,15 +211,11 @@ pub(super) const FIELDS: &[(&str, Put)] = &[
     ("dport", |s, o| number(o, s.dst_port.into())),
     ("nat_sport", |s, o| number(o, if s.nat_src.is_some() { s.nat_port.into() } else { 0 })),
     ("nat_dport", |s, o| number(o, if s.nat_src.is_some() { s.dst_port.into() } else { 0 })),
-    ("zone_from", |s, o| text(o, s.zones.0)),
-    ("zone_to", |s, o| text(o, s.zones.1)),
-    ("interface_in", |s, o| number(o, 1 + s.zones.0.len() as u64 % 4)),
-    ("interface_out", |s, o| number(o, 1 + s.zones.1.len() as u64 % 4)),
-    ("rule_csv", |s, o| csv(o, s.rule.0)),
-    ("rule_json", |s, o| json(o, s.rule.0)),
-    ("rule_cef", |s, o| cef(o, s.rule.0)),
-    ("rule_plain", |s, o| text(o, s.rule.0)),
-    ("rule_uuid", |s, o| text(o, s.rule.1)),
+    ("rule_csv", |s, o| text(o, s.rule.csv)),
+    ("rule_json", |s, o| json(o, s.rule.name)),
+    ("rule_cef", |s, o| cef(o, s.rule.name)),
+    ("rule_plain", |s, o| text(o, s.rule.name)),
+    ("rule_uuid", |s, o| text(o, s.rule.uuid)),
     ("user", |s, o| user_name(s, o, b"\\")),
     ("user_cef", |s, o| user_name(s, o, b"\\\\")),
     ("user_json", |s, o| {
@@ -150,22 +226,11 @@ pub(super) const FIELDS: &[(&str, Put)] = &[
         user_name(s, o, b"\\\\");
         o.push(b'"');
     }),
-    ("app", |s, o| text(o, s.app.name)),
-    ("app_subcategory", |s, o| text(o, s.app.subcategory)),
-    ("app_category", |s, o| text(o, s.app.category)),
-    ("app_technology", |s, o| text(o, s.app.technology)),
-    ("app_risk", |s, o| number(o, s.app.risk.into())),
-    ("app_characteristic_csv", |s, o| csv(o, s.app.characteristic)),
-    ("category", |s, o| text(o, s.app.url_category)),
-    ("protocol", |s, o| text(o, s.app.protocol)),
     ("action", |s, o| text(o, s.action)),
     ("end_reason", |s, o| text(o, s.end_reason)),
     ("session", |s, o| number(o, s.session.into())),
     ("sequence", |s, o| number(o, s.sequence)),
-    ("flags", |s, o| {
-        o.put(b"0x");
-        hex(o, if s.nat_src.is_some() { 0x40_0053 } else { 0x19 }, 6);
-    }),
+    ("flags", |s, o| text(o, if s.nat_src.is_some() { "0x400053" } else { "0x000019" })),
     ("bytes", |s, o| number(o, s.sent + s.received)),
     ("sent", |s, o| number(o, s.sent)),
     ("received_bytes", |s, o| number(o, s.received)),

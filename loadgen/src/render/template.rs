@@ -69,6 +69,21 @@ impl<P: Copy> Template<P> {
         text.lines().filter_map(|line| line.split_once('|')).map(|(_, form)| Self::new(form, fields)).collect()
     }
 
+    /// The form in which fields that are known are literal text.
+    pub(crate) fn fold<Q: Copy>(&self, known: impl Fn(P, &mut Line) -> Option<Q>) -> Template<Q> {
+        let mut segments = Vec::new();
+        let mut text = Line::default();
+        for (literal, field) in &self.segments {
+            literal.write(&mut text);
+            if let Some(put) = known(*field, &mut text) {
+                segments.push((Literal::new(text.written()), put));
+                text.truncate(0);
+            }
+        }
+        self.tail.write(&mut text);
+        Template { segments, tail: Literal::new(text.written()) }
+    }
+
     /// Writes the form, `put` writing the fields.
     #[inline]
     pub(crate) fn render(&self, out: &mut Line, put: impl Fn(P, &mut Line)) {
@@ -103,6 +118,22 @@ mod tests {
         ] {
             assert_eq!(shown(&Template::new(text, &fields)), want, "{text}");
         }
+    }
+
+    #[test]
+    fn a_known_field_becomes_text() {
+        let template = Template::new("{a}x{b}y{a}{b}z{a}", &[("a", 'A'), ("b", 'B')]);
+        let folded = |known: char| {
+            template.fold(|field, out| {
+                let is_known = field == known;
+                if is_known {
+                    out.push(b'!');
+                }
+                (!is_known).then_some(field)
+            })
+        };
+        assert_eq!((shown(&folded('A')), folded('A').segments.len()), ("!xBy!Bz!".to_owned(), 2));
+        assert_eq!((shown(&folded('B')), folded('B').segments.len()), ("Ax!yA!zA".to_owned(), 3));
     }
 
     #[test]

@@ -53,7 +53,7 @@ struct Log {
 /// Logs of the sessions that are told whole.
 fn logs(fleet: &Fleet) -> Vec<Log> {
     let log = |record: Record<'_>| match record {
-        Record::Session(_, s) if s.rule.0 == "allow-web" => Some(Log {
+        Record::Session(_, s) if s.rule.name == "allow-web" => Some(Log {
             key: (s.device.serial.clone(), s.session, s.src, s.src_port),
             kind: match s.kind {
                 Kind::Traffic(subtype) => subtype,
@@ -124,7 +124,7 @@ fn a_question_for_a_name_precedes_a_session() {
         let key = (s.device.serial.clone(), s.src);
         match s.kind {
             Kind::Traffic("end") if s.dst_port == 53 => drop(asked.insert(key, s.time_us)),
-            Kind::Traffic("start") if s.zones.0 == "trust" && s.src.is_ipv4() => {
+            Kind::Traffic("start") if !s.is_inbound() && s.src.is_ipv4() => {
                 begun += 1;
                 unasked += u32::from(asked.get(&key).is_none_or(|us| *us > s.time_us));
             }

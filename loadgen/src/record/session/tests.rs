@@ -57,14 +57,14 @@ fn no_background_upload_is_large() {
 fn refused_sessions_carry_nothing_back() {
     for session in varied(Wire::Strata, 20_000).filter(|s| matches!(s.kind, Kind::Traffic("deny" | "drop"))) {
         assert_eq!((session.received, session.elapsed_s, session.end_reason), (0, 0, "policy-deny"));
-        assert!(session.action != "allow" && session.sent < 100 && session.rule.0 == "deny-all");
+        assert!(session.action != "allow" && session.sent < 100 && session.rule.name == "deny-all");
     }
 }
 
 #[test]
 fn only_what_leaves_is_translated() {
     for session in varied(Wire::Strata, 20_000) {
-        let leaves = session.zones == ("trust", "untrust") && session.src.is_ipv4();
+        let leaves = session.zones == Zones::Outbound && session.src.is_ipv4();
         assert_eq!(session.nat_src.is_some(), leaves, "{session:?}");
         assert_eq!(session.src.is_ipv4(), session.dst.is_ipv4());
     }
@@ -75,7 +75,7 @@ fn ends_are_where_the_zones_say() {
     let is_inside = |ip: IpAddr| ip.to_string().starts_with("10.1.") || ip.to_string().starts_with("2001:db8:1:");
     let mut inbound = 0;
     for (session, _) in sessions(20_000) {
-        let (from, to) = session.zones;
+        let (from, to) = (session.zones.source(), session.zones.destination());
         assert_eq!(is_inside(session.src), from == "trust", "{} from {from}", session.src);
         assert_eq!(is_inside(session.dst), to == "dmz", "{} to {to}", session.dst);
         assert!(from != "untrust" || session.user.is_none());
@@ -91,7 +91,7 @@ fn aiming_decides_the_ends() {
     for (dst, zone, translated) in [("10.1.250.11", "dmz", false), ("198.19.3.9", "untrust", true)] {
         session.aim(ip("10.1.16.7"), ip(dst), 4_444);
         assert_eq!((session.src, session.dst, session.dst_port), (ip("10.1.16.7"), ip(dst), 4_444));
-        assert_eq!((session.zones.1, session.nat_src.is_some()), (zone, translated));
+        assert_eq!((session.zones.destination(), session.nat_src.is_some()), (zone, translated));
         assert_eq!(session.app.protocol, "tcp");
     }
 }
