@@ -76,22 +76,24 @@ impl Line {
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         match bytes.len() {
-            16..32 => self.ends::<16>(bytes),
-            32..=64 => self.ends::<32>(bytes),
-            8..16 => self.ends::<8>(bytes),
-            4..8 => self.ends::<4>(bytes),
+            8..16 => self.ends::<8, 16>(bytes),
+            4..8 => self.ends::<4, 8>(bytes),
+            16..32 => self.ends::<16, 32>(bytes),
+            32..64 => self.ends::<32, 64>(bytes),
             1..4 => self.store(&[bytes[0], bytes[bytes.len() / 2], bytes[bytes.len() - 1]], bytes.len()),
             0 => {}
             _ => self.long(bytes),
         }
     }
 
-    /// Appends `N` to `2 * N` bytes: the first `N` and the last, which may overlap.
+    /// Appends `N` bytes or more, and fewer than `ROOM = 2 * N`: the first `N` and the last, which may overlap.
     #[inline]
-    fn ends<const N: usize>(&mut self, bytes: &[u8]) {
+    fn ends<const N: usize, const ROOM: usize>(&mut self, bytes: &[u8]) {
         let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) else { return };
-        self.store(first, bytes.len() - N);
-        self.store(last, N);
+        self.fill::<ROOM>(bytes.len(), |room| {
+            room[..N].copy_from_slice(first);
+            room[bytes.len() - N..bytes.len()].copy_from_slice(last);
+        });
     }
 
     fn long(&mut self, bytes: &[u8]) {

@@ -104,13 +104,19 @@ pub(crate) fn two(out: &mut Line, v: u64) {
 #[inline]
 pub(crate) fn number(out: &mut Line, v: u64) {
     if v >= 100_000_000 {
-        number(out, v / 100_000_000);
-        return out.store(&eight_digits(v % 100_000_000).to_le_bytes(), 8);
+        return long_number(out, v);
     }
     let digits = eight_digits(v);
     // Zeros before the first other digit; the last digit stays, whatever it is.
     let zeros = ((digits ^ ZEROS) | 1 << 56).trailing_zeros() / 8;
     out.store(&(digits >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
+}
+
+/// A number of nine digits or more.
+#[inline(never)]
+fn long_number(out: &mut Line, v: u64) {
+    number(out, v / 100_000_000);
+    out.store(&eight_digits(v % 100_000_000).to_le_bytes(), 8);
 }
 
 /// `00000000`
