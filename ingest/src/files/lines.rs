@@ -1,17 +1,20 @@
-//! Bytes -> lines, of which at most a limit is held.
+//! Bytes -> lines, of which at most a limit is held. A file of one long line that is an array of records is split there.
 
 use std::io::{self, BufRead};
 
 use memchr::memchr;
+
+use super::elements::{self, Elements};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A byte order mark and a CR may stand beside the bytes that count.
 const SLACK: usize = BOM.len() + 1;
 
-/// Splits at LF. Takes CR before LF, and a byte order mark before the first line, away.
+/// Splits at LF. Takes CR before LF, and a byte order mark before the first line, away. A line beyond the limit that begins
+/// as an array of records ([`elements::head_len`]) is split into its elements, each of which counts as a line.
 #[derive(Debug)]
-pub(super) struct Lines<R> {
+pub struct Lines<R> {
     reader: R,
     limit: usize,
     /// A byte order mark may come.
@@ -24,20 +27,30 @@ pub(super) struct Lines<R> {
     last: u8,
     /// Bytes taken from the reader.
     bytes: u64,
+    /// The array under way.
+    elements: Option<Elements>,
 }
 
 impl<R: BufRead> Lines<R> {
     /// `at_start`: the reader begins where the file does.
-    pub(super) fn new(reader: R, limit: usize, at_start: bool) -> Self {
-        Self { reader, limit, at_start, carry: Vec::new(), carried: 0, last: 0, bytes: 0 }
+    pub fn new(reader: R, limit: usize, at_start: bool) -> Self {
+        Self { reader, limit, at_start, carry: Vec::new(), carried: 0, last: 0, bytes: 0, elements: None }
     }
 
     /// Gives the next line to `take`, with its length in the source; false at the end.
     ///
     /// # Errors
     /// As the reader. The line under way is then [`Lines::partial`].
-    pub(super) fn next(&mut self, take: impl FnOnce(&[u8], u64)) -> io::Result<bool> {
+    pub fn next(&mut self, take: impl FnOnce(&[u8], u64)) -> io::Result<bool> {
         loop {
+            if let Some(elements) = &mut self.elements {
+                if elements.next(&mut self.reader, &mut self.bytes, &mut self.carry, self.limit)? {
+                    take(&self.carry, elements.take_len());
+                    self.carry.clear();
+                    return Ok(true);
+                }
+                self.elements = None;
+            }
             let buffer = match self.reader.fill_buf() {
                 Ok(buffer) => buffer,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -47,11 +60,17 @@ impl<R: BufRead> Lines<R> {
                 let nothing = self.carried == 0 || (self.at_start && self.carry == BOM);
                 return Ok(!nothing && self.end_carried(false, take));
             }
-            let Some(at) = memchr(b'\n', buffer) else {
+            let end = memchr(b'\n', buffer);
+            let (limit, so_far) = (self.limit as u64, self.carried + end.unwrap_or(buffer.len()) as u64);
+            if self.carried <= limit && so_far > limit && self.begin_elements()? {
+                continue;
+            }
+            let Some(at) = end else {
                 self.carry();
                 continue;
             };
             if self.carried == 0 {
+                let buffer = self.reader.fill_buf()?;
                 let full = at - usize::from(buffer[..at].last() == Some(&b'\r'));
                 let at_start = std::mem::take(&mut self.at_start);
                 let (line, full) = trim(&buffer[..at], full as u64, at_start, self.limit);
@@ -63,6 +82,23 @@ impl<R: BufRead> Lines<R> {
             self.carry_up_to(at)?;
             return Ok(self.end_carried(true, take));
         }
+    }
+
+    /// The line under way passes the limit within the reader's buffer: true if it is an array of records, which begins now.
+    #[cold]
+    fn begin_elements(&mut self) -> io::Result<bool> {
+        if self.limit < elements::HEAD_MAX {
+            return Ok(false);
+        }
+        let start_len = BOM.len() + elements::HEAD_MAX;
+        let mut start = self.carry[..self.carry.len().min(start_len)].to_vec();
+        let buffer = self.reader.fill_buf()?;
+        start.extend_from_slice(&buffer[..buffer.len().min(start_len - start.len())]);
+        let bom = if self.at_start && start.starts_with(BOM) { BOM.len() } else { 0 };
+        let Some(head) = elements::head_len(&start[bom..]) else { return Ok(false) };
+        self.elements = Some(Elements::new(std::mem::take(&mut self.carry), bom + head));
+        (self.carried, self.at_start) = (0, false);
+        Ok(true)
     }
 
     /// Carries all of the reader's buffer.

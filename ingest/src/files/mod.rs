@@ -14,7 +14,8 @@
 //!   to its end. A long plain file is registered in pieces, which spreads it over the partitions.
 //! - A chunk says what its file begins with ([`dataflow::Chunk::head`]): a line of field names reaches every part of the file.
 //! - Every line is a record, an empty one too. CRLF ends a line as LF does. A byte order mark at the start is skipped.
-//! - A line beyond the line limit is delivered as its beginning with its whole length ([`dataflow::Record::is_cut`]).
+//! - A line beyond the line limit is delivered as its beginning with its whole length ([`dataflow::Record::is_cut`]); one that
+//!   is an array of records, as clouds store them (`{"Records":[`), as its elements, a record each.
 //! - Compressed data that is damaged, cut off, or expands too far ends in one cut record that says in its payload which
 //!   file it was and what was not read; the decoder makes it a dead letter. Nothing is lost silently, and no file is
 //!   held in memory: a partition holds one chunk, one line and the decompressor's window (at most 32 MiB).
@@ -23,6 +24,7 @@
 //! repeat (a date), or the tool that rotates them as a sender.
 
 mod content;
+mod elements;
 mod error;
 mod fingerprint;
 mod lines;
@@ -43,6 +45,7 @@ use uuid::Uuid;
 
 pub use content::head_of;
 pub use error::FilesError;
+pub use lines::Lines;
 use worker::{Step, Worker};
 
 /// How often the globs are looked up again when following.
