@@ -1,20 +1,28 @@
 //! Window arithmetic: panes, and the windows that share them. Pure; microseconds UTC; windows are aligned to 1970-01-01.
 //!
 //! A pane is the longest stretch of time that no window of the rule divides: the greatest common divisor of slide and size.
-//! Rows are aggregated once a pane; a window is the merge of its panes, so HOP costs no more per row than TUMBLE.
+//! Rows are aggregated once a pane; a window is the merge of its panes, so HOP and CUMULATE cost no more per row than TUMBLE.
+//! A window is known by its end: no two end at once.
+//!
+//! ```text
+//!   TUMBLE 4      [--][--][--]        HOP 2/4   [--]          CUMULATE 2/6   [][-][--]      then anew
+//!                                                 [--]                       (all three begin where the first does)
+//! ```
 
 /// Most panes a window may have: beyond it, closing a window costs more than it is worth.
 pub(crate) const PANES_MAX: i64 = 1_440;
 
-/// A TUMBLE (slide = size) or HOP window.
+/// A TUMBLE (slide = size), HOP or CUMULATE window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WindowSpec {
-    /// Distance between the starts of windows.
+    /// Distance between the ends of windows.
     pub(crate) slide: i64,
-    /// Length of a window.
+    /// Length of a window; of CUMULATE that of the last, with which they begin anew.
     pub(crate) size: i64,
     /// Length of a pane.
     pub(crate) pane: i64,
+    /// True for CUMULATE.
+    pub(crate) is_cumulative: bool,
 }
 
 impl WindowSpec {
@@ -34,7 +42,15 @@ impl WindowSpec {
                 pane
             ));
         }
-        Ok(Self { slide, size, pane })
+        Ok(Self { slide, size, pane, is_cumulative: false })
+    }
+
+    /// Windows that grow by `step` up to `size`, or why there are none.
+    pub(crate) fn cumulate(step: i64, size: i64) -> Result<Self, String> {
+        if step > 0 && size > 0 && size % step != 0 {
+            return Err("the size of CUMULATE is a multiple of its step".to_owned());
+        }
+        Ok(Self { is_cumulative: true, ..Self::new(step, size)? })
     }
 
     /// Start of the pane that holds `time`.
@@ -42,30 +58,29 @@ impl WindowSpec {
         time.div_euclid(self.pane).saturating_mul(self.pane)
     }
 
-    /// Starts of the windows that hold the pane, rising.
-    pub(crate) fn windows_of(&self, pane: i64) -> impl DoubleEndedIterator<Item = i64> {
-        let last = pane.div_euclid(self.slide);
-        let first = (pane + self.pane - self.size).div_euclid(self.slide);
-        let first = if first * self.slide + self.size < pane + self.pane { first + 1 } else { first };
-        (first..=last).map(move |n| n * self.slide)
+    /// Start of the window that ends there.
+    pub(crate) fn start_of(&self, end: i64) -> i64 {
+        if self.is_cumulative { (end - 1).div_euclid(self.size) * self.size } else { end - self.size }
     }
 
-    /// Starts of the windows that hold the pane and end after `after`, at `until` at the latest; rising.
-    pub(crate) fn windows_ending(&self, pane: i64, after: i64, until: i64) -> impl Iterator<Item = i64> {
-        let first = pane.div_euclid(self.slide) - (self.last_end(pane) - self.first_end(pane)) / self.slide;
-        let first = first.max(after.saturating_sub(self.size).div_euclid(self.slide) + 1);
-        let last = pane.div_euclid(self.slide).min(until.saturating_sub(self.size).div_euclid(self.slide));
-        (first..=last).map(|n| n * self.slide)
+    /// Ends of the windows that hold the pane: after `after`, at `until` at the latest; rising.
+    pub(crate) fn ends(&self, pane: i64, after: i64, until: i64) -> impl Iterator<Item = i64> {
+        let number = |end: i64| end.saturating_sub(self.size).div_euclid(self.slide);
+        let first = number(self.first_end(pane)).max(number(after) + 1);
+        let last = number(self.last_end(pane)).min(number(until));
+        (first..=last).map(|n| n * self.slide + self.size)
     }
 
     /// End of the first window that holds the pane.
     pub(crate) fn first_end(&self, pane: i64) -> i64 {
-        self.windows_of(pane).next().unwrap_or(pane) + self.size
+        let behind = (pane + self.pane - self.size).rem_euclid(self.slide);
+        pane + self.pane + if behind == 0 { 0 } else { self.slide - behind }
     }
 
     /// End of the last window that holds the pane.
     pub(crate) fn last_end(&self, pane: i64) -> i64 {
-        pane.div_euclid(self.slide) * self.slide + self.size
+        let apart = if self.is_cumulative { self.size } else { self.slide };
+        pane.div_euclid(apart) * apart + self.size
     }
 }
 
@@ -77,51 +92,70 @@ fn gcd(a: i64, b: i64) -> i64 {
 mod tests {
     use super::*;
 
-    fn spec(slide: i64, size: i64) -> WindowSpec {
-        WindowSpec::new(slide, size).expect("a window")
+    /// Windows of all three kinds.
+    fn specs() -> impl Iterator<Item = WindowSpec> {
+        let hop = [(1, 1), (3, 7), (4, 10), (5, 5), (6, 9)].map(|(slide, size)| WindowSpec::new(slide, size));
+        let cumulate = [(1, 1), (2, 6), (5, 5), (3, 12)].map(|(step, size)| WindowSpec::cumulate(step, size));
+        hop.into_iter().chain(cumulate).map(|spec| spec.expect("a window"))
+    }
+
+    /// Start and end of every window near zero, said as simply as possible.
+    fn windows(spec: WindowSpec) -> Vec<(i64, i64)> {
+        let starts = (-100..100).map(|n| n * spec.slide);
+        if !spec.is_cumulative {
+            return starts.map(|start| (start, start + spec.size)).collect();
+        }
+        let grown = |start| (1..=spec.size / spec.slide).map(move |n| (start, start + n * spec.slide));
+        starts.filter(|start| start % spec.size == 0).flat_map(grown).collect()
     }
 
     #[test]
     fn panes_and_their_windows() {
-        // slide size | time -> pane: windows
-        for (slide, size, time, pane, windows) in [
-            (60, 60, 59, 0, vec![0]),
-            (60, 60, 60, 60, vec![60]),
-            (30, 60, 65, 60, vec![30, 60]),
-            (30, 60, 5, 0, vec![-30, 0]),
-            (20, 50, 45, 40, vec![0, 20, 40]),
-            (20, 50, 55, 50, vec![20, 40]),
-            (20, 50, -1, -10, vec![-40, -20]),
+        type Make = fn(i64, i64) -> Result<WindowSpec, String>;
+        let (hop, cumulate): (Make, Make) = (WindowSpec::new, WindowSpec::cumulate);
+        // windows by slide, size | time -> pane: windows
+        for (kind, slide, size, time, pane, windows) in [
+            (hop, 60, 60, 59, 0, vec![(0, 60)]),
+            (hop, 60, 60, 60, 60, vec![(60, 120)]),
+            (hop, 30, 60, 65, 60, vec![(30, 90), (60, 120)]),
+            (hop, 30, 60, 5, 0, vec![(-30, 30), (0, 60)]),
+            (hop, 20, 50, 45, 40, vec![(0, 50), (20, 70), (40, 90)]),
+            (hop, 20, 50, 55, 50, vec![(20, 70), (40, 90)]),
+            (hop, 20, 50, -1, -10, vec![(-40, 10), (-20, 30)]),
+            (cumulate, 20, 60, 45, 40, vec![(0, 60)]),
+            (cumulate, 20, 60, 60, 60, vec![(60, 80), (60, 100), (60, 120)]),
+            (cumulate, 20, 60, -1, -20, vec![(-60, 0)]),
         ] {
-            let spec = spec(slide, size);
-            assert_eq!(spec.pane_of(time), pane, "{slide}/{size} at {time}");
-            assert_eq!(spec.windows_of(pane).collect::<Vec<_>>(), windows, "{slide}/{size} at {time}");
-            assert_eq!(spec.first_end(pane), windows[0] + size);
-            assert_eq!(spec.last_end(pane), windows[windows.len() - 1] + size);
+            let spec = kind(slide, size).expect("a window");
+            assert_eq!(spec.pane_of(time), pane, "{spec:?} at {time}");
+            let found: Vec<_> = spec.ends(pane, i64::MIN, i64::MAX).map(|end| (spec.start_of(end), end)).collect();
+            assert_eq!(found, windows, "{spec:?} at {time}");
         }
     }
 
     #[test]
     fn every_time_lies_in_exactly_the_windows_of_its_pane() {
-        for (slide, size) in [(1, 1), (3, 7), (4, 10), (5, 5), (6, 9)] {
-            let spec = spec(slide, size);
+        for spec in specs() {
             for time in -40..40 {
-                let want: Vec<i64> = (-100..100).map(|n| n * slide).filter(|&s| s <= time && time < s + size).collect();
-                assert_eq!(spec.windows_of(spec.pane_of(time)).collect::<Vec<_>>(), want, "{slide}/{size} at {time}");
+                let want: Vec<(i64, i64)> =
+                    windows(spec).into_iter().filter(|(s, e)| *s <= time && time < *e).collect();
+                let pane = spec.pane_of(time);
+                let found: Vec<_> = spec.ends(pane, i64::MIN, i64::MAX).map(|end| (spec.start_of(end), end)).collect();
+                assert_eq!(found, want, "{spec:?} at {time}");
+                assert_eq!((spec.first_end(pane), spec.last_end(pane)), (want[0].1, want[want.len() - 1].1));
             }
         }
     }
 
     #[test]
     fn windows_of_a_pane_by_their_end() {
-        for (slide, size) in [(1, 1), (3, 7), (4, 10), (5, 5), (6, 9)] {
-            let spec = spec(slide, size);
+        for spec in specs() {
             for pane in (-20..20).map(|t| spec.pane_of(t)) {
                 for (after, until) in [(i64::MIN, i64::MAX), (0, 12), (-5, -5), (7, i64::MAX), (i64::MIN, 3)] {
-                    let want: Vec<i64> =
-                        spec.windows_of(pane).filter(|s| s + size > after && s + size <= until).collect();
-                    let found: Vec<i64> = spec.windows_ending(pane, after, until).collect();
-                    assert_eq!(found, want, "{slide}/{size}, pane {pane}, ends in ({after}, {until}]");
+                    let all = spec.ends(pane, i64::MIN, i64::MAX);
+                    let want: Vec<i64> = all.filter(|end| *end > after && *end <= until).collect();
+                    let found: Vec<i64> = spec.ends(pane, after, until).collect();
+                    assert_eq!(found, want, "{spec:?}, pane {pane}, ends in ({after}, {until}]");
                 }
             }
         }
@@ -133,6 +167,8 @@ mod tests {
             let error = WindowSpec::new(slide, size).expect_err("refused");
             assert!(error.contains(why), "{error}");
         }
+        assert!(WindowSpec::cumulate(4, 10).expect_err("refused").contains("a multiple"));
+        assert!(WindowSpec::cumulate(0, 10).expect_err("refused").contains("above zero"));
         assert!(WindowSpec::new(1, PANES_MAX).is_ok());
         assert!(WindowSpec::new(1, PANES_MAX + 1).is_err());
     }

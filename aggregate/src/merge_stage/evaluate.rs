@@ -40,8 +40,8 @@ pub(super) struct Question<'a> {
     pub(super) rule: &'a Rule,
     pub(super) plan: &'a Arc<WindowPlan>,
     pub(super) layout: &'a StateLayout,
-    /// The window's start.
-    pub(super) start: i64,
+    /// The window's start and end.
+    pub(super) window: (i64, i64),
     /// States of its panes, of the keys that are asked about.
     pub(super) states: Vec<RecordBatch>,
     /// The window's alerts that stand.
@@ -59,8 +59,7 @@ pub(super) fn evaluate(mut question: Question<'_>, failures: &mut Failures) -> R
     let mut codes = Codes::default();
     let (mut table, states) = merged(question, states, &mut codes)?;
     let (groups, results) = table.take_results(&codes).map_err(&failed)?;
-    let window = (question.start, question.start + plan.spec.size);
-    let output = output_batch(plan, &groups, results, window)?;
+    let output = output_batch(plan, &groups, results, question.window)?;
     let mut passes = Vec::with_capacity(output.num_rows());
     judge(question, &output, &mut passes, failures);
     let rows = question.wanted(&groups, &passes);

@@ -34,7 +34,7 @@ pub(crate) struct Given {
 /// Tenant and key, as JSON.
 pub(crate) type AlertKey = (String, String);
 
-/// Alerts given, by window start; kept while the window can still change.
+/// Alerts given, by the end of the window; kept while the window can still change.
 pub(crate) type GivenAlerts = BTreeMap<i64, BTreeMap<AlertKey, Given>>;
 
 /// See the module's front.
@@ -101,10 +101,8 @@ impl RuleState {
     pub(super) fn windows_open(&self, after: i64) -> usize {
         let (spec, mut counted, mut open) = (self.spec(), i64::MIN, 0);
         for pane in self.panes.keys() {
-            for start in
-                spec.windows_ending(*pane, after, i64::MAX).filter(|start| *start > counted).collect::<Vec<_>>()
-            {
-                counted = start;
+            for end in spec.ends(*pane, after.max(counted), i64::MAX) {
+                counted = end;
                 open += 1;
             }
         }
@@ -164,47 +162,49 @@ impl RuleState {
     pub(super) fn step(&mut self, rule: &Rule, before: i64, after: i64, sink: &mut Sink<'_>) -> Result<u64> {
         let due = self.due(rule, before, after);
         let closed = due.values().filter(|d| **d == Due::Close).count() as u64;
-        for (start, due) in due {
-            let alerts = self.evaluate(rule, start, due, sink.failures)?;
-            self.give(rule, start, due, &alerts, sink);
+        for (end, due) in due {
+            let alerts = self.evaluate(rule, end, due, sink.failures)?;
+            self.give(rule, end, due, &alerts, sink);
         }
         self.settle(rule)?;
         self.forget(after.saturating_sub(rule.allowed_lateness_us()));
         Ok(closed)
     }
 
+    /// The windows that are due, by their ends.
     fn due(&self, rule: &Rule, before: i64, after: i64) -> BTreeMap<i64, Due> {
         let mut due = BTreeMap::new();
         let spec = self.spec();
         let closed_until = before.saturating_sub(rule.allowed_lateness_us());
         for (pane, state) in &self.panes {
-            due.extend(spec.windows_ending(*pane, before, after).map(|start| (start, Due::Close)));
+            due.extend(spec.ends(*pane, before, after).map(|end| (end, Due::Close)));
             if !state.is_fresh() {
                 continue;
             }
             if rule.emit() == Emit::OnThreshold {
-                due.extend(spec.windows_ending(*pane, after, i64::MAX).map(|start| (start, Due::Threshold)));
+                due.extend(spec.ends(*pane, after, i64::MAX).map(|end| (end, Due::Threshold)));
             }
-            due.extend(spec.windows_ending(*pane, closed_until, before).map(|start| (start, Due::Revise)));
+            due.extend(spec.ends(*pane, closed_until, before).map(|end| (end, Due::Revise)));
         }
         due
     }
 
-    fn evaluate(&self, rule: &Rule, start: i64, due: Due, failures: &mut Failures) -> Result<Vec<Evaluated>> {
-        let window: Vec<&Pane> = self.panes.range(start..start + self.spec().size).map(|(_, pane)| pane).collect();
-        let marks = worth(&window, &self.plan.needs, due != Due::Close);
+    fn evaluate(&self, rule: &Rule, end: i64, due: Due, failures: &mut Failures) -> Result<Vec<Evaluated>> {
+        let start = self.spec().start_of(end);
+        let panes: Vec<&Pane> = self.panes.range(start..end).map(|(_, pane)| pane).collect();
+        let marks = worth(&panes, &self.plan.needs, due != Due::Close);
         let mut states = Vec::new();
-        for (i, pane) in window.iter().enumerate() {
+        for (i, pane) in panes.iter().enumerate() {
             states.extend(pane.states(marks.as_ref().map(|marks| marks[i].as_slice()))?);
         }
-        let (plan, layout, given) = (&self.plan, &self.layout, self.given.get(&start));
-        evaluate(Question { rule, plan, layout, start, states, given }, failures)
+        let (plan, layout, given) = (&self.plan, &self.layout, self.given.get(&end));
+        evaluate(Question { rule, plan, layout, window: (start, end), states, given }, failures)
     }
 
-    fn give(&mut self, rule: &Rule, start: i64, due: Due, alerts: &[Evaluated], sink: &mut Sink<'_>) {
+    fn give(&mut self, rule: &Rule, end: i64, due: Due, alerts: &[Evaluated], sink: &mut Sink<'_>) {
         for alert in alerts {
             let key = (alert.tenant.clone(), alert.key.clone());
-            let last = self.given.get(&start).and_then(|g| g.get(&key));
+            let last = self.given.get(&end).and_then(|g| g.get(&key));
             let content = content(alert);
             let change = match last {
                 None if alert.passes => Change::Create,
@@ -214,10 +214,10 @@ impl RuleState {
                 _ => continue,
             };
             let revision = last.map_or(0, |last| last.revision + 1);
-            let window = (start, start + self.spec().size);
+            let window = (self.spec().start_of(end), end);
             push(rule, alert, revision, change, window, sink);
             let given = Given { revision, content, stands: change != Change::Close };
-            self.given.entry(start).or_default().insert(key, given);
+            self.given.entry(end).or_default().insert(key, given);
         }
     }
 
@@ -230,7 +230,7 @@ impl RuleState {
     fn forget(&mut self, closed_until: i64) {
         let spec = self.spec();
         self.panes.retain(|pane, _| spec.last_end(*pane) > closed_until);
-        self.given.retain(|start, _| start + spec.size > closed_until);
+        self.given.retain(|end, _| *end > closed_until);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::codec::{self, Kind};
 use crate::error::{AggregateError, Result};
 use crate::rule::{Rule, RuleSet};
 
-const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 3 };
+const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 4 };
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
@@ -34,7 +34,7 @@ struct RuleHead {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct GivenHead {
-    window_start: i64,
+    window_end: i64,
     tenant: String,
     key: String,
     revision: i32,
@@ -57,9 +57,9 @@ pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
 }
 
 fn rule_head(rule: &Rule, state: &RuleState) -> RuleHead {
-    let given = state.given.iter().flat_map(|(start, alerts)| {
+    let given = state.given.iter().flat_map(|(end, alerts)| {
         alerts.iter().map(|((tenant, key), given)| GivenHead {
-            window_start: *start,
+            window_end: *end,
             tenant: tenant.clone(),
             key: key.clone(),
             revision: given.revision,
@@ -103,7 +103,7 @@ fn fill(state: &mut RuleState, head: RuleHead, batches: Vec<RecordBatch>) -> Res
     }
     for given in head.given {
         let last = Given { revision: given.revision, content: given.content, stands: given.stands };
-        state.given.entry(given.window_start).or_default().insert((given.tenant, given.key), last);
+        state.given.entry(given.window_end).or_default().insert((given.tenant, given.key), last);
     }
     Ok(())
 }

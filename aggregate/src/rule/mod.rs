@@ -132,9 +132,16 @@ impl Rule {
         &self.file
     }
 
-    /// Distance between the starts of windows, and a window's length, in microseconds; none for a filter rule.
-    pub fn window_us(&self) -> Option<(i64, i64)> {
-        self.window().map(|w| (w.spec.slide, w.spec.size))
+    /// The window function, the distance between the ends of windows, and the longest window, in microseconds; none for a
+    /// filter rule.
+    pub fn window_us(&self) -> Option<(&'static str, i64, i64)> {
+        let spec = self.window()?.spec;
+        let function = match spec.is_cumulative {
+            true => "CUMULATE",
+            false if spec.slide == spec.size => "TUMBLE",
+            false => "HOP",
+        };
+        Some((function, spec.slide, spec.size))
     }
 
     /// MITRE ATT&CK technique ids of its tags, such as `T1046`.

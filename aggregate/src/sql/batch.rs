@@ -1,6 +1,6 @@
 //! A rule's SQL as any engine runs it over stored rows: what a stream found can be computed a second time, by other code.
 //!
-//! TUMBLE and HOP become a subquery that gives each row once a window; the tenant joins the GROUP BY. Nothing else of the
+//! TUMBLE, HOP and CUMULATE become a subquery that gives each row once a window; the tenant joins the GROUP BY. Nothing else of the
 //! statement changes.
 
 use dataflow::Table;
@@ -116,20 +116,30 @@ fn expression(text: &str) -> Result<Expr, SqlError> {
 
 /// Each row once a window that holds it, with `window_start`, `window_end` and `window_time`.
 fn windowed_rows(own: &str, spec: WindowSpec) -> String {
-    let WindowSpec { slide, size, .. } = spec;
+    let WindowSpec { slide, size, is_cumulative, .. } = spec;
     let us = format!(
         "e.*, CASE WHEN CAST(e.time AS BIGINT) - CAST(e._received_at AS BIGINT) > {FUTURE_TOLERANCE_US} \
          THEN CAST(e._received_at AS BIGINT) ELSE CAST(e.time AS BIGINT) END AS _us"
     );
     let numbers: Vec<String> = (0..(size + slide - 1) / slide).map(|n| format!("({n})")).collect();
     let time = |us: &str| format!("arrow_cast({us}, 'Timestamp(Microsecond, Some(\"{UTC}\"))')");
+    let (start, end, is_in) = if is_cumulative {
+        (
+            format!("r._us - r._us % {size}"),
+            format!("r._us - r._us % {slide} + (k.n + 1) * {slide}"),
+            format!("w._end <= w._start + {size}"),
+        )
+    } else {
+        let start = format!("r._us - r._us % {slide} - k.n * {slide}");
+        (start.clone(), format!("{start} + {size}"), "w._end > w._us".to_owned())
+    };
     format!(
         "SELECT w.*, {} AS window_start, {} AS window_end, {} AS window_time \
-         FROM (SELECT r.*, r._us - r._us % {slide} - k.n * {slide} AS _start \
-               FROM (SELECT {us} FROM ({own}) AS e) AS r CROSS JOIN (VALUES {}) AS k(n)) AS w WHERE w._start + {size} > w._us",
+         FROM (SELECT r.*, {start} AS _start, {end} AS _end \
+               FROM (SELECT {us} FROM ({own}) AS e) AS r CROSS JOIN (VALUES {}) AS k(n)) AS w WHERE {is_in}",
         time("w._start"),
-        time(&format!("w._start + {size}")),
-        time(&format!("w._start + {size} - 1")),
+        time("w._end"),
+        time("w._end - 1"),
         numbers.join(", "),
     )
 }
@@ -148,6 +158,18 @@ mod tests {
         assert!(batch.contains("(VALUES (0), (1), (2)) AS k"), "three windows may hold a row: {batch}");
         assert!(batch.contains("AS \"n\" WHERE n.\"dst_port\" = 22 GROUP BY tenant_uid, window_start"), "{batch}");
         assert!(batch.ends_with("HAVING count(*) > 5"), "{batch}");
+    }
+
+    #[test]
+    fn a_growing_window_has_its_end_behind_each_row() {
+        let sql = "SELECT window_start, window_end, count(*) AS c \
+                   FROM CUMULATE(TABLE network_activity, DESCRIPTOR(time), INTERVAL '20' SECOND, INTERVAL '1' MINUTE) \
+                   GROUP BY window_start, window_end";
+        let batch = batch_sql(sql).expect("a batch form");
+        assert!(batch.contains("r._us - r._us % 60000000 AS _start"), "{batch}");
+        assert!(batch.contains("r._us - r._us % 20000000 + (k.n + 1) * 20000000 AS _end"), "{batch}");
+        assert!(batch.contains("(VALUES (0), (1), (2)) AS k"), "{batch}");
+        assert!(batch.contains("WHERE w._end <= w._start + 60000000"), "{batch}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The FROM clause: a table, or TUMBLE / HOP over one or over `SELECT ... UNION ALL SELECT ...`.
+//! The FROM clause: a table, or TUMBLE / HOP / CUMULATE over one or over `SELECT ... UNION ALL SELECT ...`.
 
 use dataflow::Table;
 use datafusion::sql::sqlparser::ast::{
@@ -45,7 +45,7 @@ impl From {
     }
 }
 
-const WINDOW_FUNCTIONS: [&str; 2] = ["tumble", "hop"];
+const WINDOW_FUNCTIONS: [&str; 3] = ["tumble", "hop", "cumulate"];
 
 pub(super) fn is_window_function(name: &str) -> bool {
     WINDOW_FUNCTIONS.iter().any(|f| name.eq_ignore_ascii_case(f))
@@ -61,7 +61,7 @@ pub(super) fn take_from(select: &mut Select) -> Result<From, SqlError> {
         return Err(SqlError::new(at, "JOIN is not supported in rules"));
     }
     let TableFactor::Table { name, alias, args, .. } = &mut from.relation else {
-        return Err(SqlError::new(at, "a rule reads a table, TUMBLE(...) or HOP(...)"));
+        return Err(SqlError::new(at, "a rule reads a table, TUMBLE(...), HOP(...) or CUMULATE(...)"));
     };
     let alias = alias.take().map(|a| a.name.value);
     let (input, window) = match args.take() {
@@ -112,18 +112,22 @@ fn window_function(name: &ObjectName, args: TableFunctionArgs) -> Result<(Input,
     let function = name.to_string().to_lowercase();
     if !is_window_function(&function) {
         let error = SqlError::new(at, format!("no window function {function}"));
-        return Err(error.suggest("TUMBLE(t, DESCRIPTOR(time), size) or HOP(t, DESCRIPTOR(time), slide, size)"));
+        return Err(error.suggest(
+            "TUMBLE(t, DESCRIPTOR(time), size), HOP(t, DESCRIPTOR(time), slide, size) or CUMULATE(t, DESCRIPTOR(time), step, size)",
+        ));
     }
     let args: Vec<Expr> = args.args.into_iter().map(plain).collect::<Option<_>>().unwrap_or_default();
     let (input, time, slide, size) = match (function.as_str(), args.as_slice()) {
         ("tumble", [input, time, size]) => (input, time, size, size),
-        ("hop", [input, time, slide, size]) => (input, time, slide, size),
+        ("hop" | "cumulate", [input, time, slide, size]) => (input, time, slide, size),
         ("tumble", _) => return Err(SqlError::new(at, "TUMBLE takes a table, DESCRIPTOR(time) and a size")),
-        _ => return Err(SqlError::new(at, "HOP takes a table, DESCRIPTOR(time), a slide and a size")),
+        ("hop", _) => return Err(SqlError::new(at, "HOP takes a table, DESCRIPTOR(time), a slide and a size")),
+        _ => return Err(SqlError::new(at, "CUMULATE takes a table, DESCRIPTOR(time), a step and a size")),
     };
     let input = table_argument(input)?;
     check_descriptor(time)?;
-    let spec = WindowSpec::new(interval_us(slide)?, interval_us(size)?).map_err(|why| SqlError::new(at, why))?;
+    let make = if function == "cumulate" { WindowSpec::cumulate } else { WindowSpec::new };
+    let spec = make(interval_us(slide)?, interval_us(size)?).map_err(|why| SqlError::new(at, why))?;
     Ok((input, Some(spec)))
 }
 
@@ -220,9 +224,12 @@ mod tests {
         ] {
             let found = from(clause).unwrap_or_else(|e| panic!("{clause}: {e}"));
             let window = found.window.expect(clause);
-            let want = (Source::Table(Table::NetworkActivity), slide, size);
-            assert_eq!((found.source, window.slide, window.size), want, "{clause}");
+            let want = (Source::Table(Table::NetworkActivity), slide, size, false);
+            assert_eq!((found.source, window.slide, window.size, window.is_cumulative), want, "{clause}");
         }
+        let growing = "Cumulate(TABLE network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE, INTERVAL '1' HOUR)";
+        let window = from(growing).expect("a window").window.expect("a window");
+        assert_eq!((window.slide, window.size, window.is_cumulative), (MINUTE, 60 * MINUTE, true));
         let plain = from("api_activity AS a").expect("a table");
         assert_eq!(
             (plain.name(), plain.window, plain.alias.as_deref()),
@@ -234,7 +241,7 @@ mod tests {
     fn what_is_no_window_is_refused() {
         for (clause, why) in [
             ("network_activity, api_activity", "a rule reads one table"),
-            ("(SELECT 1)", "a rule reads a table, TUMBLE(...) or HOP(...)"),
+            ("(SELECT 1)", "a rule reads a table, TUMBLE(...), HOP(...) or CUMULATE(...)"),
             (
                 "TUMBLE('network_activity', DESCRIPTOR(time), INTERVAL '1' MINUTE)",
                 "the first argument of a window function is a table",
@@ -252,6 +259,14 @@ mod tests {
             (
                 "TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '999999999999' DAY)",
                 "INTERVAL '999999999999' DAY is not a length of time",
+            ),
+            (
+                "CUMULATE(network_activity, DESCRIPTOR(time), INTERVAL '7' MINUTE, INTERVAL '1' HOUR)",
+                "the size of CUMULATE is a multiple of its step",
+            ),
+            (
+                "CUMULATE(network_activity, DESCRIPTOR(time), INTERVAL '1' HOUR)",
+                "CUMULATE takes a table, DESCRIPTOR(time), a step and a size",
             ),
             ("TUMBLE(network_activity)", "TUMBLE takes a table, DESCRIPTOR(time) and a size"),
             (

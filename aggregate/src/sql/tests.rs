@@ -143,7 +143,7 @@ SELECT 1 FROM TUMBLE(network_activity, DESCRIPTOR(start_time), INTERVAL '1' MINU
 SELECT 1 FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MONTH)
 => 1:67: INTERVAL '1' MONTH is not a length of time; INTERVAL '30' SECOND; units MILLISECOND, SECOND, MINUTE, HOUR, DAY
 SELECT 1 FROM SESSION(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
-=> 1:15: no window function session; TUMBLE(t, DESCRIPTOR(time), size) or HOP(t, DESCRIPTOR(time), slide, size)
+=> 1:15: no window function session; TUMBLE(t, DESCRIPTOR(time), size), HOP(t, DESCRIPTOR(time), slide, size) or CUMULATE(t, DESCRIPTOR(time), step, size)
 "#;
 
 #[test]
@@ -222,7 +222,7 @@ SELECT time, random() AS r FROM network_activity
 SELECT time FROM network_activity WHERE 1 = 2
 => the condition can never be true: the rule would never fire
 SELECT time FROM (SELECT time FROM network_activity)
-=> a rule reads a table, TUMBLE(...) or HOP(...)
+=> a rule reads a table, TUMBLE(...), HOP(...) or CUMULATE(...)
 "#;
 
 #[test]

@@ -225,8 +225,8 @@ fn lines(rules: &RuleSet, outcomes: &[TestOutcome]) -> Vec<RuleLine> {
 fn line(rule: &Rule, outcomes: &[TestOutcome]) -> RuleLine {
     let window = match rule.window_us() {
         None => "filter".to_owned(),
-        Some((slide, size)) if slide == size => format!("TUMBLE {}", length(size)),
-        Some((slide, size)) => format!("HOP {}/{}", length(slide), length(size)),
+        Some((function @ "TUMBLE", _, size)) => format!("{function} {}", length(size)),
+        Some((function, slide, size)) => format!("{function} {}/{}", length(slide), length(size)),
     };
     let tactics = rule.tactics().iter().map(|(id, _)| (*id).to_owned());
     RuleLine {

@@ -260,20 +260,24 @@ fn flat(table: Table, seen: &[Seen]) -> RecordBatch {
 
 /// Each row once for every window that saw it, with the window's bounds.
 fn in_windows(table: Table, seen: &[Seen], spec: WindowSpec, lateness_us: i64) -> RecordBatch {
-    let (mut rows, mut starts) = (Vec::new(), Vec::new());
+    let (mut rows, mut starts, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for (i, Seen { row, watermark }) in seen.iter().enumerate() {
         let closed_until = watermark.map_or(i64::MIN, |w| w - lateness_us);
-        let mut start = row.time.div_euclid(spec.slide) * spec.slide;
-        while start + spec.size > row.time {
-            if start + spec.size > closed_until {
+        // Every window that ends within its longest length after the row, and has begun by then.
+        let first = (row.time - spec.size).div_euclid(spec.slide) - spec.size / spec.slide;
+        for n in first..first + 4 * (spec.size / spec.slide + 1) {
+            let (start, end) = match spec.is_cumulative {
+                true => (row.time.div_euclid(spec.size) * spec.size, n * spec.slide),
+                false => (n * spec.slide, n * spec.slide + spec.size),
+            };
+            if start <= row.time && row.time < end && end <= start + spec.size && end > closed_until {
                 rows.push(i as u32);
                 starts.push(start);
+                ends.push(end);
             }
-            start -= spec.slide;
         }
     }
     let all = take_record_batch(&flat(table, seen), &UInt32Array::from(rows)).expect("taken");
-    let ends = starts.iter().map(|s| s + spec.size).collect();
     let mut fields: Vec<Field> = all.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
     let mut columns = all.columns().to_vec();
     for (name, times) in [("window_start", starts), ("window_end", ends)] {
@@ -287,7 +291,9 @@ fn in_windows(table: Table, seen: &[Seen], spec: WindowSpec, lateness_us: i64) -
 /// A rule's SQL as SQL over tables that have the window's columns: each row's tenant is selected and grouped by.
 fn batch_sql(sql: &str) -> String {
     let mut sql = quoted_leaves(sql);
-    if let Some(from) = ["FROM HOP(", "FROM TUMBLE("].iter().find_map(|f| sql.find(f).map(|at| at..at + f.len())) {
+    if let Some(from) =
+        ["FROM HOP(", "FROM TUMBLE(", "FROM CUMULATE("].iter().find_map(|f| sql.find(f).map(|at| at..at + f.len()))
+    {
         let end = from.end + closing(&sql[from.end..]);
         let inner = sql[from.end..end].trim().trim_start_matches("TABLE").trim();
         let source = match inner.strip_prefix('(') {

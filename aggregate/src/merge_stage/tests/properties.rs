@@ -16,6 +16,16 @@ const ORACLE: &str = "SELECT window_start, src_ip, count(*) AS n, sum(traffic.by
     GROUP BY window_start, window_end, src_ip
     HAVING count(*) > 2";
 
+/// The same over windows of each kind.
+fn oracles() -> [String; 3] {
+    let hop = "HOP(TABLE network_activity, DESCRIPTOR(time), INTERVAL '20' SECOND, INTERVAL '50' SECOND)";
+    let other = |window: &str| ORACLE.replace(hop, &window.replace("...", "TABLE network_activity, DESCRIPTOR(time)"));
+    let tumble = other("TUMBLE(..., INTERVAL '40' SECOND)");
+    let cumulate = other("CUMULATE(..., INTERVAL '15' SECOND, INTERVAL '60' SECOND)");
+    assert!(tumble != ORACLE && cumulate != ORACLE);
+    [ORACLE.to_owned(), tumble, cumulate]
+}
+
 /// Seconds that rows and watermarks spread over.
 const SPAN: usize = 250;
 
@@ -50,23 +60,25 @@ proptest! {
 
     #[test]
     fn any_split_order_restart_and_number_of_groups_gives_what_one_batch_gives(plan in plans(connection(), 60)) {
-        for head in ["allowed_lateness: 1h\nevidence: 3", "allowed_lateness: 1h\nevidence: 3\nemit: on_threshold"] {
-            let rules = rule(head, ORACLE);
+        let heads = ["allowed_lateness: 1h\nevidence: 3", "allowed_lateness: 1h\nevidence: 3\nemit: on_threshold"];
+        for (head, sql) in heads.into_iter().flat_map(|head| oracles().map(|sql| (head, sql))) {
+            let rules = rule(head, &sql);
             let (whole, seen) = all(&rules, &plan, Split::Whole);
-            prop_assert_eq!(&whole.values(), &oracle(&rules, ORACLE, &seen));
+            prop_assert_eq!(&whole.values(), &oracle(&rules, &sql, &seen), "{}", sql);
             for groups in [1, 2, 16] {
-                prop_assert_eq!(&all(&rules, &plan, Split::Chosen(groups)).0, &whole, "{} groups, {}", groups, head);
+                prop_assert_eq!(&all(&rules, &plan, Split::Chosen(groups)).0, &whole, "{} groups, {}, {}", groups, head, sql);
             }
         }
     }
 
     #[test]
     fn late_rows_are_missed_by_the_windows_that_closed_and_by_no_other(plan in plans(connection(), 60)) {
-        for head in ["", "allowed_lateness: 20s", "allowed_lateness: 90s\nemit: on_threshold"] {
-            let rules = rule(head, ORACLE);
+        let heads = ["", "allowed_lateness: 20s", "allowed_lateness: 90s\nemit: on_threshold"];
+        for (head, sql) in heads.into_iter().flat_map(|head| oracles().map(|sql| (head, sql))) {
+            let rules = rule(head, &sql);
             let spec = rules.rules()[0].window().expect("a window").spec;
             let (ran, seen) = all(&rules, &plan, Split::Chosen(1));
-            prop_assert_eq!(&ran.values(), &oracle(&rules, ORACLE, &seen), "{}", head);
+            prop_assert_eq!(&ran.values(), &oracle(&rules, &sql, &seen), "{} {}", head, sql);
             let late = seen.iter().filter(|s| {
                 let closed_until = s.watermark.map_or(i64::MIN, |w| w - rules.rules()[0].allowed_lateness_us());
                 let port_5 = s.row.set.iter().any(|(path, v)| path == "dst_endpoint.port" && v.as_i64() == Some(5));
