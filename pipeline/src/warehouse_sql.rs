@@ -7,6 +7,8 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use dataflow::Table;
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg_datafusion::table::IcebergStaticTableProvider;
 use sinks::Warehouse;
@@ -37,7 +39,21 @@ async fn register(session: &SessionContext, warehouse: &Warehouse, table: Table)
 /// # Errors
 /// What the planner or the scan says.
 pub(crate) async fn query(session: &SessionContext, sql: &str) -> anyhow::Result<Vec<RecordBatch>> {
-    Ok(session.sql(sql).await?.collect().await?)
+    let run = async { session.sql(sql).await?.collect().await };
+    run.await.map_err(|error| anyhow::anyhow!(reason(&error)))
+}
+
+/// What the planner or the scan says, once. Of a column that is not there, the nearest one instead of all that are.
+fn reason(error: &DataFusionError) -> String {
+    let root = error.find_root();
+    let DataFusionError::SchemaError(schema, _) = root else { return root.to_string() };
+    let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref() else { return root.to_string() };
+    let likeness = |name: &str| strsim::jaro_winkler(&field.name, name);
+    let names = valid_fields.iter().map(|valid| valid.name.as_str());
+    match names.max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
+        Some(near) => format!("no column {}; did you mean {near}?", field.name),
+        None => format!("no column {}", field.name),
+    }
 }
 
 /// A string column's values, whatever its encoding.
@@ -48,4 +64,25 @@ pub(crate) fn texts(batch: &RecordBatch, name: &str) -> anyhow::Result<Vec<Optio
     let column = batch.column_by_name(name).with_context(|| format!("no column {name}"))?;
     let plain = cast(column, &DataType::Utf8)?;
     Ok(plain.as_string::<i32>().iter().map(|v| v.map(str::to_owned)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_mistake_is_told_once_and_with_the_way_out() {
+        let session = SessionContext::new();
+        let rows = RecordBatch::new_empty(Table::DetectionFinding.schema());
+        session.register_batch("detection_finding", rows).expect("registered");
+        for (sql, want) in [
+            ("SELECT window_start FROM detection_finding", "no column window_start; did you mean _window_start?"),
+            ("SELECT sevrity FROM detection_finding GROUP BY 1", "no column sevrity; did you mean severity?"),
+            ("SELECT 1 FROM detections", "Error during planning: table 'datafusion.public.detections' not found"),
+        ] {
+            assert_eq!(query(&session, sql).await.expect_err(sql).to_string(), want);
+        }
+        let text = format!("{:#}", query(&session, "SELEC 1").await.expect_err("no SQL"));
+        assert_eq!(text.matches("SELEC").count(), 1, "{text}");
+    }
 }
