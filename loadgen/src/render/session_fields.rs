@@ -41,7 +41,7 @@ impl Form {
         let (app, zones) = (session.app, session.zones);
         let at = usize::from(app.number) * Zones::COUNT + zones as usize;
         let known = |field, out: &mut Line| match field {
-            Field::Session(put) => return Some(put),
+            Field::Session(put) => Some(put),
             Field::App(put) => {
                 put(app, out);
                 None

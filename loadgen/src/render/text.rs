@@ -108,7 +108,7 @@ pub(crate) fn number(out: &mut Line, v: u64) {
     }
     let digits = eight_digits(v);
     // Zeros before the first other digit; the last digit stays, whatever it is.
-    let zeros = ((digits ^ ZEROS) | 1 << 56).trailing_zeros() / 8;
+    let zeros = ((digits ^ ZEROS) | (1 << 56)).trailing_zeros() / 8;
     out.store(&(digits >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
 }
 
@@ -125,11 +125,11 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 /// The eight digits of a number below a hundred million, the first in the lowest byte: halves of fours, then of twos.
 #[inline]
 fn eight_digits(v: u64) -> u64 {
-    let fours = v / 10_000 | (v % 10_000) << 32;
-    let hundreds = (fours * 10_486) >> 20 & 0x7f_0000_007f;
-    let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (twos * 103) >> 10 & 0x000f_000f_000f_000f;
-    (tens | (twos - tens * 10) << 8) + ZEROS
+    let fours = (v / 10_000) | ((v % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    (tens | ((twos - tens * 10) << 8)) + ZEROS
 }
 
 /// The lowest `n` hexadecimal digits, lower case; `n` is at most 16.

@@ -51,14 +51,15 @@ pub(crate) async fn measure(seed: u64, duration: Duration) -> anyhow::Result<Cal
     let records = ((rate * duration.as_secs_f64() * RUN_SHARE) as u64).clamp(*RECORDS.start(), *RECORDS.end());
     let large = run::bounded(fleet(seed, records)?, &at("large")).await?;
     let stages = stages::measure(seed, duration.mul_f64(STAGES_SHARE), large.warehouse.encoder())?;
-    let shares = run::shares(&fleet(seed, SMALL_RECORDS)?);
+    let shares = run::shares(fleet(seed, SMALL_RECORDS)?.as_ref());
     Ok(calibration(seed, &tiny, &large, stages, &shares))
 }
 
-fn fleet(seed: u64, records: u64) -> anyhow::Result<Fleet> {
+fn fleet(seed: u64, records: u64) -> anyhow::Result<Box<Fleet>> {
     let rare = records < SMALL_RECORDS;
     let (attacks, near_misses) = if rare { (0, 0) } else { (1, 1) };
-    Ok(Fleet::new(FleetConfig { seed, events: records, attacks, near_misses, ..FleetConfig::default() })?)
+    let config = FleetConfig { seed, events: records, attacks, near_misses, ..FleetConfig::default() };
+    Ok(Box::new(Fleet::new(config)?))
 }
 
 fn calibration(

@@ -43,7 +43,7 @@ pub(super) struct RunFigures {
 }
 
 /// Writes the fleet's files, then reads them to their end.
-pub(super) async fn bounded(fleet: Fleet, dir: &Path) -> anyhow::Result<RunFigures> {
+pub(super) async fn bounded(fleet: Box<Fleet>, dir: &Path) -> anyhow::Result<RunFigures> {
     let logs = subfolder(dir, "logs")?;
     let config = config(&fleet, &logs, dir);
     let written = tokio::task::spawn_blocking({
