@@ -260,14 +260,28 @@ pub(crate) struct FieldError {
     what: String,
 }
 
-/// A field by a key of one of the forms of pairs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Key {
+/// A field of a flat format.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
     /// Its column, or its JSON name if it has none.
     pub(crate) name: &'static str,
     pub(crate) to: To,
+    /// `,"name":"`, as its member of `unmapped` begins.
+    pub(crate) member: Box<str>,
+}
+
+impl Field {
+    fn new(name: &'static str, to: To) -> Self {
+        Self { name, to, member: format!(",\"{name}\":\"").into() }
+    }
+}
+
+/// A field by a key of one of the forms of pairs.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub(crate) field: Field,
     /// Its number in the table, by which two keys of one field are told from two fields.
-    pub(crate) field: u8,
+    pub(crate) number: u8,
     /// Labels that the key may have; empty for a key that needs none.
     labels: &'static str,
 }
@@ -304,7 +318,7 @@ pub(crate) struct FieldTable {
     pub(crate) name: &'static str,
     pub(crate) table: Table,
     /// Columns of the syslog form, in order.
-    columns: Vec<(&'static str, To)>,
+    columns: Vec<Field>,
     /// JSON names: of the document, and of each object that a dotted name runs through.
     names: Vec<Names<To>>,
     paths: Vec<String>,
@@ -361,17 +375,17 @@ impl FieldTable {
             },
         };
         if column != "-" {
-            self.columns.push((column, to));
+            self.columns.push(Field::new(column, to));
         }
         let json = names.split(',').filter(|n| *n != "-");
         for name in json.clone() {
             self.add_name(name, to)?;
         }
-        let field = u8::try_from(self.known.len()).map_err(|_| "more than 256 fields".to_owned())?;
+        let number = u8::try_from(self.known.len()).map_err(|_| "more than 256 fields".to_owned())?;
         self.known.push(if column == "-" { json.clone().next().unwrap_or_default() } else { column });
         for json in json.filter(|n| !n.contains('.')) {
             let name = if column == "-" { json } else { column };
-            self.fields.add(json, Key { name, to, field, labels: "" })?;
+            self.fields.add(json, Key { field: Field::new(name, to), number, labels: "" })?;
         }
         Ok(())
     }
@@ -385,17 +399,14 @@ impl FieldTable {
                 return Err(FieldError { file, line: line + 1, what: "a column has its keys".to_owned() });
             };
             let labels = words.next().unwrap_or_default();
-            let Some(&(name, to)) = self.columns.iter().find(|(c, _)| *c == column) else { continue };
-            let field = self.known.iter().position(|c| *c == column).unwrap_or_default() as u8;
+            let Some(field) = self.columns.iter().find(|c| c.name == column) else { continue };
+            let number = self.known.iter().position(|c| *c == column).unwrap_or_default() as u8;
             for key in keys.split(',') {
                 if form.get(key.as_bytes()).is_some() {
                     continue;
                 }
-                form.add(key, Key { name, to, field, labels }).map_err(|what| FieldError {
-                    file,
-                    line: line + 1,
-                    what,
-                })?;
+                let key_of = Key { field: field.clone(), number, labels };
+                form.add(key, key_of).map_err(|what| FieldError { file, line: line + 1, what })?;
             }
         }
         self.forms.push(form);
@@ -444,7 +455,7 @@ impl FieldTable {
 
     /// Exchanges two columns, for a log type whose order differs from the file's.
     pub(crate) fn with_columns_exchanged(mut self, a: &str, b: &str) -> Self {
-        let at = |name| self.columns.iter().position(|(c, _)| *c == name);
+        let at = |name| self.columns.iter().position(|c| c.name == name);
         if let (Some(a), Some(b)) = (at(a), at(b)) {
             self.columns.swap(a, b);
         }
@@ -453,19 +464,19 @@ impl FieldTable {
 
     /// Only these columns, in this order; a name that the file lacks is left out.
     pub(crate) fn with_columns(mut self, names: &[&str]) -> Self {
-        let column = |name: &&str| self.columns.iter().find(|(c, _)| c == name).copied();
+        let column = |name: &&str| self.columns.iter().find(|c| c.name == *name).cloned();
         self.columns = names.iter().filter_map(column).collect();
         self
     }
 
     /// All columns but these, for a log type that leaves some out.
     pub(crate) fn without_columns(mut self, names: &[&str]) -> Self {
-        self.columns.retain(|(c, _)| !names.contains(c));
+        self.columns.retain(|c| !names.contains(&c.name));
         self
     }
 
-    /// Columns of the syslog form: name and where it goes.
-    pub(crate) fn columns(&self) -> &[(&'static str, To)] {
+    /// Columns of the syslog form.
+    pub(crate) fn columns(&self) -> &[Field] {
         &self.columns
     }
 
@@ -476,7 +487,7 @@ impl FieldTable {
 
     /// True if a field goes to the slot.
     pub(crate) fn reads(&self, slot: u8) -> bool {
-        self.columns.iter().any(|(_, to)| matches!(to, To::Slot(s) if *s == slot))
+        self.columns.iter().any(|c| matches!(c.to, To::Slot(s) if s == slot))
     }
 
     /// Where the member `key` of the document (scope 0) or of an object goes, for a reader of member after member.

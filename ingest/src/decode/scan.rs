@@ -13,19 +13,69 @@ fn marked(bytes: &[u8; BYTES], mark: u8) -> u32 {
     u8x16::new(*bytes).simd_eq(u8x16::splat(mark)).to_bitmask()
 }
 
-/// Finds a byte.
+/// Finds what stands between the marks of a range and is not empty: where it begins, and at which mark it ends. `open` is
+/// where a text began that goes on at the range's start. Gives where the text began that no mark of the range ends.
 #[inline]
-pub(crate) fn each(line: &[u8], mark: u8, mut found: impl FnMut(usize)) {
-    let (blocks, rest) = line.as_chunks::<BYTES>();
-    for (start, block) in (0..).step_by(BYTES).zip(blocks) {
-        let mut hits = marked(block, mark);
-        while hits != 0 {
-            found(start + hits.trailing_zeros() as usize);
-            hits &= hits - 1;
-        }
+pub(crate) fn each_filled(
+    line: &[u8],
+    range: Range<usize>,
+    mark: u8,
+    mut open: Option<usize>,
+    mut found: impl FnMut(usize, usize),
+) -> Option<usize> {
+    let (words, rest) = line[range.clone()].as_chunks::<WORD>();
+    let mut start = range.start;
+    for word in words {
+        open = filled_of_word(start, marked_word(word, mark), open, &mut found);
+        start += WORD;
     }
-    let start = line.len() - rest.len();
-    rest.iter().enumerate().filter(|(_, b)| **b == mark).for_each(|(at, _)| found(start + at));
+    open = filled_of_word(start, marked_rest(rest, mark), open, &mut found);
+    open.filter(|begun| *begun < range.end)
+}
+
+/// Bytes of whose marks a word is made.
+const WORD: usize = 64;
+
+/// As [`each_filled`], of bytes from `start` on whose marks are these. A text begins or ends wherever a byte differs from the
+/// one before it in being a mark.
+#[inline]
+fn filled_of_word(
+    start: usize,
+    marks: u64,
+    open: Option<usize>,
+    found: &mut impl FnMut(usize, usize),
+) -> Option<usize> {
+    let mut edges = marks ^ (marks << 1 | u64::from(open.is_none()));
+    let mut next = || {
+        let at = start + edges.trailing_zeros() as usize;
+        let is_there = edges != 0;
+        edges &= edges.wrapping_sub(1);
+        is_there.then_some(at)
+    };
+    if let Some(begun) = open {
+        let Some(end) = next() else { return open };
+        found(begun, end);
+    }
+    while let Some(begun) = next() {
+        let Some(end) = next() else { return Some(begun) };
+        found(begun, end);
+    }
+    None
+}
+
+/// A bit for each byte that is the mark.
+#[inline]
+fn marked_word(word: &[u8; WORD], mark: u8) -> u64 {
+    let (blocks, _) = word.as_chunks::<BYTES>();
+    blocks.iter().rev().fold(0, |marks, block| marks << BYTES | u64::from(marked(block, mark)))
+}
+
+/// As [`marked_word`], of fewer bytes; no bit beyond them.
+#[inline]
+fn marked_rest(bytes: &[u8], mark: u8) -> u64 {
+    let mut word = [mark ^ 1; WORD];
+    word[..bytes.len()].copy_from_slice(bytes);
+    marked_word(&word, mark)
 }
 
 /// Finds what may end the keys of pairs: a `value` mark, with the last `pair` mark between it and what was found before.
@@ -111,11 +161,22 @@ mod tests {
         #![proptest_config(crate::decode::tests::cases(256))]
 
         #[test]
-        fn finds_what_a_loop_finds(line in proptest::collection::vec(0x3au8..0x40, 0..64)) {
+        fn finds_what_is_filled_as_a_loop_does(line in proptest::collection::vec(0x3cu8..0x3f, 0..200), from in 0usize..8, is_open: bool) {
+            let (from, open) = (from.min(line.len()), is_open.then_some(0));
             let mut found = Vec::new();
-            each(&line, b'=', |at| found.push(at));
-            let want: Vec<usize> = (0..line.len()).filter(|at| line[*at] == b'=').collect();
-            prop_assert_eq!(found, want);
+            let last = each_filled(&line, from..line.len(), b'=', open, |start, end| found.push((start, end)));
+            let (mut want, mut begun) = (Vec::new(), open);
+            for at in from..line.len() {
+                match begun {
+                    Some(start) if line[at] == b'=' => want.push((start, at)),
+                    None if line[at] != b'=' => begun = Some(at),
+                    _ => continue,
+                }
+                if line[at] == b'=' {
+                    begun = None;
+                }
+            }
+            prop_assert_eq!((found, last), (want, begun.filter(|begun| *begun < line.len())));
         }
 
         #[test]

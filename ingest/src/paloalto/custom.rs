@@ -228,7 +228,7 @@ impl<'v> Custom<'v> {
             let key = if self.is_threat && key == "cat" && is_threat_subtype(text) { "Subtype" } else { key };
             match row.key(form, &mut places, key, PREFIX) {
                 Some(field) if (labeled.is(key) || self.is_meant(key, field)) && seen.is_first(field) => {
-                    row.read_field(field.name, &field.to, text);
+                    row.read_field(&field.field, text);
                 }
                 field => row.keep_pair(key, field, text),
             }
@@ -236,7 +236,7 @@ impl<'v> Custom<'v> {
         let said = |text: &str| self.pairs.iter(self.line).any(|(_, value)| value == text);
         for (name, text) in self.header.into_iter().filter(|(_, text)| !text.is_empty()) {
             match row.key(form, &mut places, name, PREFIX) {
-                Some(field) if seen.is_first(field) => row.read_field(field.name, &field.to, text),
+                Some(field) if seen.is_first(field) => row.read_field(&field.field, text),
                 None if name == "VendorSeverity" => {}
                 _ if said(text) => {}
                 field => row.keep_pair(name, field, text),
@@ -249,7 +249,7 @@ impl<'v> Custom<'v> {
         let is_field = |key: &str| {
             fields
                 .key(self.form as usize, &mut Places::default(), key, PREFIX)
-                .is_some_and(|field| field.name == column)
+                .is_some_and(|field| field.field.name == column)
         };
         let all = self.pairs.iter(self.line).chain(self.header);
         all.filter(|(_, text)| !text.is_empty())
@@ -298,7 +298,7 @@ struct Seen([u64; 4]);
 
 impl Seen {
     fn is_first(&mut self, key: &Key) -> bool {
-        let (word, bit) = (usize::from(key.field / 64), 1 << (key.field % 64));
+        let (word, bit) = (usize::from(key.number / 64), 1 << (key.number % 64));
         let is_first = self.0[word] & bit == 0;
         self.0[word] |= bit;
         is_first

@@ -96,11 +96,16 @@ impl<'v> Row<'_, 'v> {
     }
 
     /// As [`Row::set`], with the text of a string or literal, for what is not JSON.
+    #[inline(always)]
     pub(super) fn set_scalar(&mut self, target: &Target, text: &str) -> bool {
         if target.touches.meets(self.barred) {
             return means_nothing(target.convert, text);
         }
-        let set = self.convert(target, text);
+        let set = match target.convert {
+            Convert::Text => self.text(target, text),
+            Convert::Int => values::integer(text).map_or(Set::No, |n| self.builder.set_i64(target.leaf, n).into()),
+            _ => self.convert(target, text),
+        };
         self.note(target, &set)
     }
 
@@ -121,7 +126,7 @@ impl<'v> Row<'_, 'v> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn convert(&mut self, target: &Target, text: &str) -> Set {
         match target.convert {
             Convert::Text => self.text(target, text),
