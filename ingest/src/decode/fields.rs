@@ -9,6 +9,8 @@
 //! column, its keys with commas, and, for a key whose meaning the sender labels (`cs1Label=Rule`), the labels it may have
 //! without their spaces, `/` between them. Of two lines for a key, the first whose column a table has counts.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use dataflow::schema::LeafKind;
 use dataflow::{Leaf, Table};
 
@@ -238,8 +240,16 @@ pub(crate) fn objects_of(path: &str) -> (Objects, Objects) {
     found
 }
 
-/// Where a field goes.
+/// Where a table has a key of a form of pairs: among the form's own, or among the JSON names.
 #[derive(Debug, Clone, Copy)]
+pub(crate) enum KeyPosition {
+    OfForm(u16),
+    OfFields(u16),
+}
+
+/// Where a field goes. It is looked at for each value: a byte of its own tells the ways apart at once.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
 pub(crate) enum To {
     /// The table knows it and has no column for it.
     Unmapped,
@@ -314,6 +324,8 @@ fn is_spelled(known: &[u8], text: &[u8]) -> bool {
 /// The fields of one log type, for one table.
 #[derive(Debug)]
 pub(crate) struct FieldTable {
+    /// Its number among all tables that were made, by which decoders keep what they know of it.
+    pub(crate) number: usize,
     /// The file's name without its ending, or the mapping's.
     pub(crate) name: &'static str,
     pub(crate) table: Table,
@@ -333,7 +345,9 @@ pub(crate) struct FieldTable {
 impl FieldTable {
     /// No fields.
     pub(crate) fn empty(name: &'static str, table: Table) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
         Self {
+            number: MADE.fetch_add(1, Ordering::Relaxed),
             name,
             table,
             columns: Vec::new(),
@@ -421,6 +435,21 @@ impl FieldTable {
         own.or_else(|| self.fields.get_after(of_fields, key.strip_prefix(prefix).unwrap_or(key).as_bytes()))
     }
 
+    /// Where [`FieldTable::key`] finds a key, to be kept for [`FieldTable::key_at`].
+    pub(crate) fn key_position(&self, form: usize, key: &str, prefix: &str) -> Option<KeyPosition> {
+        let own = self.forms.get(form).and_then(|names| names.position(key)).map(KeyPosition::OfForm);
+        own.or_else(|| self.fields.position(key.strip_prefix(prefix).unwrap_or(key)).map(KeyPosition::OfFields))
+    }
+
+    /// The field at a position.
+    #[inline]
+    pub(crate) fn key_at(&self, form: usize, position: KeyPosition) -> Option<&Key> {
+        match position {
+            KeyPosition::OfForm(position) => self.forms.get(form)?.at(position),
+            KeyPosition::OfFields(position) => self.fields.at(position),
+        }
+    }
+
     fn add_name(&mut self, name: &'static str, to: To) -> Result<(), String> {
         self.add_path(&name.split('.').collect::<Vec<_>>(), to)
     }
@@ -494,6 +523,17 @@ impl FieldTable {
     #[inline]
     pub(crate) fn to(&self, scope: u8, place: &mut Place, key: &[u8]) -> &To {
         self.names[scope as usize].get_after(place, key).unwrap_or(&To::Unknown)
+    }
+
+    /// Where a member of the document or of an object is among its names, to be kept for [`FieldTable::to_at`].
+    pub(crate) fn position(&self, scope: u8, key: &str) -> Option<u16> {
+        self.names[scope as usize].position(key)
+    }
+
+    /// Where the member at a position goes.
+    #[inline]
+    pub(crate) fn to_at(&self, scope: u8, position: Option<u16>) -> &To {
+        position.and_then(|position| self.names[scope as usize].at(position)).unwrap_or(&To::Unknown)
     }
 
     /// The dotted name of an object.

@@ -5,12 +5,37 @@ use std::ops::Range;
 
 use wide::u8x16;
 
-const BYTES: usize = 16;
+/// Bytes of a block.
+pub(crate) const BYTES: usize = 16;
+
+/// A bit for each byte of a block.
+pub(crate) const ALL: u32 = (1 << BYTES) - 1;
 
 /// A bit for each byte that is the mark.
 #[inline]
 fn marked(bytes: &[u8; BYTES], mark: u8) -> u32 {
     u8x16::new(*bytes).simd_eq(u8x16::splat(mark)).to_bitmask()
+}
+
+/// A bit for each byte that two blocks have in common.
+#[inline]
+pub(crate) fn same(a: &[u8; BYTES], b: &[u8; BYTES]) -> u32 {
+    u8x16::new(*a).simd_eq(u8x16::new(*b)).to_bitmask()
+}
+
+/// The first place from `from` on of either mark, for texts that are mostly shorter than a block.
+#[inline]
+pub(crate) fn find(line: &[u8], from: usize, (mark, other): (u8, u8)) -> Option<usize> {
+    let mut at = from;
+    while at < line.len() {
+        let (block, len) = block(&line[at..]);
+        let hits = (marked(&block, mark) | marked(&block, other)) & (ALL >> (BYTES - len));
+        if hits != 0 {
+            return Some(at + hits.trailing_zeros() as usize);
+        }
+        at += len;
+    }
+    None
 }
 
 /// Finds what stands between the marks of a range and is not empty: where it begins, and at which mark it ends. `open` is
@@ -46,21 +71,26 @@ fn filled_of_word(
     found: &mut impl FnMut(usize, usize),
 ) -> Option<usize> {
     let mut edges = marks ^ (marks << 1 | u64::from(open.is_none()));
-    let mut next = || {
-        let at = start + edges.trailing_zeros() as usize;
-        let is_there = edges != 0;
-        edges &= edges.wrapping_sub(1);
-        is_there.then_some(at)
+    let at = |edges: u64| start + edges.trailing_zeros() as usize;
+    let mut begun = match open {
+        Some(begun) => begun,
+        None if edges == 0 => return None,
+        None => {
+            let begun = at(edges);
+            edges &= edges - 1;
+            begun
+        }
     };
-    if let Some(begun) = open {
-        let Some(end) = next() else { return open };
-        found(begun, end);
+    while edges != 0 {
+        found(begun, at(edges));
+        edges &= edges - 1;
+        if edges == 0 {
+            return None;
+        }
+        begun = at(edges);
+        edges &= edges - 1;
     }
-    while let Some(begun) = next() {
-        let Some(end) = next() else { return Some(begun) };
-        found(begun, end);
-    }
-    None
+    Some(begun)
 }
 
 /// A bit for each byte that is the mark.
@@ -78,44 +108,9 @@ fn marked_rest(bytes: &[u8], mark: u8) -> u64 {
     marked_word(&word, mark)
 }
 
-/// Finds what may end the keys of pairs: a `value` mark, with the last `pair` mark between it and what was found before.
-/// `found` says where to go on.
-#[inline]
-pub(crate) fn each_pair(
-    line: &[u8],
-    range: Range<usize>,
-    (pair, value): (u8, u8),
-    mut found: impl FnMut(Option<usize>, usize) -> usize,
-) {
-    let (mut at, mut last) = (range.start, None);
-    while at < range.end {
-        let (block, len) = block(&line[at..range.end]);
-        let (mut pairs, mut values) = (marked(&block, pair), marked(&block, value));
-        let mut next = at + len;
-        while values != 0 {
-            let bit = values & values.wrapping_neg();
-            let before = pairs & (bit - 1);
-            if before != 0 {
-                last = Some(at + before.ilog2() as usize);
-            }
-            let from = found(last.take(), at + bit.trailing_zeros() as usize);
-            if from >= at + len {
-                (next, pairs) = (from, 0);
-                break;
-            }
-            let ahead = u32::MAX << (from - at);
-            (pairs, values) = (pairs & ahead, values & ahead);
-        }
-        if pairs != 0 {
-            last = Some(at + pairs.ilog2() as usize);
-        }
-        at = next;
-    }
-}
-
 /// The first bytes of a text, and how many of them are the text's.
 #[inline]
-fn block(text: &[u8]) -> ([u8; BYTES], usize) {
+pub(crate) fn block(text: &[u8]) -> ([u8; BYTES], usize) {
     match text.first_chunk() {
         Some(block) => (*block, BYTES),
         None => {
@@ -166,13 +161,13 @@ mod tests {
             let mut found = Vec::new();
             let last = each_filled(&line, from..line.len(), b'=', open, |start, end| found.push((start, end)));
             let (mut want, mut begun) = (Vec::new(), open);
-            for at in from..line.len() {
+            for (at, byte) in line.iter().enumerate().skip(from) {
                 match begun {
-                    Some(start) if line[at] == b'=' => want.push((start, at)),
-                    None if line[at] != b'=' => begun = Some(at),
+                    Some(start) if *byte == b'=' => want.push((start, at)),
+                    None if *byte != b'=' => begun = Some(at),
                     _ => continue,
                 }
-                if line[at] == b'=' {
+                if *byte == b'=' {
                     begun = None;
                 }
             }
@@ -180,31 +175,16 @@ mod tests {
         }
 
         #[test]
+        fn finds_the_first_as_a_loop_does(line in "[a-d]{0,40}", from in 0usize..44) {
+            let is_it = |at: &usize| matches!(line.as_bytes()[*at], b'a' | b'c');
+            prop_assert_eq!(find(line.as_bytes(), from, (b'a', b'c')), (from..line.len()).find(is_it));
+        }
+
+        #[test]
         fn words_are_what_a_loop_finds(line in "[a-z@-\\[`{/:09_. é]{0,40}", from in 0usize..8) {
             let range = from.min(line.len())..line.len().saturating_sub(3).max(from.min(line.len()));
             let want = line.as_bytes()[range.clone()].iter().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(b));
             prop_assert_eq!(is_word(line.as_bytes(), range, b"."), want);
-        }
-
-        #[test]
-        fn finds_pairs_as_a_loop_does(line in "[ =ab]{0,40}", from in 0usize..8, skip in 0usize..4) {
-            let (line, from) = (line.as_bytes(), from.min(line.len()));
-            let mut found = Vec::new();
-            each_pair(line, from..line.len(), (b' ', b'='), |last, at| {
-                found.push((last, at));
-                at + 1 + skip
-            });
-            let (mut want, mut at, mut last) = (Vec::new(), from, None);
-            while at < line.len() {
-                if line[at] == b'=' {
-                    want.push((last.take(), at));
-                    at += skip;
-                } else if line[at] == b' ' {
-                    last = Some(at);
-                }
-                at += 1;
-            }
-            prop_assert_eq!(found, want);
         }
     }
 }

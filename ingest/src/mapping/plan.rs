@@ -159,10 +159,8 @@ impl Plan {
             row.note_longer(pairs.longer());
         }
         match input {
-            Input::Pairs { pairs, line } if self.empty.is_empty() => row.read_pairs(pairs.iter(line)),
             Input::Pairs { pairs, line } => {
-                let means = |value: &str| !self.empty.iter().any(|empty| **empty == *value);
-                row.read_pairs(pairs.iter(line).filter(|(_, value)| means(value)));
+                row.read_split(pairs, line, |value| self.empty.iter().any(|empty| **empty == *value));
             }
             Input::Json { doc, at } => row.read_members(doc, at, 0),
         }

@@ -55,12 +55,18 @@ impl<'v> Row<'_, 'v> {
         unmapped.push('"');
     }
 
-    /// Puts a text into `unmapped`, by a name that may need escapes.
-    pub(super) fn keep_text(&mut self, name: &str, text: &str) {
+    /// Puts a text into `unmapped`, by a name that may need escapes if it is not `plain`.
+    pub(super) fn keep_text(&mut self, name: &str, plain: bool, text: &str) {
         let unmapped = self.unmapped();
-        push_string(unmapped, name);
-        unmapped.push(':');
-        push_string(unmapped, text);
+        unmapped.push('"');
+        if plain {
+            unmapped.push_str(name)
+        } else {
+            push_text(unmapped, name)
+        }
+        unmapped.push_str("\":\"");
+        push_text(unmapped, text);
+        unmapped.push('"');
     }
 
     #[inline]
