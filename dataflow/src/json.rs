@@ -194,12 +194,18 @@ fn push_display(out: &mut String, value: impl std::fmt::Display) {
 #[inline]
 pub fn push_string(out: &mut String, text: &str) {
     out.push('"');
+    push_text(out, text);
+    out.push('"');
+}
+
+/// Appends what stands between the quotes of a JSON string.
+#[inline]
+pub fn push_text(out: &mut String, text: &str) {
     if has_escape(text.as_bytes()) {
         push_escaped(out, text);
     } else {
         out.push_str(text);
     }
-    out.push('"');
 }
 
 /// Looks at eight bytes together; some may be looked at twice.
@@ -231,6 +237,7 @@ fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
+#[cold]
 fn push_escaped(out: &mut String, text: &str) {
     use std::fmt::Write;
     let mut from = 0;

@@ -24,12 +24,13 @@ pub fn rfc3339(us: i64) -> String {
 }
 
 /// Days since 1970-01-01 of a date in the proleptic Gregorian calendar.
+#[inline]
 pub fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let doy = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
+    // A thousand eras of 400 years later every year is positive, and divisions cost less.
+    const ERAS: i64 = 1_000;
+    let y = (year - i64::from(month <= 2) + 400 * ERAS) as u64;
+    let doy = (153 * ((month as u64 + 9) % 12) + 2) / 5;
+    (y * 365 + y / 4 - y / 100 + y / 400 + doy) as i64 + day - 1 - 719_468 - 146_097 * ERAS
 }
 
 /// Year, month and day of a number of days since 1970-01-01.

@@ -7,7 +7,8 @@
 //!   valid    1  1  0                  as far as the last null; the rest up to len is set
 //! ```
 //!
-//! A row costs a column only what it sets. Rows without a value are padded all at once when the column is next set, or at
+//! A row costs a column only what it sets: where that is the next row and there is room, a setter is a few instructions
+//! without a call, and leaves the rest to one that does everything. Rows without a value are padded all at once when the column is next set, or at
 //! the end; bits of validity are written for nulls only. An aborted row is cut off again.
 
 use std::sync::Arc;
@@ -37,7 +38,9 @@ pub(super) struct Column {
     pub(super) element_of: Option<usize>,
 }
 
+/// Told apart by a byte of its own, which costs less to look at than a value that some vector's capacity cannot have.
 #[derive(Debug)]
+#[repr(u8)]
 enum Values {
     Keyword(Vec<i32>, Box<Keywords>),
     Bytes { bytes: Vec<u8>, ends: Ends },
@@ -209,6 +212,20 @@ impl Column {
 
     #[inline]
     pub(super) fn set_str(&mut self, row: usize, value: &str) -> bool {
+        if let Values::Keyword(keys, keywords) = &mut self.values
+            && self.len == row
+            && keys.len() < keys.capacity()
+            && let Some(key) = keywords.recent(value)
+        {
+            keys.push(key);
+            self.len += 1;
+            return true;
+        }
+        self.set_any_str(row, value)
+    }
+
+    #[inline(never)]
+    fn set_any_str(&mut self, row: usize, value: &str) -> bool {
         if !self.reach(row) {
             return false;
         }
@@ -234,6 +251,16 @@ impl Column {
 
     #[inline]
     pub(super) fn set_i32(&mut self, row: usize, value: i32) -> bool {
+        match &mut self.values {
+            Values::I32(v) if self.len == row && v.len() < v.capacity() => v.push(value),
+            _ => return self.set_any_i32(row, value),
+        }
+        self.len += 1;
+        true
+    }
+
+    #[inline(never)]
+    fn set_any_i32(&mut self, row: usize, value: i32) -> bool {
         if !self.reach(row) {
             return false;
         }
@@ -247,6 +274,16 @@ impl Column {
 
     #[inline]
     pub(super) fn set_i64(&mut self, row: usize, value: i64) -> bool {
+        match &mut self.values {
+            Values::I64(v) if self.len == row && v.len() < v.capacity() => v.push(value),
+            _ => return self.set_any_i64(row, value),
+        }
+        self.len += 1;
+        true
+    }
+
+    #[inline(never)]
+    fn set_any_i64(&mut self, row: usize, value: i64) -> bool {
         if !self.reach(row) {
             return false;
         }

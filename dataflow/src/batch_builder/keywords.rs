@@ -29,6 +29,11 @@ pub(super) struct Keywords {
 
 const RECENT: usize = 256;
 
+#[inline]
+fn slot(print: &Print) -> usize {
+    (print.hash() >> 56) as usize
+}
+
 impl Keywords {
     pub(super) fn new() -> Self {
         Self {
@@ -45,19 +50,26 @@ impl Keywords {
         self.bytes.len() + self.ends.len() * 12
     }
 
-    /// The key of `value`, new or known.
+    /// The key of a short `value` that was seen lately.
     #[inline]
+    pub(super) fn recent(&self, value: &str) -> Option<i32> {
+        let print = Print::of(value.as_bytes());
+        let recent = self.recent[slot(&print)];
+        let is_it = self.prints.get(recent as usize).is_some_and(|known| *known == print && print.is_whole());
+        is_it.then_some(recent)
+    }
+
+    /// The key of `value`, new or known.
     pub(super) fn key(&mut self, value: &str) -> i32 {
         let value = value.as_bytes();
         let print = Print::of(value);
-        let slot = (print.hash() >> 56) as usize;
-        let recent = self.recent[slot];
-        let known = usize::try_from(recent).ok().and_then(|key| self.prints.get(key));
+        let recent = self.recent[slot(&print)];
+        let known = self.prints.get(recent as usize);
         if known == Some(&print) && (print.is_whole() || self.bytes[self.ends.span(recent as usize)] == *value) {
             return recent;
         }
         let key = self.look_up(value, print);
-        self.recent[slot] = key;
+        self.recent[slot(&print)] = key;
         key
     }
 

@@ -48,14 +48,21 @@ impl Columns {
         self.push(start, bytes.len(), false);
     }
 
-    /// Ends a column at each comma of a range that has no quotes; gives where the next one begins.
-    fn split_plain(&mut self, line: &[u8], mut start: usize, range: Range<usize>) -> usize {
-        let from = range.start;
-        scan::each(&line[range], b',', |comma| {
-            self.push(start, from + comma, false);
-            start = from + comma + 1;
+    /// Ends a column at each comma of a range that has no quotes; gives where the next one begins. Of the columns that are
+    /// empty, only their commas are counted.
+    fn split_plain(&mut self, line: &[u8], start: usize, range: Range<usize>) -> usize {
+        let open = (start < range.start).then_some(start);
+        // The first column begins at `start`, and each comma between it and another one begins a further column.
+        let (mut len, mut begun) = (self.len, start);
+        let open = scan::each_filled(line, range.clone(), b',', open, |start, comma| {
+            len += (start - begun) as u32;
+            self.spans.push(Span { column: len, start: start as u32, end: comma as u32, in_scratch: false });
+            len += 1;
+            begun = comma + 1;
         });
-        start
+        let next = open.unwrap_or(range.end);
+        self.len = len + (next - begun) as u32;
+        next
     }
 
     /// Number of columns.

@@ -9,6 +9,8 @@
 //! column, its keys with commas, and, for a key whose meaning the sender labels (`cs1Label=Rule`), the labels it may have
 //! without their spaces, `/` between them. Of two lines for a key, the first whose column a table has counts.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use dataflow::schema::LeafKind;
 use dataflow::{Leaf, Table};
 
@@ -238,8 +240,16 @@ pub(crate) fn objects_of(path: &str) -> (Objects, Objects) {
     found
 }
 
-/// Where a field goes.
+/// Where a table has a key of a form of pairs: among the form's own, or among the JSON names.
 #[derive(Debug, Clone, Copy)]
+pub(crate) enum KeyPosition {
+    OfForm(u16),
+    OfFields(u16),
+}
+
+/// Where a field goes. It is looked at for each value: a byte of its own tells the ways apart at once.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
 pub(crate) enum To {
     /// The table knows it and has no column for it.
     Unmapped,
@@ -260,14 +270,28 @@ pub(crate) struct FieldError {
     what: String,
 }
 
-/// A field by a key of one of the forms of pairs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Key {
+/// A field of a flat format.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
     /// Its column, or its JSON name if it has none.
     pub(crate) name: &'static str,
     pub(crate) to: To,
+    /// `,"name":"`, as its member of `unmapped` begins.
+    pub(crate) member: Box<str>,
+}
+
+impl Field {
+    fn new(name: &'static str, to: To) -> Self {
+        Self { name, to, member: format!(",\"{name}\":\"").into() }
+    }
+}
+
+/// A field by a key of one of the forms of pairs.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub(crate) field: Field,
     /// Its number in the table, by which two keys of one field are told from two fields.
-    pub(crate) field: u8,
+    pub(crate) number: u8,
     /// Labels that the key may have; empty for a key that needs none.
     labels: &'static str,
 }
@@ -300,11 +324,13 @@ fn is_spelled(known: &[u8], text: &[u8]) -> bool {
 /// The fields of one log type, for one table.
 #[derive(Debug)]
 pub(crate) struct FieldTable {
+    /// Its number among all tables that were made, by which decoders keep what they know of it.
+    pub(crate) number: usize,
     /// The file's name without its ending, or the mapping's.
     pub(crate) name: &'static str,
     pub(crate) table: Table,
     /// Columns of the syslog form, in order.
-    columns: Vec<(&'static str, To)>,
+    columns: Vec<Field>,
     /// JSON names: of the document, and of each object that a dotted name runs through.
     names: Vec<Names<To>>,
     paths: Vec<String>,
@@ -319,7 +345,9 @@ pub(crate) struct FieldTable {
 impl FieldTable {
     /// No fields.
     pub(crate) fn empty(name: &'static str, table: Table) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
         Self {
+            number: MADE.fetch_add(1, Ordering::Relaxed),
             name,
             table,
             columns: Vec::new(),
@@ -361,17 +389,17 @@ impl FieldTable {
             },
         };
         if column != "-" {
-            self.columns.push((column, to));
+            self.columns.push(Field::new(column, to));
         }
         let json = names.split(',').filter(|n| *n != "-");
         for name in json.clone() {
             self.add_name(name, to)?;
         }
-        let field = u8::try_from(self.known.len()).map_err(|_| "more than 256 fields".to_owned())?;
+        let number = u8::try_from(self.known.len()).map_err(|_| "more than 256 fields".to_owned())?;
         self.known.push(if column == "-" { json.clone().next().unwrap_or_default() } else { column });
         for json in json.filter(|n| !n.contains('.')) {
             let name = if column == "-" { json } else { column };
-            self.fields.add(json, Key { name, to, field, labels: "" })?;
+            self.fields.add(json, Key { field: Field::new(name, to), number, labels: "" })?;
         }
         Ok(())
     }
@@ -385,17 +413,14 @@ impl FieldTable {
                 return Err(FieldError { file, line: line + 1, what: "a column has its keys".to_owned() });
             };
             let labels = words.next().unwrap_or_default();
-            let Some(&(name, to)) = self.columns.iter().find(|(c, _)| *c == column) else { continue };
-            let field = self.known.iter().position(|c| *c == column).unwrap_or_default() as u8;
+            let Some(field) = self.columns.iter().find(|c| c.name == column) else { continue };
+            let number = self.known.iter().position(|c| *c == column).unwrap_or_default() as u8;
             for key in keys.split(',') {
                 if form.get(key.as_bytes()).is_some() {
                     continue;
                 }
-                form.add(key, Key { name, to, field, labels }).map_err(|what| FieldError {
-                    file,
-                    line: line + 1,
-                    what,
-                })?;
+                let key_of = Key { field: field.clone(), number, labels };
+                form.add(key, key_of).map_err(|what| FieldError { file, line: line + 1, what })?;
             }
         }
         self.forms.push(form);
@@ -408,6 +433,21 @@ impl FieldTable {
         let [of_form, of_fields] = places;
         let own = self.forms.get(form).and_then(|names| names.get_after(of_form, key.as_bytes()));
         own.or_else(|| self.fields.get_after(of_fields, key.strip_prefix(prefix).unwrap_or(key).as_bytes()))
+    }
+
+    /// Where [`FieldTable::key`] finds a key, to be kept for [`FieldTable::key_at`].
+    pub(crate) fn key_position(&self, form: usize, key: &str, prefix: &str) -> Option<KeyPosition> {
+        let own = self.forms.get(form).and_then(|names| names.position(key)).map(KeyPosition::OfForm);
+        own.or_else(|| self.fields.position(key.strip_prefix(prefix).unwrap_or(key)).map(KeyPosition::OfFields))
+    }
+
+    /// The field at a position.
+    #[inline]
+    pub(crate) fn key_at(&self, form: usize, position: KeyPosition) -> Option<&Key> {
+        match position {
+            KeyPosition::OfForm(position) => self.forms.get(form)?.at(position),
+            KeyPosition::OfFields(position) => self.fields.at(position),
+        }
     }
 
     fn add_name(&mut self, name: &'static str, to: To) -> Result<(), String> {
@@ -444,7 +484,7 @@ impl FieldTable {
 
     /// Exchanges two columns, for a log type whose order differs from the file's.
     pub(crate) fn with_columns_exchanged(mut self, a: &str, b: &str) -> Self {
-        let at = |name| self.columns.iter().position(|(c, _)| *c == name);
+        let at = |name| self.columns.iter().position(|c| c.name == name);
         if let (Some(a), Some(b)) = (at(a), at(b)) {
             self.columns.swap(a, b);
         }
@@ -453,19 +493,19 @@ impl FieldTable {
 
     /// Only these columns, in this order; a name that the file lacks is left out.
     pub(crate) fn with_columns(mut self, names: &[&str]) -> Self {
-        let column = |name: &&str| self.columns.iter().find(|(c, _)| c == name).copied();
+        let column = |name: &&str| self.columns.iter().find(|c| c.name == *name).cloned();
         self.columns = names.iter().filter_map(column).collect();
         self
     }
 
     /// All columns but these, for a log type that leaves some out.
     pub(crate) fn without_columns(mut self, names: &[&str]) -> Self {
-        self.columns.retain(|(c, _)| !names.contains(c));
+        self.columns.retain(|c| !names.contains(&c.name));
         self
     }
 
-    /// Columns of the syslog form: name and where it goes.
-    pub(crate) fn columns(&self) -> &[(&'static str, To)] {
+    /// Columns of the syslog form.
+    pub(crate) fn columns(&self) -> &[Field] {
         &self.columns
     }
 
@@ -476,13 +516,24 @@ impl FieldTable {
 
     /// True if a field goes to the slot.
     pub(crate) fn reads(&self, slot: u8) -> bool {
-        self.columns.iter().any(|(_, to)| matches!(to, To::Slot(s) if *s == slot))
+        self.columns.iter().any(|c| matches!(c.to, To::Slot(s) if s == slot))
     }
 
     /// Where the member `key` of the document (scope 0) or of an object goes, for a reader of member after member.
     #[inline]
     pub(crate) fn to(&self, scope: u8, place: &mut Place, key: &[u8]) -> &To {
         self.names[scope as usize].get_after(place, key).unwrap_or(&To::Unknown)
+    }
+
+    /// Where a member of the document or of an object is among its names, to be kept for [`FieldTable::to_at`].
+    pub(crate) fn position(&self, scope: u8, key: &str) -> Option<u16> {
+        self.names[scope as usize].position(key)
+    }
+
+    /// Where the member at a position goes.
+    #[inline]
+    pub(crate) fn to_at(&self, scope: u8, position: Option<u16>) -> &To {
+        position.and_then(|position| self.names[scope as usize].at(position)).unwrap_or(&To::Unknown)
     }
 
     /// The dotted name of an object.

@@ -292,6 +292,13 @@ impl<'a> Doc<'a> {
         self.key_text(member.token)
     }
 
+    /// Where the name of a member stands in the source, if it is its own text.
+    #[inline]
+    pub(crate) fn key_place(&self, member: &Member<'a>) -> Option<Range<usize>> {
+        let Key { start, end } = member.token.key;
+        (end != Key::ESCAPED).then_some(start as usize..end as usize)
+    }
+
     /// The name of a member, to compare: bytes are cheaper to take than text.
     #[inline]
     pub(crate) fn key(&self, member: &Member<'a>) -> &'a [u8] {

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use super::keys::{KeyId, Keys};
 use super::pairs::{Pairs, Span, trimmed};
 use super::scan;
 
@@ -54,46 +55,79 @@ pub(crate) fn split_structured(line: &str, range: Range<usize>, dialect: Dialect
     }
 }
 
+/// A key, and its number if it has one.
+type Found = (Range<usize>, KeyId);
+
 fn split_spaced(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut Pairs) {
-    let (bytes, end) = (line.as_bytes(), range.end);
-    // The key whose value is not at its end. Without one, text from `at` on stands before no key.
-    let (mut open, mut at) = (None::<Range<usize>>, range.start);
-    // A key begins after a space; where no value is open also at once, unless one begins there.
-    scan::each_pair(bytes, range, (b' ', dialect.value), |space, mark| {
-        let start = match (space, &open) {
-            (Some(space), _) => space + 1,
-            (None, None) if at == 0 || bytes[at - 1] != dialect.value => at,
-            (None, _) => return mark + 1,
-        };
-        if !is_key(bytes, start..mark) {
-            return mark + 1;
-        }
-        let before = at..start.saturating_sub(1).max(at);
-        match open.take() {
-            Some(key) => push(line, key, before, dialect, pairs),
-            None => pairs.push_stray(line, before),
-        }
-        at = mark + 1;
-        match quoted(line, at..end, dialect, pairs) {
-            Some((value, after)) => {
-                pairs.push(start..mark, value);
+    let (bytes, end) = (&line.as_bytes()[..range.end], range.end);
+    pairs.keys.begin();
+    let mut at = range.start;
+    'pairs: while let Some(mut key) = first_key(line, bytes, at, dialect.value, &mut pairs.keys) {
+        pairs.push_stray(line, at..key.0.start.saturating_sub(1).max(at));
+        loop {
+            at = key.0.end + 1;
+            let may_be_quoted = dialect.quote.is_some() && bytes.get(at).copied() == dialect.quote;
+            if let Some((value, after)) = may_be_quoted.then(|| quoted(line, at..end, dialect, pairs)).flatten() {
+                pairs.push_known(key, value);
                 at = after;
+                continue 'pairs;
             }
-            None => open = Some(start..mark),
+            let Some(next) = next_key(line, bytes, at, dialect.value, &mut pairs.keys) else {
+                return push(line, key, at..end, dialect, pairs);
+            };
+            push(line, key, at..next.0.start - 1, dialect, pairs);
+            key = next;
         }
-        at
-    });
-    match open {
-        Some(key) => push(line, key, at..end, dialect, pairs),
-        None => pairs.push_stray(line, at..end),
+    }
+    pairs.push_stray(line, at..end);
+}
+
+/// The first key from `at` on, where no value is open: it may begin there at once, unless a value begins there.
+#[inline]
+fn first_key(line: &str, bytes: &[u8], at: usize, mark: u8, keys: &mut Keys) -> Option<Found> {
+    let is_free = at == 0 || bytes[at - 1] != mark;
+    let start = at + usize::from(bytes.get(at) == Some(&b' '));
+    if let Some(end) = keys.guess(bytes, start, mark).filter(|_| start > at || is_free) {
+        return Some((start..end, keys.take_guess()));
+    }
+    let mut from = at;
+    loop {
+        let end = scan::find(bytes, from, (mark, mark))?;
+        let space = memchr::memrchr(b' ', &bytes[from..end]).map(|space| from + space + 1);
+        let start = space.or(is_free.then_some(at));
+        if let Some(start) = start.filter(|start| is_key(bytes, *start..end)) {
+            return Some((start..end, keys.take(&line[start..end])));
+        }
+        from = end + 1;
+    }
+}
+
+/// The key that ends the value that begins at `at`: it stands behind a space.
+#[inline]
+fn next_key(line: &str, bytes: &[u8], at: usize, mark: u8, keys: &mut Keys) -> Option<Found> {
+    let mut from = at;
+    loop {
+        let space = scan::find(bytes, from, (b' ', b' '))?;
+        if let Some(end) = keys.guess(bytes, space + 1, mark) {
+            return Some((space + 1..end, keys.take_guess()));
+        }
+        let end = scan::find(bytes, space + 1, (mark, mark))?;
+        let start = memchr::memrchr(b' ', &bytes[space..end]).map_or(space, |last| space + last) + 1;
+        if keys.guess(bytes, start, mark).is_some() {
+            return Some((start..end, keys.take_guess()));
+        }
+        if is_key(bytes, start..end) {
+            return Some((start..end, keys.take(&line[start..end])));
+        }
+        from = end + 1;
     }
 }
 
 #[inline]
-fn push(line: &str, key: Range<usize>, value: Range<usize>, dialect: Dialect, pairs: &mut Pairs) {
+fn push(line: &str, key: Found, value: Range<usize>, dialect: Dialect, pairs: &mut Pairs) {
     let value = trimmed(line, value);
     let value = if dialect.escapes { pairs.unescape(line, value, undo_cef) } else { Span::of(value) };
-    pairs.push(key, value);
+    pairs.push_known(key, value);
 }
 
 /// Letters, digits and what names are made of; a name of CEF's may hold brackets.
@@ -112,7 +146,7 @@ fn quoted(line: &str, range: Range<usize>, dialect: Dialect, pairs: &mut Pairs) 
     let start = range.start + 1;
     let (mut at, mut is_escaped) = (start, false);
     loop {
-        let found = at + memchr::memchr2(quote, b'\\', bytes.get(at..)?)?;
+        let found = scan::find(bytes, at, (quote, b'\\'))?;
         if bytes[found] == quote {
             let value =
                 if is_escaped { pairs.unescape(line, start..found, undo_quote) } else { Span::of(start..found) };

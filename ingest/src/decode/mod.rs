@@ -17,6 +17,7 @@ pub(crate) mod detect;
 mod envelope;
 pub(crate) mod fields;
 pub(crate) mod json;
+pub(crate) mod keys;
 pub(crate) mod kv;
 pub(crate) mod leef;
 pub(crate) mod names;
@@ -256,6 +257,8 @@ impl AutoDecoder {
     /// Takes other mappings from the next record on.
     pub fn set_mappings(&mut self, mappings: Mappings) {
         self.targets.mappings = mappings;
+        // What they hold of keys is the other mappings'.
+        self.targets.buffers = Buffers::new(&self.config.limits);
     }
 
     fn decode_record(&mut self, chunk: &Chunk, record: &Record<'_>, rows: &mut BatchBuilder) -> Result<(), Rejected> {

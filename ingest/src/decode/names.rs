@@ -92,6 +92,17 @@ impl<T> Names<T> {
         self.find(&Print::of(key), key).map(|index| &self.entries[index].value)
     }
 
+    /// Where the table has a name: [`Names::at`] gives what it stands for.
+    pub(crate) fn position(&self, key: &str) -> Option<u16> {
+        self.find(&Print::of(key.as_bytes()), key.as_bytes()).map(|index| index as u16)
+    }
+
+    /// What the name at a position stands for.
+    #[inline]
+    pub(crate) fn at(&self, position: u16) -> Option<&T> {
+        self.entries.get(usize::from(position)).map(|entry| &entry.value)
+    }
+
     /// As [`Names::get`], for a table that knows few of the names it is asked for.
     #[inline]
     pub(crate) fn get_rare(&self, key: &[u8]) -> Option<&T> {

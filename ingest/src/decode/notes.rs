@@ -122,6 +122,13 @@ pub(crate) struct Notes {
     taken: Option<Vec<Taken>>,
 }
 
+/// Where a name was noted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noted {
+    set: usize,
+    name: usize,
+}
+
 /// Names of one kind, of one source and field table.
 #[derive(Debug)]
 struct Set {
@@ -166,10 +173,21 @@ impl Notes {
         self.by = by;
     }
 
-    /// A name that the table does not know, in the object at `path`.
+    /// A name that the table does not know, in the object at `path`. Gives where it was noted, for [`Notes::again`].
     #[inline(never)]
-    pub(crate) fn key(&mut self, path: &str, key: &str) {
-        self.note(DriftKind::Key, path, key);
+    pub(crate) fn key(&mut self, path: &str, key: &str) -> Option<Noted> {
+        self.note(DriftKind::Key, path, key)
+    }
+
+    /// The same name of a row of the same table again. False if it must be noted anew: it is another source's.
+    #[inline]
+    pub(crate) fn again(&mut self, noted: Noted) -> bool {
+        let set = self.sets.get_mut(noted.set).filter(|set| set.source == self.source);
+        let name = set.and_then(|set| set.names.get_mut(noted.name));
+        name.is_some_and(|name| {
+            name.count += 1;
+            true
+        })
     }
 
     /// A line with more columns than the table has.
@@ -200,13 +218,14 @@ impl Notes {
         self.text = text;
     }
 
-    fn note(&mut self, kind: DriftKind, path: &str, key: &str) {
+    fn note(&mut self, kind: DriftKind, path: &str, key: &str) -> Option<Noted> {
         let key = if key.len() > NAME_BYTES_MAX { &key[..key.floor_char_boundary(NAME_BYTES_MAX)] } else { key };
-        let Some(set) = self.set(kind) else { return };
-        if let Some(name) = set.note(path, key) {
+        let (name, fresh) = self.set(kind)?.note(path, key);
+        if let Some(name) = fresh {
             let source = self.sources.get(self.source).cloned().unwrap_or_else(|| Arc::from(""));
             self.fresh.push(Drift { source, by: self.by, kind, name });
         }
+        Some(Noted { set: self.last, name: name? })
     }
 
     fn set(&mut self, kind: DriftKind) -> Option<&mut Set> {
@@ -248,21 +267,21 @@ impl Set {
         Self { source, by, kind, names, index, hasher, other: 0, last: 0 }
     }
 
-    /// Counts a name; gives it if it is new, or [`OTHER`] the first time that there are too many.
-    fn note(&mut self, path: &str, key: &str) -> Option<String> {
+    /// Counts a name. Gives its index, and the name if it is new; or [`OTHER`] the first time that there are too many.
+    fn note(&mut self, path: &str, key: &str) -> (Option<usize>, Option<String>) {
         let guess = self.names.get(self.last).map_or(0, |last| last.next);
         match self.names.get_mut(guess) {
             Some(name) if name.is(path, key) => {
                 name.count += 1;
                 self.last = guess;
-                None
+                (Some(guess), None)
             }
             _ => self.note_elsewhere(path, key),
         }
     }
 
     #[inline(never)]
-    fn note_elsewhere(&mut self, path: &str, key: &str) -> Option<String> {
+    fn note_elsewhere(&mut self, path: &str, key: &str) -> (Option<usize>, Option<String>) {
         use std::hash::BuildHasher;
         let Self { names, index, hasher, other, .. } = self;
         let hash = hasher.hash_one((path, key));
@@ -273,18 +292,18 @@ impl Set {
                 last.next = at;
             }
             self.last = at;
-            return None;
+            return (Some(at), None);
         }
         if names.len() >= NAMES_MAX {
             *other += 1;
-            return (*other == 1).then(|| OTHER.to_owned());
+            return (None, (*other == 1).then(|| OTHER.to_owned()));
         }
         let name = Name::new(path, key);
         let text = String::from(&*name.text);
         names.push(name);
         let rehash = |at: &u32| hasher.hash_one(names[*at as usize].parts());
         index.insert_unique(hash, (names.len() - 1) as u32, rehash);
-        Some(text)
+        (Some(names.len() - 1), Some(text))
     }
 }
 

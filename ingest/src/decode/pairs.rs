@@ -8,12 +8,15 @@ use std::ops::Range;
 
 use dataflow::Reason;
 
+use super::keys::{KeyId, Keys};
 use super::{Limits, Rejected};
 
 /// The pairs of the last line that was split.
 #[derive(Debug)]
 pub(crate) struct Pairs {
-    list: Vec<(Key, Span)>,
+    list: Vec<Pair>,
+    /// The keys of all lines.
+    pub(super) keys: Keys,
     unescaped: String,
     /// More pairs were there than are kept; those beyond are not in the list.
     overflown: bool,
@@ -26,6 +29,15 @@ impl Default for Pairs {
     fn default() -> Self {
         Self::new(&Limits::default())
     }
+}
+
+/// A name and its value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pair {
+    key: Key,
+    /// The number of a key that stands in the line and is made of letters, digits and marks that JSON need not escape.
+    pub(crate) id: KeyId,
+    value: Span,
 }
 
 /// A place in the line, or in the buffer of unescaped texts.
@@ -56,7 +68,7 @@ impl Pairs {
     /// Buffers for lines of at most so many pairs.
     pub(crate) fn new(limits: &Limits) -> Self {
         let (list, unescaped) = (Vec::new(), String::new());
-        Self { list, unescaped, overflown: false, longer: 0, keys_max: limits.json_keys_max }
+        Self { list, keys: Keys::default(), unescaped, overflown: false, longer: 0, keys_max: limits.json_keys_max }
     }
 
     /// Forgets the last line.
@@ -87,12 +99,18 @@ impl Pairs {
 
     #[inline]
     pub(crate) fn push(&mut self, key: Range<usize>, value: Span) {
-        self.add(Key::Text(Span::of(key)), value);
+        self.add(Key::Text(Span::of(key)), None, value);
+    }
+
+    /// Adds a pair whose key may have a number.
+    #[inline]
+    pub(super) fn push_known(&mut self, (key, id): (Range<usize>, KeyId), value: Span) {
+        self.add(Key::Text(Span::of(key)), id, value);
     }
 
     #[inline]
     pub(crate) fn push_named(&mut self, name: &'static str, value: Span) {
-        self.add(Key::Name(name), value);
+        self.add(Key::Name(name), None, value);
     }
 
     /// Adds a column that has no name, by its place from 1: `column_7`.
@@ -101,7 +119,7 @@ impl Pairs {
         let _ = write!(self.unescaped, "column_{place}");
         let name = Span { start: start as u32, end: self.unescaped.len() as u32, is_unescaped: true };
         self.longer = self.longer.max(place);
-        self.add(Key::Text(name), value);
+        self.add(Key::Text(name), None, value);
     }
 
     /// Columns of a line that has more than are named; 0 of any other.
@@ -110,9 +128,9 @@ impl Pairs {
     }
 
     #[inline]
-    fn add(&mut self, key: Key, value: Span) {
+    fn add(&mut self, key: Key, id: KeyId, value: Span) {
         if self.list.len() < self.keys_max {
-            self.list.push((key, value));
+            self.list.push(Pair { key, id, value });
         } else {
             self.overflown = true;
         }
@@ -170,31 +188,37 @@ impl Pairs {
     /// Name and value of a pair.
     #[inline]
     pub(crate) fn get<'a>(&'a self, line: &'a str, index: usize) -> (&'a str, &'a str) {
-        let (key, value) = &self.list[index];
-        (self.name(line, key), self.text(line, *value))
+        let pair = &self.list[index];
+        (self.name(line, pair), self.value(line, pair))
     }
 
-    /// Names of the line that was split last, to compare: bytes are cheaper to take than text.
-    pub(crate) fn names<'a>(&'a self, line: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let place = |span: &Span| span.start as usize..span.end as usize;
-        self.list.iter().map(move |(key, _)| match key {
-            Key::Text(span) if span.is_unescaped => &self.unescaped.as_bytes()[place(span)],
-            Key::Text(span) => &line.as_bytes()[place(span)],
-            Key::Name(name) => name.as_bytes(),
-        })
+    /// The pairs of the line that was split last.
+    #[inline]
+    pub(crate) fn list(&self) -> &[Pair] {
+        &self.list
+    }
+
+    /// The keys that lines have had.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     #[inline]
-    fn name<'a>(&'a self, line: &'a str, key: &Key) -> &'a str {
-        match key {
-            Key::Text(span) => self.text(line, *span),
+    pub(crate) fn name<'a>(&'a self, line: &'a str, pair: &Pair) -> &'a str {
+        match pair.key {
+            Key::Text(span) => self.text(line, span),
             Key::Name(name) => name,
         }
     }
 
+    #[inline]
+    pub(crate) fn value<'a>(&'a self, line: &'a str, pair: &Pair) -> &'a str {
+        self.text(line, pair.value)
+    }
+
     /// Names and values of the line that was split last.
     pub(crate) fn iter<'a>(&'a self, line: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.list.iter().map(move |(key, value)| (self.name(line, key), self.text(line, *value)))
+        self.list.iter().map(move |pair| (self.name(line, pair), self.value(line, pair)))
     }
 
     /// `name=value` of each.
@@ -220,7 +244,8 @@ impl Pairs {
             let named = base.and_then(|base| self.iter(line).position(|(key, _)| key == base));
             match named {
                 Some(named) => {
-                    self.list[named].0 = Key::Text(self.list[index].1);
+                    let label = Key::Text(self.list[index].value);
+                    (self.list[named].key, self.list[named].id) = (label, None);
                     self.list.remove(index);
                     index -= usize::from(named < index);
                 }

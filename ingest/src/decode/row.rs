@@ -3,20 +3,22 @@
 //! Dropped, and only these: empty strings and nulls; the addresses 0.0.0.0 and :: and the port 0 where a translation
 //! would stand (there was none); a field that says again what its slot's reader has found elsewhere (named there).
 
+mod read;
 mod set;
 mod unmapped;
 
 use std::ops::Range;
 
 use dataflow::TableBuilder;
-use dataflow::json::push_string;
+use dataflow::print::Print;
 
-use super::fields::{FieldTable, Key, Objects, To};
-use super::json::{At, Doc, Value};
+use super::fields::{FieldTable, Key, KeyPosition, Objects};
+use super::json::{At, Value};
+use super::keys::{ByKey, Keys};
 use super::names::Place;
 use super::notes::Notes;
 use super::zones::LocalTime;
-use unmapped::open_member;
+use read::KnownField;
 pub(crate) use unmapped::push_members_but;
 
 /// Slots a vendor may use.
@@ -74,6 +76,26 @@ pub(crate) struct Scratch {
     text: String,
     formatted: String,
     pub(crate) notes: Notes,
+    /// By field table and form.
+    known: ByKey<KnownKey>,
+    /// By field table.
+    of_pairs: ByKey<KnownField>,
+    /// The names of members, and by field table and object what is known of them.
+    names: Keys,
+    of_members: ByKey<KnownField>,
+}
+
+/// What is known of a key of a form of pairs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownKey {
+    /// Its field.
+    pub(crate) field: Option<KeyPosition>,
+    /// Of a label: the field of the key that it labels.
+    pub(crate) labels: Option<KeyPosition>,
+    /// True for a label, whether or not a field is known.
+    pub(crate) is_label: bool,
+    /// The label that it bore last, and whether that is the field's.
+    pub(crate) last: Option<(Print, bool)>,
 }
 
 /// The row. See the module's front.
@@ -131,34 +153,6 @@ impl<'r, 'v> Row<'r, 'v> {
         }
     }
 
-    /// Takes a line's columns, the empty ones among them; as [`Row::read_filled`].
-    pub(crate) fn read_columns(&mut self, columns: impl Iterator<Item = &'v str>) {
-        self.read_filled(columns.enumerate().filter(|(_, text)| !text.is_empty()));
-    }
-
-    /// Takes a line's columns with their places; those beyond the table's are named `column_N` by their place from 1.
-    pub(crate) fn read_filled(&mut self, columns: impl Iterator<Item = (usize, &'v str)>) {
-        let fields = self.fields;
-        for (i, text) in columns {
-            match fields.columns().get(i) {
-                Some((name, to)) => self.read_field(name, to, text),
-                None => self.keep_column(i + 1, text),
-            }
-        }
-    }
-
-    /// Takes one field.
-    #[inline]
-    pub(crate) fn read_field(&mut self, name: &'v str, to: &To, text: &'v str) {
-        match to {
-            To::Column(target) if self.set_scalar(target, text) => {}
-            To::Slot(slot) if self.is_free(*slot) => {
-                self.put(*slot, Slotted { scope: 0, name, value: Value::text(text), at: None });
-            }
-            _ => self.keep_text(name, true, text),
-        }
-    }
-
     #[inline]
     fn is_free(&self, slot: u8) -> bool {
         self.slots[usize::from(slot)].is_none()
@@ -176,74 +170,25 @@ impl<'r, 'v> Row<'r, 'v> {
         self.fields.key(form, places, key, prefix)
     }
 
+    /// The field at a position that [`FieldTable::key_position`] gave.
+    #[inline]
+    pub(crate) fn key_at(&self, form: usize, position: KeyPosition) -> Option<&'r Key> {
+        self.fields.key_at(form, position)
+    }
+
+    /// What was found out about keys, by their numbers; to be given back.
+    pub(crate) fn take_known(&mut self) -> (&'r FieldTable, ByKey<KnownKey>) {
+        (self.fields, std::mem::take(&mut self.scratch.known))
+    }
+
+    /// Gives back what [`Row::take_known`] gave.
+    pub(crate) fn keep_known(&mut self, known: ByKey<KnownKey>) {
+        self.scratch.known = known;
+    }
+
     /// Notes that the line has at least so many columns, which are more than the table's.
     pub(crate) fn note_longer(&mut self, columns: usize) {
         self.longer = self.longer.max(columns);
-    }
-
-    /// Takes named values of a flat format.
-    pub(crate) fn read_pairs(&mut self, pairs: impl Iterator<Item = (&'v str, &'v str)>) {
-        let (fields, mut place) = (self.fields, Place::default());
-        for (name, text) in pairs.filter(|(_, text)| !text.is_empty()) {
-            match fields.to(0, &mut place, name.as_bytes()) {
-                To::Column(target) if self.set_scalar(target, text) => {}
-                To::Slot(slot) if self.is_free(*slot) => {
-                    self.put(*slot, Slotted { scope: 0, name, value: Value::text(text), at: None });
-                }
-                to => {
-                    self.note_unknown(to, 0, || name);
-                    self.keep_text(name, false, text);
-                }
-            }
-        }
-    }
-
-    /// Notes a name that the table does not know. A row that is written again was noted before.
-    #[inline]
-    fn note_unknown<'n>(&mut self, to: &To, scope: u8, name: impl FnOnce() -> &'n str) {
-        if matches!(to, To::Unknown) && self.barred.is_empty() {
-            self.scratch.notes.key(self.fields.path(scope), name());
-        }
-    }
-
-    /// Takes a JSON object's members.
-    pub(crate) fn read_members(&mut self, doc: Doc<'v>, object: At, scope: u8) {
-        let (fields, mut place) = (self.fields, Place::default());
-        for member in doc.members(object) {
-            if member.is_void() {
-                continue;
-            }
-            match fields.to(scope, &mut place, doc.key(&member)) {
-                To::Object(inner) if doc.is_object(member.at) => {
-                    self.read_object(doc, member.at, *inner, doc.name(&member));
-                }
-                To::Column(target) if self.set_member(target, doc, &member) => {}
-                To::Slot(slot) if self.is_free(*slot) => {
-                    let (name, value, at) = (doc.name(&member), doc.value_of(&member), Some(member.at));
-                    self.put(*slot, Slotted { scope, name, value, at });
-                }
-                to => {
-                    self.note_unknown(to, scope, || doc.name(&member));
-                    self.keep_member(doc, &member);
-                }
-            }
-        }
-    }
-
-    /// A nested object whose members have places of their own; what remains of it stays an object in `unmapped`.
-    fn read_object(&mut self, doc: Doc<'v>, object: At, scope: u8, key: &str) {
-        self.end_run();
-        let before = self.scratch.unmapped.len();
-        push_string(open_member(&mut self.scratch.unmapped), key);
-        self.scratch.unmapped.push_str(":{");
-        let opened = self.scratch.unmapped.len();
-        self.read_members(doc, object, scope);
-        self.end_run();
-        if self.scratch.unmapped.len() == opened {
-            self.scratch.unmapped.truncate(before);
-        } else {
-            self.scratch.unmapped.push('}');
-        }
     }
 
     /// What a slot holds; it is then the caller's to place or to [`Row::keep`].

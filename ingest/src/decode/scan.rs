@@ -5,7 +5,11 @@ use std::ops::Range;
 
 use wide::u8x16;
 
-const BYTES: usize = 16;
+/// Bytes of a block.
+pub(crate) const BYTES: usize = 16;
+
+/// A bit for each byte of a block.
+pub(crate) const ALL: u32 = (1 << BYTES) - 1;
 
 /// A bit for each byte that is the mark.
 #[inline]
@@ -13,59 +17,100 @@ fn marked(bytes: &[u8; BYTES], mark: u8) -> u32 {
     u8x16::new(*bytes).simd_eq(u8x16::splat(mark)).to_bitmask()
 }
 
-/// Finds a byte.
+/// A bit for each byte that two blocks have in common.
 #[inline]
-pub(crate) fn each(line: &[u8], mark: u8, mut found: impl FnMut(usize)) {
-    let (blocks, rest) = line.as_chunks::<BYTES>();
-    for (start, block) in (0..).step_by(BYTES).zip(blocks) {
-        let mut hits = marked(block, mark);
-        while hits != 0 {
-            found(start + hits.trailing_zeros() as usize);
-            hits &= hits - 1;
-        }
-    }
-    let start = line.len() - rest.len();
-    rest.iter().enumerate().filter(|(_, b)| **b == mark).for_each(|(at, _)| found(start + at));
+pub(crate) fn same(a: &[u8; BYTES], b: &[u8; BYTES]) -> u32 {
+    u8x16::new(*a).simd_eq(u8x16::new(*b)).to_bitmask()
 }
 
-/// Finds what may end the keys of pairs: a `value` mark, with the last `pair` mark between it and what was found before.
-/// `found` says where to go on.
+/// The first place from `from` on of either mark, for texts that are mostly shorter than a block.
 #[inline]
-pub(crate) fn each_pair(
+pub(crate) fn find(line: &[u8], from: usize, (mark, other): (u8, u8)) -> Option<usize> {
+    let mut at = from;
+    while at < line.len() {
+        let (block, len) = block(&line[at..]);
+        let hits = (marked(&block, mark) | marked(&block, other)) & (ALL >> (BYTES - len));
+        if hits != 0 {
+            return Some(at + hits.trailing_zeros() as usize);
+        }
+        at += len;
+    }
+    None
+}
+
+/// Finds what stands between the marks of a range and is not empty: where it begins, and at which mark it ends. `open` is
+/// where a text began that goes on at the range's start. Gives where the text began that no mark of the range ends.
+#[inline]
+pub(crate) fn each_filled(
     line: &[u8],
     range: Range<usize>,
-    (pair, value): (u8, u8),
-    mut found: impl FnMut(Option<usize>, usize) -> usize,
-) {
-    let (mut at, mut last) = (range.start, None);
-    while at < range.end {
-        let (block, len) = block(&line[at..range.end]);
-        let (mut pairs, mut values) = (marked(&block, pair), marked(&block, value));
-        let mut next = at + len;
-        while values != 0 {
-            let bit = values & values.wrapping_neg();
-            let before = pairs & (bit - 1);
-            if before != 0 {
-                last = Some(at + before.ilog2() as usize);
-            }
-            let from = found(last.take(), at + bit.trailing_zeros() as usize);
-            if from >= at + len {
-                (next, pairs) = (from, 0);
-                break;
-            }
-            let ahead = u32::MAX << (from - at);
-            (pairs, values) = (pairs & ahead, values & ahead);
-        }
-        if pairs != 0 {
-            last = Some(at + pairs.ilog2() as usize);
-        }
-        at = next;
+    mark: u8,
+    mut open: Option<usize>,
+    mut found: impl FnMut(usize, usize),
+) -> Option<usize> {
+    let (words, rest) = line[range.clone()].as_chunks::<WORD>();
+    let mut start = range.start;
+    for word in words {
+        open = filled_of_word(start, marked_word(word, mark), open, &mut found);
+        start += WORD;
     }
+    open = filled_of_word(start, marked_rest(rest, mark), open, &mut found);
+    open.filter(|begun| *begun < range.end)
+}
+
+/// Bytes of whose marks a word is made.
+const WORD: usize = 64;
+
+/// As [`each_filled`], of bytes from `start` on whose marks are these. A text begins or ends wherever a byte differs from the
+/// one before it in being a mark.
+#[inline]
+fn filled_of_word(
+    start: usize,
+    marks: u64,
+    open: Option<usize>,
+    found: &mut impl FnMut(usize, usize),
+) -> Option<usize> {
+    let mut edges = marks ^ (marks << 1 | u64::from(open.is_none()));
+    let at = |edges: u64| start + edges.trailing_zeros() as usize;
+    let mut begun = match open {
+        Some(begun) => begun,
+        None if edges == 0 => return None,
+        None => {
+            let begun = at(edges);
+            edges &= edges - 1;
+            begun
+        }
+    };
+    while edges != 0 {
+        found(begun, at(edges));
+        edges &= edges - 1;
+        if edges == 0 {
+            return None;
+        }
+        begun = at(edges);
+        edges &= edges - 1;
+    }
+    Some(begun)
+}
+
+/// A bit for each byte that is the mark.
+#[inline]
+fn marked_word(word: &[u8; WORD], mark: u8) -> u64 {
+    let (blocks, _) = word.as_chunks::<BYTES>();
+    blocks.iter().rev().fold(0, |marks, block| marks << BYTES | u64::from(marked(block, mark)))
+}
+
+/// As [`marked_word`], of fewer bytes; no bit beyond them.
+#[inline]
+fn marked_rest(bytes: &[u8], mark: u8) -> u64 {
+    let mut word = [mark ^ 1; WORD];
+    word[..bytes.len()].copy_from_slice(bytes);
+    marked_word(&word, mark)
 }
 
 /// The first bytes of a text, and how many of them are the text's.
 #[inline]
-fn block(text: &[u8]) -> ([u8; BYTES], usize) {
+pub(crate) fn block(text: &[u8]) -> ([u8; BYTES], usize) {
     match text.first_chunk() {
         Some(block) => (*block, BYTES),
         None => {
@@ -111,11 +156,28 @@ mod tests {
         #![proptest_config(crate::decode::tests::cases(256))]
 
         #[test]
-        fn finds_what_a_loop_finds(line in proptest::collection::vec(0x3au8..0x40, 0..64)) {
+        fn finds_what_is_filled_as_a_loop_does(line in proptest::collection::vec(0x3cu8..0x3f, 0..200), from in 0usize..8, is_open: bool) {
+            let (from, open) = (from.min(line.len()), is_open.then_some(0));
             let mut found = Vec::new();
-            each(&line, b'=', |at| found.push(at));
-            let want: Vec<usize> = (0..line.len()).filter(|at| line[*at] == b'=').collect();
-            prop_assert_eq!(found, want);
+            let last = each_filled(&line, from..line.len(), b'=', open, |start, end| found.push((start, end)));
+            let (mut want, mut begun) = (Vec::new(), open);
+            for (at, byte) in line.iter().enumerate().skip(from) {
+                match begun {
+                    Some(start) if *byte == b'=' => want.push((start, at)),
+                    None if *byte != b'=' => begun = Some(at),
+                    _ => continue,
+                }
+                if *byte == b'=' {
+                    begun = None;
+                }
+            }
+            prop_assert_eq!((found, last), (want, begun.filter(|begun| *begun < line.len())));
+        }
+
+        #[test]
+        fn finds_the_first_as_a_loop_does(line in "[a-d]{0,40}", from in 0usize..44) {
+            let is_it = |at: &usize| matches!(line.as_bytes()[*at], b'a' | b'c');
+            prop_assert_eq!(find(line.as_bytes(), from, (b'a', b'c')), (from..line.len()).find(is_it));
         }
 
         #[test]
@@ -123,27 +185,6 @@ mod tests {
             let range = from.min(line.len())..line.len().saturating_sub(3).max(from.min(line.len()));
             let want = line.as_bytes()[range.clone()].iter().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(b));
             prop_assert_eq!(is_word(line.as_bytes(), range, b"."), want);
-        }
-
-        #[test]
-        fn finds_pairs_as_a_loop_does(line in "[ =ab]{0,40}", from in 0usize..8, skip in 0usize..4) {
-            let (line, from) = (line.as_bytes(), from.min(line.len()));
-            let mut found = Vec::new();
-            each_pair(line, from..line.len(), (b' ', b'='), |last, at| {
-                found.push((last, at));
-                at + 1 + skip
-            });
-            let (mut want, mut at, mut last) = (Vec::new(), from, None);
-            while at < line.len() {
-                if line[at] == b'=' {
-                    want.push((last.take(), at));
-                    at += skip;
-                } else if line[at] == b' ' {
-                    last = Some(at);
-                }
-                at += 1;
-            }
-            prop_assert_eq!(found, want);
         }
     }
 }

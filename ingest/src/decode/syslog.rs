@@ -25,15 +25,32 @@ pub(crate) struct Header<'a> {
 /// Reads the text before the message. It is never refused: what is not understood says nothing. Of several headers, which
 /// relays put before each other, the last counts.
 pub(crate) fn header(text: &str) -> Header<'_> {
+    let host = usual_host(text).unwrap_or_else(|| any_host(text));
+    Header { host: host.filter(|host| is_sender(host)) }
+}
+
+/// The host of `<priority>Nov 20 10:00:00 host `, as nearly every device writes it. None of another header.
+fn usual_host(text: &str) -> Option<Option<&str>> {
+    let text = text.strip_prefix('<')?.strip_suffix(' ')?;
+    let (priority, rest) = text.as_bytes().split_at(text.bytes().take(4).position(|b| b == b'>')?);
+    let (time, host) = rest.split_first_chunk::<17>()?;
+    let [_, m1, m2, m3, b' ', d1, d2, b' ', clock @ .., b' '] = time else { return None };
+    let is_date = [m1, m2, m3].iter().all(|b| b.is_ascii_alphabetic()) && (*d1 == b' ' || d1.is_ascii_digit());
+    let is_usual = is_date && d2.is_ascii_digit() && is_clock(clock) && priority.iter().all(u8::is_ascii_digit);
+    let is_word = !host.is_empty() && host.iter().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>'));
+    let host = text.get(text.len() - host.len()..)?;
+    (is_usual && is_word).then(|| Some(host).filter(|host| !is_time(host)))
+}
+
+fn any_host(text: &str) -> Option<&str> {
     let text = last_header(text.trim());
     let mut words = text.split_ascii_whitespace();
-    let host = if words.next() == Some("1") {
+    if words.next() == Some("1") {
         // RFC 5424: version, time, host, ...
         words.nth(1)
     } else {
         after_time(text)
-    };
-    Header { host: host.filter(|host| is_sender(host)) }
+    }
 }
 
 /// RFC 3164: the word after the last time; without a time the last word.
@@ -55,8 +72,12 @@ fn after_time(text: &str) -> Option<&str> {
 
 /// `hh:mm:ss`, or an ISO 8601 time.
 fn is_time(word: &str) -> bool {
-    let clock = word.get(11..).filter(|_| word.as_bytes()[10] == b'T').unwrap_or(word).as_bytes();
-    matches!(clock, [h1, h2, b':', m1, m2, b':', s1, s2, ..] if [h1, h2, m1, m2, s1, s2].iter().all(|b| b.is_ascii_digit()))
+    is_clock(word.get(11..).filter(|_| word.as_bytes()[10] == b'T').unwrap_or(word).as_bytes())
+}
+
+/// True if the text begins with `hh:mm:ss`.
+fn is_clock(text: &[u8]) -> bool {
+    matches!(text, [h1, h2, b':', m1, m2, b':', s1, s2, ..] if [h1, h2, m1, m2, s1, s2].iter().all(|b| b.is_ascii_digit()))
 }
 
 /// What follows the last `<priority>`; the whole text without one.
@@ -70,8 +91,8 @@ fn last_header(text: &str) -> &str {
 
 /// A name or an address, not what is left of a time.
 fn is_sender(word: &str) -> bool {
-    let is_address = word.matches('.').count() == 3 || word.contains(':');
-    (word.bytes().any(|b| b.is_ascii_alphabetic()) || is_address) && !word.starts_with('<')
+    let is_address = || word.matches('.').count() == 3 || word.contains(':');
+    (word.bytes().any(|b| b.is_ascii_alphabetic()) || is_address()) && !word.starts_with('<')
 }
 
 /// The kind of a header.

@@ -25,16 +25,25 @@ pub(crate) fn time_in(text: &str, local: LocalTime<'_>) -> Option<i64> {
 
 /// By the number of digits: up to 11 are seconds (a fraction may follow), 13 milliseconds, 16 microseconds, 19 nanoseconds.
 fn epoch_time(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    let whole = match bytes.len() {
+        13 => digits(bytes).map(|millis| millis * 1_000),
+        16 => digits(bytes),
+        // As many nanoseconds as 64 bits hold.
+        19 if *text <= *"9223372036854775807" => digits(&bytes[16..]).and_then(|_| digits(&bytes[..16])),
+        _ => None,
+    };
+    whole.or_else(|| epoch_seconds(text))
+}
+
+/// Up to 11 digits, and digits after a point.
+fn epoch_seconds(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if !whole.bytes().all(|b| b.is_ascii_digit()) || (fraction.is_empty() && text.len() > whole.len()) {
         return None;
     }
-    let number = || whole.parse::<i64>().ok();
     match whole.len() {
-        1..=11 => Some(number()? * 1_000_000 + micros_of_fraction(fraction.as_bytes())?),
-        13 if fraction.is_empty() => Some(number()? * 1_000),
-        16 if fraction.is_empty() => number(),
-        19 if fraction.is_empty() => Some(number()? / 1_000),
+        1..=11 => Some(digits(whole.as_bytes())? * 1_000_000 + micros_of_fraction(fraction.as_bytes())?),
         _ => None,
     }
 }
@@ -42,18 +51,13 @@ fn epoch_time(text: &str) -> Option<i64> {
 /// `YYYY-MM-DD[T ]hh:mm:ss[.fraction][zone]`, with `/` for `-` too: microseconds, of UTC if there is a zone.
 fn calendar_time(bytes: &[u8]) -> Option<(i64, bool)> {
     let (head, rest) = bytes.split_first_chunk::<19>()?;
-    let mut worst = 0;
-    let mut two = |at: usize| {
-        let (tens, ones) = (head[at].wrapping_sub(b'0'), head[at + 1].wrapping_sub(b'0'));
-        worst = worst.max(tens).max(ones);
-        i64::from(tens) * 10 + i64::from(ones)
-    };
-    let (century, year, month, day) = (two(0), two(2), two(5), two(8));
-    let (hour, minute, second) = (two(11), two(14), two(17));
-    let year = century * 100 + year;
-    let marks = head[7] == head[4] && matches!(head[10], b'T' | b't' | b' ') && head[13] == b':' && head[16] == b':';
-    let in_range = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
-    if worst > 9 || !marks || !in_range || hour > 23 || minute > 59 || second > 60 {
+    let form = if head[4] == b'/' { b"0000/00/" } else { b"0000-00-" };
+    let date = Twos::of(head.first_chunk()?, form, Twos::DATE)?;
+    let clock = Twos::of(head.last_chunk()?, b"00:00:00", Twos::CLOCK)?;
+    let (year, month, day) = (date.at(0) * 100 + date.at(2), date.at(5), digits(&head[8..10])?);
+    let (hour, minute, second) = (clock.at(0), clock.at(3), clock.at(6));
+    let in_range = (1..=12).contains(&month) && day >= 1 && (day <= 28 || day <= days_in(year, month));
+    if !matches!(head[10], b'T' | b't' | b' ') || !in_range || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let (micros, zone) = match rest.split_first() {
@@ -69,6 +73,41 @@ fn calendar_time(bytes: &[u8]) -> Option<(i64, bool)> {
     };
     let seconds = hour * 3600 + minute * 60 + second - zone_seconds(zone)?;
     Some((days_from_civil(year, month, day) * DAY_US + seconds * 1_000_000 + micros, !zone.is_empty()))
+}
+
+/// Numbers of two digits in eight bytes of text, each in the byte of its first digit.
+#[derive(Clone, Copy)]
+struct Twos(u64);
+
+impl Twos {
+    const DATE: u64 = Self::room(b"0000-00-");
+    const CLOCK: u64 = Self::room(b"00:00:00");
+
+    /// What may be added to each byte, once the form is taken from it, before its highest bit is set.
+    const fn room(form: &[u8; 8]) -> u64 {
+        let (mut room, mut at) = ([0x80 - 1; 8], 0);
+        while at < 8 {
+            if form[at] == b'0' {
+                room[at] = 0x80 - 10;
+            }
+            at += 1;
+        }
+        u64::from_le_bytes(room)
+    }
+
+    /// None if the text has other than digits where the form has zeros, or another mark than the form.
+    #[inline]
+    fn of(text: &[u8; 8], form: &[u8; 8], room: u64) -> Option<Self> {
+        let bytes = u64::from_le_bytes(*text) ^ u64::from_le_bytes(*form);
+        let above = bytes.wrapping_add(room) | bytes;
+        let is_right = above & u64::from_le_bytes([0x80; 8]) == 0;
+        is_right.then(|| Self(bytes * 10 + (bytes >> 8)))
+    }
+
+    #[inline]
+    fn at(self, byte: u32) -> i64 {
+        (self.0 >> (8 * byte) & 0xff) as i64
+    }
 }
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -134,7 +173,8 @@ fn micros_of_fraction(fraction: &[u8]) -> Option<i64> {
     }
     let (kept, cut) = fraction.split_at(fraction.len().min(6));
     digits(cut)?;
-    Some(digits(kept)? * 10_i64.pow(6 - kept.len() as u32))
+    const MICROS: [i64; 7] = [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+    Some(digits(kept)? * MICROS[kept.len()])
 }
 
 /// Seconds east of UTC: nothing, `Z`, `+hh:mm`, `+hhmm`, `+hh`.

@@ -10,7 +10,7 @@ use crate::normalize::{Class, action, enums};
 
 use super::fill::{Done, otherwise, read, set_endpoint, set_length, set_protocol, set_user, set_word, taken};
 use super::source::{Inner, Pick};
-use super::step::{Elements, Joined, PIECES_MAX, Piece, Source, Step, Verdict, What};
+use super::step::{Elements, PIECES_MAX, Piece, Source, Step, Verdict, What};
 use super::time::{TimeSpec, Zone, zone_seconds};
 use super::words::Words;
 
@@ -164,7 +164,7 @@ impl<'v> Exec<'_, 'v> {
                 Piece::Field(source) => self.text(row, source).unwrap_or_default(),
             };
         }
-        row.set_args(target, format_args!("{}", Joined(&texts)))
+        row.set_joined(target, &texts)
     }
 
     fn set_time(&mut self, row: &mut Row<'_, 'v>, target: &Target, spec: &TimeSpec) {
@@ -184,7 +184,7 @@ impl<'v> Exec<'_, 'v> {
             return spec.unit.read(self.text(row, source)?, zone, self.received_at);
         }
         let texts = self.texts(row, spec)?;
-        row.with_args(format_args!("{}", Joined(&texts)), |text| spec.unit.read(text, zone, self.received_at))
+        row.with_joined(&texts, |text| spec.unit.read(text, zone, self.received_at))
     }
 
     /// The texts of a time's fields, a space between them; none if one is missing.

@@ -136,8 +136,9 @@ impl Mappings {
         let users = own.len();
         let (plans, cases): (Vec<Plan>, Vec<Vec<Case>>) = own.into_iter().chain(shipped).unzip();
         let sets = [0..users, users..plans.len()].into_iter().filter(|range| !range.is_empty());
-        let sets = sets.map(|range| Set::new(&plans, range)).collect::<Result<_, String>>();
-        let sets = sets.map_err(|what| vec![files::unread("", what)])?;
+        let sets = sets.map(|range| Set::new(&plans, range)).collect::<Result<Vec<_>, String>>();
+        let mut sets = sets.map_err(|what| vec![files::unread("", what)])?;
+        sets.iter_mut().fold(0, |first, set| set.number(first));
         Ok(Self(Arc::new(Inner { plans, cases, sets, users, print })))
     }
 

@@ -18,7 +18,7 @@ use crate::normalize::{Class, Event};
 use super::condition::Condition;
 use super::exec::Exec;
 use super::fill::otherwise;
-use super::step::{Joined, Otherwise, Step};
+use super::step::{Otherwise, Step};
 use super::time::TimeSpec;
 
 /// Patterns by Cisco's mnemonic; without one, for any line.
@@ -159,10 +159,8 @@ impl Plan {
             row.note_longer(pairs.longer());
         }
         match input {
-            Input::Pairs { pairs, line } if self.empty.is_empty() => row.read_pairs(pairs.iter(line)),
             Input::Pairs { pairs, line } => {
-                let means = |value: &str| !self.empty.iter().any(|empty| **empty == *value);
-                row.read_pairs(pairs.iter(line).filter(|(_, value)| means(value)));
+                row.read_split(pairs, line, |value| self.empty.iter().any(|empty| **empty == *value));
             }
             Input::Json { doc, at } => row.read_members(doc, at, 0),
         }
@@ -182,7 +180,8 @@ impl Plan {
             return Err(Rejected::new(Reason::TimeOutOfRange, time.to_string()));
         }
         let texts = exec.texts(row, &self.times[best]).unwrap_or_default();
-        self.class.set_time_args(row, event, time, format_args!("{}", Joined(&texts)));
+        self.class.set_time(row, event, time, "");
+        self.class.set_original_time(row, &texts);
         for spec in &self.times {
             let same = exec.time(row, spec).is_some_and(|t| t.div_euclid(1_000_000) == time.div_euclid(1_000_000));
             if same {

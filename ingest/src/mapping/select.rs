@@ -2,6 +2,7 @@
 //! name that some mapping asks for, then two operations on words a mapping rule out those whose names are not there.
 
 use crate::decode::json::{At, Doc};
+use crate::decode::keys::ByKey;
 use crate::decode::names::Names;
 use crate::decode::pairs::Pairs;
 use crate::decode::syslog::Line;
@@ -12,6 +13,8 @@ use super::plan::Plan;
 /// The mappings of one format.
 #[derive(Debug, Default)]
 pub(super) struct Selector {
+    /// Its number among all of them.
+    pub(super) number: usize,
     keys: Names<u8>,
     /// The most telling first.
     candidates: Vec<Candidate>,
@@ -34,11 +37,13 @@ const KEYS_MAX: usize = 128;
 pub(crate) struct Places {
     places: [u32; KEYS_MAX],
     present: u128,
+    /// By selector and key of a line: the name among those that are asked for.
+    names: ByKey<Option<u8>>,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self { places: [0; KEYS_MAX], present: 0 }
+        Self { places: [0; KEYS_MAX], present: 0, names: ByKey::default() }
     }
 }
 
@@ -129,12 +134,19 @@ impl Selector {
         header: &Line<'_>,
         places: &mut Places,
     ) -> Option<usize> {
+        let mut names = std::mem::take(&mut places.names);
+        let known = names.of(self.number, pairs.keys(), |key| self.keys.get(key.as_bytes()).copied());
         places.present = 0;
-        for (place, name) in (0..).zip(pairs.names(line)) {
-            if let Some(key) = self.keys.get_rare(name) {
-                places.note(*key, place);
+        for (place, pair) in (0..).zip(pairs.list()) {
+            let name = match pair.id {
+                Some(id) => known[usize::from(id)],
+                None => self.keys.get_rare(pairs.name(line, pair).as_bytes()).copied(),
+            };
+            if let Some(name) = name {
+                places.note(name, place);
             }
         }
+        places.names = names;
         self.first(plans, header, places, |condition, place| match place {
             Some(place) => condition.test.takes(Some(pairs.get(line, place as usize).1)),
             None => matches!(condition.test, Test::Absent),

@@ -102,6 +102,15 @@ impl Set {
         Ok(set)
     }
 
+    /// Numbers the selectors of pairs from `first` on; gives the number after the last.
+    pub(super) fn number(&mut self, first: usize) -> usize {
+        let of_pairs = self.kv.iter_mut().map(|(_, selector)| selector).chain([&mut self.cef, &mut self.leef]);
+        of_pairs.fold(first, |number, selector| {
+            selector.number = number;
+            number + 1
+        })
+    }
+
     fn add(&mut self, index: usize, plan: &Plan) -> Result<(), String> {
         match &plan.format {
             Format::Json { each } => {

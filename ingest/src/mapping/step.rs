@@ -1,7 +1,5 @@
 //! What a mapping does with the fields that need more than a column: one step an attribute, in the file's order.
 
-use std::fmt;
-
 use dataflow::Leaf;
 
 use crate::decode::fields::{Objects, Target};
@@ -150,11 +148,3 @@ pub(super) enum Otherwise {
 
 /// Parts of a template or of a joined time.
 pub(super) const PIECES_MAX: usize = 12;
-
-pub(super) struct Joined<'a>(pub(super) &'a [&'a str]);
-
-impl fmt::Display for Joined<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|text| f.write_str(text))
-    }
-}

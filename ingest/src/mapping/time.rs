@@ -84,6 +84,14 @@ fn formatted(format: &str, text: &str, zone: i64, received_at: i64) -> Option<i6
 
 /// Seconds east of UTC: `+0100`, `-08:00`, `UTC+1`, `GMT`, `Z`, `(GMT-8:00)Pacific Time`.
 pub(super) fn zone_seconds(text: &str) -> Option<i64> {
+    if let &[sign @ (b'+' | b'-'), h1 @ b'0'..=b'1', h2 @ b'0'..=b'9', m1 @ b'0'..=b'5', m2 @ b'0'..=b'9'] =
+        text.as_bytes()
+    {
+        let two = |tens: u8, ones: u8| i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
+        let (hours, minutes) = (two(h1, h2), two(m1, m2));
+        let seconds = hours * 3600 + minutes * 60;
+        return (hours <= 15).then_some(if sign == b'-' { -seconds } else { seconds });
+    }
     let text = text.trim().trim_start_matches(['(', '"']);
     let text = text.split([')', '"']).next().unwrap_or(text);
     let text = text.strip_prefix("UTC").or_else(|| text.strip_prefix("GMT")).unwrap_or(text);

@@ -171,16 +171,9 @@ impl Class {
         }
     }
 
-    /// As [`Class::set_time`]; how it stood is formatted.
-    pub(crate) fn set_time_args(
-        &self,
-        row: &mut Row<'_, '_>,
-        event: &Event<'_>,
-        time: i64,
-        original: std::fmt::Arguments<'_>,
-    ) {
-        self.set_time(row, event, time, "");
-        row.set_args(&self.original_time, original);
+    /// Sets how the event time stood in the event: in texts one after the other.
+    pub(crate) fn set_original_time(&self, row: &mut Row<'_, '_>, texts: &[&str]) {
+        row.set_joined(&self.original_time, texts);
     }
 
     /// Adds a label.

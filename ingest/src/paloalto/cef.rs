@@ -1,5 +1,7 @@
 //! The header of CEF: `CEF:0|vendor|product|version|signature|name|severity|extension`.
 
+use crate::decode::scan;
+
 /// What stands before the extension, and the extension.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header<'a> {
@@ -34,6 +36,12 @@ pub(super) fn header(event: &str) -> Option<Header<'_>> {
 
 /// The text before the next bar that is not escaped, and after it.
 fn field(text: &str) -> Option<(&str, &str)> {
-    let bar = text.match_indices('|').map(|(at, _)| at).find(|&at| !text[..at].ends_with('\\'))?;
-    Some((&text[..bar], &text[bar + 1..]))
+    let (bytes, mut from) = (text.as_bytes(), 0);
+    loop {
+        let bar = scan::find(bytes, from, (b'|', b'|'))?;
+        if !bytes[..bar].ends_with(b"\\") {
+            return Some((&text[..bar], &text[bar + 1..]));
+        }
+        from = bar + 1;
+    }
 }

@@ -10,11 +10,13 @@
 //!
 //! A key whose label is none of the guides' (`cs1Label=Ticket`) is the user's own: both stay in `unmapped`.
 
+use dataflow::print::Print;
+
 use super::pairs::{LABEL, Pairs};
 use super::{LogType, PRODUCT, cef, leef};
 use crate::decode::fields::{FieldTable, Key};
 use crate::decode::names::Place;
-use crate::decode::row::Row;
+use crate::decode::row::{KnownKey, Row};
 use crate::decode::syslog;
 use crate::decode::zones::{LocalTime, Zones};
 
@@ -61,7 +63,7 @@ pub(crate) struct Found<'a> {
 
 /// Finds an event of the vendor's behind any header.
 pub(crate) fn find(line: &str) -> Option<Found<'_>> {
-    let vendor = line.match_indices('|').map(|(at, _)| at).find(|&at| is_vendor(&line[at + 1..]))?;
+    let vendor = memchr::memchr_iter(b'|', line.as_bytes()).find(|&at| is_vendor(&line[at + 1..]))?;
     let start = line[..vendor].trim_end_matches(|c: char| !c.is_whitespace()).len();
     let (before, event) = line.split_at(start);
     let host = syslog::header(before).host;
@@ -215,28 +217,47 @@ impl<'v> Custom<'v> {
         self.header[0].1
     }
 
-    /// Reads all pairs, then what of the header no pair has said.
+    /// Reads all pairs, then the header.
     pub(super) fn read_into(self, row: &mut Row<'_, 'v>) {
         row.local = self.local;
         let form = self.form as usize;
-        let (mut seen, mut places, mut labeled) = (Seen::default(), Places::default(), Labeled::default());
-        for (key, text) in self.pairs.iter(self.line) {
-            if key.ends_with(LABEL) && labeled.takes(row, form, (key, text)) {
+        let (fields, mut of_tables) = row.take_known();
+        let owner = fields.number * FORMS.len() + form;
+        let known = of_tables.of(owner, self.pairs.keys(), |key| known_key(fields, form, key));
+        let (mut seen, mut labeled) = (Seen::default(), Labeled::default());
+        for pair in self.pairs.filled() {
+            let (key, text) = (|| self.pairs.key(self.line, pair), self.pairs.value(self.line, pair));
+            let known = match pair.id {
+                Some(id) => &mut known[usize::from(id)],
+                None => &mut known_key(fields, form, key()),
+            };
+            if known.is_label && labeled.takes(row, form, (key(), text), known) {
                 continue;
             }
             // Where the guide puts the threat into the header, the category of the event is the subtype.
-            let key = if self.is_threat && key == "cat" && is_threat_subtype(text) { "Subtype" } else { key };
-            match row.key(form, &mut places, key, PREFIX) {
-                Some(field) if (labeled.is(key) || self.is_meant(key, field)) && seen.is_first(field) => {
-                    row.read_field(field.name, &field.to, text);
+            let is_subtype = self.is_threat && key() == "cat" && is_threat_subtype(text);
+            let field = match known.field {
+                _ if is_subtype => row.key(form, &mut Places::default(), "Subtype", PREFIX),
+                position => position.and_then(|position| row.key_at(form, position)),
+            };
+            match field {
+                Some(field) if self.is_meant(key, field, &labeled) && seen.is_first(field) => {
+                    row.read_field(&field.field, text);
                 }
-                field => row.keep_pair(key, field, text),
+                field => row.keep_pair(if is_subtype { "Subtype" } else { key() }, field, text),
             }
         }
+        row.keep_known(of_tables);
+        self.read_header(row, seen);
+    }
+
+    /// Reads what of the header no pair has said.
+    fn read_header(self, row: &mut Row<'_, 'v>, mut seen: Seen) {
+        let (form, mut places) = (self.form as usize, Places::default());
         let said = |text: &str| self.pairs.iter(self.line).any(|(_, value)| value == text);
         for (name, text) in self.header.into_iter().filter(|(_, text)| !text.is_empty()) {
             match row.key(form, &mut places, name, PREFIX) {
-                Some(field) if seen.is_first(field) => row.read_field(field.name, &field.to, text),
+                Some(field) if seen.is_first(field) => row.read_field(&field.field, text),
                 None if name == "VendorSeverity" => {}
                 _ if said(text) => {}
                 field => row.keep_pair(name, field, text),
@@ -249,7 +270,7 @@ impl<'v> Custom<'v> {
         let is_field = |key: &str| {
             fields
                 .key(self.form as usize, &mut Places::default(), key, PREFIX)
-                .is_some_and(|field| field.name == column)
+                .is_some_and(|field| field.field.name == column)
         };
         let all = self.pairs.iter(self.line).chain(self.header);
         all.filter(|(_, text)| !text.is_empty())
@@ -259,24 +280,40 @@ impl<'v> Custom<'v> {
     }
 
     /// True if the key has no label, or one that says what the guides say.
-    fn is_meant(self, key: &str, field: &Key) -> bool {
-        !field.has_labels() || self.pairs.label_of(self.line, key).is_none_or(|label| field.is_labeled(label))
+    #[inline]
+    fn is_meant<'k>(self, key: impl Fn() -> &'k str, field: &Key, labeled: &Labeled<'_>) -> bool {
+        !field.has_labels()
+            || labeled.is(key())
+            || self.pairs.label_of(self.line, key()).is_none_or(|label| field.is_labeled(label))
     }
+}
+
+/// What a table knows of a key.
+fn known_key(fields: &FieldTable, form: usize, key: &str) -> KnownKey {
+    let position = |key| fields.key_position(form, key, PREFIX);
+    let of_label = key.strip_suffix(LABEL);
+    KnownKey { field: position(key), labels: of_label.and_then(position), is_label: of_label.is_some(), last: None }
 }
 
 /// The label that was read last, of those that say what their key means: the key stands beside it.
 #[derive(Default)]
 struct Labeled<'v> {
     key: &'v str,
-    places: Places,
 }
 
 impl<'v> Labeled<'v> {
     /// True for a label that says what its key means.
-    fn takes(&mut self, row: &Row<'_, '_>, form: usize, (key, label): (&'v str, &str)) -> bool {
+    fn takes(&mut self, row: &Row<'_, '_>, form: usize, (key, label): (&'v str, &str), known: &mut KnownKey) -> bool {
         let Some(key) = key.strip_suffix(LABEL) else { return false };
-        let field = row.key(form, &mut self.places, key, PREFIX);
-        let is_known = field.is_some_and(|field| field.is_labeled(label));
+        let print = Print::of(label.as_bytes());
+        let is_known = match known.last {
+            Some((last, is_known)) if last == print && print.is_whole() => is_known,
+            _ => {
+                let field = known.labels.and_then(|position| row.key_at(form, position));
+                field.is_some_and(|field| field.is_labeled(label))
+            }
+        };
+        known.last = Some((print, is_known));
         if is_known {
             self.key = key;
         }
@@ -298,7 +335,7 @@ struct Seen([u64; 4]);
 
 impl Seen {
     fn is_first(&mut self, key: &Key) -> bool {
-        let (word, bit) = (usize::from(key.field / 64), 1 << (key.field % 64));
+        let (word, bit) = (usize::from(key.number / 64), 1 << (key.number % 64));
         let is_first = self.0[word] & bit == 0;
         self.0[word] |= bit;
         is_first

@@ -20,7 +20,7 @@ impl<'v> Input<'v> {
     pub(super) fn text_of(self, fields: &FieldTable, (column, name): (usize, &str)) -> &'v str {
         match self {
             Input::Csv { columns, line, .. } => columns.get(line, column),
-            Input::Custom(event) => event.text_of(fields, fields.columns()[column].0),
+            Input::Custom(event) => event.text_of(fields, fields.columns()[column].name),
             Input::Json { doc, at } => doc.member(at, name).and_then(|at| doc.value(at).scalar()).unwrap_or_default(),
         }
     }

@@ -10,7 +10,7 @@ fn a_table_answers_by_column_and_by_name() {
         "# comment\n\ncol_a  NameA,NameB  src_endpoint.ip ip\ncol_b  -  -\n-  Only.Inner.Port  src_endpoint.port port\nc X :user\n",
     )
     .expect("a right table");
-    assert_eq!(table.columns().iter().map(|(n, _)| *n).collect::<Vec<_>>(), ["col_a", "col_b", "c"]);
+    assert_eq!(table.columns().iter().map(|c| c.name).collect::<Vec<_>>(), ["col_a", "col_b", "c"]);
     for name in ["NameA", "NameB"] {
         assert!(
             matches!(table.to(0, &mut Place::default(), name.as_bytes()), To::Column(t) if t.convert == Convert::Ip),
@@ -53,7 +53,7 @@ fn a_wrong_table_says_where() {
 #[test]
 fn columns_change_places() {
     let table = parse("a - -\nb - -\nc - -").expect("a right table").with_columns_exchanged("a", "c");
-    assert_eq!(table.columns().iter().map(|(n, _)| *n).collect::<Vec<_>>(), ["c", "b", "a"]);
+    assert_eq!(table.columns().iter().map(|c| c.name).collect::<Vec<_>>(), ["c", "b", "a"]);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_form_of_pairs_names_columns_by_its_keys() {
     let table =
         parse("col_a NameA src_endpoint.ip ip\ncol_b - -\n- NameC :user\n").and_then(|t| t.with_form("x.names", names));
     let table = table.expect("a right table");
-    let name = |form, key| table.key(form, &mut Default::default(), key, "Pan").map(|k| k.name);
+    let name = |form, key| table.key(form, &mut Default::default(), key, "Pan").map(|k| k.field.name);
     for (key, want) in [
         ("cs1", Some("col_a")),
         ("start", Some("col_a")),

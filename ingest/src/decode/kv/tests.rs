@@ -79,8 +79,54 @@ fn more_pairs_than_allowed_are_known() {
     }
 }
 
+/// What pairs divided by spaces are, byte after byte: a key stands before a value mark and behind a space, or, where no
+/// value is open, at once.
+fn by_bytes(line: &str, mark: u8) -> Vec<String> {
+    let bytes = line.as_bytes();
+    let (mut made, mut open, mut at, mut space) = (Vec::new(), None, 0, None);
+    let mut value = |open: Option<&str>, text: &str| match open {
+        Some(key) => made.push(format!("{key}={}", text.trim())),
+        None if text.trim().is_empty() => {}
+        None => made.push(format!("text={}", text.trim())),
+    };
+    for i in 0..bytes.len() {
+        if bytes[i] == b' ' {
+            space = Some(i);
+        }
+        if bytes[i] != mark {
+            continue;
+        }
+        let start = match space.take() {
+            Some(space) => space + 1,
+            None if open.is_none() && (at == 0 || bytes[at - 1] != mark) => at,
+            None => continue,
+        };
+        let is_key = |b: &u8| b.is_ascii_alphanumeric() || b"_-.[]@$".contains(b);
+        if start < i && bytes[start..i].iter().all(is_key) {
+            value(open, &line[at..start.saturating_sub(1).max(at)]);
+            (open, at) = (Some(&line[start..i]), i + 1);
+        }
+    }
+    value(open, &line[at..]);
+    made
+}
+
 proptest! {
     #![proptest_config(cases(512))]
+
+    /// Whatever lines came before: their keys are only guessed.
+    #[test]
+    fn lines_are_split_as_byte_after_byte(lines in prop::collection::vec("( ?[a-c]{1,2}[=:]| |[=:]|[a-c\"é-]){0,16}", 1..8)) {
+        for mark in *b"=:" {
+            let dialect = Dialect { value: mark, quote: None, ..Dialect::PLAIN };
+            let mut found = Pairs::default();
+            for line in lines.iter().chain(&lines) {
+                found.clear();
+                split(line, 0..line.len(), dialect, &mut found);
+                prop_assert_eq!(found.texts(line), by_bytes(line, mark), "{:?}", line);
+            }
+        }
+    }
 
     /// What is not white space, a quote or a separator is in a pair, in order.
     #[test]

@@ -121,9 +121,13 @@ fn sources_are_told_apart() {
 fn names_are_bounded_at_the_limit_and_one_past_it() {
     let mut notes = Notes::default();
     notes.begin_row("x");
-    (0..NAMES_MAX).for_each(|i| notes.key("", &format!("k{i}")));
+    for i in 0..NAMES_MAX {
+        notes.key("", &format!("k{i}"));
+    }
     assert_eq!((notes.fresh.len(), notes.seen().count()), (NAMES_MAX, NAMES_MAX));
-    (0..3).for_each(|i| notes.key("", &format!("further{i}")));
+    for i in 0..3 {
+        notes.key("", &format!("further{i}"));
+    }
     notes.key("", "k0");
     let last = notes.fresh.last().map(|d| d.name.clone());
     assert_eq!((notes.fresh.len(), last.as_deref()), (NAMES_MAX + 1, Some(OTHER)));

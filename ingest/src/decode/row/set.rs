@@ -38,10 +38,18 @@ impl<'v> Row<'_, 'v> {
         set
     }
 
-    /// What `read` makes of what is formatted.
-    pub(crate) fn with_args<R>(&mut self, args: std::fmt::Arguments<'_>, read: impl FnOnce(&str) -> R) -> R {
-        self.scratch.formatted.clear();
-        let _ = self.scratch.formatted.write_fmt(args);
+    /// Sets a column to texts one after the other.
+    pub(crate) fn set_joined(&mut self, target: &Target, texts: &[&str]) -> bool {
+        let mut text = std::mem::take(&mut self.scratch.formatted);
+        join(texts, &mut text);
+        let set = self.set_text(target, &text);
+        self.scratch.formatted = text;
+        set
+    }
+
+    /// What `read` makes of texts one after the other.
+    pub(crate) fn with_joined<R>(&mut self, texts: &[&str], read: impl FnOnce(&str) -> R) -> R {
+        join(texts, &mut self.scratch.formatted);
         read(&self.scratch.formatted)
     }
 
@@ -88,11 +96,16 @@ impl<'v> Row<'_, 'v> {
     }
 
     /// As [`Row::set`], with the text of a string or literal, for what is not JSON.
+    #[inline(always)]
     pub(super) fn set_scalar(&mut self, target: &Target, text: &str) -> bool {
         if target.touches.meets(self.barred) {
             return means_nothing(target.convert, text);
         }
-        let set = self.convert(target, text);
+        let set = match target.convert {
+            Convert::Text => self.text(target, text),
+            Convert::Int => values::integer(text).map_or(Set::No, |n| self.builder.set_i64(target.leaf, n).into()),
+            _ => self.convert(target, text),
+        };
         self.note(target, &set)
     }
 
@@ -113,7 +126,7 @@ impl<'v> Row<'_, 'v> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn convert(&mut self, target: &Target, text: &str) -> Set {
         match target.convert {
             Convert::Text => self.text(target, text),
@@ -197,6 +210,11 @@ impl<'v> Row<'_, 'v> {
         push_value(&mut self.scratch.text, value);
         self.builder.set_str(leaf, &self.scratch.text).into()
     }
+}
+
+fn join(texts: &[&str], out: &mut String) {
+    out.clear();
+    texts.iter().filter(|text| !text.is_empty()).for_each(|text| out.push_str(text));
 }
 
 /// A translation to no address or port: there was none.

@@ -3,6 +3,7 @@ use dataflow::json::JsonRows;
 
 use super::*;
 use crate::decode::fields::{Convert, Target};
+use crate::decode::json::Doc;
 use crate::decode::tests::chunk_of;
 
 const FIELDS: &str = "\

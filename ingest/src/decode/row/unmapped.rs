@@ -3,17 +3,17 @@
 use std::fmt::Write;
 
 use dataflow::Leaf;
-use dataflow::json::push_string;
+use dataflow::json::{push_string, push_text};
 
 use super::{Row, Scratch, Slotted};
-use crate::decode::fields::{Key, To};
+use crate::decode::fields::{Field, Key, To};
 use crate::decode::json::{At, Doc, Member, Value, push_one_line};
 
 impl<'v> Row<'_, 'v> {
     /// Puts a pair that its field has no place for, or that is no field's, into `unmapped`; a key that is called as a field is
     /// gets `_2`.
     pub(crate) fn keep_pair(&mut self, key: &str, field: Option<&Key>, value: &str) {
-        self.note_unknown(&field.map_or(To::Unknown, |field| field.to), 0, || key);
+        self.note_unknown(&field.map_or(To::Unknown, |key| key.field.to), 0, || key);
         self.end_run();
         let Scratch { unmapped, text, .. } = self.scratch;
         text.clear();
@@ -45,13 +45,28 @@ impl<'v> Row<'_, 'v> {
         }
     }
 
+    /// Puts a field's text into `unmapped`.
+    #[inline]
+    pub(super) fn keep_field(&mut self, field: &Field, text: &str) {
+        self.end_run();
+        let unmapped = &mut self.scratch.unmapped;
+        unmapped.push_str(if unmapped.len() > 1 { &field.member } else { &field.member[1..] });
+        push_text(unmapped, text);
+        unmapped.push('"');
+    }
+
     /// Puts a text into `unmapped`, by a name that may need escapes if it is not `plain`.
     pub(super) fn keep_text(&mut self, name: &str, plain: bool, text: &str) {
         let unmapped = self.unmapped();
-        unmapped.reserve(name.len() + text.len() + 8);
-        push_value_text(unmapped, name, plain);
-        unmapped.push(':');
-        push_string(unmapped, text);
+        unmapped.push('"');
+        if plain {
+            unmapped.push_str(name)
+        } else {
+            push_text(unmapped, name)
+        }
+        unmapped.push_str("\":\"");
+        push_text(unmapped, text);
+        unmapped.push('"');
     }
 
     #[inline]

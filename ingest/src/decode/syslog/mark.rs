@@ -11,7 +11,7 @@ pub(super) fn cisco<'a>(line: &'a str, found: &mut Line<'a>) {
         return;
     }
     let head = &rest.as_bytes()[..rest.len().min(HEAD_BYTES_MAX)];
-    let at = memchr::memmem::find(head, b" %").map(|at| found.message + at);
+    let at = memchr::memchr_iter(b'%', head).find(|at| head[..*at].ends_with(b" ")).map(|at| found.message + at - 1);
     if let Some(at) = at.filter(|at| mark(line, at + 1, found))
         && found.host.is_empty()
     {

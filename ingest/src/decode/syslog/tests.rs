@@ -144,3 +144,33 @@ proptest::proptest! {
         proptest::prop_assert!(line.get(found.message..).is_some());
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(crate::decode::tests::cases(512))]
+
+    /// The usual header is read at fixed places, to the same end.
+    #[test]
+    fn the_usual_host_is_any_host(
+        text in "<[0-9]{1,3}>(Nov|1 x|N v|[a-zA-Z]{3}) [ 0-9<][0-9] [0-9:]{2}:[0-9]{2}:[0-9]{2} [a-zA-Z0-9:.<> é]{1,12} ?",
+    ) {
+        if let Some(host) = usual_host(&text) {
+            proptest::prop_assert_eq!(host, any_host(&text), "{:?}", text);
+        }
+    }
+}
+
+#[test]
+fn the_usual_header_is_read_at_fixed_places() {
+    for (text, want) in [
+        ("<14>Nov 20 09:58:01 fw-1 ", Some(Some("fw-1"))),
+        ("<190>Nov  2 09:58:01 192.0.2.1 ", Some(Some("192.0.2.1"))),
+        ("<14>Nov 20 09:58:01 09:58:02 ", Some(None)),
+        ("<14>Nov 20 09:58:01 fw-1", None),
+        ("<14>Nov 20 09:58:01 fw-1 tag: ", None),
+        ("<14>Nov 20 09:58:01  ", None),
+        ("<1411>Nov 20 09:58:01 fw-1 ", None),
+        ("", None),
+    ] {
+        assert_eq!(usual_host(text), want, "{text}");
+    }
+}

@@ -20,7 +20,7 @@ fn detailed() -> String {
 #[test]
 fn the_field_table_has_the_columns_that_the_vendor_documents() {
     let config = Config::new();
-    let name = |table: &FieldTable, place: usize| table.columns()[place - 1].0;
+    let name = |table: &FieldTable, place: usize| table.columns()[place - 1].name;
     assert_eq!((config.config.fields.columns().len(), config.plain.columns().len()), (28, 26));
     for (table, flags) in [(&config.plain, FLAGS_PLAIN), (&config.config.fields, FLAGS_DETAILED)] {
         assert_eq!(name(table, flags + 1), "action_flags");

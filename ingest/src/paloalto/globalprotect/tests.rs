@@ -26,7 +26,7 @@ fn strata(members: &str) -> String {
 #[test]
 fn the_field_table_has_the_columns_that_the_vendor_documents() {
     let login = Login::new();
-    let names: Vec<&str> = login.access.base.fields.columns().iter().map(|c| c.0).collect();
+    let names: Vec<&str> = login.access.base.fields.columns().iter().map(|c| c.name).collect();
     assert_eq!(names.len(), 50);
     for (place, name) in
         [(9, "event_id"), (29, "status"), (36, "action_flags"), (42, "gateway"), (49, "virtual_system_id")]
