@@ -198,8 +198,8 @@ pub fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Appends what stands between the quotes of a JSON string.
-#[inline]
+/// Appends what stands between the quotes of a JSON string. Most are so short that a call would cost as much.
+#[inline(always)]
 pub fn push_text(out: &mut String, text: &str) {
     if has_escape(text.as_bytes()) {
         push_escaped(out, text);

@@ -270,11 +270,14 @@ impl Walk<'_> {
     fn word(&self, key: Key, start: u32, next: u32) -> Result<Token, Reason> {
         let end = self.end_before(next);
         let text = self.source.as_bytes().get(start as usize..end as usize).unwrap_or_default();
-        let kind = match text {
-            [b'1'..=b'9', ..] if self.are_digits(start, text) => Kind::Literal,
-            b"0" | b"true" | b"false" => Kind::Literal,
-            b"null" => Kind::Null,
-            number if is_json_number(number) => Kind::Literal,
+        // The first byte decides what is compared: each word is one comparison then.
+        let kind = match text.first() {
+            Some(b'1'..=b'9') if self.are_digits(start, text) => Kind::Literal,
+            Some(b'0') if text.len() == 1 => Kind::Literal,
+            Some(b'n') if *text == *b"null" => Kind::Null,
+            Some(b't') if *text == *b"true" => Kind::Literal,
+            Some(b'f') if *text == *b"false" => Kind::Literal,
+            _ if is_json_number(text) => Kind::Literal,
             _ => return Err(Reason::InvalidJson),
         };
         Ok(Token { key, start, end, kind })

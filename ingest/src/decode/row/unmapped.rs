@@ -46,7 +46,7 @@ impl<'v> Row<'_, 'v> {
     }
 
     /// Puts a field's text into `unmapped`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn keep_field(&mut self, field: &Field, text: &str) {
         self.end_run();
         let unmapped = &mut self.scratch.unmapped;
