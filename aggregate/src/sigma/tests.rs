@@ -287,7 +287,7 @@ fn an_alert_tells_the_rule_and_what_it_saw() {
     assert_eq!(one("finding_info.analytic.version"), "20261120");
     let json = ocsf(&alerts).remove(0);
     assert!(json.contains(r#""technique":{"uid":"T1046"},"tactic":{"uid":"TA0005","name":"Stealth"}"#), "{json}");
-    assert!(json.contains(r#"{\"table\":\"api_activity\""#), "{json}");
+    assert!(json.contains(r#""data":{"table":"api_activity""#), "{json}");
 }
 
 fn refusal(text: &str) -> String {
