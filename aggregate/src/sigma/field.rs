@@ -30,6 +30,8 @@ pub(super) struct Source {
     pub(super) reading: Reading,
     /// What the column's own words stand for; a word that is not among them is itself.
     pub(super) words: Vec<(String, Vec<String>)>,
+    /// Only in rows in which these columns hold one of these texts.
+    pub(super) when: Vec<(usize, Vec<String>)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +71,11 @@ enum Column<'a> {
 impl<'a> Columns<'a> {
     pub(super) fn of(batch: &'a RecordBatch) -> Self {
         Self(batch.columns().iter().map(Column::of).collect())
+    }
+
+    fn is_one_of(&self, column: usize, row: usize, texts: &[String], scratch: &mut Scratch) -> bool {
+        let value = self.0.get(column).and_then(|column| column.scalar(row, scratch));
+        value.is_some_and(|value| texts.iter().any(|text| text == value))
     }
 }
 
@@ -201,7 +208,7 @@ impl Field {
 
 impl Source {
     pub(super) fn new(column: usize, reading: Reading) -> Self {
-        Self { column, reading, words: Vec::new() }
+        Self { column, reading, words: Vec::new(), when: Vec::new() }
     }
 
     fn each(
@@ -212,6 +219,9 @@ impl Source {
         found: &mut impl FnMut(&str, Kind) -> bool,
     ) -> bool {
         let Some(column) = columns.0.get(self.column) else { return false };
+        if !self.when.iter().all(|(column, texts)| columns.is_one_of(*column, row, texts, scratch)) {
+            return false;
+        }
         column.each(row, &self.reading, scratch, &mut |text, kind| match self
             .words
             .iter()

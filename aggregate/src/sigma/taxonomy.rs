@@ -3,7 +3,7 @@
 //! A file says which log sources it is for, which rows of which tables are theirs, and where each vendor field stands. `fields` hold
 //! for every table that has the columns, `tables` for one. A field's place is a column, a path in a JSON column
 //! (`api.request.data`), or several places of which the first that has a value counts. `words` say what a column's captions
-//! stand for in the vendor's own words; an empty list: nothing. `unmapped: true`: names that the file does not know stand in
+//! stand for in the vendor's own words; an empty list: nothing. `when`: only in rows whose columns say so. `unmapped: true`: names that the file does not know stand in
 //! `unmapped`, as the vendor writes them, and values that no column took stand there too.
 
 use std::collections::BTreeMap;
@@ -55,7 +55,13 @@ pub(super) enum OneOrMany {
 #[serde(untagged)]
 enum RawField {
     Column(String),
-    Words { column: String, words: BTreeMap<String, OneOrMany> },
+    Words {
+        column: String,
+        #[serde(default)]
+        words: BTreeMap<String, OneOrMany>,
+        #[serde(default)]
+        when: BTreeMap<String, OneOrMany>,
+    },
     Places(Vec<RawField>),
 }
 
@@ -305,10 +311,12 @@ impl RawField {
                 reads.source(&format!("unmapped.{name}")).into_iter().collect()
             }
             Self::Column(column) => reads.source(column).into_iter().collect(),
-            Self::Words { column, words } => {
+            Self::Words { column, words, when } => {
                 let texts = |texts: &OneOrMany| texts.each().map(str::to_owned).collect();
                 let words = words.iter().map(|(word, own)| (word.clone(), texts(own))).collect();
-                reads.source(column).map(|source| Source { words, ..source }).into_iter().collect()
+                let when = when.iter().filter_map(|(column, own)| Some((reads.source(column)?.column, texts(own))));
+                let when = when.collect();
+                reads.source(column).map(|source| Source { words, when, ..source }).into_iter().collect()
             }
             Self::Places(places) => places.iter().flat_map(|place| place.sources(name, reads)).collect(),
         }
@@ -358,7 +366,8 @@ pub(super) fn faults() -> Vec<String> {
 impl RawField {
     fn places(&self) -> Vec<&str> {
         match self {
-            Self::Column(column) | Self::Words { column, .. } => vec![column],
+            Self::Column(column) => vec![column],
+            Self::Words { column, when, .. } => when.keys().chain([column]).map(String::as_str).collect(),
             Self::Places(places) => places.iter().flat_map(RawField::places).collect(),
         }
     }

@@ -3,8 +3,8 @@
 usage: hits_with_pysigma.py RULES_FOLDER EVENTS_FILE
 
 Prints a JSON line a hit, {"rule_id", "line"}, and on stderr which rules pySigma cannot turn into SQL. Events are one JSON document a
-line. Each field that the rules name is a column: the values at its path, through lists, as text; an object as JSON.
-Columns compare without case, as Sigma does.
+line. Each field that the rules name is a column: the values at its path, through lists, as text; an object as JSON;
+an empty text is none, as decoders drop it. Columns compare without case, as Sigma does.
 """
 
 import glob
@@ -50,7 +50,7 @@ def values(node, path):
         for element in node:
             yield from values(element, path)
     elif not path:
-        if node is not None:
+        if node is not None and node != "":
             yield node
     elif isinstance(node, dict):
         for key, value in node.items():

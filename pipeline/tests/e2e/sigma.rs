@@ -86,6 +86,13 @@ fn a_sigma_rule_alerts_in_a_worker_as_any_filter_rule() {
     assert!(audit.contains("1 Sigma rules are no SQL"), "{audit}");
 }
 
+/// Neither side knows a record without a time (a dead letter here), or with names that lost their case (no fields there).
+fn is_compared(record: &str) -> bool {
+    let record: Value = serde_json::from_str(record).unwrap_or_default();
+    let time = record["eventTime"].as_str().unwrap_or_default();
+    time.starts_with(|c: char| c.is_ascii_digit()) && record["eventName"].is_string()
+}
+
 /// The raw records of a file of the corpus; of a collection, those of one family.
 fn records(file: &Path, family: Option<&str>) -> String {
     let mut text = String::new();
@@ -96,7 +103,7 @@ fn records(file: &Path, family: Option<&str>) -> String {
         (record["family"] == family)
             .then(|| format!("{}\n", record["raw"].as_str().unwrap_or_default().replace('\n', " ")))
     };
-    text.lines().filter_map(raw).collect()
+    text.lines().filter_map(raw).filter(|record| is_compared(record)).collect()
 }
 
 fn hits(text: &str) -> BTreeSet<(String, i64)> {
