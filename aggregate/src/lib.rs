@@ -1,4 +1,4 @@
-//! Streaming SQL detections: windows, rules, alerts. Synchronous and deterministic.
+//! Streaming detections in SQL and Sigma: windows, rules, alerts. Synchronous and deterministic.
 //!
 //! **Data in:** batches of one partition ([`SourceStage`]); deltas of all partitions and the combined watermark ([`MergeStage`]).
 //! **Data out:** mergeable deltas, split by merge group ([`Deltas`]), alerts (rows of `detection_finding`), late rows (rows of `late_window`).
@@ -41,6 +41,7 @@ mod merge_group;
 mod merge_stage;
 mod rows;
 mod rule;
+mod sigma;
 mod source_stage;
 mod sql;
 #[cfg(test)]

@@ -112,7 +112,7 @@ impl SourceStage {
     fn rule(&mut self, index: usize, rule: &Rule, input: usize, batch: &TableBatch, rows: &mut Rows<'_>) -> Result<()> {
         let result = match &rule.plan {
             RulePlan::Window(plan) => self.window_rule((index, input), rule, plan, rows),
-            RulePlan::Filter(plan) => self.filter_rule(rule, plan, rows),
+            RulePlan::Filter(plans) => self.filter_rule(rule, &plans[input], input, rows),
         };
         let Err(AggregateError::Evaluate { cause, .. }) = result else { return result };
         let rows = batch.rows.num_rows();
@@ -187,7 +187,7 @@ impl SourceStage {
         table.update(&keys, &taken, &reads.candidates(&self.source)).map_err(&failed)
     }
 
-    fn filter_rule(&mut self, rule: &Rule, plan: &FilterPlan, rows: &mut Rows<'_>) -> Result<()> {
+    fn filter_rule(&mut self, rule: &Rule, plan: &FilterPlan, number: usize, rows: &mut Rows<'_>) -> Result<()> {
         let failed = AggregateError::evaluate(rule.uid());
         let input = rows.input(&plan.input)?;
         let mask = condition(plan.predicate.evaluate(&input), &input).map_err(&failed)?;
@@ -200,13 +200,13 @@ impl SourceStage {
             |(name, e): &(String, PhysicalRef)| Ok((name.clone(), e.evaluate(&input)?.into_array(input.num_rows())?));
         let columns = plan.projection.iter().map(evaluate).collect::<DfResult<Vec<_>>>().map_err(&failed)?;
         let hot = hot_columns(rows, &predicate)?;
-        self.filter_alerts(rule, &columns, &hot, &common);
+        self.filter_alerts((rule, number), &columns, &hot, &common);
         Ok(())
     }
 
     fn filter_alerts(
         &mut self,
-        rule: &Rule,
+        (rule, input): (&Rule, usize),
         columns: &[(String, ArrayRef)],
         hot: &[(&str, ArrayRef)],
         common: &Common,
@@ -214,20 +214,20 @@ impl SourceStage {
         let partition = filter_partition(rule, &self.partition);
         let columns: Vec<(&str, ArrayRef)> = columns.iter().map(|(n, a)| (n.as_str(), a.clone())).collect();
         for row in 0..common.times.len() {
-            self.filter_alert(rule, &partition, &columns, hot, &common.row(row));
+            self.filter_alert((rule, input), &partition, &columns, hot, &common.row(row));
         }
     }
 
     fn filter_alert(
         &mut self,
-        rule: &Rule,
+        (rule, input): (&Rule, usize),
         partition: &PartitionId,
         columns: &[(&str, ArrayRef)],
         hot: &[(&str, ArrayRef)],
         row: &Row<'_>,
     ) {
         let (time, offset, record) = (row.time, row.offset, row.record);
-        let evidence = [EvidenceRow { time, source: self.source.clone(), offset, record, input: 0 }];
+        let evidence = [EvidenceRow { time, source: self.source.clone(), offset, record, input }];
         let mut key = String::new();
         push_string(&mut key, &evidence[0].uid());
         let mut own = Hot::default();

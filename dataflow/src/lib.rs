@@ -22,6 +22,7 @@ pub mod print;
 pub mod schema;
 pub mod time;
 pub mod watermark;
+pub mod yaml;
 
 pub use batch_builder::{BatchBuilder, Shared, Stamp, TableBuilder};
 pub use chunk::{Chunk, ChunkBuffers, ChunkBuilder, Record};

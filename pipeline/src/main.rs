@@ -57,6 +57,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Decode(args) => commands::decode::run(args),
         Command::Check(args) => commands::check::run(args),
+        Command::Rules(args) => commands::rules::run(args),
         Command::Loadgen(args) => commands::loadgen::run(args),
         Command::Sql(args) => block_on(commands::sql::run(args)),
         Command::Tables(args) => block_on(commands::tables::run(args)),

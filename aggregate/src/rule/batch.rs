@@ -32,18 +32,22 @@ pub struct BatchAlert {
 
 impl BatchQuery {
     pub(super) fn of(rule: &Rule) -> std::result::Result<Self, RuleError> {
-        let sql = batch_sql(&rule.sql).map_err(|e| RuleError {
+        let refused = |line, column, what: String, suggestion| RuleError {
             file: rule.file.clone(),
-            line: e.line,
-            column: e.column,
-            what: e.what,
-            suggestion: e.suggestion,
-        })?;
-        let projection = match &rule.plan {
-            RulePlan::Filter(plan) => &plan.projection,
-            RulePlan::Window(plan) => &plan.output.projection,
+            line,
+            column,
+            what,
+            suggestion,
         };
-        let columns = projection.iter().map(|(name, _)| name.clone()).collect();
+        let Some(sql) = &rule.sql else {
+            return Err(refused(1, 1, "a Sigma rule is no SQL".to_owned(), None));
+        };
+        let sql = batch_sql(sql).map_err(|e| refused(e.line, e.column, e.what, e.suggestion))?;
+        let projection = match &rule.plan {
+            RulePlan::Filter(plans) => plans.first().map(|plan| &plan.projection),
+            RulePlan::Window(plan) => Some(&plan.output.projection),
+        };
+        let columns = projection.into_iter().flatten().map(|(name, _)| name.clone()).collect();
         Ok(Self { sql, columns, windowed: rule.is_windowed() })
     }
 

@@ -51,6 +51,20 @@ pub enum Level {
 }
 
 impl Level {
+    /// Every level, in order.
+    pub(crate) const ALL: [Level; 5] = [Level::Informational, Level::Low, Level::Medium, Level::High, Level::Critical];
+
+    /// As it is written in a rule.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Level::Informational => "informational",
+            Level::Low => "low",
+            Level::Medium => "medium",
+            Level::High => "high",
+            Level::Critical => "critical",
+        }
+    }
+
     /// OCSF `severity_id` and `severity`.
     pub fn severity(self) -> (i32, &'static str) {
         match self {
@@ -107,8 +121,13 @@ impl<'a> RuleText<'a> {
 
     /// A mistake in the value of a top-level key.
     pub(crate) fn at_key(&self, key: &str, what: impl Into<String>, suggestion: Option<String>) -> RuleError {
-        let line = self.key_line(key).map_or(1, |(line, _)| line);
-        RuleError { file: self.name.to_owned(), line, column: 1, what: what.into(), suggestion }
+        let (line, column) = self.key_place(key);
+        RuleError { file: self.name.to_owned(), line, column, what: what.into(), suggestion }
+    }
+
+    /// Line and column of a top-level key.
+    pub(crate) fn key_place(&self, key: &str) -> (u64, u64) {
+        (self.key_line(key).map_or(1, |(line, _)| line), 1)
     }
 
     fn key_line(&self, key: &str) -> Option<(u64, &'a str)> {

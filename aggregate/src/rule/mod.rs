@@ -3,6 +3,7 @@
 mod attack;
 mod batch;
 mod file;
+mod of_sigma;
 pub(crate) mod scenario;
 
 use std::collections::HashSet;
@@ -19,6 +20,7 @@ pub use file::{Emit, Level};
 use file::{RawRule, RuleText};
 
 use crate::error::{RuleError, RuleErrors};
+use crate::sigma;
 use crate::sql::{Plan, WindowPlan, plan};
 
 /// Namespace of every name-based UUID of this crate. Never changes: alert ids hang on it.
@@ -42,17 +44,19 @@ pub struct Rule {
     evidence: usize,
     tables: Vec<Table>,
     file: String,
-    sql: String,
+    /// None of a Sigma rule.
+    sql: Option<String>,
     pub(crate) attack: Attack,
     pub(crate) fingerprint: String,
     pub(crate) plan: RulePlan,
     pub(crate) tests: Vec<scenario::RawTest>,
 }
 
-/// [`Plan`], shared with the stages.
+/// What the stages run: [`Plan`], or a Sigma rule's conditions.
 #[derive(Debug)]
 pub(crate) enum RulePlan {
-    Filter(Arc<crate::sql::FilterPlan>),
+    /// One for each of the rule's tables.
+    Filter(Vec<crate::sql::FilterPlan>),
     Window(Arc<WindowPlan>),
 }
 
@@ -92,7 +96,7 @@ impl Rule {
         &self.false_positives
     }
 
-    /// The tables it reads: one, or one for each SELECT of a UNION ALL.
+    /// The tables it reads: one, one for each SELECT of a UNION ALL, or those that hold a Sigma rule's log source.
     pub fn tables(&self) -> &[Table] {
         &self.tables
     }
@@ -159,10 +163,15 @@ impl Rule {
         self.tests.len()
     }
 
+    /// True if it was written in Sigma.
+    pub fn is_sigma(&self) -> bool {
+        self.sql.is_none()
+    }
+
     /// The rule as a query over stored rows.
     ///
     /// # Errors
-    /// If the statement has no such form; every rule that loads has one.
+    /// If the rule is a Sigma rule; every SQL rule that loads has such a form.
     pub fn batch_query(&self) -> Result<BatchQuery, RuleError> {
         BatchQuery::of(self)
     }
@@ -199,7 +208,7 @@ impl Rule {
         check_tests(&raw, &file)?;
         let tables = plan.tables();
         let plan = match plan {
-            Plan::Filter(plan) => RulePlan::Filter(Arc::new(plan)),
+            Plan::Filter(plan) => RulePlan::Filter(vec![plan]),
             Plan::Window(plan) => RulePlan::Window(Arc::new(plan)),
         };
         let uid = uid.to_string();
@@ -218,7 +227,7 @@ impl Rule {
             evidence: raw.evidence,
             tables,
             file: file.name.to_owned(),
-            sql: raw.sql,
+            sql: Some(raw.sql),
             attack,
             fingerprint,
             plan,
@@ -248,7 +257,7 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// Loads rule files; a folder means its `*.yaml` files in the order of their names.
+    /// Loads rule files, SQL and Sigma; a folder means the `*.yaml` and `*.yml` files in it and below, in the order of their names.
     ///
     /// # Errors
     /// Every mistake in every file.
@@ -261,21 +270,13 @@ impl RuleSet {
     /// # Errors
     /// Every mistake in every file and text.
     pub fn load_beside(given: &[(&str, &str)], paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
-        let mut texts: Vec<(String, String)> =
+        let mut all: Vec<(String, String)> =
             given.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let mut errors = Vec::new();
-        for path in paths {
-            match files(path) {
-                Ok(found) => texts.extend(found),
-                Err(error) => errors.push(error),
-            }
-        }
-        let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        match RuleSet::from_texts(&texts) {
-            Ok(rules) if errors.is_empty() => Ok(rules),
-            Ok(_) => Err(RuleErrors(errors)),
-            Err(RuleErrors(more)) => Err(RuleErrors(errors.into_iter().chain(more).collect())),
-        }
+        let (found, mut errors) = texts(paths);
+        all.extend(found);
+        let (rules, more) = assemble(&borrowed(&all));
+        errors.extend(more);
+        if errors.is_empty() { Ok(RuleSet::of(rules)) } else { Err(RuleErrors(errors)) }
     }
 
     /// Rules from their names and texts, e.g. embedded with `include_str!`.
@@ -283,26 +284,23 @@ impl RuleSet {
     /// # Errors
     /// Every mistake in every text.
     pub fn from_texts(texts: &[(&str, &str)]) -> Result<Arc<RuleSet>, RuleErrors> {
-        let mut rules: Vec<Rule> = Vec::new();
-        let mut errors = Vec::new();
-        let mut seen = HashSet::new();
-        for (name, text) in texts {
-            let file = RuleText { name, text };
-            match Rule::build(file) {
-                Ok(rule) if seen.insert(rule.uid.clone()) => rules.push(rule),
-                Ok(rule) => {
-                    errors.push(file.at_key("id", format!("a rule with id {} is loaded already", rule.uid), None))
-                }
-                Err(error) => errors.push(error),
-            }
-        }
-        if !errors.is_empty() {
-            return Err(RuleErrors(errors));
-        }
+        let (rules, errors) = assemble(texts);
+        if errors.is_empty() { Ok(RuleSet::of(rules)) } else { Err(RuleErrors(errors)) }
+    }
+
+    /// The rules of these files and folders that can run, and what is wrong with the others.
+    pub fn survey(paths: &[PathBuf]) -> (Arc<RuleSet>, RuleErrors) {
+        let (texts, mut errors) = texts(paths);
+        let (rules, more) = assemble(&borrowed(&texts));
+        errors.extend(more);
+        (RuleSet::of(rules), RuleErrors(errors))
+    }
+
+    fn of(mut rules: Vec<Rule>) -> Arc<RuleSet> {
         rules.sort_by(|a, b| a.uid.cmp(&b.uid));
         let all: Vec<&str> = rules.iter().map(|r| r.fingerprint.as_str()).collect();
         let version = Uuid::new_v5(&NAMESPACE, all.join(",").as_bytes()).simple().to_string();
-        Ok(Arc::new(RuleSet { rules, version }))
+        Arc::new(RuleSet { rules, version })
     }
 
     /// The rules.
@@ -316,27 +314,63 @@ impl RuleSet {
     }
 }
 
-fn files(path: &Path) -> Result<Vec<(String, String)>, RuleError> {
-    let error = |path: &Path, e: std::io::Error| RuleError {
-        file: path.display().to_string(),
-        line: 1,
-        column: 1,
-        what: format!("cannot read it: {e}"),
-        suggestion: None,
-    };
-    let mut paths = vec![path.to_owned()];
-    if path.is_dir() {
-        let entries = fs::read_dir(path).map_err(|e| error(path, e))?;
-        let entries: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
-        paths = entries.map_err(|e| error(path, e))?;
-        paths.retain(|p| p.extension().is_some_and(|e| e == "yaml"));
-        paths.sort();
+/// Each text's rules: our own one by one, those in Sigma together, since filters are for rules of other files.
+fn assemble(texts: &[(&str, &str)]) -> (Vec<Rule>, Vec<RuleError>) {
+    let (sigma, own): (Vec<_>, Vec<_>) = texts.iter().partition(|(_, text)| sigma::is_sigma(text));
+    let (found, mut errors) = sigma::load(&sigma);
+    let own = own.into_iter().map(|(name, text)| {
+        let file = RuleText { name, text };
+        Rule::build(file).map(|rule| (rule, file.key_place("id")))
+    });
+    let (mut rules, mut seen): (Vec<Rule>, _) = (Vec::new(), HashSet::new());
+    for built in own.chain(found.into_iter().map(of_sigma::build)) {
+        match built {
+            Ok((rule, _)) if seen.insert(rule.uid.clone()) => rules.push(rule),
+            Ok((rule, (line, column))) => {
+                let what = format!("a rule with id {} is loaded already", rule.uid);
+                errors.push(RuleError { file: rule.file, line, column, what, suggestion: None });
+            }
+            Err(error) => errors.push(error),
+        }
     }
-    let read = |path: PathBuf| match fs::read_to_string(&path) {
-        Ok(text) => Ok((path.display().to_string(), text)),
-        Err(e) => Err(error(&path, e)),
-    };
-    paths.into_iter().map(read).collect()
+    (rules, errors)
+}
+
+fn borrowed(texts: &[(String, String)]) -> Vec<(&str, &str)> {
+    texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
+}
+
+/// Name and text of every rule file that the paths name, and which of them cannot be read.
+fn texts(paths: &[PathBuf]) -> (Vec<(String, String)>, Vec<RuleError>) {
+    let (mut files, mut texts, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for path in paths {
+        errors.extend(walk(path, &mut files).err());
+    }
+    for path in files {
+        match fs::read_to_string(&path) {
+            Ok(text) => texts.push((path.display().to_string(), text)),
+            Err(error) => errors.push(unreadable(&path, &error)),
+        }
+    }
+    (texts, errors)
+}
+
+fn walk(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), RuleError> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let entries = fs::read_dir(path).map_err(|e| unreadable(path, &e))?;
+    let entries: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut entries = entries.map_err(|e: std::io::Error| unreadable(path, &e))?;
+    entries.retain(|p| p.is_dir() || p.extension().is_some_and(|e| e == "yaml" || e == "yml"));
+    entries.sort();
+    entries.iter().try_for_each(|entry| walk(entry, files))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> RuleError {
+    let what = format!("cannot read it: {error}");
+    RuleError { file: path.display().to_string(), line: 1, column: 1, what, suggestion: None }
 }
 
 #[cfg(test)]

@@ -2,14 +2,7 @@
 
 use std::fmt;
 
-/// A line and column, from 1.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The line.
-    pub line: usize,
-    /// The column, in characters.
-    pub column: usize,
-}
+pub use dataflow::yaml::Place;
 
 /// A mistake in a mapping file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,12 +16,6 @@ pub struct MappingError {
     pub what: String,
     /// What was perhaps meant.
     pub suggestion: Option<String>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
-    }
 }
 
 struct At(Place);

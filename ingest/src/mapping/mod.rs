@@ -36,9 +36,10 @@ mod target;
 mod tests_of;
 mod time;
 mod words;
-mod yaml;
 
 use std::sync::{Arc, LazyLock};
+
+use dataflow::yaml;
 
 pub use error::{MappingError, Place};
 pub use reload::{Live, Outcome, Reloader};

@@ -1,7 +1,7 @@
 //! I4: what the stream found is what batch SQL finds. Each rule runs a second time, by plain DataFusion over the stored rows,
 //! and gives the same alerts as stand in `detection_finding`.
 //!
-//! Compared are the windows that have closed: an open one may still change. Windows that missed rows (`late_window`) are left
+//! A Sigma rule has no SQL and is left out. Compared are the windows that have closed: an open one may still change. Windows that missed rows (`late_window`) are left
 //! out and counted, and rows that were read back stand aside: no rule has seen them. Values are compared as text; floats to nine digits, since the order of a sum may differ.
 
 use std::collections::BTreeMap;
@@ -33,7 +33,8 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     let given = given(session).await?;
     let seen = if facts.any_reprocessed() { &without_reprocessed(session).await? } else { session };
     let (mut faults, mut compared, mut left_out) = (Faults::default(), 0, 0);
-    for rule in rules.rules() {
+    let (sigma, rules): (Vec<_>, Vec<_>) = rules.rules().iter().partition(|rule| rule.is_sigma());
+    for rule in &rules {
         let skip = |alert: &BatchAlert| is_left_out(rule, alert, closed, &missed);
         let stream = given.get(rule.uid()).cloned().unwrap_or_default();
         let batch = match computed(seen, rule).await {
@@ -45,8 +46,10 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
         compared += batch.len();
         differences(rule, &stream, &batch, &mut faults);
     }
-    let rules = rules.rules().len();
-    Ok(faults.verdict(format!("{compared} alerts of {rules} rules; {left_out} of open or late windows left out")))
+    let no_sql = if sigma.is_empty() { String::new() } else { format!("; {} Sigma rules are no SQL", sigma.len()) };
+    let rules = rules.len();
+    Ok(faults
+        .verdict(format!("{compared} alerts of {rules} rules; {left_out} of open or late windows left out{no_sql}")))
 }
 
 /// Rules of another version decided some of the alerts.

@@ -46,8 +46,9 @@ struct SourceLine {
     partitions: u64,
 }
 
+/// A rule that would run.
 #[derive(Debug, Serialize)]
-struct RuleLine {
+pub(super) struct RuleLine {
     name: String,
     title: String,
     level: &'static str,
@@ -211,12 +212,13 @@ impl Report {
 }
 
 /// A rule's test that did not end as it says, each fault with the rule's file.
-fn failures(outcome: &TestOutcome) -> Vec<String> {
+pub(super) fn failures(outcome: &TestOutcome) -> Vec<String> {
     let place = format!("{}: test {:?}", outcome.file, outcome.test);
     outcome.failures.iter().map(|failure| format!("{place}: {failure}")).collect()
 }
 
-fn lines(rules: &RuleSet, outcomes: &[TestOutcome]) -> Vec<RuleLine> {
+/// The rules, and how their tests ended.
+pub(super) fn lines(rules: &RuleSet, outcomes: &[TestOutcome]) -> Vec<RuleLine> {
     let mut lines: Vec<RuleLine> = rules.rules().iter().map(|rule| line(rule, outcomes)).collect();
     lines.sort_by(|a, b| a.name.cmp(&b.name));
     lines
@@ -271,7 +273,7 @@ impl Report {
             sources.push(vec![s.name.clone(), s.kind.to_owned(), s.tenants.join(" "), s.partitions.to_string()]);
         }
         sources.write(out, terminal)?;
-        self.write_rules(out, terminal)?;
+        write_rules(&self.rules, out, terminal)?;
         let mut mappings = Listing::new(&["mapping", "tests"], &[1]);
         self.mappings.iter().for_each(|m| mappings.push(vec![m.name.to_owned(), m.tests.to_string()]));
         mappings.write(out, terminal)?;
@@ -289,25 +291,25 @@ impl Report {
             n => writeln!(out, "{}: {n} problem{}", self.config, if n == 1 { "" } else { "s" }),
         }
     }
-
-    fn write_rules(&self, out: &mut impl Write, terminal: bool) -> std::io::Result<()> {
-        let header = ["rule", "level", "tables", "window", "emit", "ATT&CK", "version", "tests"];
-        let mut rules = Listing::new(&header, &[6]);
-        for r in &self.rules {
-            let tests = match (r.tests, r.failed) {
-                (0, _) => "none".to_owned(),
-                (all, 0) => format!("{all} passed"),
-                (all, failed) => format!("{failed} of {all} FAILED"),
-            };
-            let attack = r.attack.join(" ");
-            let mut row = vec![r.name.clone(), r.level.to_owned(), r.tables.join(" "), r.window.clone()];
-            row.extend([r.emit.to_owned(), attack, r.version.to_string(), tests]);
-            rules.push(row);
-        }
-        rules.write(out, terminal)
-    }
 }
 
+/// Rules as a table.
+pub(super) fn write_rules(lines: &[RuleLine], out: &mut impl Write, terminal: bool) -> std::io::Result<()> {
+    let header = ["rule", "level", "tables", "window", "emit", "ATT&CK", "version", "tests"];
+    let mut rules = Listing::new(&header, &[6]);
+    for r in lines {
+        let tests = match (r.tests, r.failed) {
+            (0, _) => "none".to_owned(),
+            (all, 0) => format!("{all} passed"),
+            (all, failed) => format!("{failed} of {all} FAILED"),
+        };
+        let attack = r.attack.join(" ");
+        let mut row = vec![r.name.clone(), r.level.to_owned(), r.tables.join(" "), r.window.clone()];
+        row.extend([r.emit.to_owned(), attack, r.version.to_string(), tests]);
+        rules.push(row);
+    }
+    rules.write(out, terminal)
+}
 impl std::fmt::Display for FilesPerDay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { partitions, tables, flushes, merge_steps, total, limit } = *self;

@@ -23,8 +23,8 @@ use crate::clock;
 use report::Report;
 
 /// Lines decoded at a time: bounded, and enough that a batch costs little.
-const LINES: usize = 1024;
-const LINE_LIMIT: usize = 1 << 20;
+pub(super) const LINES: usize = 1024;
+pub(super) const LINE_LIMIT: usize = 1 << 20;
 
 /// One line of `--wrapped` input.
 #[derive(Deserialize)]
@@ -115,7 +115,7 @@ fn config(args: &DecodeArgs) -> anyhow::Result<DecodeConfig> {
 }
 
 /// Reads a line without its end into `line`, at most `LINE_LIMIT` bytes of it; returns its whole length, or None at the end.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Option<u64>> {
+pub(super) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Option<u64>> {
     line.clear();
     let mut full_len = input.by_ref().take(LINE_LIMIT as u64 + 1).read_until(b'\n', line)? as u64;
     if full_len == 0 {

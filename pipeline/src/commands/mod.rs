@@ -5,6 +5,7 @@ pub(crate) mod decode;
 pub(crate) mod demo;
 pub(crate) mod loadgen;
 pub(crate) mod plan;
+pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod sql;
 pub(crate) mod tables;

@@ -8,7 +8,7 @@ use crate::house::root;
 use crate::kit::{output, palisade, python, run_to_end, stdout, with_input};
 
 /// The folder of real lines, which the project does not carry. Where tests are said to run in CI it must be there.
-fn corpus() -> Option<PathBuf> {
+pub(crate) fn corpus() -> Option<PathBuf> {
     let folder = std::env::var_os("PALISADE_CORPUS").map(PathBuf::from);
     assert!(folder.is_some() || std::env::var_os("CI").is_none(), "PALISADE_CORPUS names no corpus");
     if folder.is_none() {

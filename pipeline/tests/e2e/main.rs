@@ -18,4 +18,5 @@ mod readme;
 mod reprocess;
 mod rules;
 mod service;
+mod sigma;
 mod tables;

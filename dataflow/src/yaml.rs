@@ -1,59 +1,87 @@
 //! YAML text -> a tree whose every node knows its line and column.
 //!
-//! Absent: types. A scalar is its text; what it should be is for the reader to say, with the place of the mistake.
+//! Absent: types. A scalar is its text, and whether it stood in quotes; what it should be is for the reader to say, with the place
+//! of the mistake.
 
 use std::collections::HashMap;
+use std::fmt;
 
-use granit_parser::{Event, Parser, Span};
+use granit_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::error::Place;
+/// A line and column, from 1.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) at: Place,
-    pub(super) value: Yaml,
+pub struct Node {
+    /// Where it begins.
+    pub at: Place,
+    /// What it is.
+    pub value: Yaml,
+    /// True of a scalar that stood in quotes or in a block: it is a text, whatever it looks like.
+    pub is_quoted: bool,
 }
 
+/// What a node is.
 #[derive(Debug, Clone)]
-pub(super) enum Yaml {
+pub enum Yaml {
+    /// A scalar's text.
     Scalar(String),
+    /// A sequence.
     List(Vec<Node>),
+    /// A mapping, in the order it is written.
     Map(Vec<Entry>),
 }
 
 /// A key, where it stands, and its value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) at: Place,
-    pub(super) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub at: Place,
+    /// Its value.
+    pub value: Node,
 }
 
 /// Nodes of a file: a mapping of that size nobody writes.
 const NODES_MAX: usize = 200_000;
 
 impl Node {
-    pub(super) fn scalar(&self) -> Option<&str> {
+    /// A scalar's text.
+    pub fn scalar(&self) -> Option<&str> {
         if let Yaml::Scalar(text) = &self.value { Some(text) } else { None }
     }
 
-    pub(super) fn entries(&self) -> Option<&[Entry]> {
+    /// A map's entries.
+    pub fn entries(&self) -> Option<&[Entry]> {
         if let Yaml::Map(entries) = &self.value { Some(entries) } else { None }
     }
 
     /// The entry of that key.
-    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+    pub fn get(&self, key: &str) -> Option<&Entry> {
         self.entries()?.iter().find(|e| e.key == key)
     }
 
     /// The elements of a list; the node itself if it is none.
-    pub(super) fn each(&self) -> &[Node] {
+    pub fn each(&self) -> &[Node] {
         if let Yaml::List(nodes) = &self.value { nodes } else { std::slice::from_ref(self) }
     }
 
     /// What it is, for a person.
-    pub(super) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self.value {
             Yaml::Scalar(_) => "a text",
             Yaml::List(_) => "a list",
@@ -66,7 +94,7 @@ impl Node {
 ///
 /// # Errors
 /// Where it is not YAML, and why.
-pub(super) fn documents(text: &str) -> Result<Vec<Node>, (Place, String)> {
+pub fn documents(text: &str) -> Result<Vec<Node>, (Place, String)> {
     let mut reader = Reader::default();
     for next in Parser::new_from_str(text) {
         let (event, span) = next.map_err(|e| (place_of(*e.marker()), e.to_string()))?;
@@ -103,8 +131,9 @@ impl Reader {
     fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), (Place, String)> {
         let at = place(span);
         match event {
-            Event::Scalar(text, _, anchor, _) => {
-                self.close(Node { at, value: Yaml::Scalar(text.into_owned()) }, anchor)
+            Event::Scalar(text, style, anchor, _) => {
+                let is_quoted = style != ScalarStyle::Plain;
+                self.close(Node { at, value: Yaml::Scalar(text.into_owned()), is_quoted }, anchor)
             }
             Event::SequenceStart(_, anchor, _) => self.open(at, Yaml::List(Vec::new()), anchor),
             Event::MappingStart(_, anchor, _) => self.open(at, Yaml::Map(Vec::new()), anchor),
@@ -121,7 +150,7 @@ impl Reader {
     }
 
     fn open(&mut self, at: Place, value: Yaml, anchor: usize) -> Result<(), (Place, String)> {
-        self.open.push(Open { node: Node { at, value }, anchor, key: None });
+        self.open.push(Open { node: Node { at, value, is_quoted: false }, anchor, key: None });
         Ok(())
     }
 
@@ -146,7 +175,7 @@ impl Reader {
                 }
                 map.push(Entry { key, at, value });
             }
-            (Yaml::Map(_), None, Node { at, value: Yaml::Scalar(key) }) => open.key = Some((key, at)),
+            (Yaml::Map(_), None, Node { at, value: Yaml::Scalar(key), .. }) => open.key = Some((key, at)),
             (_, _, node) => return Err((node.at, "a key is a text".to_owned())),
         }
         Ok(())

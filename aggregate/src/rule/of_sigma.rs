@@ -1,0 +1,54 @@
+//! A Sigma rule as one of our filter rules.
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::{Attack, Emit, NAMESPACE, Rule, RulePlan};
+use crate::error::RuleError;
+use crate::sigma::SigmaRule;
+
+/// Rows of evidence: a filter rule's alert is one row.
+const EVIDENCE: usize = 1;
+
+/// The rule, and line and column of its id.
+///
+/// # Errors
+/// If its id is no UUID.
+pub(super) fn build(sigma: SigmaRule) -> Result<(Rule, (u64, u64)), RuleError> {
+    let place = sigma.id.as_ref().map_or((1, 1), |(_, line, column)| (*line, *column));
+    let uid = match &sigma.id {
+        Some((id, line, column)) => Uuid::parse_str(id).map_err(|e| RuleError {
+            file: sigma.file.clone(),
+            line: *line,
+            column: *column,
+            what: format!("id is not a UUID: {e}"),
+            suggestion: Some("uuidgen makes one".to_owned()),
+        })?,
+        // Without an id it is known by what it says.
+        None => Uuid::new_v5(&NAMESPACE, format!("sigma {} {}", sigma.title, sigma.text).as_bytes()),
+    };
+    let uid = uid.to_string();
+    let all = serde_json::json!([uid, sigma.version, sigma.text]);
+    let stem = Path::new(&sigma.file).file_stem().and_then(|s| s.to_str()).unwrap_or(&sigma.file);
+    let rule = Rule {
+        name: stem.to_owned(),
+        fingerprint: Uuid::new_v5(&NAMESPACE, all.to_string().as_bytes()).to_string(),
+        attack: Attack::lenient(&sigma.tags),
+        tables: sigma.plans.iter().map(|plan| plan.table).collect(),
+        plan: RulePlan::Filter(sigma.plans),
+        uid,
+        title: sigma.title,
+        version: sigma.version,
+        level: sigma.level,
+        description: sigma.description,
+        false_positives: sigma.false_positives,
+        emit: Emit::OnClose,
+        allowed_lateness_us: 0,
+        evidence: EVIDENCE,
+        file: sigma.file,
+        sql: None,
+        tests: Vec::new(),
+    };
+    Ok((rule, place))
+}

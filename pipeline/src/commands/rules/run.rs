@@ -1,0 +1,155 @@
+//! `palisade rules run`: a file of logs through decoders and filter rules -> a JSON line a hit.
+//!
+//! The stages are those of a worker. Rules that count over windows need the watermarks of a stream and are left out.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use aggregate::{RuleSet, SourceStage};
+use anyhow::Context;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use dataflow::time::rfc3339;
+use dataflow::{BatchBuilder, Chunk, ChunkBuilder, DeadLetters, Decoder, PartitionId};
+use flate2::read::MultiGzDecoder;
+use ingest::decode::{AutoDecoder, DecodeConfig};
+use ingest::mapping::Mappings;
+use serde::{Deserialize, Serialize};
+
+use super::super::decode::{LINE_LIMIT, LINES, lines, read_line};
+use crate::cli::RulesRunArgs;
+use crate::clock;
+
+/// A row that a rule is met by.
+#[derive(Debug, Serialize)]
+struct Hit<'a> {
+    rule_id: &'a str,
+    line: i64,
+    time: &'a str,
+}
+
+/// The event times of hits, by line and rule: of a line with several events, the first.
+type Hits = BTreeMap<(i64, String), i64>;
+
+/// A `--wrapped` line.
+#[derive(Deserialize)]
+struct Wrapped {
+    raw: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the file cannot be read, or a mapping is wrong.
+pub(super) fn run(args: &RulesRunArgs) -> anyhow::Result<ExitCode> {
+    let (rules, refused) = RuleSet::survey(&args.rules);
+    refused.0.iter().for_each(|error| eprintln!("refused: {error}"));
+    if args.strict && !refused.0.is_empty() {
+        return Ok(ExitCode::from(1));
+    }
+    for rule in rules.rules().iter().filter(|rule| rule.is_windowed()) {
+        eprintln!("left out: {}: counts over windows", rule.file());
+    }
+    let mappings = Mappings::load(&args.mapping).map_err(|errors| anyhow::anyhow!(lines(&errors)))?;
+    let config = DecodeConfig { format: args.format, ..DecodeConfig::default() };
+    let mut matcher = Matcher::new(AutoDecoder::with_mappings(config, mappings), &rules);
+    let mut input = open(&args.events).with_context(|| args.events.display().to_string())?;
+    let mut next = 0;
+    loop {
+        let chunk = chunk(&mut input, next, args.wrapped).with_context(|| args.events.display().to_string())?;
+        let Some((chunk, read)) = chunk else { break };
+        next += read;
+        matcher.take(&chunk)?;
+        matcher.print(&mut std::io::stdout().lock())?;
+    }
+    if matcher.dead > 0 {
+        eprintln!("{} of {next} lines could not be decoded", matcher.dead);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(path: &Path) -> std::io::Result<Box<dyn BufRead>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufReader::new(std::io::stdin().lock())));
+    }
+    let file = File::open(path)?;
+    let text: Box<dyn Read> =
+        if path.extension().is_some_and(|e| e == "gz") { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    Ok(Box::new(BufReader::with_capacity(1 << 18, text)))
+}
+
+/// The next lines, and how many they are; none at the end.
+fn chunk(input: &mut impl BufRead, next: i64, is_wrapped: bool) -> std::io::Result<Option<(Chunk, i64)>> {
+    let mut chunk = ChunkBuilder::new(PartitionId::new("events", "0", 0), "default".into(), next);
+    let (mut line, mut read) = (Vec::new(), 0);
+    while read < LINES as i64 && chunk.bytes() < LINE_LIMIT {
+        let Some(full_len) = read_line(input, &mut line)? else { break };
+        match is_wrapped.then(|| serde_json::from_slice::<Wrapped>(&line)) {
+            Some(Ok(wrapped)) => chunk.push(wrapped.raw.as_bytes(), next + read, clock::now_us()),
+            _ => chunk.push_cut(&line, full_len, next + read, clock::now_us()),
+        }
+        read += 1;
+    }
+    Ok((read > 0).then(|| (chunk.finish(), read)))
+}
+
+/// A decoder and the source half of the rules.
+struct Matcher {
+    decoder: AutoDecoder,
+    stage: SourceStage,
+    hits: Hits,
+    dead: usize,
+}
+
+impl Matcher {
+    fn new(decoder: AutoDecoder, rules: &Arc<RuleSet>) -> Self {
+        let stage = SourceStage::new(rules, PartitionId::new("events", "0", 0), 0, None, NonZeroU32::MIN);
+        Self { decoder, stage, hits: Hits::new(), dead: 0 }
+    }
+
+    fn take(&mut self, chunk: &Chunk) -> anyhow::Result<()> {
+        let (mut rows, mut dead) = (BatchBuilder::new(), DeadLetters::new());
+        self.decoder.decode(chunk, &mut rows, &mut dead);
+        for batch in rows.finish() {
+            self.stage.process(&batch)?;
+        }
+        let found = self.stage.take_delta()?;
+        for failure in &found.failures {
+            eprintln!("rule {}: {} rows: {}", failure.rule, failure.rows, failure.error);
+        }
+        if let Some(alerts) = &found.alerts {
+            self.note(&alerts.rows).context("an alert lacks a column")?;
+        }
+        self.dead += dead.finish().map_or(0, |letters| letters.rows.num_rows());
+        Ok(())
+    }
+
+    fn note(&mut self, alerts: &RecordBatch) -> Option<()> {
+        let lines = alerts.column_by_name("_offset")?.as_primitive_opt::<Int64Type>()?;
+        let times = alerts.column_by_name("time")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        let analytic = alerts.column_by_name("finding_info")?.as_struct_opt()?.column_by_name("analytic")?;
+        let uids =
+            arrow::compute::cast(analytic.as_struct_opt()?.column_by_name("uid")?, &arrow::datatypes::DataType::Utf8);
+        let uids = uids.ok()?;
+        let uids = uids.as_string_opt::<i32>()?;
+        for row in 0..alerts.num_rows() {
+            let key = (lines.value(row), uids.value(row).to_owned());
+            self.hits.entry(key).or_insert_with(|| times.value(row));
+        }
+        Some(())
+    }
+
+    /// Prints the hits, in the order of their lines.
+    fn print(&mut self, out: &mut impl Write) -> anyhow::Result<()> {
+        for ((line, rule_id), time) in std::mem::take(&mut self.hits) {
+            let hit = Hit { rule_id: &rule_id, line, time: &rfc3339(time) };
+            writeln!(out, "{}", serde_json::to_string(&hit)?)?;
+        }
+        Ok(())
+    }
+}
