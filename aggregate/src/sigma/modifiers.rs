@@ -139,7 +139,7 @@ impl Modifiers {
         for (is_wrong, what) in [
             (!self.flags.is_empty() && !is_regex, "i, m and s are flags of re: |re|i"),
             (is_regex && self.is_cased, "re minds case unless it says |re|i; cased adds nothing"),
-            (!self.encodings.is_empty() && !(textual || self.compare == Compare::Equal), "only texts are encoded"),
+            (!(self.encodings.is_empty() || textual || self.compare == Compare::Equal), "only texts are encoded"),
             (
                 self.is_reference && !(textual || numeric || self.compare == Compare::Equal),
                 "fieldref names a field to compare with",
