@@ -47,7 +47,8 @@ fn rules_are_checked_and_run_over_a_file() {
     assert!(text.contains("wrong.yml:10:5: no modifier startwith; did you mean startswith?"), "{text}");
     assert!(text.ends_with("1 rule can run, 1 problem\n"), "{text}");
 
-    let events = [stopped("ann", "1"), stopped("robot", "2"), "no record".to_owned(), stopped("bob", "3")].join("\n");
+    let events =
+        [stopped("ann", "1"), stopped("robot", "2"), r#"{"eventVersion":"#.to_owned(), stopped("bob", "3")].join("\n");
     let mut command = palisade();
     let run = with_input(command.args(["rules", "run", "--events", "-", "--rules"]).arg(&rules), events.as_bytes());
     let hit = |line: u8| {
@@ -73,7 +74,7 @@ fn a_sigma_rule_alerts_in_a_worker_as_any_filter_rule() {
     let yaml = "warehouse: {path: w}\nsources: [{name: aws, files: {paths: [a.log]}}]\nrules: {builtin: false, paths: [stopped.yml]}\n";
     std::fs::write(at("palisade.yaml"), yaml).expect("a file");
     assert_eq!(run_to_end(&at("palisade.yaml"))["alerts"], 2);
-    let query = "SELECT finding_info.title AS title, severity, user_name, src_ip, finding_info.attacks[1].technique.uid AS technique \
+    let query = "SELECT finding_info.title AS title, severity, user_name, src_ip, finding_info.attacks[1]['technique']['uid'] AS technique \
                  FROM detection_finding ORDER BY user_name";
     let rows = sql(&at("w"), query);
     let users: Vec<&Value> = rows.iter().map(|row| &row["user_name"]).collect();
