@@ -4,7 +4,7 @@
 mod explain;
 mod report;
 
-use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{BufReader, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -13,6 +13,7 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use dataflow::json::{JsonRows, push_string};
 use dataflow::{BatchBuilder, Chunk, ChunkBuilder, DeadLetters, Decoder, PartitionId, TableBatch};
 use ingest::decode::{AutoDecoder, DecodeConfig, FlowFields, VpcFlowConfig};
+use ingest::files::Lines;
 use ingest::mapping::{MappingError, Mappings};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -56,9 +57,8 @@ enum Answer {
 pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
     let mut decoder = decoder(args)?;
     let mut report = args.report.then(Report::default);
-    let mut input = BufReader::with_capacity(1 << 18, std::io::stdin().lock());
+    let mut input = Lines::new(BufReader::with_capacity(1 << 18, std::io::stdin().lock()), LINE_LIMIT, true);
     let mut out = std::io::BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
-    let mut line = Vec::new();
     let (mut next, mut dead_total, mut head) = (0_i64, 0_u64, None);
     loop {
         let partition = PartitionId::new("stdin", "0", 0);
@@ -66,11 +66,15 @@ pub(crate) fn run(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
         let mut turn = Turn { lines, answers: Vec::new() };
         let mut read = 0;
         while read < LINES && turn.lines.bytes() < LINE_LIMIT {
-            let Some(full_len) = read_line(&mut input, &mut line).context("stdin")? else { break };
-            if next == 0 && !args.wrapped {
-                head = ingest::files::head_of(&line, full_len);
+            let is_line = input.next(|line, full_len| {
+                if next == 0 && !args.wrapped {
+                    head = ingest::files::head_of(line, full_len);
+                }
+                turn.add(args.wrapped, line, full_len, next);
+            });
+            if !is_line.context("stdin")? {
+                break;
             }
-            turn.add(args.wrapped, &line, full_len, next);
             next += 1;
             read += 1;
         }
@@ -112,36 +116,6 @@ fn config(args: &DecodeArgs) -> anyhow::Result<DecodeConfig> {
     let fields = args.vpc_flow_fields.clone().map(FlowFields::try_from).transpose().context("--vpc-flow-fields")?;
     let vpc_flow = VpcFlowConfig { fields: fields.unwrap_or_default() };
     Ok(DecodeConfig { format: args.format, vpc_flow, ..DecodeConfig::default() })
-}
-
-/// Reads a line without its end into `line`, at most `LINE_LIMIT` bytes of it; returns its whole length, or None at the end.
-pub(super) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Option<u64>> {
-    line.clear();
-    let mut full_len = input.by_ref().take(LINE_LIMIT as u64 + 1).read_until(b'\n', line)? as u64;
-    if full_len == 0 {
-        return Ok(None);
-    }
-    if line.last() == Some(&b'\n') {
-        line.pop();
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
-        return Ok(Some(line.len() as u64));
-    }
-    if line.len() <= LINE_LIMIT {
-        return Ok(Some(full_len));
-    }
-    line.truncate(LINE_LIMIT);
-    loop {
-        let buffer = input.fill_buf()?;
-        let end = buffer.iter().position(|b| *b == b'\n');
-        let used = end.map_or(buffer.len(), |at| at + 1);
-        full_len += end.unwrap_or(used) as u64;
-        input.consume(used);
-        if end.is_some() || used == 0 {
-            return Ok(Some(full_len));
-        }
-    }
 }
 
 impl Turn {
@@ -300,27 +274,5 @@ fn text<'a>(rows: &'a RecordBatch, name: &str, row: usize) -> &'a str {
 fn print_letters(letters: &RecordBatch) {
     for (row, offset) in i64_column(letters, "_offset").iter().enumerate() {
         eprintln!("line {}: {}: {}", offset + 1, keyword(letters, "reason", row), text(letters, "detail", row));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_cut_at_the_limit_and_keep_their_length() {
-        let long = vec![b'x'; LINE_LIMIT + 5];
-        let mut input = b"a\r\n\nlast".to_vec();
-        input.splice(0..0, long.iter().copied().chain([b'\n']));
-        let exact = [vec![b'y'; LINE_LIMIT], b"\n".to_vec()].concat();
-        let all = [exact, input].concat();
-        let mut reader = BufReader::with_capacity(7, all.as_slice());
-        let mut line = Vec::new();
-        let mut seen = Vec::new();
-        while let Some(len) = read_line(&mut reader, &mut line).expect("memory") {
-            seen.push((line.len(), len));
-        }
-        let limit = LINE_LIMIT as u64;
-        assert_eq!(seen, [(LINE_LIMIT, limit), (LINE_LIMIT, limit + 5), (1, 1), (0, 0), (4, 4)]);
     }
 }

@@ -18,10 +18,11 @@ use dataflow::time::rfc3339;
 use dataflow::{BatchBuilder, Chunk, ChunkBuilder, DeadLetters, Decoder, PartitionId};
 use flate2::read::MultiGzDecoder;
 use ingest::decode::{AutoDecoder, DecodeConfig};
+use ingest::files::Lines;
 use ingest::mapping::Mappings;
 use serde::{Deserialize, Serialize};
 
-use super::super::decode::{LINE_LIMIT, LINES, lines, read_line};
+use super::super::decode::{LINE_LIMIT, LINES, lines};
 use crate::cli::RulesRunArgs;
 use crate::clock;
 
@@ -58,7 +59,8 @@ pub(super) fn run(args: &RulesRunArgs) -> anyhow::Result<ExitCode> {
     let mappings = Mappings::load(&args.mapping).map_err(|errors| anyhow::anyhow!(lines(&errors)))?;
     let config = DecodeConfig { format: args.format, ..DecodeConfig::default() };
     let mut matcher = Matcher::new(AutoDecoder::with_mappings(config, mappings), &rules);
-    let mut input = open(&args.events).with_context(|| args.events.display().to_string())?;
+    let input = open(&args.events).with_context(|| args.events.display().to_string())?;
+    let mut input = Lines::new(input, LINE_LIMIT, true);
     let mut next = 0;
     loop {
         let chunk = chunk(&mut input, next, args.wrapped).with_context(|| args.events.display().to_string())?;
@@ -84,14 +86,17 @@ fn open(path: &Path) -> std::io::Result<Box<dyn BufRead>> {
 }
 
 /// The next lines, and how many they are; none at the end.
-fn chunk(input: &mut impl BufRead, next: i64, is_wrapped: bool) -> std::io::Result<Option<(Chunk, i64)>> {
+fn chunk(input: &mut Lines<impl BufRead>, next: i64, is_wrapped: bool) -> std::io::Result<Option<(Chunk, i64)>> {
     let mut chunk = ChunkBuilder::new(PartitionId::new("events", "0", 0), "default".into(), next);
-    let (mut line, mut read) = (Vec::new(), 0);
+    let mut read = 0;
     while read < LINES as i64 && chunk.bytes() < LINE_LIMIT {
-        let Some(full_len) = read_line(input, &mut line)? else { break };
-        match is_wrapped.then(|| serde_json::from_slice::<Wrapped>(&line)) {
-            Some(Ok(wrapped)) => chunk.push(wrapped.raw.as_bytes(), next + read, clock::now_us()),
-            _ => chunk.push_cut(&line, full_len, next + read, clock::now_us()),
+        let is_line =
+            input.next(|line, full_len| match is_wrapped.then(|| serde_json::from_slice::<Wrapped>(line)) {
+                Some(Ok(wrapped)) => chunk.push(wrapped.raw.as_bytes(), next + read, clock::now_us()),
+                _ => chunk.push_cut(line, full_len, next + read, clock::now_us()),
+            })?;
+        if !is_line {
+            break;
         }
         read += 1;
     }
