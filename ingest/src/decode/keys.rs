@@ -2,7 +2,7 @@
 //!
 //! A device writes its keys in one order. After each key the one that came next the last time is tried where a key may stand:
 //! nearly always it is there, and nothing is searched or hashed. Nothing is allocated for a key that was seen before, and there
-//! are at most [`KEYS_MAX`]; those beyond have no number.
+//! are at most [`KEYS_MAX`] of at most [`KEY_BYTES_MAX`]; those beyond have no number.
 
 use std::hash::BuildHasher;
 
@@ -12,6 +12,9 @@ use super::scan;
 
 /// Keys that have numbers.
 const KEYS_MAX: usize = 2_048;
+
+/// The longest key that has one: what a record may call a key is kept for good.
+pub(super) const KEY_BYTES_MAX: usize = 128;
 
 /// The number of a key, if it has one.
 pub(crate) type KeyId = Option<u16>;
@@ -88,6 +91,9 @@ impl Keys {
     }
 
     fn id(&mut self, key: &str) -> KeyId {
+        if key.len() > KEY_BYTES_MAX {
+            return None;
+        }
         let hash = self.hasher.hash_one(key);
         let Self { entries, index, hasher, .. } = self;
         if let Some(id) = index.find(hash, |id| *entries[usize::from(*id)].text == *key) {
@@ -212,6 +218,13 @@ mod tests {
                 assert_eq!(keys.guess(line.as_bytes(), 0, b'='), None, "{line}");
             }
         }
+    }
+
+    #[test]
+    fn a_key_beyond_the_longest_has_no_number() {
+        let mut keys = Keys::default();
+        let (longest, longer) = ("k".repeat(KEY_BYTES_MAX), "k".repeat(KEY_BYTES_MAX + 1));
+        assert_eq!((keys.take(&longer), keys.take(&longest), keys.len()), (None, Some(0), 1));
     }
 
     #[test]

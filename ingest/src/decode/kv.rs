@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::keys::{KeyId, Keys};
+use super::keys::{KEY_BYTES_MAX, KeyId, Keys};
 use super::pairs::{Pairs, Span, trimmed};
 use super::scan;
 
@@ -135,8 +135,6 @@ fn push(line: &str, key: Found, value: Range<usize>, dialect: Dialect, pairs: &m
 fn is_key(line: &[u8], key: Range<usize>) -> bool {
     !key.is_empty() && key.len() <= KEY_BYTES_MAX && scan::is_word(line, key, b"-.[]@$")
 }
-
-const KEY_BYTES_MAX: usize = 128;
 
 /// The value in quotes that begins at the range's start, and the place after it. A quote that nobody closes is none.
 #[inline]
