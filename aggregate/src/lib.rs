@@ -56,3 +56,4 @@ pub use merge_stage::{Limits, MergeStage, StepOutput, StepStamp};
 pub use rule::scenario::{TestOutcome, run_tests};
 pub use rule::{BatchAlert, BatchQuery, Emit, Level, Rule, RuleSet};
 pub use source_stage::{SourceDelta, SourceStage};
+pub use sql::register_functions;

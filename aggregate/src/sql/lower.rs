@@ -117,6 +117,8 @@ fn aggregate_plan(expr: &Expr, schema: &DFSchema) -> DfResult<AggregatePlan> {
     let (function, state) = match kind {
         Some(kind) => (AggregateFunction::Distinct(kind), vec![kind.state_field()]),
         None => {
+            // Made once here: what it refuses is refused when the rule is loaded.
+            physical.create_accumulator()?;
             let state = physical.state_fields()?;
             (AggregateFunction::DataFusion(physical), state)
         }

@@ -7,6 +7,7 @@
 //!
 //! Absent: joins, other subqueries, CTEs, ORDER BY, LIMIT, window functions. Each is refused with its reason.
 
+mod aggregates;
 mod batch;
 mod columns;
 mod from;
@@ -18,12 +19,19 @@ mod plan;
 mod scan;
 mod union;
 
+use datafusion::prelude::SessionContext;
+
 pub(crate) use batch::{TENANT, WINDOW, batch_sql};
 pub(crate) use needs::Need;
 pub(crate) use plan::{
     AggregateFunction, AggregatePlan, Call, FilterPlan, Input, OutputKey, PhysicalRef, Plan, WindowInput, WindowPlan,
     plan,
 };
+
+/// Gives a session the aggregates of rules, so that a rule's batch form finds what the stream finds.
+pub fn register_functions(session: &SessionContext) {
+    aggregates::all().iter().for_each(|function| session.register_udaf(function.as_ref().clone()));
+}
 
 /// A refusal, with its place in the SQL text (line and column from 1).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -252,9 +252,11 @@ struct Catalog {
 }
 
 static SESSION: LazyLock<SessionState> = LazyLock::new(|| {
+    let mut aggregates = SessionStateDefaults::default_aggregate_functions();
+    aggregates.extend(super::aggregates::all());
     SessionStateBuilder::new()
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
-        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_aggregate_functions(aggregates)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
         .build()
 });
@@ -344,8 +346,15 @@ fn simplified(plan: LogicalPlan) -> DfResult<LogicalPlan> {
 }
 
 /// Aggregates whose states merge in any order of partitions.
-const MERGEABLE: [&str; 14] = [
+const MERGEABLE: [&str; 21] = [
+    "approx_distinct",
+    "approx_median",
+    "approx_percentile_cont",
+    "array_agg",
+    "corr",
     "count",
+    "covar_pop",
+    "covar_samp",
     "sum",
     "avg",
     "min",
@@ -384,12 +393,20 @@ fn objection(expr: &Expr, places: &Places<'_>) -> Option<SqlError> {
             Some(SqlError::new(at(f.name()), what).suggest("use time or window_end"))
         }
         Expr::AggregateFunction(f) if !f.params.order_by.is_empty() => {
-            Some(SqlError::new(at(f.func.name()), "ORDER BY within an aggregate is not supported in rules"))
+            let error = SqlError::new(at(f.func.name()), "ORDER BY within an aggregate is not supported in rules");
+            Some(error.suggest("array_agg(x) gives its values rising"))
         }
         Expr::AggregateFunction(f) if !MERGEABLE.contains(&f.func.name()) => {
             let name = f.func.name();
             let error = SqlError::new(at(name), format!("{name} does not merge exactly over partitions"));
-            let instead = if name == "approx_distinct" { "count(DISTINCT ...)" } else { "count, sum, avg, min or max" };
+            let instead = match name {
+                "median" | "percentile_cont" | "quantile_cont" => "approx_median(x) or approx_percentile_cont(x, 0.95)",
+                "first_value" | "nth_value" => "min(x), or min(time) with a FILTER",
+                "last_value" => "max(x), or max(time) with a FILTER",
+                "string_agg" => "array_agg(x)",
+                "approx_percentile_cont_with_weight" => "approx_percentile_cont(x, 0.95)",
+                _ => "count, sum, avg, min or max",
+            };
             Some(error.suggest(format!("use {instead}")))
         }
         _ => None,

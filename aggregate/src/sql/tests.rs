@@ -115,7 +115,7 @@ SELECT src_ip FROM network_activity WHERE true GROUP BY src_ip
 SELECT sum(src_ip) $WINDOW $GROUP
 => 1:8: sum does not take String
 SELECT first_value(src_ip ORDER BY time) $WINDOW $GROUP
-=> 1:8: ORDER BY within an aggregate is not supported in rules
+=> 1:8: ORDER BY within an aggregate is not supported in rules; array_agg(x) gives its values rising
 SELECT count(*) $WINDOW GROUP BY window_start, window_end, ROLLUP(src_ip)
 => 1:128: grouping sets are not supported in rules
 SELECT random() AS r FROM network_activity WHERE true
@@ -128,10 +128,12 @@ SELECT count(*) $WINDOW WHERE window_end > time $GROUP
 => 1:92: window_end is known only when the window closes: it may stand alone in GROUP BY, and in SELECT and HAVING; use time
 SELECT max(window_time) $WINDOW $GROUP
 => 1:12: window_time is known only when the window closes: it may stand alone in GROUP BY, and in SELECT and HAVING; use time
-SELECT array_agg(src_ip) $WINDOW $GROUP
-=> 1:8: array_agg does not merge exactly over partitions; use count, sum, avg, min or max
-SELECT approx_distinct(src_ip) $WINDOW $GROUP
-=> 1:8: approx_distinct does not merge exactly over partitions; use count(DISTINCT ...)
+SELECT string_agg(src_ip, ',') $WINDOW $GROUP
+=> 1:8: string_agg does not merge exactly over partitions; use array_agg(x)
+SELECT median(dst_port) $WINDOW $GROUP
+=> 1:8: median does not merge exactly over partitions; use approx_median(x) or approx_percentile_cont(x, 0.95)
+SELECT approx_percentile_cont(dst_port, 2) $WINDOW $GROUP
+=> 1:8: 'approx_percentile_cont' takes a number from 0 to 1, such as 0.95, not 2
 SELECT count(*) $WINDOW $GROUP HAVING count(*) > 1 AND false
 => 1:1: the condition can never be true: the rule would never fire
 SELECT src_ip $WINDOW $GROUP

@@ -28,6 +28,7 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     if let Some(reason) = other_rules(facts, rules).or_else(|| unmerged(facts)) {
         return Ok(Verdict::not_checked(reason));
     }
+    aggregate::register_functions(session);
     let closed = closed_until(facts);
     let missed = missed(session).await?;
     let given = given(session).await?;

@@ -216,6 +216,7 @@ pub(super) fn answer(
     lateness_us: i64,
 ) -> Vec<String> {
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    crate::register_functions(&context);
     for table in Table::EVENTS {
         let own: Vec<Seen> = seen.iter().filter(|s| s.row.table == table).cloned().collect();
         let rows = match window {

@@ -10,6 +10,8 @@ use crate::rule::scenario::Row;
 const ORACLE: &str = "SELECT window_start, src_ip, count(*) AS n, sum(traffic.bytes_out) AS total,
       count(DISTINCT dst_port) AS ports, min(dst_port) AS low, max(src_ip) AS top, avg(traffic.bytes_out) AS mean,
       count(*) FILTER (WHERE dst_port > 2) AS high, count(DISTINCT upper(src_ip)) AS ips,
+      array_agg(dst_port) AS all_ports, array_agg(DISTINCT src_ip) FILTER (WHERE dst_port > 1) AS sources,
+      approx_distinct(dst_port) AS about, approx_percentile_cont(traffic.bytes_out, 0.9) AS tail,
       min(time) FILTER (WHERE dst_port > 3) AS first, max(CASE WHEN dst_port < 3 THEN time END) AS last
     FROM HOP(TABLE network_activity, DESCRIPTOR(time), INTERVAL '20' SECOND, INTERVAL '50' SECOND)
     WHERE dst_port IS NULL OR dst_port <> 5
