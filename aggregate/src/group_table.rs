@@ -190,10 +190,12 @@ impl Aggregate {
     fn new(call: &AggregatePlan) -> Result<Self> {
         Ok(match &call.function {
             AggregateFunction::Distinct(kind) => Self::Distinct(Distinct::new(*kind)),
-            AggregateFunction::DataFusion(function) if function.groups_accumulator_supported() => {
+            AggregateFunction::DataFusion(function) | AggregateFunction::Time(function)
+                if function.groups_accumulator_supported() =>
+            {
                 Self::DataFusion(function.create_groups_accumulator()?)
             }
-            AggregateFunction::DataFusion(function) => {
+            AggregateFunction::DataFusion(function) | AggregateFunction::Time(function) => {
                 let function = function.clone();
                 Self::DataFusion(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
             }
@@ -290,7 +292,7 @@ mod tests {
             let args = call.args.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
             let values = match &aggregate.function {
                 AggregateFunction::Distinct(kind) => Values::Codes(kind.codes(&args[0], codes)?.into()),
-                AggregateFunction::DataFusion(_) => Values::Arrays(args),
+                AggregateFunction::DataFusion(_) | AggregateFunction::Time(_) => Values::Arrays(args),
             };
             taken.push(Taken { values, filter: None });
         }

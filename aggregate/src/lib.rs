@@ -21,7 +21,7 @@
 //! - Nothing here reads a clock or draws a number; nothing waits.
 //!
 //! Absent on purpose: I/O but for loading rule files, threads, DataFusion's operators (it types, plans and evaluates
-//! expressions; windows and their state are ours), SESSION windows, joins.
+//! expressions; windows and their state are ours), joins.
 
 mod alert;
 mod codec;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{FilterBuilder, FilterPredicate};
 use dataflow::json::push_string;
 use dataflow::watermark::window_time;
@@ -289,12 +289,19 @@ impl Reads<'_, '_> {
     }
 
     fn panes(&mut self) -> Arc<[u32]> {
+        let spec = self.plan.spec;
+        let times: Vec<i64> = self.times().collect();
+        times.into_iter().map(|time| self.codes.integer(spec.pane_of(time))).collect()
+    }
+
+    /// The rows' times, as windows take them.
+    fn times(&self) -> impl Iterator<Item = i64> {
         let (times, received) = (self.rows.common.times(), self.rows.common.received());
-        let mut pane = |row: usize| self.codes.integer(self.plan.spec.pane_of(window_time(times[row], received[row])));
-        match self.selection.rows() {
-            None => (0..times.len()).map(pane).collect(),
-            Some(rows) => rows.iter().map(|&row| pane(row as usize)).collect(),
-        }
+        let rows = self.selection.rows();
+        (0..self.selection.count()).map(move |i| {
+            let row = rows.map_or(i, |rows| rows[i] as usize);
+            window_time(times[row], received[row])
+        })
     }
 
     /// What the aggregates take.
@@ -310,6 +317,9 @@ impl Reads<'_, '_> {
                 Some(leaf) => self.selection.of(&self.rows.codes(leaf, self.codes)?),
                 None => kind.codes(&evaluate(arg, &self.own)?, self.codes)?.into(),
             }),
+            (AggregateFunction::Time(_), _) => {
+                Values::Arrays(vec![Arc::new(Int64Array::from_iter_values(self.times()))])
+            }
             (_, args) => Values::Arrays(args.iter().map(|arg| evaluate(arg, &self.own)).collect::<DfResult<_>>()?),
         };
         Ok(Taken { values, filter: filter.map(|f| truth(&f)) })

@@ -8,21 +8,33 @@
 //!   TUMBLE 4      [--][--][--]        HOP 2/4   [--]          CUMULATE 2/6   [][-][--]      then anew
 //!                                                 [--]                       (all three begin where the first does)
 //! ```
+//!
+//! SESSION windows are each key's own: they begin with a row and end a gap after the last one. A pane as long as the gap never
+//! holds rows of two sessions of a key, so panes hold their state too, with the times of a key's first and last row in each. A
+//! session is cut where the clock passes a multiple of its longest length: where, does not depend on what came late.
 
 /// Most panes a window may have: beyond it, closing a window costs more than it is worth.
 pub(crate) const PANES_MAX: i64 = 1_440;
 
-/// A TUMBLE (slide = size), HOP or CUMULATE window.
+/// How a rule's windows lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WindowSpec {
-    /// Distance between the ends of windows.
+    pub(crate) kind: WindowKind,
+    /// Distance between the ends of windows; of SESSION the gap that ends one.
     pub(crate) slide: i64,
-    /// Length of a window; of CUMULATE that of the last, with which they begin anew.
+    /// Length of a window; of CUMULATE that of the last, with which they begin anew; of SESSION the distance between cuts.
     pub(crate) size: i64,
     /// Length of a pane.
     pub(crate) pane: i64,
-    /// True for CUMULATE.
-    pub(crate) is_cumulative: bool,
+}
+
+/// The window function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WindowKind {
+    /// TUMBLE is a HOP whose slide is its size.
+    Hop,
+    Cumulate,
+    Session,
 }
 
 impl WindowSpec {
@@ -42,7 +54,7 @@ impl WindowSpec {
                 pane
             ));
         }
-        Ok(Self { slide, size, pane, is_cumulative: false })
+        Ok(Self { kind: WindowKind::Hop, slide, size, pane })
     }
 
     /// Windows that grow by `step` up to `size`, or why there are none.
@@ -50,7 +62,33 @@ impl WindowSpec {
         if step > 0 && size > 0 && size % step != 0 {
             return Err("the size of CUMULATE is a multiple of its step".to_owned());
         }
-        Ok(Self { is_cumulative: true, ..Self::new(step, size)? })
+        Ok(Self { kind: WindowKind::Cumulate, ..Self::new(step, size)? })
+    }
+
+    /// Sessions that end `gap` after a key's last row, cut at the multiples of `longest`, or why there are none.
+    pub(crate) fn session(gap: i64, longest: i64) -> Result<Self, String> {
+        if gap > 0 && longest > 0 && longest % gap != 0 {
+            return Err("the longest length of SESSION is a multiple of its gap".to_owned());
+        }
+        Ok(Self { kind: WindowKind::Session, ..Self::new(gap, longest)? })
+    }
+
+    /// The longest SESSION if none is written: a day, or what is nearest below it.
+    pub(crate) fn longest_session(gap: i64) -> i64 {
+        const DAY: i64 = 86_400_000_000;
+        let panes = (DAY / gap.max(1)).clamp(1, PANES_MAX);
+        panes.saturating_mul(gap)
+    }
+
+    /// True for SESSION.
+    pub(crate) fn is_session(&self) -> bool {
+        self.kind == WindowKind::Session
+    }
+
+    /// End of a session whose last row is at `last`.
+    pub(crate) fn session_end(&self, last: i64) -> i64 {
+        let cut = last.div_euclid(self.size).saturating_add(1).saturating_mul(self.size);
+        last.saturating_add(self.slide).min(cut)
     }
 
     /// Start of the pane that holds `time`.
@@ -60,7 +98,7 @@ impl WindowSpec {
 
     /// Start of the window that ends there.
     pub(crate) fn start_of(&self, end: i64) -> i64 {
-        if self.is_cumulative { (end - 1).div_euclid(self.size) * self.size } else { end - self.size }
+        if self.kind == WindowKind::Cumulate { (end - 1).div_euclid(self.size) * self.size } else { end - self.size }
     }
 
     /// Ends of the windows that hold the pane: after `after`, at `until` at the latest; rising.
@@ -79,7 +117,7 @@ impl WindowSpec {
 
     /// End of the last window that holds the pane.
     pub(crate) fn last_end(&self, pane: i64) -> i64 {
-        let apart = if self.is_cumulative { self.size } else { self.slide };
+        let apart = if self.kind == WindowKind::Cumulate { self.size } else { self.slide };
         pane.div_euclid(apart) * apart + self.size
     }
 }
@@ -102,7 +140,7 @@ mod tests {
     /// Start and end of every window near zero, said as simply as possible.
     fn windows(spec: WindowSpec) -> Vec<(i64, i64)> {
         let starts = (-100..100).map(|n| n * spec.slide);
-        if !spec.is_cumulative {
+        if spec.kind != WindowKind::Cumulate {
             return starts.map(|start| (start, start + spec.size)).collect();
         }
         let grown = |start| (1..=spec.size / spec.slide).map(move |n| (start, start + n * spec.slide));
@@ -169,7 +207,22 @@ mod tests {
         }
         assert!(WindowSpec::cumulate(4, 10).expect_err("refused").contains("a multiple"));
         assert!(WindowSpec::cumulate(0, 10).expect_err("refused").contains("above zero"));
+        assert!(WindowSpec::session(4, 10).expect_err("refused").contains("a multiple"));
         assert!(WindowSpec::new(1, PANES_MAX).is_ok());
         assert!(WindowSpec::new(1, PANES_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn a_session_ends_a_gap_after_its_last_row_or_at_the_cut() {
+        let spec = WindowSpec::session(10, 60).expect("a window");
+        for (last, end) in [(0, 10), (45, 55), (50, 60), (55, 60), (59, 60), (60, 70), (-1, 0), (-15, -5)] {
+            assert_eq!(spec.session_end(last), end, "{last}");
+        }
+        const SECOND: i64 = 1_000_000;
+        for (gap, longest) in [(1, 1_440), (60 * SECOND, 86_400 * SECOND), (3_600 * SECOND, 86_400 * SECOND)] {
+            assert_eq!(WindowSpec::longest_session(gap), longest, "{gap}");
+            assert!(WindowSpec::session(gap, longest).is_ok(), "{gap}");
+        }
+        assert_eq!(WindowSpec::longest_session(172_800 * SECOND), 172_800 * SECOND, "the gap itself is the least");
     }
 }

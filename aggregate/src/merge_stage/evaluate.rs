@@ -1,16 +1,16 @@
 //! A window's groups: panes merged, HAVING and SELECT applied.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::take_record_batch;
+use arrow::datatypes::Int64Type;
 use dataflow::schema::UTC;
 use datafusion::error::Result as DfResult;
 
-use super::rule_state::{AlertKey, Given};
+use super::given::AlertKey;
 use crate::alert::{Hot, selected};
 use crate::codes::Codes;
 use crate::error::{AggregateError, Result};
@@ -27,6 +27,8 @@ pub(crate) struct Evaluated {
     pub(super) tenant: String,
     /// The key columns as a JSON list.
     pub(super) key: String,
+    /// Start and end.
+    pub(super) window: (i64, i64),
     /// HAVING holds.
     pub(super) passes: bool,
     /// The selected columns as a JSON object.
@@ -35,20 +37,20 @@ pub(crate) struct Evaluated {
     pub(super) evidence: Vec<EvidenceRow>,
 }
 
-/// One evaluation of one window.
+/// One evaluation: of one window, or of sessions.
 pub(super) struct Question<'a> {
     pub(super) rule: &'a Rule,
     pub(super) plan: &'a Arc<WindowPlan>,
     pub(super) layout: &'a StateLayout,
-    /// The window's start and end.
-    pub(super) window: (i64, i64),
+    /// The window's start and end; none if each group is a session, whose number stands before the tenant.
+    pub(super) window: Option<(i64, i64)>,
     /// States of its panes, of the keys that are asked about.
     pub(super) states: Vec<RecordBatch>,
-    /// The window's alerts that stand.
-    pub(super) given: Option<&'a BTreeMap<AlertKey, Given>>,
+    /// Whether an alert stands for a key and window.
+    pub(super) stands: &'a dyn Fn(&AlertKey, (i64, i64)) -> bool,
 }
 
-/// The groups for which HAVING holds, and those whose alert stands though it does not; in the order of tenant and key.
+/// The groups for which HAVING holds, and those whose alert stands though it does not; in the order of tenant, key and window.
 pub(super) fn evaluate(mut question: Question<'_>, failures: &mut Failures) -> Result<Vec<Evaluated>> {
     if question.states.is_empty() {
         return Ok(Vec::new());
@@ -58,11 +60,12 @@ pub(super) fn evaluate(mut question: Question<'_>, failures: &mut Failures) -> R
     let failed = AggregateError::evaluate(question.rule.uid());
     let mut codes = Codes::default();
     let (mut table, states) = merged(question, states, &mut codes)?;
-    let (groups, results) = table.take_results(&codes).map_err(&failed)?;
-    let output = output_batch(plan, &groups, results, question.window)?;
+    let (mut groups, mut results) = table.take_results(&codes).map_err(&failed)?;
+    let windows = windows(question, &mut groups, &mut results);
+    let output = output_batch(plan, &groups, results, &windows)?;
     let mut passes = Vec::with_capacity(output.num_rows());
     judge(question, &output, &mut passes, failures);
-    let rows = question.wanted(&groups, &passes);
+    let rows = question.wanted(&groups, &windows, &passes);
     let (rows, columns) = project(question, &output, rows, failures)?;
     let evidence = evidence(question, &states, &rows, passes.len());
     let mut all: Vec<Evaluated> = Vec::with_capacity(rows.len());
@@ -70,9 +73,10 @@ pub(super) fn evaluate(mut question: Question<'_>, failures: &mut Failures) -> R
         let row = row as usize;
         let (tenant, key) = alert_key(&groups, row);
         let (values, hot) = selected(&columns, i);
-        all.push(Evaluated { tenant, key, passes: passes[row], values, hot, evidence: evidence.of(i) });
+        let (window, passes) = (windows[row], passes[row]);
+        all.push(Evaluated { tenant, key, window, passes, values, hot, evidence: evidence.of(i) });
     }
-    all.sort_by(|a, b| (&a.tenant, &a.key).cmp(&(&b.tenant, &b.key)));
+    all.sort_by(|a, b| (&a.tenant, &a.key, a.window).cmp(&(&b.tenant, &b.key, b.window)));
     Ok(all)
 }
 
@@ -105,26 +109,40 @@ fn evidence(question: &Question<'_>, states: &[Grouped], rows: &[u32], groups: u
     evidence
 }
 
+/// The window of each group. Of sessions their numbers and the times of their first and last rows are taken out: the rule knows
+/// of neither.
+fn windows(question: &Question<'_>, groups: &mut Vec<ArrayRef>, results: &mut Vec<ArrayRef>) -> Vec<(i64, i64)> {
+    if let Some(window) = question.window {
+        return vec![window; groups[0].len()];
+    }
+    groups.remove(0);
+    let bounds = results.split_off(results.len() - 2);
+    let [first, last] = [&bounds[0], &bounds[1]].map(|times| times.as_primitive::<Int64Type>().values());
+    let spec = question.plan.spec;
+    first.iter().zip(last).map(|(first, last)| (*first, spec.session_end(*last))).collect()
+}
+
 /// What the aggregate of the plan would give: group columns with the window's bounds, then results.
 fn output_batch(
     plan: &WindowPlan,
     groups: &[ArrayRef],
     results: Vec<ArrayRef>,
-    window: (i64, i64),
+    windows: &[(i64, i64)],
 ) -> Result<RecordBatch> {
-    let rows = groups[0].len();
-    let time = |us: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![us; rows]).with_timezone(UTC)) };
+    let time = |of: fn(&(i64, i64)) -> i64| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from_iter_values(windows.iter().map(of)).with_timezone(UTC))
+    };
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.output.schema.fields().len());
     for key in &plan.output.group {
         columns.push(match key {
             OutputKey::Key(index) => groups[index + 1].clone(),
-            OutputKey::WindowStart => time(window.0),
-            OutputKey::WindowEnd => time(window.1),
-            OutputKey::WindowTime => time(window.1 - 1),
+            OutputKey::WindowStart => time(|window| window.0),
+            OutputKey::WindowEnd => time(|window| window.1),
+            OutputKey::WindowTime => time(|window| window.1 - 1),
         });
     }
     columns.extend(results);
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let options = RecordBatchOptions::new().with_row_count(Some(windows.len()));
     Ok(RecordBatch::try_new_with_options(plan.output.schema.clone(), columns, &options)?)
 }
 
@@ -152,9 +170,9 @@ fn having(plan: &WindowPlan, output: &RecordBatch) -> DfResult<BooleanArray> {
 }
 
 impl Question<'_> {
-    fn wanted(&self, groups: &[ArrayRef], passes: &[bool]) -> Vec<u32> {
-        let stands = |row| self.given.is_some_and(|given| given.get(&alert_key(groups, row)).is_some_and(|g| g.stands));
-        (0..passes.len()).filter(|&row| passes[row] || stands(row)).map(|row| row as u32).collect()
+    fn wanted(&self, groups: &[ArrayRef], windows: &[(i64, i64)], passes: &[bool]) -> Vec<u32> {
+        let is_wanted = |row: &usize| passes[*row] || (self.stands)(&alert_key(groups, *row), windows[*row]);
+        (0..passes.len()).filter(is_wanted).map(|row| row as u32).collect()
     }
 }
 

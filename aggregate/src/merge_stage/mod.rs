@@ -6,8 +6,10 @@
 //! nothing else, and a snapshot keeps them as they are.
 
 mod evaluate;
+mod given;
 mod pane;
 mod rule_state;
+mod sessions;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -23,8 +25,11 @@ use crate::failures::{Failures, RuleFailure};
 use crate::late::LateWriter;
 use crate::rule::RuleSet;
 use crate::source_stage::labels;
+use crate::sql::WindowPlan;
 
-pub(crate) use rule_state::{RuleState, Sink};
+use given::Sink;
+use rule_state::RuleState;
+use sessions::SessionState;
 
 /// When a step happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +72,44 @@ impl Default for Limits {
     }
 }
 
+/// The windows of one rule.
+#[derive(Debug)]
+enum State {
+    Windows(RuleState),
+    Sessions(SessionState),
+}
+
+impl State {
+    fn new(plan: &Arc<WindowPlan>) -> Self {
+        if plan.spec.is_session() {
+            Self::Sessions(SessionState::new(plan))
+        } else {
+            Self::Windows(RuleState::new(plan))
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Windows(windows) => windows.bytes(),
+            Self::Sessions(sessions) => sessions.bytes(),
+        }
+    }
+
+    fn last_end(&self) -> Option<i64> {
+        match self {
+            Self::Windows(windows) => windows.last_end(),
+            Self::Sessions(sessions) => sessions.last_end(),
+        }
+    }
+
+    fn windows_open(&self, after: i64) -> usize {
+        match self {
+            Self::Windows(windows) => windows.windows_open(after),
+            Self::Sessions(sessions) => sessions.windows_open(after),
+        }
+    }
+}
+
 /// See the module's front. One a merge group.
 #[derive(Debug)]
 pub struct MergeStage {
@@ -75,7 +118,7 @@ pub struct MergeStage {
     limits: Limits,
     watermark: Option<i64>,
     /// One a rule; none for filter rules.
-    states: Vec<Option<RuleState>>,
+    states: Vec<Option<State>>,
     late: LateWriter,
     unsettled: bool,
 }
@@ -83,7 +126,7 @@ pub struct MergeStage {
 impl MergeStage {
     /// A stage without state.
     pub fn new(rules: &Arc<RuleSet>, group: u32) -> Self {
-        let states = rules.rules().iter().map(|r| r.window().map(RuleState::new)).collect();
+        let states = rules.rules().iter().map(|r| r.window().map(State::new)).collect();
         let late = LateWriter::new();
         Self { rules: rules.clone(), group, limits: Limits::default(), watermark: None, states, late, unsettled: false }
     }
@@ -100,7 +143,7 @@ impl MergeStage {
 
     /// Bytes held, for budgets.
     pub fn bytes(&self) -> usize {
-        self.states.iter().flatten().map(RuleState::bytes).sum()
+        self.states.iter().flatten().map(State::bytes).sum()
     }
 
     /// Adds a range's delta. States of rules that are not loaded, or in another version, are left out.
@@ -117,7 +160,12 @@ impl MergeStage {
             let rules = self.rules.rules().iter().zip(&mut self.states);
             let found = rules.into_iter().find(|(rule, _)| rule.fingerprint == part.fingerprint);
             if let Some((rule, Some(state))) = found {
-                state.apply(rule, &part.state, watermark, self.limits, &mut self.late)?;
+                match state {
+                    State::Windows(windows) => windows.apply(rule, &part.state, watermark, self.limits, &mut self.late),
+                    State::Sessions(sessions) => {
+                        sessions.apply(rule, &part.state, watermark, self.limits, &mut self.late)
+                    }
+                }?;
                 self.unsettled = true;
             }
         }
@@ -145,9 +193,11 @@ impl MergeStage {
         let mut sink = Sink { alerts: &mut alerts, failures: &mut failures, partition, stamp, provenance };
         let mut windows_closed = 0;
         for (rule, state) in self.rules.rules().iter().zip(&mut self.states) {
-            if let Some(state) = state {
-                windows_closed += state.step(rule, before, after, &mut sink)?;
-            }
+            windows_closed += match state {
+                Some(State::Windows(windows)) => windows.step(rule, before, after, &mut sink)?,
+                Some(State::Sessions(sessions)) => sessions.step(rule, before, after, &mut sink)?,
+                None => 0,
+            };
         }
         self.unsettled = false;
         let (late, late_rows, overflow_rows) = self.late.take();
@@ -158,7 +208,7 @@ impl MergeStage {
     /// The smallest watermark that closes every open window; none if none is open. For the end of a bounded input.
     pub fn close_all_watermark(&self) -> Option<i64> {
         let after = self.watermark.unwrap_or(i64::MIN);
-        self.states.iter().flatten().filter_map(RuleState::last_end).filter(|end| *end > after).max()
+        self.states.iter().flatten().filter_map(State::last_end).filter(|end| *end > after).max()
     }
 
     /// Windows that hold rows and have not ended, over all rules.

@@ -41,6 +41,19 @@ pub(super) struct Keyed {
 }
 
 impl Keyed {
+    pub(super) fn state(&self) -> &RecordBatch {
+        &self.state
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.state.num_rows()
+    }
+
+    /// The key of a row.
+    pub(super) fn key(&self, row: usize) -> &[u8] {
+        self.keys.row(row).data()
+    }
+
     /// Some of its rows as a batch.
     pub(super) fn take(&self, rows: &[u32]) -> Result<RecordBatch> {
         take(&self.state, rows)
@@ -77,6 +90,15 @@ struct Part {
     keys: Vec<u32>,
 }
 
+impl Part {
+    /// The rows of the keys that `of` gives something, and what it gives.
+    fn of<T>(&self, of: impl Fn(u32) -> Option<T>) -> Result<(RecordBatch, Vec<T>)> {
+        let pairs = self.rows.iter().zip(&self.keys).filter_map(|(row, key)| Some((*row, of(*key)?)));
+        let (rows, given): (Vec<u32>, Vec<T>) = pairs.unzip();
+        Ok((take(&self.state, &rows)?, given))
+    }
+}
+
 impl Pane {
     /// A pane of a rule that reads so many inputs.
     pub(super) fn new(inputs: usize) -> Self {
@@ -92,6 +114,21 @@ impl Pane {
     /// True if states were added since the last step.
     pub(super) fn is_fresh(&self) -> bool {
         !self.fresh.is_empty()
+    }
+
+    /// The number of a key, from 0 in the order of first sight.
+    pub(super) fn find(&self, key: &[u8]) -> Option<usize> {
+        self.keys.find(key).map(|number| number as usize - 1)
+    }
+
+    /// The key that has the number.
+    pub(super) fn key(&self, number: usize) -> Option<&[u8]> {
+        self.keys.bytes(number as u32 + 1)
+    }
+
+    /// The numbers of the keys that the states added since the last step hold.
+    pub(super) fn fresh_keys(&self) -> impl Iterator<Item = usize> {
+        self.is_fresh.iter().enumerate().filter(|(_, is_fresh)| **is_fresh).map(|(number, _)| number)
     }
 
     /// States of earlier steps, for a snapshot.
@@ -194,6 +231,20 @@ impl Pane {
             }
         }
         Ok(states)
+    }
+
+    /// The states of the marked keys: of earlier steps, and those added since.
+    pub(super) fn parts(&self, marks: &[bool]) -> Result<(Vec<RecordBatch>, Vec<RecordBatch>)> {
+        let marked = |parts: &[Part]| {
+            let states = parts.iter().map(|part| part.of(|key| marks[key as usize].then_some(())));
+            states.map(|state| Ok(state?.0)).collect::<Result<Vec<_>>>()
+        };
+        Ok((marked(&self.settled)?, marked(&self.fresh)?))
+    }
+
+    /// The states of the keys that `number` gives a number, and the number of each of their rows.
+    pub(super) fn numbered(&self, number: impl Fn(u32) -> Option<i64>) -> Result<Vec<(RecordBatch, Vec<i64>)>> {
+        self.settled.iter().chain(&self.fresh).map(|part| part.of(&number)).collect()
     }
 
     fn rows_of(&self, key: usize, need: &Need) -> u64 {

@@ -5,37 +5,19 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use dataflow::PartitionId;
-use uuid::Uuid;
 
+use super::Limits;
 use super::evaluate::{Evaluated, Question, evaluate};
+use super::given::{AlertKey, GivenAlerts, Sink};
 use super::pane::{KeyBytes, Keyed, Pane, worth};
-use super::{Limits, StepStamp};
-use crate::alert::{AlertWriter, Change, Finding, Identity, Provenance, alert_id};
 use crate::codes::Codes;
 use crate::error::{AggregateError, Result};
 use crate::failures::Failures;
 use crate::group_table::{GroupTable, StateLayout};
 use crate::late::{LateWriter, Missed, MissedGroups};
-use crate::rule::{Emit, NAMESPACE, Rule};
+use crate::rule::{Emit, Rule};
 use crate::sql::WindowPlan;
 use crate::window::WindowSpec;
-
-/// What an alert said last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Given {
-    pub(super) revision: i32,
-    /// A hash of its values and evidence.
-    pub(super) content: Uuid,
-    /// False if the last revision closed it.
-    pub(super) stands: bool,
-}
-
-/// Tenant and key, as JSON.
-pub(crate) type AlertKey = (String, String);
-
-/// Alerts given, by the end of the window; kept while the window can still change.
-pub(crate) type GivenAlerts = BTreeMap<i64, BTreeMap<AlertKey, Given>>;
 
 /// See the module's front.
 #[derive(Debug)]
@@ -45,16 +27,6 @@ pub(crate) struct RuleState {
     pub(super) keys: KeyBytes,
     pub(super) panes: BTreeMap<i64, Pane>,
     pub(super) given: GivenAlerts,
-}
-
-/// Where a step's alerts go.
-#[derive(Debug)]
-pub(crate) struct Sink<'a> {
-    pub(crate) alerts: &'a mut AlertWriter,
-    pub(crate) failures: &'a mut Failures,
-    pub(crate) partition: PartitionId,
-    pub(crate) stamp: StepStamp,
-    pub(crate) provenance: Provenance,
 }
 
 /// Why a window is evaluated.
@@ -72,7 +44,7 @@ impl RuleState {
     pub(crate) fn new(plan: &Arc<WindowPlan>) -> Self {
         let layout = StateLayout::new(plan, false);
         let keys = KeyBytes::new(&layout).expect("DataFusion groups by the types that arrow makes rows of");
-        Self { plan: plan.clone(), layout, keys, panes: BTreeMap::new(), given: BTreeMap::new() }
+        Self { plan: plan.clone(), layout, keys, panes: BTreeMap::new(), given: GivenAlerts::default() }
     }
 
     /// Adds a state of a snapshot to the pane that starts there.
@@ -88,8 +60,7 @@ impl RuleState {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.panes.values().map(Pane::bytes).sum::<usize>()
-            + self.given.values().map(BTreeMap::len).sum::<usize>() * 160
+        self.panes.values().map(Pane::bytes).sum::<usize>() + self.given.len() * 160
     }
 
     /// End of the last window that holds rows.
@@ -164,7 +135,7 @@ impl RuleState {
         let closed = due.values().filter(|d| **d == Due::Close).count() as u64;
         for (end, due) in due {
             let alerts = self.evaluate(rule, end, due, sink.failures)?;
-            self.give(rule, end, due, &alerts, sink);
+            alerts.iter().for_each(|alert| self.given.give(rule, alert, due != Due::Threshold, sink));
         }
         self.settle(rule)?;
         self.forget(after.saturating_sub(rule.allowed_lateness_us()));
@@ -197,28 +168,9 @@ impl RuleState {
         for (i, pane) in panes.iter().enumerate() {
             states.extend(pane.states(marks.as_ref().map(|marks| marks[i].as_slice()))?);
         }
-        let (plan, layout, given) = (&self.plan, &self.layout, self.given.get(&end));
-        evaluate(Question { rule, plan, layout, window: (start, end), states, given }, failures)
-    }
-
-    fn give(&mut self, rule: &Rule, end: i64, due: Due, alerts: &[Evaluated], sink: &mut Sink<'_>) {
-        for alert in alerts {
-            let key = (alert.tenant.clone(), alert.key.clone());
-            let last = self.given.get(&end).and_then(|g| g.get(&key));
-            let content = content(alert);
-            let change = match last {
-                None if alert.passes => Change::Create,
-                Some(last) if alert.passes && !last.stands => Change::Update,
-                Some(last) if alert.passes && due != Due::Threshold && last.content != content => Change::Update,
-                Some(last) if !alert.passes && due != Due::Threshold && last.stands => Change::Close,
-                _ => continue,
-            };
-            let revision = last.map_or(0, |last| last.revision + 1);
-            let window = (self.spec().start_of(end), end);
-            push(rule, alert, revision, change, window, sink);
-            let given = Given { revision, content, stands: change != Change::Close };
-            self.given.entry(end).or_default().insert(key, given);
-        }
+        let (plan, layout, window) = (&self.plan, &self.layout, Some((start, end)));
+        let stands = |key: &AlertKey, _| self.given.stands(key, end);
+        evaluate(Question { rule, plan, layout, window, states, stands: &stands }, failures)
     }
 
     fn settle(&mut self, rule: &Rule) -> Result<()> {
@@ -230,12 +182,12 @@ impl RuleState {
     fn forget(&mut self, closed_until: i64) {
         let spec = self.spec();
         self.panes.retain(|pane, _| spec.last_end(*pane) > closed_until);
-        self.given.retain(|end, _| *end > closed_until);
+        self.given.forget(closed_until);
     }
 }
 
 /// A delta's rows, pane by pane.
-fn panes(state: &RecordBatch) -> Result<BTreeMap<i64, Vec<u32>>> {
+pub(super) fn panes(state: &RecordBatch) -> Result<BTreeMap<i64, Vec<u32>>> {
     let panes = state.column(0).as_primitive_opt::<Int64Type>();
     let panes = panes.ok_or_else(|| decode_error("its pane column is no integer"))?;
     let mut rows: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
@@ -263,36 +215,4 @@ pub(super) fn merge(
         table.merge(state, &mut codes).map_err(&failed)?;
     }
     table.take_state(&codes).map_err(&failed)
-}
-
-fn content(alert: &Evaluated) -> Uuid {
-    let mut text = alert.values.clone();
-    for row in &alert.evidence {
-        text.push('\n');
-        text.push_str(&row.uid());
-    }
-    Uuid::new_v5(&NAMESPACE, text.as_bytes())
-}
-
-fn push(rule: &Rule, alert: &Evaluated, revision: i32, change: Change, window: (i64, i64), sink: &mut Sink<'_>) {
-    let finding = Finding {
-        rule,
-        tenant: &alert.tenant,
-        alert_id: alert_id(&alert.tenant, rule, &alert.key, Some(window)),
-        revision,
-        change,
-        time: window.1,
-        window: Some(window),
-        created_at: sink.stamp.at,
-        values: &alert.values,
-        hot: &alert.hot,
-        evidence: &alert.evidence,
-    };
-    let identity = Identity {
-        partition: &sink.partition,
-        offset: sink.stamp.step,
-        record: i32::try_from(sink.alerts.len()).unwrap_or(i32::MAX),
-        received_at: sink.stamp.at,
-    };
-    sink.alerts.push(&finding, &identity, &sink.provenance);
 }

@@ -6,13 +6,14 @@ use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::rule_state::{Given, RuleState};
-use super::{Limits, MergeStage};
+use super::given::{Given, GivenAlerts};
+use super::pane::Pane;
+use super::{Limits, MergeStage, State};
 use crate::codec::{self, Kind};
 use crate::error::{AggregateError, Result};
 use crate::rule::{Rule, RuleSet};
 
-const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 4 };
+const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 5 };
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
@@ -27,13 +28,22 @@ struct Head {
 #[derive(Debug, Serialize, Deserialize)]
 struct RuleHead {
     fingerprint: String,
-    /// Start of each pane and how many batches it has.
-    panes: Vec<(i64, usize)>,
+    panes: Vec<PaneHead>,
     given: Vec<GivenHead>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+struct PaneHead {
+    start: i64,
+    /// How many batches it has.
+    batches: usize,
+    /// The numbers of the keys whose session is gone.
+    gone: Vec<usize>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 struct GivenHead {
+    window_start: i64,
     window_end: i64,
     tenant: String,
     key: String,
@@ -47,8 +57,18 @@ pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
     let mut blocks = Vec::new();
     for (rule, state) in stage.rules.rules().iter().zip(&stage.states) {
         if let Some(state) = state {
-            rules.push(rule_head(rule, state));
-            blocks.push(state.panes.values().flat_map(|pane| pane.settled()).collect::<Result<_>>()?);
+            let (panes, given) = match state {
+                State::Windows(windows) => {
+                    let panes = windows.panes.iter().map(|(start, pane)| (*start, pane, Vec::new()));
+                    (panes.collect::<Vec<_>>(), &windows.given)
+                }
+                State::Sessions(sessions) => {
+                    let panes = sessions.panes.iter();
+                    (panes.map(|(start, pane)| (*start, &pane.states, pane.gone())).collect(), &sessions.given)
+                }
+            };
+            blocks.push(panes.iter().flat_map(|(_, pane, _)| pane.settled()).collect::<Result<_>>()?);
+            rules.push(rule_head(rule, panes, given));
         }
     }
     let Limits { pane_keys_max, rule_keys_max } = stage.limits;
@@ -56,20 +76,20 @@ pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
     codec::encode(KIND, &head, &blocks)
 }
 
-fn rule_head(rule: &Rule, state: &RuleState) -> RuleHead {
-    let given = state.given.iter().flat_map(|(end, alerts)| {
-        alerts.iter().map(|((tenant, key), given)| GivenHead {
-            window_end: *end,
-            tenant: tenant.clone(),
-            key: key.clone(),
-            revision: given.revision,
-            content: given.content,
-            stands: given.stands,
-        })
+fn rule_head(rule: &Rule, panes: Vec<(i64, &Pane, Vec<usize>)>, given: &GivenAlerts) -> RuleHead {
+    let given = given.iter().map(|(end, (tenant, key), given)| GivenHead {
+        window_start: given.start,
+        window_end: end,
+        tenant: tenant.clone(),
+        key: key.clone(),
+        revision: given.revision,
+        content: given.content,
+        stands: given.stands,
     });
+    let pane = |(start, pane, gone): (i64, &Pane, _)| PaneHead { start, batches: pane.settled_len(), gone };
     RuleHead {
         fingerprint: rule.fingerprint.clone(),
-        panes: state.panes.iter().map(|(start, pane)| (*start, pane.settled_len())).collect(),
+        panes: panes.into_iter().map(pane).collect(),
         given: given.collect(),
     }
 }
@@ -92,18 +112,28 @@ pub(super) fn read(rules: &Arc<RuleSet>, group: u32, bytes: &[u8]) -> Result<Mer
     Ok(stage)
 }
 
-fn fill(state: &mut RuleState, head: RuleHead, batches: Vec<RecordBatch>) -> Result<()> {
+fn fill(state: &mut State, head: RuleHead, batches: Vec<RecordBatch>) -> Result<()> {
     let mut batches = batches.into_iter();
-    for (start, count) in head.panes {
+    let layout = match state {
+        State::Windows(windows) => windows.layout.schema.clone(),
+        State::Sessions(sessions) => sessions.layout.schema.clone(),
+    };
+    for PaneHead { start, batches: count, gone } in head.panes {
         let settled: Vec<RecordBatch> = batches.by_ref().take(count).collect();
-        if settled.len() != count || settled.iter().any(|b| b.schema() != state.layout.schema) {
+        if settled.len() != count || settled.iter().any(|b| b.schema() != layout) {
             return Err(error(format!("pane {start} lacks states, or has others than the rule's")));
         }
-        settled.into_iter().try_for_each(|batch| state.restore(start, batch))?;
+        match state {
+            State::Windows(windows) => settled.into_iter().try_for_each(|batch| windows.restore(start, batch))?,
+            State::Sessions(sessions) => sessions.restore(start, settled, &gone)?,
+        }
     }
-    for given in head.given {
-        let last = Given { revision: given.revision, content: given.content, stands: given.stands };
-        state.given.entry(given.window_end).or_default().insert((given.tenant, given.key), last);
+    let given = match state {
+        State::Windows(windows) => &mut windows.given,
+        State::Sessions(sessions) => &mut sessions.given,
+    };
+    for GivenHead { window_start: start, window_end, tenant, key, revision, content, stands } in head.given {
+        given.insert(window_end, (tenant, key), Given { start, revision, content, stands });
     }
     Ok(())
 }

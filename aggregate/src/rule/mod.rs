@@ -22,6 +22,7 @@ use file::{RawRule, RuleText};
 use crate::error::{RuleError, RuleErrors};
 use crate::sigma;
 use crate::sql::{Plan, WindowPlan, plan};
+use crate::window::WindowKind;
 
 /// Namespace of every name-based UUID of this crate. Never changes: alert ids hang on it.
 pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x8d3b_6c1e_52f0_4a57_9e0c_1f5a_7d24_b961);
@@ -136,14 +137,15 @@ impl Rule {
         &self.file
     }
 
-    /// The window function, the distance between the ends of windows, and the longest window, in microseconds; none for a
-    /// filter rule.
+    /// The window function, the distance between the ends of windows (of SESSION the gap), and the longest window, in
+    /// microseconds; none for a filter rule.
     pub fn window_us(&self) -> Option<(&'static str, i64, i64)> {
         let spec = self.window()?.spec;
-        let function = match spec.is_cumulative {
-            true => "CUMULATE",
-            false if spec.slide == spec.size => "TUMBLE",
-            false => "HOP",
+        let function = match spec.kind {
+            WindowKind::Session => "SESSION",
+            WindowKind::Cumulate => "CUMULATE",
+            WindowKind::Hop if spec.slide == spec.size => "TUMBLE",
+            WindowKind::Hop => "HOP",
         };
         Some((function, spec.slide, spec.size))
     }

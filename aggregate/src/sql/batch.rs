@@ -1,7 +1,7 @@
 //! A rule's SQL as any engine runs it over stored rows: what a stream found can be computed a second time, by other code.
 //!
-//! TUMBLE, HOP and CUMULATE become a subquery that gives each row once a window; the tenant joins the GROUP BY. Nothing else of the
-//! statement changes.
+//! TUMBLE, HOP and CUMULATE become a subquery that gives each row once a window, SESSION one that numbers the sessions of each key
+//! (so its WHERE moves in there); the tenant joins the GROUP BY. Nothing else of the statement changes.
 
 use dataflow::Table;
 use dataflow::schema::UTC;
@@ -13,10 +13,11 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use super::columns::WINDOW_COLUMNS;
 use super::from::{Source, take_from};
 use super::parse::{parse_for_print, start};
 use super::{SqlError, union};
-use crate::window::WindowSpec;
+use crate::window::{WindowKind, WindowSpec};
 
 /// The columns that the query gives before those the rule selects.
 pub(crate) const TENANT: &str = "_tenant";
@@ -37,6 +38,7 @@ pub(crate) fn batch_sql(sql: &str) -> Result<String, SqlError> {
     let name = from.alias.as_deref().unwrap_or(name);
     let rows = match from.window {
         None => own,
+        Some(spec) if spec.is_session() => session_rows(&format!("({own}) AS \"{name}\""), &mut select, spec)?,
         Some(spec) => windowed_rows(&own, spec),
     };
     select.from = relation(&format!("({rows}) AS \"{name}\""))?;
@@ -114,16 +116,30 @@ fn expression(text: &str) -> Result<Expr, SqlError> {
     parsed.map_err(|e| SqlError::new(start(), format!("no batch form: {e}")))
 }
 
-/// Each row once a window that holds it, with `window_start`, `window_end` and `window_time`.
-fn windowed_rows(own: &str, spec: WindowSpec) -> String {
-    let WindowSpec { slide, size, is_cumulative, .. } = spec;
-    let us = format!(
-        "e.*, CASE WHEN CAST(e.time AS BIGINT) - CAST(e._received_at AS BIGINT) > {FUTURE_TOLERANCE_US} \
-         THEN CAST(e._received_at AS BIGINT) ELSE CAST(e.time AS BIGINT) END AS _us"
-    );
-    let numbers: Vec<String> = (0..(size + slide - 1) / slide).map(|n| format!("({n})")).collect();
+/// The time of a row of `e` as windows take it, in microseconds.
+fn window_time_us(e: &str) -> String {
+    format!(
+        "CASE WHEN CAST({e}.time AS BIGINT) - CAST({e}._received_at AS BIGINT) > {FUTURE_TOLERANCE_US} \
+         THEN CAST({e}._received_at AS BIGINT) ELSE CAST({e}.time AS BIGINT) END"
+    )
+}
+
+/// Rows of `w` with `window_start`, `window_end` and `window_time`, of their `_start` and `_end`.
+fn with_bounds(w: &str) -> String {
     let time = |us: &str| format!("arrow_cast({us}, 'Timestamp(Microsecond, Some(\"{UTC}\"))')");
-    let (start, end, is_in) = if is_cumulative {
+    format!(
+        "SELECT w.*, {} AS window_start, {} AS window_end, {} AS window_time FROM ({w}) AS w",
+        time("w._start"),
+        time("w._end"),
+        time("w._end - 1"),
+    )
+}
+
+/// Each row once a window that holds it.
+fn windowed_rows(own: &str, spec: WindowSpec) -> String {
+    let WindowSpec { slide, size, kind, .. } = spec;
+    let numbers: Vec<String> = (0..(size + slide - 1) / slide).map(|n| format!("({n})")).collect();
+    let (start, end, is_in) = if kind == WindowKind::Cumulate {
         (
             format!("r._us - r._us % {size}"),
             format!("r._us - r._us % {slide} + (k.n + 1) * {slide}"),
@@ -133,15 +149,53 @@ fn windowed_rows(own: &str, spec: WindowSpec) -> String {
         let start = format!("r._us - r._us % {slide} - k.n * {slide}");
         (start.clone(), format!("{start} + {size}"), "w._end > w._us".to_owned())
     };
-    format!(
-        "SELECT w.*, {} AS window_start, {} AS window_end, {} AS window_time \
-         FROM (SELECT r.*, {start} AS _start, {end} AS _end \
-               FROM (SELECT {us} FROM ({own}) AS e) AS r CROSS JOIN (VALUES {}) AS k(n)) AS w WHERE {is_in}",
-        time("w._start"),
-        time("w._end"),
-        time("w._end - 1"),
+    let rows = format!(
+        "SELECT r.*, {start} AS _start, {end} AS _end \
+         FROM (SELECT e.*, {} AS _us FROM ({own}) AS e) AS r CROSS JOIN (VALUES {}) AS k(n)",
+        window_time_us("e"),
         numbers.join(", "),
-    )
+    );
+    format!("{} WHERE {is_in}", with_bounds(&rows))
+}
+
+/// Each row that meets the WHERE, with its session: rows of a key less than the gap behind one another, between two cuts.
+fn session_rows(own: &str, select: &mut Select, spec: WindowSpec) -> Result<String, SqlError> {
+    let WindowSpec { slide: gap, size, .. } = spec;
+    let name = own.rsplit(" AS ").next().unwrap_or_default();
+    let condition = select.selection.take().map_or(String::new(), |condition| format!(" WHERE {condition}"));
+    let keys = session_keys(select)?;
+    let named: String = keys.iter().enumerate().map(|(i, key)| format!(", {key} AS _k{i}")).collect();
+    let keys: String = (0..keys.len()).map(|i| format!(", _k{i}")).collect();
+    let by = format!("PARTITION BY tenant_uid, _cut{keys}");
+    let us = window_time_us(name);
+    let own = format!("SELECT {name}.*, {us} AS _us, {us} - {us} % {size} AS _cut{named} FROM {own}{condition}");
+    let new = format!("CASE WHEN _us - lag(_us) OVER ({by} ORDER BY _us) < {gap} THEN 0 ELSE 1 END");
+    let numbered = format!(
+        "SELECT s.*, sum(_new) OVER ({by} ORDER BY _us) AS _session FROM (SELECT r.*, {new} AS _new FROM ({own}) AS r) AS s"
+    );
+    Ok(with_bounds(&format!(
+        "SELECT t.*, min(_us) OVER ({by}, _session) AS _start, \
+         least(max(_us) OVER ({by}, _session) + {gap}, _cut + {size}) AS _end FROM ({numbered}) AS t"
+    )))
+}
+
+/// What the statement groups by besides the window; an alias of SELECT as what it stands for.
+fn session_keys(select: &Select) -> Result<Vec<Expr>, SqlError> {
+    let GroupByExpr::Expressions(group, _) = &select.group_by else { return Ok(Vec::new()) };
+    let of_alias = |key: &Expr| {
+        select.projection.iter().find_map(|item| match (item, key) {
+            (SelectItem::ExprWithAlias { expr, alias }, Expr::Identifier(key)) if alias.value == key.value => {
+                Some(expr.clone())
+            }
+            _ => None,
+        })
+    };
+    let is_window = |key: &&Expr| WINDOW_COLUMNS.iter().any(|w| key.to_string().eq_ignore_ascii_case(w));
+    let key = |key: &Expr| match key {
+        Expr::Value(_) => Err(SqlError::new(start(), "no batch form: GROUP BY a number")),
+        key => Ok(of_alias(key).unwrap_or_else(|| key.clone())),
+    };
+    group.iter().filter(|key| !is_window(key)).map(key).collect()
 }
 
 #[cfg(test)]
@@ -170,6 +224,18 @@ mod tests {
         assert!(batch.contains("r._us - r._us % 20000000 + (k.n + 1) * 20000000 AS _end"), "{batch}");
         assert!(batch.contains("(VALUES (0), (1), (2)) AS k"), "{batch}");
         assert!(batch.contains("WHERE w._end <= w._start + 60000000"), "{batch}");
+    }
+
+    #[test]
+    fn sessions_are_numbered_among_the_rows_that_meet_the_condition() {
+        let sql = "SELECT window_start, window_end, upper(n.user_name) AS who, count(*) AS c \
+                   FROM SESSION(TABLE authentication, DESCRIPTOR(time), INTERVAL '5' MINUTE, INTERVAL '1' HOUR) AS n \
+                   WHERE n.status_id = 2 GROUP BY window_start, window_end, who";
+        let batch = batch_sql(sql).expect("a batch form");
+        assert!(batch.contains("upper(n.\"user_name\") AS _k0 FROM (SELECT * FROM authentication"), "{batch}");
+        assert!(batch.contains("AS \"n\" WHERE n.\"status_id\" = 2) AS r"), "{batch}");
+        assert!(batch.contains("OVER (PARTITION BY tenant_uid, _cut, _k0 ORDER BY _us) < 300000000"), "{batch}");
+        assert!(batch.ends_with("AS \"n\" GROUP BY tenant_uid, window_start, window_end, who"), "{batch}");
     }
 
     #[test]

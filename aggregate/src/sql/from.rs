@@ -1,4 +1,4 @@
-//! The FROM clause: a table, or TUMBLE / HOP / CUMULATE over one or over `SELECT ... UNION ALL SELECT ...`.
+//! The FROM clause: a table, or TUMBLE / HOP / CUMULATE / SESSION over one or over `SELECT ... UNION ALL SELECT ...`.
 
 use dataflow::Table;
 use datafusion::sql::sqlparser::ast::{
@@ -45,7 +45,7 @@ impl From {
     }
 }
 
-const WINDOW_FUNCTIONS: [&str; 3] = ["tumble", "hop", "cumulate"];
+const WINDOW_FUNCTIONS: [&str; 4] = ["tumble", "hop", "cumulate", "session"];
 
 pub(super) fn is_window_function(name: &str) -> bool {
     WINDOW_FUNCTIONS.iter().any(|f| name.eq_ignore_ascii_case(f))
@@ -61,7 +61,7 @@ pub(super) fn take_from(select: &mut Select) -> Result<From, SqlError> {
         return Err(SqlError::new(at, "JOIN is not supported in rules"));
     }
     let TableFactor::Table { name, alias, args, .. } = &mut from.relation else {
-        return Err(SqlError::new(at, "a rule reads a table, TUMBLE(...), HOP(...) or CUMULATE(...)"));
+        return Err(SqlError::new(at, "a rule reads a table, TUMBLE(...), HOP(...), CUMULATE(...) or SESSION(...)"));
     };
     let alias = alias.take().map(|a| a.name.value);
     let (input, window) = match args.take() {
@@ -112,23 +112,42 @@ fn window_function(name: &ObjectName, args: TableFunctionArgs) -> Result<(Input,
     let function = name.to_string().to_lowercase();
     if !is_window_function(&function) {
         let error = SqlError::new(at, format!("no window function {function}"));
-        return Err(error.suggest(
-            "TUMBLE(t, DESCRIPTOR(time), size), HOP(t, DESCRIPTOR(time), slide, size) or CUMULATE(t, DESCRIPTOR(time), step, size)",
-        ));
+        return Err(error.suggest(format!("one of {}", SHAPES.map(|(_, shape)| shape).join(", "))));
     }
     let args: Vec<Expr> = args.args.into_iter().map(plain).collect::<Option<_>>().unwrap_or_default();
-    let (input, time, slide, size) = match (function.as_str(), args.as_slice()) {
-        ("tumble", [input, time, size]) => (input, time, size, size),
-        ("hop" | "cumulate", [input, time, slide, size]) => (input, time, slide, size),
-        ("tumble", _) => return Err(SqlError::new(at, "TUMBLE takes a table, DESCRIPTOR(time) and a size")),
-        ("hop", _) => return Err(SqlError::new(at, "HOP takes a table, DESCRIPTOR(time), a slide and a size")),
-        _ => return Err(SqlError::new(at, "CUMULATE takes a table, DESCRIPTOR(time), a step and a size")),
+    let (input, time, lengths) = match (function.as_str(), args.as_slice()) {
+        ("tumble", [input, time, lengths @ ..]) if lengths.len() == 1 => (input, time, lengths),
+        ("hop" | "cumulate", [input, time, lengths @ ..]) if lengths.len() == 2 => (input, time, lengths),
+        ("session", [input, time, lengths @ ..]) if matches!(lengths.len(), 1 | 2) => (input, time, lengths),
+        _ => return Err(wrong_arguments(&function, at)),
     };
     let input = table_argument(input)?;
     check_descriptor(time)?;
-    let make = if function == "cumulate" { WindowSpec::cumulate } else { WindowSpec::new };
-    let spec = make(interval_us(slide)?, interval_us(size)?).map_err(|why| SqlError::new(at, why))?;
-    Ok((input, Some(spec)))
+    let lengths = lengths.iter().map(interval_us).collect::<Result<Vec<_>, _>>()?;
+    let spec = match (function.as_str(), lengths.as_slice()) {
+        ("cumulate", [step, size]) => WindowSpec::cumulate(*step, *size),
+        ("session", [gap]) => WindowSpec::session(*gap, WindowSpec::longest_session(*gap)),
+        ("session", [gap, longest]) => WindowSpec::session(*gap, *longest),
+        (_, [slide, .., size]) => WindowSpec::new(*slide, *size),
+        (_, lengths) => WindowSpec::new(lengths[0], lengths[0]),
+    };
+    Ok((input, Some(spec.map_err(|why| SqlError::new(at, why))?)))
+}
+
+/// How each is called.
+const SHAPES: [(&str, &str); 4] = [
+    ("tumble", "TUMBLE(t, DESCRIPTOR(time), size)"),
+    ("hop", "HOP(t, DESCRIPTOR(time), slide, size)"),
+    ("cumulate", "CUMULATE(t, DESCRIPTOR(time), step, size)"),
+    ("session", "SESSION(t, DESCRIPTOR(time), gap[, longest])"),
+];
+
+fn wrong_arguments(function: &str, at: Place) -> SqlError {
+    let error = SqlError::new(at, format!("{} does not take these arguments", function.to_uppercase()));
+    match SHAPES.iter().find(|(name, _)| *name == function) {
+        Some((_, shape)) => error.suggest(*shape),
+        None => error,
+    }
 }
 
 fn plain(arg: FunctionArg) -> Option<Expr> {
@@ -198,6 +217,7 @@ fn unit_us(unit: &str) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::sql::parse::parse;
+    use crate::window::WindowKind;
 
     fn from(clause: &str) -> Result<From, String> {
         let mut select = parse(&format!("SELECT 1 FROM {clause}")).map_err(|e| e.what)?;
@@ -224,12 +244,17 @@ mod tests {
         ] {
             let found = from(clause).unwrap_or_else(|e| panic!("{clause}: {e}"));
             let window = found.window.expect(clause);
-            let want = (Source::Table(Table::NetworkActivity), slide, size, false);
-            assert_eq!((found.source, window.slide, window.size, window.is_cumulative), want, "{clause}");
+            let want = (Source::Table(Table::NetworkActivity), slide, size, WindowKind::Hop);
+            assert_eq!((found.source, window.slide, window.size, window.kind), want, "{clause}");
         }
         let growing = "Cumulate(TABLE network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE, INTERVAL '1' HOUR)";
         let window = from(growing).expect("a window").window.expect("a window");
-        assert_eq!((window.slide, window.size, window.is_cumulative), (MINUTE, 60 * MINUTE, true));
+        assert_eq!((window.slide, window.size, window.kind), (MINUTE, 60 * MINUTE, WindowKind::Cumulate));
+        for (lengths, longest) in [("'5' MINUTE", 1_440), ("'5' MINUTE, INTERVAL '1' HOUR", 60)] {
+            let window = from(&format!("Session(network_activity, DESCRIPTOR(time), INTERVAL {lengths})"));
+            let window = window.expect("a window").window.expect("a window");
+            assert_eq!((window.slide, window.size, window.kind), (5 * MINUTE, longest * MINUTE, WindowKind::Session));
+        }
         let plain = from("api_activity AS a").expect("a table");
         assert_eq!(
             (plain.name(), plain.window, plain.alias.as_deref()),
@@ -241,7 +266,7 @@ mod tests {
     fn what_is_no_window_is_refused() {
         for (clause, why) in [
             ("network_activity, api_activity", "a rule reads one table"),
-            ("(SELECT 1)", "a rule reads a table, TUMBLE(...), HOP(...) or CUMULATE(...)"),
+            ("(SELECT 1)", "a rule reads a table, TUMBLE(...), HOP(...), CUMULATE(...) or SESSION(...)"),
             (
                 "TUMBLE('network_activity', DESCRIPTOR(time), INTERVAL '1' MINUTE)",
                 "the first argument of a window function is a table",
@@ -266,9 +291,9 @@ mod tests {
             ),
             (
                 "CUMULATE(network_activity, DESCRIPTOR(time), INTERVAL '1' HOUR)",
-                "CUMULATE takes a table, DESCRIPTOR(time), a step and a size",
+                "CUMULATE does not take these arguments",
             ),
-            ("TUMBLE(network_activity)", "TUMBLE takes a table, DESCRIPTOR(time) and a size"),
+            ("TUMBLE(network_activity)", "TUMBLE does not take these arguments"),
             (
                 "HOP(network_activity, DESCRIPTOR(time), INTERVAL '2' MINUTE, INTERVAL '1' MINUTE)",
                 "the slide is longer than the size: rows between the windows would never be seen",

@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result as DfResult;
+use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::{Aggregate, Expr};
+use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr};
+use datafusion::physical_expr::aggregate::AggregateExprBuilder;
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
@@ -44,7 +46,10 @@ pub(super) fn window(
     let keys = aggregate.group_expr.iter().zip(aggregate.schema.fields());
     let keys = keys.filter(|(expr, _)| window_key(expr).is_none()).map(|(_, field)| field.clone()).collect();
     let aggregates = aggregate.aggr_expr.iter().map(|e| aggregate_plan(e, aggregate.input.schema()));
-    let aggregates = aggregates.collect::<DfResult<Vec<_>>>()?;
+    let mut aggregates = aggregates.collect::<DfResult<Vec<_>>>()?;
+    if spec.is_session() {
+        aggregates.extend(bounds()?);
+    }
     let inputs = scans.iter().map(|scan| window_input(scan, aggregate, &aggregates)).collect::<DfResult<_>>()?;
     let needs = needs(having, aggregate, scans);
     Ok(WindowPlan { spec, inputs, keys, aggregates, needs, output: output(select, having, aggregate)? })
@@ -67,6 +72,8 @@ fn window_input(scan: &Scan, aggregate: &Aggregate, plans: &[AggregatePlan]) -> 
             filter: filter.map(own).transpose()?,
         });
     }
+    // The bounds of a session are of the rows' own times.
+    calls.resize_with(plans.len(), || Call { args: Vec::new(), filter: None });
     let input = lower.input();
     let reassign = |all: Vec<PhysicalRef>| all.into_iter().map(|e| input.reassign(e)).collect::<DfResult<Vec<_>>>();
     let predicate = predicate.map(|p| input.reassign(p)).transpose()?;
@@ -124,6 +131,19 @@ fn aggregate_plan(expr: &Expr, schema: &DFSchema) -> DfResult<AggregatePlan> {
         }
     };
     Ok(AggregatePlan { function, state })
+}
+
+/// The first and the last time of a group's rows.
+fn bounds() -> DfResult<[AggregatePlan; 2]> {
+    let schema = Arc::new(Schema::new(vec![Field::new("time", DataType::Int64, false)]));
+    let bound = |function: Arc<AggregateUDF>| -> DfResult<AggregatePlan> {
+        let name = function.name().to_owned();
+        let time = vec![Arc::new(Column::new("time", 0)) as PhysicalRef];
+        let physical = AggregateExprBuilder::new(function, time).schema(schema.clone()).alias(name).build()?;
+        let state = physical.state_fields()?;
+        Ok(AggregatePlan { function: AggregateFunction::Time(Arc::new(physical)), state })
+    };
+    Ok([bound(min_udaf())?, bound(max_udaf())?])
 }
 
 /// Turns logical expressions over the scan into physical ones, and notes which columns they read.

@@ -120,6 +120,8 @@ pub(crate) struct AggregatePlan {
 pub(crate) enum AggregateFunction {
     DataFusion(Arc<AggregateFunctionExpr>),
     Distinct(DistinctKind),
+    /// The first or last time of the rows, as windows take it: what SESSION windows need behind the aggregates that the rule names.
+    Time(Arc<AggregateFunctionExpr>),
 }
 
 /// From groups to alerts.
@@ -468,6 +470,10 @@ fn window_plan(
     let conditions = scans.iter().filter_map(|scan| scan.predicate.as_ref());
     let keys = aggregate.group_expr.iter().filter(|e| !matches!(e, Expr::Column(_)));
     check_window_columns(conditions.chain(&aggregate.aggr_expr).chain(keys), places)?;
+    if on_threshold && spec.is_session() {
+        let error = SqlError::new(places.select, "emit: on_threshold: a SESSION is known only when it has ended");
+        return Err(error.suggest("emit: on_close; or HOP, or CUMULATE"));
+    }
     if on_threshold {
         check_monotone(having, aggregate, &scans, places)?;
     }

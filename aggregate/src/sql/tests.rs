@@ -139,13 +139,13 @@ SELECT count(*) $WINDOW $GROUP HAVING count(*) > 1 AND false
 SELECT src_ip $WINDOW $GROUP
 => 1:8: src_ip is neither in GROUP BY nor in an aggregate
 SELECT 1 FROM HOP(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
-=> 1:15: HOP takes a table, DESCRIPTOR(time), a slide and a size
+=> 1:15: HOP does not take these arguments; HOP(t, DESCRIPTOR(time), slide, size)
 SELECT 1 FROM TUMBLE(network_activity, DESCRIPTOR(start_time), INTERVAL '1' MINUTE)
 => 1:40: windows are over the event time, not DESCRIPTOR(start_time); DESCRIPTOR(time)
 SELECT 1 FROM TUMBLE(network_activity, DESCRIPTOR(time), INTERVAL '1' MONTH)
 => 1:67: INTERVAL '1' MONTH is not a length of time; INTERVAL '30' SECOND; units MILLISECOND, SECOND, MINUTE, HOUR, DAY
-SELECT 1 FROM SESSION(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
-=> 1:15: no window function session; TUMBLE(t, DESCRIPTOR(time), size), HOP(t, DESCRIPTOR(time), slide, size) or CUMULATE(t, DESCRIPTOR(time), step, size)
+SELECT 1 FROM SLIDE(network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
+=> 1:15: no window function slide; one of TUMBLE(t, DESCRIPTOR(time), size), HOP(t, DESCRIPTOR(time), slide, size), CUMULATE(t, DESCRIPTOR(time), step, size), SESSION(t, DESCRIPTOR(time), gap[, longest])
 "#;
 
 #[test]
@@ -224,7 +224,7 @@ SELECT time, random() AS r FROM network_activity
 SELECT time FROM network_activity WHERE 1 = 2
 => the condition can never be true: the rule would never fire
 SELECT time FROM (SELECT time FROM network_activity)
-=> a rule reads a table, TUMBLE(...), HOP(...) or CUMULATE(...)
+=> a rule reads a table, TUMBLE(...), HOP(...), CUMULATE(...) or SESSION(...)
 "#;
 
 #[test]

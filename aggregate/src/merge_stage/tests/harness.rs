@@ -19,7 +19,7 @@ use crate::json::{push_value, text};
 use crate::leaves::{LeafCache, Leaves};
 use crate::rule::scenario::{Row, batches};
 use crate::source_stage::SourceStage;
-use crate::window::WindowSpec;
+use crate::window::{WindowKind, WindowSpec};
 
 /// After every window of a test.
 pub(super) const END: i64 = 1_000_000 * SECOND;
@@ -234,6 +234,26 @@ pub(super) fn answer(
     all
 }
 
+/// What a rule's batch form finds in the stored rows: title, tenant and values, as [`Ran::values`] gives them.
+pub(super) fn batch_answer(rule: &crate::Rule, seen: &[Seen]) -> Vec<String> {
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    crate::register_functions(&context);
+    for table in Table::EVENTS {
+        let own: Vec<Row> = seen.iter().filter(|s| s.row.table == table).map(|s| s.row.clone()).collect();
+        let stored = batches(&partition(0), 0, &own).expect("batches").pop();
+        let rows = stored.map_or_else(|| TableBuilder::new(table).finish(), |batch| batch.rows);
+        context.register_batch(table.name(), rows).expect("registered");
+    }
+    let query = rule.batch_query().expect("a batch form");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    let rows = runtime.block_on(async { context.sql(&query.sql).await?.collect().await });
+    let rows = rows.unwrap_or_else(|e| panic!("{}: {e}", query.sql));
+    let alerts = rows.iter().flat_map(|batch| query.alerts(batch).expect("alerts"));
+    let mut all: Vec<String> = alerts.map(|a| format!("{}: {} {}", rule.title(), a.tenant, a.values)).collect();
+    all.sort();
+    all
+}
+
 fn lines_of(title: &str, batch: &RecordBatch) -> Vec<String> {
     let line = |row: usize| {
         let mut out = format!("{title}: {} {{", text(batch.column(0), row));
@@ -267,9 +287,9 @@ fn in_windows(table: Table, seen: &[Seen], spec: WindowSpec, lateness_us: i64) -
         // Every window that ends within its longest length after the row, and has begun by then.
         let first = (row.time - spec.size).div_euclid(spec.slide) - spec.size / spec.slide;
         for n in first..first + 4 * (spec.size / spec.slide + 1) {
-            let (start, end) = match spec.is_cumulative {
-                true => (row.time.div_euclid(spec.size) * spec.size, n * spec.slide),
-                false => (n * spec.slide, n * spec.slide + spec.size),
+            let (start, end) = match spec.kind {
+                WindowKind::Cumulate => (row.time.div_euclid(spec.size) * spec.size, n * spec.slide),
+                _ => (n * spec.slide, n * spec.slide + spec.size),
             };
             if start <= row.time && row.time < end && end <= start + spec.size && end > closed_until {
                 rows.push(i as u32);

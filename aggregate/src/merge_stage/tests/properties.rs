@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::harness::{Chain, Plan, Ran, Range, Seen, Split, answer, plans, run};
+use super::harness::{Chain, Plan, Ran, Range, Seen, Split, answer, batch_answer, plans, run};
 use super::*;
 use crate::rule::scenario::Row;
 
@@ -26,6 +26,13 @@ fn oracles() -> [String; 3] {
     let cumulate = other("CUMULATE(..., INTERVAL '15' SECOND, INTERVAL '60' SECOND)");
     assert!(tumble != ORACLE && cumulate != ORACLE);
     [ORACLE.to_owned(), tumble, cumulate]
+}
+
+const SESSION: &str = "SESSION(TABLE network_activity, DESCRIPTOR(time), INTERVAL '7' SECOND, INTERVAL '70' SECOND)";
+
+/// The same over sessions.
+fn over_sessions() -> String {
+    ORACLE.replace("HOP(TABLE network_activity, DESCRIPTOR(time), INTERVAL '20' SECOND, INTERVAL '50' SECOND)", SESSION)
 }
 
 /// Seconds that rows and watermarks spread over.
@@ -74,6 +81,17 @@ proptest! {
     }
 
     #[test]
+    fn sessions_too(plan in plans(connection(), 60)) {
+        let sql = over_sessions();
+        let rules = rule("allowed_lateness: 1h\nevidence: 3", &sql);
+        let (whole, seen) = all(&rules, &plan, Split::Whole);
+        prop_assert_eq!(&whole.values(), &batch_answer(&rules.rules()[0], &seen));
+        for groups in [1, 2, 16] {
+            prop_assert_eq!(&all(&rules, &plan, Split::Chosen(groups)).0, &whole, "{} groups", groups);
+        }
+    }
+
+    #[test]
     fn late_rows_are_missed_by_the_windows_that_closed_and_by_no_other(plan in plans(connection(), 60)) {
         let heads = ["", "allowed_lateness: 20s", "allowed_lateness: 90s\nemit: on_threshold"];
         for (head, sql) in heads.into_iter().flat_map(|head| oracles().map(|sql| (head, sql))) {
@@ -92,8 +110,10 @@ proptest! {
 
     #[test]
     fn a_state_read_back_at_any_step_ends_as_the_one_that_ran_through(plan in plans(connection(), 40)) {
-        let rules = rule("allowed_lateness: 20s\nevidence: 3\nemit: on_threshold", ORACLE);
-        for group in 0..2 {
+        let windows = ("allowed_lateness: 20s\nevidence: 3\nemit: on_threshold", ORACLE.to_owned());
+        let sessions = ("allowed_lateness: 20s\nevidence: 3", over_sessions());
+        for ((head, sql), group) in [windows, sessions].iter().flat_map(|rule| (0..2).map(move |group| (rule, group))) {
+            let rules = rule(head, sql);
             let (whole, outputs) = replay(&rules, &plan, group, None);
             for at in [0, outputs.len() / 2, outputs.len() - 1] {
                 let (other, again) = replay(&rules, &plan, group, Some(at));
