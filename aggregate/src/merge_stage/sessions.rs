@@ -320,7 +320,7 @@ impl SessionState {
     fn settle(&mut self, rule: &Rule) -> Result<()> {
         let Self { plan, layout, keys, panes, .. } = self;
         let settle = |pane: &mut SessionPane| pane.states.settle(|states| merge(rule, plan, layout, states), keys);
-        panes.values_mut().try_for_each(|pane| settle(pane))
+        panes.values_mut().try_for_each(settle)
     }
 
     /// Drops the sessions that can change no more.
