@@ -64,29 +64,54 @@ impl LateWriter {
         let counts = StateColumns::of(missed.state, inputs);
         for row in 0..missed.state.num_rows() {
             let count = counts.rows(row).sum();
-            self.text("_topic", &partition.topic);
-            self.text("_incarnation", &partition.incarnation);
-            self.rows.set_i32(Table::LateWindow.expect_leaf("_partition_id"), partition.partition);
-            self.long("offset_start", range.start);
-            self.long("offset_next", range.next);
-            self.text("tenant_uid", tenants.value(row));
-            self.group(missed, row, count);
+            self.origin(&partition, range, tenants.value(row));
+            let key = key_json(missed.rule, missed.state, row);
+            self.what((missed.rule, &key), missed.pane, (count, missed.closed_until), missed.why);
             self.rows.end_row();
         }
     }
 
-    fn group(&mut self, missed: &MissedGroups<'_>, row: usize, count: i64) {
-        let (start, end) = missed.pane;
-        self.long("time", start.max(0));
-        self.text("rule_uid", missed.rule.uid());
-        self.text("rule_version", &missed.rule.version().to_string());
-        self.long("pane_start", start);
-        self.long("pane_end", end);
-        self.text("key", &key_json(missed.rule, missed.state, row));
+    /// Adds a row for one event of a correlation. `times`: its own, and the end of the last window that would have held it.
+    pub(crate) fn push_row(
+        &mut self,
+        rule: &Rule,
+        tenant: &str,
+        key: &str,
+        times: (i64, i64),
+        closed_until: i64,
+        why: Missed,
+    ) {
+        let Some((partition, range)) = self.source.clone() else { return };
+        self.origin(&partition, range, tenant);
+        self.what((rule, key), times, (1, closed_until), why);
+        self.rows.end_row();
+    }
+
+    /// Counts what found no room and came from no range.
+    pub(crate) fn note_overflow(&mut self, rows: u64) {
+        self.overflow_rows += rows;
+    }
+
+    fn origin(&mut self, partition: &PartitionId, range: OffsetRange, tenant: &str) {
+        self.text("_topic", &partition.topic);
+        self.text("_incarnation", &partition.incarnation);
+        self.rows.set_i32(Table::LateWindow.expect_leaf("_partition_id"), partition.partition);
+        self.long("offset_start", range.start);
+        self.long("offset_next", range.next);
+        self.text("tenant_uid", tenant);
+    }
+
+    fn what(&mut self, (rule, key): (&Rule, &str), pane: (i64, i64), (count, closed_until): (i64, i64), why: Missed) {
+        self.long("time", pane.0.max(0));
+        self.text("rule_uid", rule.uid());
+        self.text("rule_version", &rule.version().to_string());
+        self.long("pane_start", pane.0);
+        self.long("pane_end", pane.1);
+        self.text("key", key);
         self.long("rows", count);
-        self.long("closed_until", missed.closed_until);
+        self.long("closed_until", closed_until);
         let counted = u64::try_from(count).unwrap_or_default();
-        match missed.why {
+        match why {
             Missed::Late => {
                 self.text("reason", "late");
                 self.late_rows += counted;

@@ -26,6 +26,7 @@
 mod alert;
 mod codec;
 mod codes;
+mod correlation;
 mod delta;
 mod distinct;
 mod error;

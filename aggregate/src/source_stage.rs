@@ -16,6 +16,7 @@ use datafusion::error::Result as DfResult;
 
 use crate::alert::{AlertWriter, Change, Finding, Hot, Identity, Provenance, alert_id, filter_partition, selected};
 use crate::codes::Codes;
+use crate::correlation::{CorrelationPlan, HitRows};
 use crate::error::{AggregateError, Result};
 use crate::evidence::{Candidates, EvidenceRow};
 use crate::exchange::Deltas;
@@ -47,6 +48,8 @@ pub struct SourceStage {
     groups: NonZeroU32,
     /// For each rule, the groups of the open range; none before its first row.
     tables: Vec<Option<GroupTable>>,
+    /// For each rule, the hits of the open range; none but of correlations.
+    hits: Vec<Option<HitRows>>,
     /// For each rule, how many groups the last range had: the next one will be like it.
     room: Vec<usize>,
     /// What the tables' keys and values are numbered by.
@@ -73,6 +76,7 @@ impl SourceStage {
             clock: PartitionClock::resume(lateness_bound_us, resume),
             groups,
             tables: rules.rules().iter().map(|_| None).collect(),
+            hits: rules.rules().iter().map(|rule| rule.correlation().map(|_| HitRows::default())).collect(),
             room: vec![0; rules.rules().len()],
             codes: Codes::default(),
             alerts: AlertWriter::new(),
@@ -113,6 +117,7 @@ impl SourceStage {
         let result = match &rule.plan {
             RulePlan::Window(plan) => self.window_rule((index, input), rule, plan, rows),
             RulePlan::Filter(plans) => self.filter_rule(rule, &plans[input], input, rows),
+            RulePlan::Correlation(plan) => self.correlation((index, input), rule, plan, rows),
         };
         let Err(AggregateError::Evaluate { cause, .. }) = result else { return result };
         let rows = batch.rows.num_rows();
@@ -134,7 +139,9 @@ impl SourceStage {
 
     /// Bytes held, for budgets.
     pub fn bytes(&self) -> usize {
-        self.tables.iter().flatten().map(GroupTable::bytes).sum::<usize>() + self.codes.size() + self.alerts.bytes()
+        let hits = self.hits.iter().flatten().map(HitRows::bytes);
+        let tables = self.tables.iter().flatten().map(GroupTable::bytes);
+        tables.chain(hits).sum::<usize>() + self.codes.size() + self.alerts.bytes()
     }
 
     /// What the range adds; the stage is then as new, but for its clock.
@@ -153,6 +160,12 @@ impl SourceStage {
                 for (delta, part) in deltas.parts_mut().iter_mut().zip(merge_group::split(state, key, self.groups)?) {
                     delta.push(&rule.fingerprint, part);
                 }
+            }
+        }
+        for (rule, hits) in self.rules.rules().iter().zip(&mut self.hits) {
+            let Some(hits) = hits else { continue };
+            for (delta, part) in deltas.parts_mut().iter_mut().zip(hits.split(self.groups)?) {
+                delta.push(&rule.fingerprint, part);
             }
         }
         Ok(SourceDelta { deltas, alerts: self.alerts.take(), failures: self.failures.take() })
@@ -188,19 +201,26 @@ impl SourceStage {
     }
 
     fn filter_rule(&mut self, rule: &Rule, plan: &FilterPlan, number: usize, rows: &mut Rows<'_>) -> Result<()> {
-        let failed = AggregateError::evaluate(rule.uid());
-        let input = rows.input(&plan.input)?;
-        let mask = condition(plan.predicate.evaluate(&input), &input).map_err(&failed)?;
-        if mask.true_count() == 0 {
-            return Ok(());
-        }
-        let predicate = FilterBuilder::new(&mask).optimize().build();
-        let (input, common) = (predicate.filter_record_batch(&input)?, rows.common.filter(&predicate)?);
-        let evaluate =
-            |(name, e): &(String, PhysicalRef)| Ok((name.clone(), e.evaluate(&input)?.into_array(input.num_rows())?));
-        let columns = plan.projection.iter().map(evaluate).collect::<DfResult<Vec<_>>>().map_err(&failed)?;
+        let Some((columns, common, predicate)) = matching(rule, plan, rows)? else { return Ok(()) };
+        let named = plan.projection.iter().map(|(name, _)| name.clone());
+        let columns: Vec<(String, ArrayRef)> = named.zip(columns).collect();
         let hot = hot_columns(rows, &predicate)?;
         self.filter_alerts((rule, number), &columns, &hot, &common);
+        Ok(())
+    }
+
+    fn correlation(
+        &mut self,
+        (index, number): (usize, usize),
+        rule: &Rule,
+        plan: &CorrelationPlan,
+        rows: &mut Rows<'_>,
+    ) -> Result<()> {
+        let input = &plan.inputs[number];
+        let Some((columns, common, _)) = matching(rule, &input.rows, rows)? else { return Ok(()) };
+        if let Some(hits) = &mut self.hits[index] {
+            hits.extend(plan, (number, input), &columns, &common, &self.source);
+        }
         Ok(())
     }
 
@@ -339,6 +359,25 @@ impl Reads<'_, '_> {
 
 fn evaluate(expr: &PhysicalRef, input: &RecordBatch) -> DfResult<ArrayRef> {
     expr.evaluate(input)?.into_array(input.num_rows())
+}
+
+/// What a filter selects of the rows that meet it; none if no row does.
+fn matching(
+    rule: &Rule,
+    plan: &FilterPlan,
+    rows: &mut Rows<'_>,
+) -> Result<Option<(Vec<ArrayRef>, Common, FilterPredicate)>> {
+    let failed = AggregateError::evaluate(rule.uid());
+    let input = rows.input(&plan.input)?;
+    let mask = condition(plan.predicate.evaluate(&input), &input).map_err(&failed)?;
+    if mask.true_count() == 0 {
+        return Ok(None);
+    }
+    let predicate = FilterBuilder::new(&mask).optimize().build();
+    let (input, common) = (predicate.filter_record_batch(&input)?, rows.common.filter(&predicate)?);
+    let columns = plan.projection.iter().map(|(_, expr)| evaluate(expr, &input));
+    let columns = columns.collect::<DfResult<_>>().map_err(&failed)?;
+    Ok(Some((columns, common, predicate)))
 }
 
 /// The row's own hot columns, for alerts that are one row.

@@ -15,19 +15,21 @@ mod snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use dataflow::json::push_string;
 use dataflow::{OffsetRange, PartitionId, Positions, TableBatch};
 
 use crate::alert::{AlertWriter, Provenance};
+use crate::correlation::CorrelationState;
 use crate::delta::Delta;
 use crate::error::{AggregateError, Result};
 use crate::failures::{Failures, RuleFailure};
 use crate::late::LateWriter;
-use crate::rule::RuleSet;
+use crate::rule::{Rule, RuleSet};
 use crate::source_stage::labels;
 use crate::sql::WindowPlan;
 
-use given::Sink;
+pub(crate) use given::Sink;
 use rule_state::RuleState;
 use sessions::SessionState;
 
@@ -64,11 +66,15 @@ pub struct Limits {
     pub pane_keys_max: usize,
     /// Keys of one rule over all panes; a key counts once a pane.
     pub rule_keys_max: usize,
+    /// Rows that a key of a correlation holds.
+    pub key_hits_max: usize,
+    /// Bytes that a correlation rule holds.
+    pub hit_bytes_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pane_keys_max: 1_000_000, rule_keys_max: 4_000_000 }
+        Self { pane_keys_max: 1_000_000, rule_keys_max: 4_000_000, key_hits_max: 100_000, hit_bytes_max: 1 << 30 }
     }
 }
 
@@ -85,6 +91,27 @@ impl State {
             Self::Sessions(SessionState::new(plan))
         } else {
             Self::Windows(RuleState::new(plan))
+        }
+    }
+
+    fn apply(
+        &mut self,
+        rule: &Rule,
+        state: &RecordBatch,
+        watermark: i64,
+        limits: Limits,
+        late: &mut LateWriter,
+    ) -> Result<()> {
+        match self {
+            Self::Windows(windows) => windows.apply(rule, state, watermark, limits, late),
+            Self::Sessions(sessions) => sessions.apply(rule, state, watermark, limits, late),
+        }
+    }
+
+    fn step(&mut self, rule: &Rule, before: i64, after: i64, sink: &mut Sink<'_>) -> Result<u64> {
+        match self {
+            Self::Windows(windows) => windows.step(rule, before, after, sink),
+            Self::Sessions(sessions) => sessions.step(rule, before, after, sink),
         }
     }
 
@@ -119,6 +146,8 @@ pub struct MergeStage {
     watermark: Option<i64>,
     /// One a rule; none for filter rules.
     states: Vec<Option<State>>,
+    /// One a rule; none but for correlations.
+    correlations: Vec<Option<CorrelationState>>,
     late: LateWriter,
     unsettled: bool,
 }
@@ -127,13 +156,19 @@ impl MergeStage {
     /// A stage without state.
     pub fn new(rules: &Arc<RuleSet>, group: u32) -> Self {
         let states = rules.rules().iter().map(|r| r.window().map(State::new)).collect();
-        let late = LateWriter::new();
-        Self { rules: rules.clone(), group, limits: Limits::default(), watermark: None, states, late, unsettled: false }
+        let correlations = rules.rules().iter().map(|r| r.correlation().map(CorrelationState::new)).collect();
+        let (rules, late) = (rules.clone(), LateWriter::new());
+        Self { rules, group, limits: Limits::default(), watermark: None, states, correlations, late, unsettled: false }
     }
 
     /// Sets the bounds on state. They are part of what makes a rebuilt state the same: keep them for the chain's life.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+    }
+
+    /// Lets alerts of correlations name so many rows of each rule that they refer to, whatever the rule says.
+    pub fn set_correlation_evidence(&mut self, rows: usize) {
+        self.correlations.iter_mut().flatten().for_each(|state| state.set_evidence(rows));
     }
 
     /// The combined watermark of the last step.
@@ -143,7 +178,8 @@ impl MergeStage {
 
     /// Bytes held, for budgets.
     pub fn bytes(&self) -> usize {
-        self.states.iter().flatten().map(State::bytes).sum()
+        let correlations = self.correlations.iter().flatten().map(CorrelationState::bytes);
+        self.states.iter().flatten().map(State::bytes).chain(correlations).sum()
     }
 
     /// Adds a range's delta. States of rules that are not loaded, or in another version, are left out.
@@ -157,15 +193,14 @@ impl MergeStage {
         let watermark = self.watermark.unwrap_or(i64::MIN);
         self.late.begin(partition, range);
         for part in delta.parts() {
-            let rules = self.rules.rules().iter().zip(&mut self.states);
-            let found = rules.into_iter().find(|(rule, _)| rule.fingerprint == part.fingerprint);
-            if let Some((rule, Some(state))) = found {
-                match state {
-                    State::Windows(windows) => windows.apply(rule, &part.state, watermark, self.limits, &mut self.late),
-                    State::Sessions(sessions) => {
-                        sessions.apply(rule, &part.state, watermark, self.limits, &mut self.late)
-                    }
-                }?;
+            let found = self.rules.rules().iter().position(|rule| rule.fingerprint == part.fingerprint);
+            let Some((index, rule)) = found.map(|index| (index, &self.rules.rules()[index])) else { continue };
+            if let Some(state) = &mut self.states[index] {
+                state.apply(rule, &part.state, watermark, self.limits, &mut self.late)?;
+                self.unsettled = true;
+            }
+            if let Some(state) = &mut self.correlations[index] {
+                state.apply(rule, &part.state, watermark, self.limits, &mut self.late)?;
                 self.unsettled = true;
             }
         }
@@ -193,11 +228,14 @@ impl MergeStage {
         let mut sink = Sink { alerts: &mut alerts, failures: &mut failures, partition, stamp, provenance };
         let mut windows_closed = 0;
         for (rule, state) in self.rules.rules().iter().zip(&mut self.states) {
-            windows_closed += match state {
-                Some(State::Windows(windows)) => windows.step(rule, before, after, &mut sink)?,
-                Some(State::Sessions(sessions)) => sessions.step(rule, before, after, &mut sink)?,
-                None => 0,
-            };
+            if let Some(state) = state {
+                windows_closed += state.step(rule, before, after, &mut sink)?;
+            }
+        }
+        for (rule, state) in self.rules.rules().iter().zip(&mut self.correlations) {
+            if let Some(state) = state {
+                self.late.note_overflow(state.step(rule, after, self.limits, &mut sink));
+            }
         }
         self.unsettled = false;
         let (late, late_rows, overflow_rows) = self.late.take();
@@ -208,13 +246,16 @@ impl MergeStage {
     /// The smallest watermark that closes every open window; none if none is open. For the end of a bounded input.
     pub fn close_all_watermark(&self) -> Option<i64> {
         let after = self.watermark.unwrap_or(i64::MIN);
-        self.states.iter().flatten().filter_map(State::last_end).filter(|end| *end > after).max()
+        let correlations = self.correlations.iter().flatten().filter_map(CorrelationState::last_end);
+        let ends = self.states.iter().flatten().filter_map(State::last_end).chain(correlations);
+        ends.filter(|end| *end > after).max()
     }
 
     /// Windows that hold rows and have not ended, over all rules.
     pub fn windows_open(&self) -> usize {
         let after = self.watermark.unwrap_or(i64::MIN);
-        self.states.iter().flatten().map(|state| state.windows_open(after)).sum()
+        let correlations = self.correlations.iter().flatten().map(CorrelationState::windows_open);
+        self.states.iter().flatten().map(|state| state.windows_open(after)).chain(correlations).sum()
     }
 
     /// The state after the last step, as bytes.

@@ -10,6 +10,7 @@ use super::given::{Given, GivenAlerts};
 use super::pane::Pane;
 use super::{Limits, MergeStage, State};
 use crate::codec::{self, Kind};
+use crate::correlation;
 use crate::error::{AggregateError, Result};
 use crate::rule::{Rule, RuleSet};
 
@@ -21,7 +22,11 @@ struct Head {
     watermark: Option<i64>,
     pane_keys_max: usize,
     rule_keys_max: usize,
+    key_hits_max: usize,
+    hit_bytes_max: usize,
     rules: Vec<RuleHead>,
+    /// By fingerprint; each has a block behind those of the windowed rules.
+    correlations: Vec<(String, correlation::Head)>,
 }
 
 /// One rule's state but for its batches, which are one block.
@@ -71,8 +76,18 @@ pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
             rules.push(rule_head(rule, panes, given));
         }
     }
-    let Limits { pane_keys_max, rule_keys_max } = stage.limits;
-    let head = Head { group: stage.group, watermark: stage.watermark, pane_keys_max, rule_keys_max, rules };
+    let mut correlations = Vec::new();
+    for (rule, state) in stage.rules.rules().iter().zip(&stage.correlations) {
+        if let Some(state) = state {
+            let (head, hits) = state.kept()?;
+            correlations.push((rule.fingerprint.clone(), head));
+            blocks.push(hits);
+        }
+    }
+    let Limits { pane_keys_max, rule_keys_max, key_hits_max, hit_bytes_max } = stage.limits;
+    let (group, watermark) = (stage.group, stage.watermark);
+    let head =
+        Head { group, watermark, pane_keys_max, rule_keys_max, key_hits_max, hit_bytes_max, rules, correlations };
     codec::encode(KIND, &head, &blocks)
 }
 
@@ -101,12 +116,20 @@ pub(super) fn read(rules: &Arc<RuleSet>, group: u32, bytes: &[u8]) -> Result<Mer
     }
     let mut stage = MergeStage::new(rules, group);
     stage.watermark = head.watermark;
-    stage.limits = Limits { pane_keys_max: head.pane_keys_max, rule_keys_max: head.rule_keys_max };
-    for (rule_head, batches) in head.rules.into_iter().zip(blocks) {
+    let Head { pane_keys_max, rule_keys_max, key_hits_max, hit_bytes_max, .. } = head;
+    stage.limits = Limits { pane_keys_max, rule_keys_max, key_hits_max, hit_bytes_max };
+    let mut blocks = blocks.into_iter();
+    for (rule_head, batches) in head.rules.into_iter().zip(blocks.by_ref()) {
         let found = rules.rules().iter().zip(&mut stage.states);
         let found = found.into_iter().find(|(rule, _)| rule.fingerprint == rule_head.fingerprint);
         if let Some((_, Some(state))) = found {
             fill(state, rule_head, batches)?;
+        }
+    }
+    for ((fingerprint, own), batches) in head.correlations.into_iter().zip(blocks) {
+        let found = rules.rules().iter().position(|rule| rule.fingerprint == fingerprint);
+        if let Some(state) = found.and_then(|index| stage.correlations[index].as_mut()) {
+            state.restore(own, &batches)?;
         }
     }
     Ok(stage)

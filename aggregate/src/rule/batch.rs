@@ -46,6 +46,7 @@ impl BatchQuery {
         let projection = match &rule.plan {
             RulePlan::Filter(plans) => plans.first().map(|plan| &plan.projection),
             RulePlan::Window(plan) => Some(&plan.output.projection),
+            RulePlan::Correlation(_) => None,
         };
         let columns = projection.into_iter().flatten().map(|(name, _)| name.clone()).collect();
         Ok(Self { sql, columns, windowed: rule.is_windowed() })

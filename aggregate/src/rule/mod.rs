@@ -19,6 +19,7 @@ pub use batch::{BatchAlert, BatchQuery};
 pub use file::{Emit, Level};
 use file::{RawRule, RuleText};
 
+use crate::correlation::CorrelationPlan;
 use crate::error::{RuleError, RuleErrors};
 use crate::sigma;
 use crate::sql::{Plan, WindowPlan, plan};
@@ -59,6 +60,7 @@ pub(crate) enum RulePlan {
     /// One for each of the rule's tables.
     Filter(Vec<crate::sql::FilterPlan>),
     Window(Arc<WindowPlan>),
+    Correlation(Arc<CorrelationPlan>),
 }
 
 impl Rule {
@@ -114,12 +116,22 @@ impl Rule {
 
     /// True if it groups rows by window; false if each row may be an alert.
     pub fn is_windowed(&self) -> bool {
-        self.window().is_some()
+        !matches!(self.plan, RulePlan::Filter(_))
+    }
+
+    /// True if it is a Sigma correlation.
+    pub fn is_correlation(&self) -> bool {
+        self.correlation().is_some()
     }
 
     /// How long its window state lives in event time: size and allowed lateness; 0 for a filter rule.
     pub fn max_window_us(&self) -> i64 {
-        self.window().map_or(0, |w| w.spec.size.saturating_add(self.allowed_lateness_us))
+        let size = match &self.plan {
+            RulePlan::Filter(_) => return 0,
+            RulePlan::Window(plan) => plan.spec.size,
+            RulePlan::Correlation(plan) => plan.span_us(),
+        };
+        size.saturating_add(self.allowed_lateness_us)
     }
 
     /// How long after its end a window still takes late rows.
@@ -138,8 +150,12 @@ impl Rule {
     }
 
     /// The window function, the distance between the ends of windows (of SESSION the gap), and the longest window, in
-    /// microseconds; none for a filter rule.
+    /// microseconds; none for a filter rule. Of a correlation its type and, twice, its timespan.
     pub fn window_us(&self) -> Option<(&'static str, i64, i64)> {
+        if let Some(plan) = self.correlation() {
+            let span_us = plan.nodes.first().map_or(0, |node| node.span_us);
+            return Some((plan.word(), span_us, span_us));
+        }
         let spec = self.window()?.spec;
         let function = match spec.kind {
             WindowKind::Session => "SESSION",
@@ -181,7 +197,14 @@ impl Rule {
     pub(crate) fn window(&self) -> Option<&Arc<WindowPlan>> {
         match &self.plan {
             RulePlan::Window(plan) => Some(plan),
-            RulePlan::Filter(_) => None,
+            RulePlan::Filter(_) | RulePlan::Correlation(_) => None,
+        }
+    }
+
+    pub(crate) fn correlation(&self) -> Option<&Arc<CorrelationPlan>> {
+        match &self.plan {
+            RulePlan::Correlation(plan) => Some(plan),
+            RulePlan::Filter(_) | RulePlan::Window(_) => None,
         }
     }
 

@@ -1,15 +1,16 @@
-//! A Sigma rule as one of our filter rules.
+//! A Sigma rule as one of our rules: a filter, or a correlation.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::{Attack, Emit, NAMESPACE, Rule, RulePlan};
 use crate::error::RuleError;
-use crate::sigma::SigmaRule;
+use crate::sigma::{Body, SigmaRule};
 
-/// Rows of evidence: a filter rule's alert is one row.
-const EVIDENCE: usize = 1;
+/// Rows of evidence of each of the rules that a correlation refers to; a filter rule's alert is one row.
+const EVIDENCE: usize = 10;
 
 /// The rule, and line and column of its id.
 ///
@@ -31,12 +32,20 @@ pub(super) fn build(sigma: SigmaRule) -> Result<(Rule, (u64, u64)), RuleError> {
     let uid = uid.to_string();
     let all = serde_json::json!([uid, sigma.version, sigma.text]);
     let stem = Path::new(&sigma.file).file_stem().and_then(|s| s.to_str()).unwrap_or(&sigma.file);
+    let (tables, plan) = match sigma.body {
+        Body::Filter(plans) => (plans.iter().map(|plan| plan.table).collect(), RulePlan::Filter(plans)),
+        Body::Correlation(plan) => {
+            let tables = plan.inputs.iter().map(|input| input.rows.table).collect();
+            (tables, RulePlan::Correlation(Arc::new(plan)))
+        }
+    };
     let rule = Rule {
         name: stem.to_owned(),
         fingerprint: Uuid::new_v5(&NAMESPACE, all.to_string().as_bytes()).to_string(),
         attack: Attack::lenient(&sigma.tags),
-        tables: sigma.plans.iter().map(|plan| plan.table).collect(),
-        plan: RulePlan::Filter(sigma.plans),
+        tables,
+        evidence: if matches!(plan, RulePlan::Filter(_)) { 1 } else { EVIDENCE },
+        plan,
         uid,
         title: sigma.title,
         version: sigma.version,
@@ -44,8 +53,7 @@ pub(super) fn build(sigma: SigmaRule) -> Result<(Rule, (u64, u64)), RuleError> {
         description: sigma.description,
         false_positives: sigma.false_positives,
         emit: Emit::OnClose,
-        allowed_lateness_us: 0,
-        evidence: EVIDENCE,
+        allowed_lateness_us: sigma.lateness_us,
         file: sigma.file,
         sql: None,
         tests: Vec::new(),

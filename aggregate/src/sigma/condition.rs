@@ -21,7 +21,17 @@ const DEPTH_MAX: usize = 64;
 /// # Errors
 /// If it is no condition, or names a search that the rule does not have.
 pub(super) fn parse(text: &str, at: Place, names: &[&str]) -> Result<Condition, Mistake> {
-    let mut parser = Parser { words: words(text), at: 0, text_at: at, names, depth: 0 };
+    parse_over(text, at, names, ("rule", "search", "searches"))
+}
+
+/// As [`parse`]: over what, as it is said in refusals.
+pub(super) fn parse_over(
+    text: &str,
+    at: Place,
+    names: &[&str],
+    said: (&'static str, &'static str, &'static str),
+) -> Result<Condition, Mistake> {
+    let mut parser = Parser { words: words(text), at: 0, text_at: at, names, said, depth: 0 };
     let condition = parser.any()?;
     match parser.peek() {
         None => Ok(condition),
@@ -33,7 +43,7 @@ pub(super) fn parse(text: &str, at: Place, names: &[&str]) -> Result<Condition, 
 }
 
 /// The words with their columns from 0; parentheses and bars are words.
-fn words(text: &str) -> Vec<(usize, &str)> {
+pub(super) fn words(text: &str) -> Vec<(usize, &str)> {
     let mut words = Vec::new();
     let mut start = None;
     for (column, (at, c)) in text.char_indices().enumerate() {
@@ -56,6 +66,8 @@ struct Parser<'a> {
     at: usize,
     text_at: Place,
     names: &'a [&'a str],
+    /// Owner, element and elements.
+    said: (&'static str, &'static str, &'static str),
     depth: usize,
 }
 
@@ -95,7 +107,7 @@ impl<'a> Parser<'a> {
             return if self.take(")") { Ok(condition) } else { Err(self.mistake("a parenthesis is not closed")) };
         }
         let Some(&(_, word)) = self.words.get(self.at) else {
-            return Err(self.mistake("the condition ends where a search is expected"));
+            return Err(self.mistake(format!("the condition ends where a {} is expected", self.said.1)));
         };
         let is_quantity = word == "1" || word.eq_ignore_ascii_case("any") || word.eq_ignore_ascii_case("all");
         match self.words.get(self.at + 1) {
@@ -129,10 +141,11 @@ impl<'a> Parser<'a> {
     }
 
     fn no_search(&self, word: &str) -> Mistake {
-        let mistake = self.mistake(format!("the rule has no search {word}"));
+        let (owner, element, elements) = self.said;
+        let mistake = self.mistake(format!("the {owner} has no {element} {word}"));
         match nearest(word, self.names.iter().copied()) {
             Some(near) => mistake.suggest(format!("did you mean {near}?")),
-            None => mistake.suggest(format!("its searches are {}", self.names.join(", "))),
+            None => mistake.suggest(format!("its {elements} are {}", self.names.join(", "))),
         }
     }
 

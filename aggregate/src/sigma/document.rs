@@ -1,14 +1,22 @@
 //! YAML documents -> rules and filters as their authors wrote them, every part with its place.
 //!
-//! `action: global`, `reset` and `repeat` of a file with several documents are followed. Correlations are refused: they are no
-//! filter rules.
+//! `action: global`, `reset` and `repeat` of a file with several documents are followed. What a correlation says is read in
+//! [`super::correlation_document`].
 
 use dataflow::yaml::{Entry, Node, Place, Yaml};
 
 use super::Mistake;
+use super::correlation_document::{self, CorrelationDocument};
 use crate::rule::Level;
 
-/// A document.
+/// A document of a file.
+#[derive(Debug)]
+pub(super) enum Read {
+    Rule(Document),
+    Correlation(CorrelationDocument),
+}
+
+/// A rule or a filter.
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) head: Head,
@@ -124,7 +132,7 @@ pub(super) enum Value {
 ///
 /// # Errors
 /// What is no Sigma.
-pub(super) fn documents(nodes: Vec<Node>) -> Vec<Result<Document, Mistake>> {
+pub(super) fn documents(nodes: Vec<Node>) -> Vec<Result<Read, Mistake>> {
     let (mut global, mut previous): (Option<Node>, Option<Node>) = (None, None);
     let mut found = Vec::new();
     for node in nodes {
@@ -176,10 +184,9 @@ fn merged(below: Node, above: Node) -> Node {
     Node { at, value: Yaml::Map(entries), is_quoted }
 }
 
-fn document(node: &Node) -> Result<Document, Mistake> {
+fn document(node: &Node) -> Result<Read, Mistake> {
     if let Some(entry) = node.get("correlation") {
-        let mistake = Mistake::new(entry.at, "correlations are not run yet");
-        return Err(mistake.suggest("a SQL rule over HOP counts, joins and orders events"));
+        return correlation_document::read(node, entry).map(Read::Correlation);
     }
     let filter = node.get("filter");
     let detection = match filter {
@@ -187,12 +194,12 @@ fn document(node: &Node) -> Result<Document, Mistake> {
         None => node.get("detection").ok_or_else(|| Mistake::new(node.at, "key detection is missing"))?,
     };
     let logsource = node.get("logsource").ok_or_else(|| Mistake::new(node.at, "key logsource is missing"))?;
-    Ok(Document {
+    Ok(Read::Rule(Document {
         head: head(node)?,
         logsource: log_source(logsource)?,
         detection: self::detection(detection)?,
         filters: filter.map(|entry| filters(&entry.value)).transpose()?,
-    })
+    }))
 }
 
 fn filters(filter: &Node) -> Result<Filters, Mistake> {
@@ -204,7 +211,7 @@ fn filters(filter: &Node) -> Result<Filters, Mistake> {
     rules.value.each().iter().map(name).collect::<Result<_, _>>().map(Filters::Rules)
 }
 
-fn head(node: &Node) -> Result<Head, Mistake> {
+pub(super) fn head(node: &Node) -> Result<Head, Mistake> {
     let get = |key: &str| node.get(key).map(|entry| &entry.value);
     let title = get("title").ok_or_else(|| Mistake::new(node.at, "key title is missing"))?;
     let owned = |key: &str| get(key).and_then(Node::scalar).map(str::to_owned);
@@ -261,7 +268,7 @@ fn detection(entry: &Entry) -> Result<Detection, Mistake> {
 }
 
 /// Where a scalar's text begins: behind its quote.
-fn inside(node: &Node) -> Place {
+pub(super) fn inside(node: &Node) -> Place {
     Place { column: node.at.column + usize::from(node.is_quoted), ..node.at }
 }
 
@@ -300,6 +307,6 @@ fn value(node: &Node) -> Result<Value, Mistake> {
     })
 }
 
-fn text<'n>(node: &'n Node, what: &str) -> Result<&'n str, Mistake> {
+pub(super) fn text<'n>(node: &'n Node, what: &str) -> Result<&'n str, Mistake> {
     node.scalar().ok_or_else(|| Mistake::new(node.at, format!("{what} is one text, not {}", node.kind())))
 }

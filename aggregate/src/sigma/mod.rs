@@ -1,7 +1,8 @@
 //! Sigma rules (specification 2) -> the filter plans that SQL rules without a window have.
 //!
 //! **Data in:** a rule file's YAML, and the data files that say where Sigma's log sources and field names stand in our tables.
-//! **Data out:** for each rule, one condition a table that its log source has rows in, and what its alerts show.
+//! **Data out:** for each rule, one condition a table that its log source has rows in, and what its alerts show; for each correlation,
+//! such conditions for the rules it refers to, and what is asked of the rows that meet them.
 //!
 //! ```text
 //! YAML -> document (what is written, with places) -> compile (over a taxonomy and a table) -> predicate (a physical expression)
@@ -12,10 +13,12 @@
 //! - Each answer is true or false: a field that is not there meets nothing, and `not` of it is true.
 //! - A row is judged by its columns alone; how rows are batched changes nothing.
 //!
-//! Absent: correlations, placeholders (`expand`), look-around in regular expressions.
+//! Absent: placeholders (`expand`), look-around in regular expressions.
 
 mod compile;
 mod condition;
+mod correlate;
+mod correlation_document;
 mod document;
 mod encode;
 mod field;
@@ -35,13 +38,16 @@ use dataflow::Table;
 use dataflow::yaml::{self, Place};
 use ipnet::IpNet;
 
+use crate::correlation::CorrelationPlan;
 use crate::error::RuleError;
 use crate::leaves::Leaves;
 use crate::rule::Level;
 use crate::sql::{FilterPlan, Input, PhysicalRef};
 
 use compile::Scope;
-use document::{Document, Filters};
+use correlate::{Library, Target};
+use correlation_document::CorrelationDocument;
+use document::{Document, Filters, Head, Read};
 use predicate::{Node, Predicate, Shown};
 use taxonomy::Reads;
 
@@ -82,10 +88,19 @@ pub(crate) struct SigmaRule {
     pub(crate) description: String,
     pub(crate) tags: Vec<String>,
     pub(crate) false_positives: Vec<String>,
-    /// One a table.
-    pub(crate) plans: Vec<FilterPlan>,
+    pub(crate) body: Body,
+    /// How long after the watermark a correlation takes late rows.
+    pub(crate) lateness_us: i64,
     /// All that decides what it finds.
     pub(crate) text: String,
+}
+
+/// What runs.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// One a table.
+    Filter(Vec<FilterPlan>),
+    Correlation(CorrelationPlan),
 }
 
 /// True if the text is a Sigma file rather than one of our own rules.
@@ -94,37 +109,61 @@ pub(crate) fn is_sigma(text: &str) -> bool {
     !has("sql") && ["detection", "correlation", "filter", "logsource"].into_iter().any(has)
 }
 
-/// The rules of some Sigma files, with the filters among them applied, and what is wrong with the others.
+/// The rules of some Sigma files, with the filters among them applied, and what is wrong with the others. What only serves correlations is
+/// checked, and is none of the rules.
 pub(crate) fn load(files: &[(&str, &str)]) -> (Vec<SigmaRule>, Vec<RuleError>) {
-    let (mut documents, mut errors) = (Vec::new(), Vec::new());
-    for (file, text) in files {
-        match yaml::documents(text) {
-            Err((at, what)) => errors.push(Mistake::new(at, what).in_file(file)),
-            Ok(nodes) => {
-                for document in document::documents(nodes) {
-                    match document {
-                        Ok(document) => documents.push((*file, document)),
-                        Err(mistake) => errors.push(mistake.in_file(file)),
-                    }
-                }
-            }
-        }
-    }
-    let (filters, rules): (Vec<_>, Vec<_>) = documents.into_iter().partition(|(_, d)| d.filters.is_some());
+    let Loaded { rules, filters, correlations, mut errors } = read(files);
     errors.extend(aimless(&filters, &rules));
+    let library = Library { rules: &rules, filters: &filters, correlations: &correlations };
+    let silent = library.silent();
+    let own = rules.iter().enumerate().map(|(number, (file, rule))| {
+        let filters: Vec<_> = filters.iter().filter(|(_, filter)| is_for(filter, rule)).collect();
+        (Target::Rule(number), build(file, rule, &filters))
+    });
+    let above = (0..correlations.len()).map(|number| (Target::Correlation(number), correlation(&library, number)));
     let mut built = Vec::new();
-    for (file, rule) in &rules {
-        let own: Vec<_> = filters.iter().filter(|(_, filter)| is_for(filter, rule)).collect();
-        match build(file, rule, &own) {
-            Ok(rule) => built.push(rule),
+    for (target, rule) in own.chain(above) {
+        match rule {
+            Ok(rule) if !silent.contains(&target) => built.push(rule),
+            Ok(_) => {}
+            // A rule's mistake is told once, not for each correlation that refers to it.
+            Err(error) if errors.contains(&error) => {}
             Err(error) => errors.push(error),
         }
     }
     (built, errors)
 }
 
-fn is_named(rule: &Document, name: &str) -> bool {
-    rule.head.name.as_deref() == Some(name) || rule.head.id.as_ref().is_some_and(|(id, _)| id == name)
+/// What stands in some files, each with the file's name.
+#[derive(Default)]
+struct Loaded<'a> {
+    rules: Vec<(&'a str, Document)>,
+    filters: Vec<(&'a str, Document)>,
+    correlations: Vec<(&'a str, CorrelationDocument)>,
+    errors: Vec<RuleError>,
+}
+
+fn read<'a>(files: &[(&'a str, &str)]) -> Loaded<'a> {
+    let mut all = Loaded::default();
+    for (file, text) in files {
+        let documents = match yaml::documents(text) {
+            Ok(nodes) => document::documents(nodes),
+            Err((at, what)) => vec![Err(Mistake::new(at, what))],
+        };
+        for document in documents {
+            match document {
+                Ok(Read::Rule(filter)) if filter.filters.is_some() => all.filters.push((file, filter)),
+                Ok(Read::Rule(rule)) => all.rules.push((file, rule)),
+                Ok(Read::Correlation(correlation)) => all.correlations.push((file, correlation)),
+                Err(mistake) => all.errors.push(mistake.in_file(file)),
+            }
+        }
+    }
+    all
+}
+
+fn is_named(head: &Head, name: &str) -> bool {
+    head.name.as_deref() == Some(name) || head.id.as_ref().is_some_and(|(id, _)| id == name)
 }
 
 /// True if the filter is for the rule: it names it, or any rule of its log source.
@@ -136,7 +175,7 @@ fn is_for(filter: &Document, rule: &Document) -> bool {
     match &filter.filters {
         None => false,
         Some(Filters::Any) => same_source,
-        Some(Filters::Rules(names)) => same_source && names.iter().any(|(name, _)| is_named(rule, name)),
+        Some(Filters::Rules(names)) => same_source && names.iter().any(|(name, _)| is_named(&rule.head, name)),
     }
 }
 
@@ -145,7 +184,7 @@ fn aimless(filters: &[(&str, Document)], rules: &[(&str, Document)]) -> Vec<Rule
     let mut errors = Vec::new();
     for (file, filter) in filters {
         let Some(Filters::Rules(names)) = &filter.filters else { continue };
-        for (name, at) in names.iter().filter(|(name, _)| !rules.iter().any(|(_, rule)| is_named(rule, name))) {
+        for (name, at) in names.iter().filter(|(name, _)| !rules.iter().any(|(_, rule)| is_named(&rule.head, name))) {
             let mistake = Mistake::new(*at, format!("no rule {name} is loaded"));
             errors.push(mistake.suggest("name a rule by its id or name").in_file(file));
         }
@@ -154,26 +193,44 @@ fn aimless(filters: &[(&str, Document)], rules: &[(&str, Document)]) -> Vec<Rule
 }
 
 fn build(file: &str, rule: &Document, filters: &[&(&str, Document)]) -> Result<SigmaRule, RuleError> {
-    let plans = plans(file, rule, filters)?;
-    let head = &rule.head;
+    let plans = plans(file, rule, filters, None)?;
     let all: Vec<String> = filters.iter().map(|(_, filter)| filter.detection.said()).collect();
     let text = format!("{} {} {all:?} {:08x}", rule.logsource.said(), rule.detection.said(), taxonomy::print());
-    Ok(SigmaRule {
-        file: file.to_owned(),
-        title: head.title.clone(),
-        id: head.id.as_ref().map(|(id, at)| (id.clone(), at.line as u64, at.column as u64)),
-        version: head.version,
-        level: head.level,
-        description: head.description.clone(),
-        tags: head.tags.iter().map(|(tag, _)| tag.clone()).collect(),
-        false_positives: head.false_positives.clone(),
-        plans,
-        text,
-    })
+    Ok(SigmaRule::new(file, &rule.head, Body::Filter(plans), 0, text))
 }
 
-/// The rule over each table of its log source.
-fn plans(file: &str, rule: &Document, filters: &[&(&str, Document)]) -> Result<Vec<FilterPlan>, RuleError> {
+fn correlation(library: &Library<'_>, number: usize) -> Result<SigmaRule, RuleError> {
+    let (file, document) = &library.correlations[number];
+    let (plan, said) = correlate::build(library, number)?;
+    let text = format!("{said} {:08x}", taxonomy::print());
+    Ok(SigmaRule::new(file, &document.head, Body::Correlation(plan), document.lateness_us, text))
+}
+
+impl SigmaRule {
+    fn new(file: &str, head: &Head, body: Body, lateness_us: i64, text: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            title: head.title.clone(),
+            id: head.id.as_ref().map(|(id, at)| (id.clone(), at.line as u64, at.column as u64)),
+            version: head.version,
+            level: head.level,
+            description: head.description.clone(),
+            tags: head.tags.iter().map(|(tag, _)| tag.clone()).collect(),
+            false_positives: head.false_positives.clone(),
+            body,
+            lateness_us,
+            text,
+        }
+    }
+}
+
+/// The rule over each table of its log source. It selects these fields, where the table has them; without any, those that its alerts show.
+fn plans(
+    file: &str,
+    rule: &Document,
+    filters: &[&(&str, Document)],
+    selected: Option<&[String]>,
+) -> Result<Vec<FilterPlan>, RuleError> {
     let taxonomies = taxonomy::of(&rule.logsource);
     if taxonomies.is_empty() {
         return Err(no_source(rule).in_file(file));
@@ -197,7 +254,7 @@ fn plans(file: &str, rule: &Document, filters: &[&(&str, Document)]) -> Result<V
             nodes.push(Node::All(parts));
         }
     }
-    Ok(by_table.into_iter().map(|(table, parts)| plan(table, parts, rule)).collect())
+    Ok(by_table.into_iter().map(|(table, parts)| plan(table, parts, rule, selected)).collect())
 }
 
 fn no_source(rule: &Document) -> Mistake {
@@ -209,13 +266,19 @@ fn no_source(rule: &Document) -> Mistake {
     }
 }
 
-fn plan(table: Table, (mut reads, nodes, fields): (Reads, Vec<Node>, Vec<String>), rule: &Document) -> FilterPlan {
+fn plan(
+    table: Table,
+    (mut reads, nodes, fields): (Reads, Vec<Node>, Vec<String>),
+    rule: &Document,
+    selected: Option<&[String]>,
+) -> FilterPlan {
     let text = format!("sigma {} on {table}", rule.head.title);
     let predicate: PhysicalRef = Arc::new(Predicate { node: Node::any(nodes), text });
-    let names = fields.iter().chain(rule.head.fields.iter().filter(|name| !fields.contains(name)));
+    let shown = fields.iter().chain(rule.head.fields.iter().filter(|name| !fields.contains(name)));
+    let names: Vec<&String> = selected.map_or_else(|| shown.collect(), |names| names.iter().collect());
     let taxonomies = taxonomy::of(&rule.logsource);
     let mut field = |name: &String| taxonomies.iter().find_map(|t| t.field(name, &mut reads).ok());
-    let fields: Vec<_> = names.filter_map(|name| Some((name.clone(), field(name)?))).collect();
+    let fields: Vec<_> = names.into_iter().filter_map(|name| Some((name.clone(), field(name)?))).collect();
     let shown = fields.into_iter().map(|(name, field)| (name, Arc::new(Shown { field }) as PhysicalRef));
     let projection = shown.collect();
     let schema = Leaves::of(table).schema();

@@ -339,7 +339,10 @@ fn mistakes_have_file_line_column_and_a_way_out() {
         (with("    s:\n        eventName: A\n", "    s: []\n"), "r.yml:7:8: an empty search"),
         (with("eventName: A", "eventName: [A"), "r.yml:"),
         (dns("qeury: example.com"), "r.yml:8:9: no field qeury; did you mean query?"),
-        (format!("{HEAD}correlation: {{type: event_count}}\n"), "r.yml:5:1: correlations are not run yet; a SQL rule"),
+        (
+            format!("{HEAD}correlation: {{type: evnt_count}}\n"),
+            "r.yml:5:21: unknown word evnt_count; did you mean event_count?",
+        ),
         (format!("{}---\n{}", line("eventName: A"), line("eventName: B")), "r.yml:12:5: a rule with id 3f2b6a4e-"),
     ] {
         let error = refusal(&text);

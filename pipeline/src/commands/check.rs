@@ -227,15 +227,18 @@ pub(super) fn lines(rules: &RuleSet, outcomes: &[TestOutcome]) -> Vec<RuleLine> 
 fn line(rule: &Rule, outcomes: &[TestOutcome]) -> RuleLine {
     let window = match rule.window_us() {
         None => "filter".to_owned(),
-        Some((function @ "TUMBLE", _, size)) => format!("{function} {}", length(size)),
+        Some((function, slide, size)) if slide == size => format!("{function} {}", length(size)),
         Some((function, slide, size)) => format!("{function} {}/{}", length(slide), length(size)),
     };
+    // A correlation may read a table for several of its rules.
+    let all = rule.tables();
+    let tables = all.iter().enumerate().filter(|(i, table)| !all[..*i].contains(table));
     let tactics = rule.tactics().iter().map(|(id, _)| (*id).to_owned());
     RuleLine {
         name: rule.name().to_owned(),
         title: rule.title().to_owned(),
         level: rule.level().severity().1,
-        tables: rule.tables().iter().map(|table| table.name()).collect(),
+        tables: tables.map(|(_, table)| table.name()).collect(),
         window,
         emit: match rule.emit() {
             Emit::OnClose => "on_close",

@@ -186,7 +186,7 @@ fn a_future_event_counts_when_it_was_received() {
 fn keys_beyond_the_limit_are_told_and_the_first_ones_stay() {
     let rules = rule("emit: on_threshold", COUNT);
     let mut merge = MergeStage::new(&rules, 0);
-    merge.set_limits(Limits { pane_keys_max: 2, rule_keys_max: 3 });
+    merge.set_limits(Limits { pane_keys_max: 2, rule_keys_max: 3, ..Limits::default() });
     let script = "rows 2 at 1 a\nrows 2 at 1 b\nwm -\nrows 2 at 1 c\nrows 1 at 1 a\nwm -\nrows 3 at 61 d\nrows 3 at 61 e\nwm 60\nwm 120";
     let found = play(&rules, &mut merge, script);
     let want = [

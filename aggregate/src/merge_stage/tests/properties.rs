@@ -147,7 +147,7 @@ proptest! {
             FROM TUMBLE(TABLE network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE)
             GROUP BY window_start, window_end, src_ip HAVING count(*) > 0";
         let rules = rule("allowed_lateness: 1h", sql);
-        let limits = Limits { pane_keys_max: keys, rule_keys_max: states };
+        let limits = Limits { pane_keys_max: keys, rule_keys_max: states, ..Limits::default() };
         let (ran, _) = run(&rules, &plan, Split::Chosen(1), SPAN, limits);
         let mut windows: BTreeMap<String, usize> = BTreeMap::new();
         let mut counted = 0;

@@ -1,5 +1,6 @@
 //! `palisade rules`: what rules say, before they run in a worker.
 
+mod alert;
 mod check;
 mod run;
 
