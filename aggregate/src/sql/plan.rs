@@ -28,6 +28,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::columns::{WINDOW_COLUMNS, resolve};
 use super::from::{From, take_from};
+use super::functions::scalar_functions;
 use super::needs::Need;
 use super::parse::{parse, start};
 use super::scan::{Scan, scans};
@@ -255,7 +256,7 @@ static SESSION: LazyLock<SessionState> = LazyLock::new(|| {
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.extend(super::aggregates::all());
     SessionStateBuilder::new()
-        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_scalar_functions([SessionStateDefaults::default_scalar_functions(), scalar_functions()].concat())
         .with_aggregate_functions(aggregates)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
         .build()
