@@ -43,6 +43,7 @@ pub(super) fn build(sigma: SigmaRule) -> Result<(Rule, (u64, u64)), RuleError> {
         level: sigma.level,
         description: sigma.description,
         false_positives: sigma.false_positives,
+        tuning: String::new(),
         emit: Emit::OnClose,
         allowed_lateness_us: 0,
         evidence: EVIDENCE,
