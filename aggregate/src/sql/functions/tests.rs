@@ -48,7 +48,8 @@ async fn values_of_json_are_found_by_their_path() {
     for (path, want) in [("a.b.c", Some("1")), ("a.d", Some("true")), ("n", None), ("a.z", None), ("o", None)] {
         assert_eq!(text(&format!("json_value({json}, '{path}')")).await.as_deref(), want, "{path}");
     }
-    for (path, wanted, want) in [("a.b.c", "x y", true), ("a.b.c", "x", false), ("a.b", "1", false), ("o", "q", false)] {
+    for (path, wanted, want) in [("a.b.c", "x y", true), ("a.b.c", "x", false), ("a.b", "1", false), ("o", "q", false)]
+    {
         let found = value(&format!("json_has({json}, '{path}', '{wanted}')")).await;
         assert_eq!(found.as_boolean().value(0), want, "{path} {wanted}");
     }
@@ -84,7 +85,8 @@ async fn speed_is_that_of_the_fastest_way_that_counts() {
     let (berlin, potsdam, paris) = ("52.52,13.405", "52.39,13.06", "48.8566,2.3522");
     assert_eq!(text(&at(1, berlin)).await.as_deref(), Some("00000003600000000 52.52,13.405"));
     assert_eq!(text(&at(1, "nowhere")).await, None);
-    let speed = async |places: &[String], km: u32| number(&format!("max_speed_kmh([{}], {km})", places.join(","))).await;
+    let speed =
+        async |places: &[String], km: u32| number(&format!("max_speed_kmh([{}], {km})", places.join(","))).await;
     let way = [at(5, paris), at(1, berlin), at(2, potsdam)];
     let found = speed(&way, 100).await.expect("a way of more than 100 km");
     assert!((280.0..290.0).contains(&found), "from Potsdam in three hours: {found}");

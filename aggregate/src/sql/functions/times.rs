@@ -10,7 +10,8 @@ use datafusion::error::Result;
 /// divided by their mean. 0 is a clock, 1 is chance. NULL for fewer than three times, or if all are one.
 pub(super) fn interval_variation(args: &[ArrayRef]) -> Result<ArrayRef> {
     let lists = args[0].as_list::<i32>().iter();
-    let of = |list: Option<ArrayRef>| variation(list?.as_primitive::<TimestampMicrosecondType>().iter().flatten().collect());
+    let of =
+        |list: Option<ArrayRef>| variation(list?.as_primitive::<TimestampMicrosecondType>().iter().flatten().collect());
     Ok(Arc::new(lists.map(of).collect::<Float64Array>()))
 }
 
