@@ -81,8 +81,8 @@ const fn uncovered(name: &'static str, techniques: &'static [&'static str], plan
 /// All of them. A scenario's place is part of every fleet: it names the scenario's draws and addresses.
 pub(super) const SCENARIOS: [Scenario; 27] = [
     seen_by(&["slow_scan", "vertical_scan"], covered(PORT_SCAN, &["T1046"], 250, port_scan::plan)),
-    covered(RARE_UPLOAD, &["T1567"], 0, rare_upload::plan),
-    covered(LOGGING_STOPPED, &["T1562.008"], 0, logging_stopped::plan),
+    seen_by(&["beaconing"], covered(RARE_UPLOAD, &["T1567"], 0, rare_upload::plan)),
+    seen_by(&["cloudtrail_root_change"], covered(LOGGING_STOPPED, &["T1562.008"], 0, logging_stopped::plan)),
     covered(HOST_SWEEP, &["T1046", "T1018"], 100, host_sweep::plan),
     covered(VPN_BRUTE_FORCE, &["T1110.001"], 20, vpn_brute_force::plan),
     covered(VPN_PASSWORD_SPRAY, &["T1110.003"], 30, vpn_password_spray::plan),
@@ -92,8 +92,8 @@ pub(super) const SCENARIOS: [Scenario; 27] = [
     seen_by(&["slow_scan", "vertical_scan"], uncovered("slow_scan", &["T1046"], quiet_scans::slow)),
     seen_by(&["slow_scan", "vertical_scan"], uncovered("vertical_scan", &["T1046"], quiet_scans::vertical)),
     covered("beaconing", &["T1071.001", "T1573"], 20, beaconing::plan),
-    uncovered("slow_exfiltration", &["T1030", "T1048"], leaks::pieces),
-    covered("dns_tunnel", &["T1071.004", "T1572"], 50, leaks::dns),
+    seen_by(&["beaconing"], uncovered("slow_exfiltration", &["T1030", "T1048"], leaks::pieces)),
+    seen_by(&["beaconing"], covered("dns_tunnel", &["T1071.004", "T1572"], 50, leaks::dns)),
     seen_by(
         &["vpn_impossible_travel"],
         uncovered("vpn_impossible_travel", &["T1078", "T1539"], vpn_abuse::impossible_travel),
