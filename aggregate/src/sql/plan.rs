@@ -184,6 +184,10 @@ struct Places<'a> {
 impl Places<'_> {
     /// DataFusion quotes what it objects to: the first quoted word that stands in the text is the place.
     fn locate(&self, error: &DataFusionError) -> SqlError {
+        let mut error = error;
+        while let DataFusionError::Context(_, cause) = error {
+            error = cause;
+        }
         let text = error.strip_backtrace();
         let text = text.trim_start_matches("Error during planning: ").trim_start_matches("Schema error: ");
         if let Some(column) = text.split("column \"").nth(1).filter(|_| text.contains("must appear in the GROUP BY")) {
