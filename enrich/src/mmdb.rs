@@ -1,4 +1,4 @@
-//! MMDB files: address -> country, address -> autonomous system.
+//! MMDB files: address -> country and coordinates, address -> autonomous system.
 //!
 //! Every distinct record is decoded when the file is loaded, so that a damaged file is refused as a whole and a look-up is
 //! a walk through the search tree and one probe of a map.
@@ -29,16 +29,32 @@ impl Index<Address> for Mmdb {
     }
 }
 
-/// ISO 3166-1 codes: `country.iso_code` (GeoIP2, GeoLite2), `country_code` or `country`.
+/// ISO 3166-1 codes: `country.iso_code` (GeoIP2, GeoLite2), `country_code` or `country`; and where the address is, if the
+/// database tells it (`location.latitude` and `location.longitude`, as those of cities do).
 pub(crate) fn country(inputs: Vec<Input>, _now_us: i64) -> Result<Content, EnrichError> {
-    let mut codes = Keywords::default();
+    let (mut codes, mut places) = (Keywords::default(), Keywords::default());
     let index = read("country", "country.iso_code, country_code and country", inputs, |found| {
         let code = text(found, &path!["country", "iso_code"])
             .or_else(|| text(found, &path!["country_code"]))
             .or_else(|| text(found, &path!["country"]));
-        code.map(|code| codes.push(code)).is_some()
+        if let Some(code) = code {
+            codes.push(code);
+            places.push(&coordinates(found).unwrap_or_default());
+        }
+        code.is_some()
     })?;
-    Ok(content(index, vec![Column::new(&["src_country", "dst_country"], codes.finish())]))
+    let columns = vec![
+        Column::new(&["src_country", "dst_country"], codes.finish()),
+        Column::new(&["src_coordinates", "dst_coordinates"], places.finish()),
+    ];
+    Ok(content(index, columns))
+}
+
+/// `latitude,longitude` with two decimals: finer than any database knows an address.
+fn coordinates(found: &Found<'_>) -> Option<String> {
+    let degrees = |path: &[PathElement<'_>]| found.decode_path::<f64>(path).ok().flatten();
+    let (north, east) = (degrees(&path!["location", "latitude"])?, degrees(&path!["location", "longitude"])?);
+    (north.abs() <= 90.0 && east.abs() <= 180.0).then(|| format!("{north:.2},{east:.2}"))
 }
 
 /// Number and organization: `autonomous_system_number` and `autonomous_system_organization` (GeoLite2), or `asn` (a number

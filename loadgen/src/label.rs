@@ -21,6 +21,9 @@ pub struct Label {
     /// True if no rule that ships is about it: none of their alerts is due, and any that comes is false.
     #[serde(default)]
     pub is_uncovered: bool,
+    /// Other rules that may rightly alert on it, attack or near miss: none of their alerts is due, and none is false.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// Whose network it is in.
     pub tenant: String,
     /// What the alert must be about: `src_ip` of a scan, `dst_ip` of an upload; of a call `src_ip`, `user_name` if a user

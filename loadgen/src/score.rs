@@ -81,8 +81,10 @@ impl Score {
 /// An alert fits a label of its rule and tenant if their times overlap (both ends included) and their keys agree: the
 /// names that both have bear the same values, and there is one. Alerts that are equal (revisions) count once, and so do
 /// all alerts of one attack. An alert that fits an attack is not false, whatever near miss it fits as well. Labels that no
-/// rule covers are counted apart: no alert fits one.
+/// rule covers are counted apart: no alert fits one. An alert of a rule that a label names beside its own, and whose times
+/// and keys agree with it, is neither a detection nor false.
 pub fn score(labels: &[Label], alerts: &[AlertSeen]) -> Score {
+    let also: Vec<&Label> = labels.iter().filter(|l| !l.also.is_empty()).collect();
     let uncovered = labels.iter().filter(|l| l.is_uncovered && !l.near_miss).count();
     let labels: Vec<&Label> = labels.iter().filter(|l| !l.is_uncovered).collect();
     let alerts: BTreeSet<&AlertSeen> = alerts.iter().collect();
@@ -96,7 +98,7 @@ pub fn score(labels: &[Label], alerts: &[AlertSeen]) -> Score {
         let candidates = by_rule.get(&(alert.rule.as_str(), alert.tenant.as_str())).map_or(&[][..], Vec::as_slice);
         let fitting: Vec<usize> = candidates.iter().copied().filter(|l| fits(labels[*l], alert)).collect();
         fitting.iter().for_each(|l| detected[*l] = true);
-        if fitting.iter().all(|l| labels[*l].near_miss) {
+        if fitting.iter().all(|l| labels[*l].near_miss) && !also.iter().any(|l| l.expects(alert)) {
             let near_miss = fitting.first().map(|l| labels[*l].attack_id.clone());
             false_alerts.push(FalseAlert { alert: (*alert).clone(), near_miss });
         }
@@ -116,6 +118,11 @@ pub fn score(labels: &[Label], alerts: &[AlertSeen]) -> Score {
 }
 
 impl Label {
+    /// True if the alert is of a rule that may alert on this beside its own.
+    fn expects(&self, alert: &AlertSeen) -> bool {
+        self.also.contains(&alert.rule) && self.tenant == alert.tenant && fits(self, alert)
+    }
+
     /// True if the alert is about this attack or near miss, as [`score()`] takes it; the caller sees to rule and tenant.
     pub fn fits(&self, alert: &AlertSeen) -> bool {
         fits(self, alert)

@@ -21,6 +21,7 @@ pub(crate) async fn session(warehouse: &Warehouse) -> anyhow::Result<SessionCont
     let config =
         SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema("warehouse", "palisade");
     let session = SessionContext::new_with_config(config);
+    aggregate::register_functions(&session);
     for table in Table::ALL {
         register(&session, warehouse, table).await.with_context(|| format!("table {table}"))?;
     }

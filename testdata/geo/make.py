@@ -14,6 +14,13 @@ from netaddr import IPSet
 
 HERE = pathlib.Path(__file__).parent
 COUNTRIES = "US DE JP BR GB IN FR AU CA NL SG ZA KR SE PL MX".split()
+# Each country's capital, by degrees north and east.
+PLACES = {
+    "US": (38.90, -77.04), "DE": (52.52, 13.40), "JP": (35.68, 139.69), "BR": (-15.79, -47.88), "GB": (51.51, -0.13),
+    "IN": (28.61, 77.21), "FR": (48.86, 2.35), "AU": (-35.28, 149.13), "CA": (45.42, -75.70), "NL": (52.37, 4.90),
+    "SG": (1.35, 103.82), "ZA": (-25.75, 28.19), "KR": (37.57, 126.98), "SE": (59.33, 18.07), "PL": (52.23, 21.01),
+    "MX": (19.43, -99.13), "CN": (39.90, 116.41), "RU": (55.76, 37.62), "CH": (46.95, 7.45),
+}
 DOCUMENTATION = {"203.0.113.0/24": "CN", "192.0.2.0/24": "RU", "2001:db8::/32": "CH"}
 # RFC 5398: 64496 to 64511 are for documentation.
 SYSTEMS = [(64496 + i, f"{name} Example") for i, name in enumerate(
@@ -40,6 +47,12 @@ def demo_networks():
     for net, code in DOCUMENTATION.items():
         networks.setdefault(code, []).append(net)
     return networks
+
+
+def demo_record(code):
+    """As GeoLite2-City lays it out."""
+    latitude, longitude = PLACES[code]
+    return {"country": {"iso_code": code}, "location": {"latitude": latitude, "longitude": longitude}}
 
 
 def demo_systems():
@@ -80,7 +93,7 @@ def write_intel():
     (path.parent / "domains.csv").write_text(DOMAINS)
 
 
-write_mmdb("demo-country.mmdb", "Palisade-Demo-Country", demo_networks(), lambda code: {"country": {"iso_code": code}})
+write_mmdb("demo-country.mmdb", "Palisade-Demo-Country", demo_networks(), demo_record)
 write_mmdb("flat-country.mmdb", "Palisade-Flat-Country", {"CN": ["203.0.113.0/24"]}, lambda code: {"country_code": code}, 4)
 ASNS = "Invented autonomous systems on reserved networks"
 write_mmdb(

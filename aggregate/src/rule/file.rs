@@ -20,6 +20,9 @@ pub(crate) struct RawRule {
     pub(crate) tags: Vec<String>,
     #[serde(default)]
     pub(crate) falsepositives: Vec<String>,
+    /// How to fit it to a network: thresholds, what to except.
+    #[serde(default)]
+    pub(crate) tuning: String,
     pub(crate) sql: String,
     #[serde(default)]
     pub(crate) emit: Emit,

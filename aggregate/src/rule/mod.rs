@@ -41,6 +41,7 @@ pub struct Rule {
     level: Level,
     description: String,
     false_positives: Vec<String>,
+    tuning: String,
     emit: Emit,
     allowed_lateness_us: i64,
     evidence: usize,
@@ -97,6 +98,11 @@ impl Rule {
     /// What else may look alike, for people.
     pub fn false_positives(&self) -> &[String] {
         &self.false_positives
+    }
+
+    /// How to fit it to a network, for people.
+    pub fn tuning(&self) -> &str {
+        &self.tuning
     }
 
     /// The tables it reads: one, one for each SELECT of a UNION ALL, or those that hold a Sigma rule's log source.
@@ -247,6 +253,7 @@ impl Rule {
             level: raw.level,
             description: raw.description,
             false_positives: raw.falsepositives,
+            tuning: raw.tuning,
             emit: raw.emit,
             allowed_lateness_us: lateness,
             evidence: raw.evidence,

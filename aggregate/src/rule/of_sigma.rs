@@ -52,6 +52,7 @@ pub(super) fn build(sigma: SigmaRule) -> Result<(Rule, (u64, u64)), RuleError> {
         level: sigma.level,
         description: sigma.description,
         false_positives: sigma.false_positives,
+        tuning: String::new(),
         emit: Emit::OnClose,
         allowed_lateness_us: sigma.lateness_us,
         file: sigma.file,

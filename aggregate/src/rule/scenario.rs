@@ -3,6 +3,7 @@
 //! Each test runs in several splits: one partition and one delta; three partitions whose rows go round robin, in several
 //! deltas and merge groups. All must give the alerts that the test expects, no more and no fewer.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -66,12 +67,13 @@ struct RawEvents {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum RawValue {
-    /// `{from: 1, step: 2, prefix: "10.0.0."}`
+    /// `{from: 1, step: 2, prefix: "10.0.0."}`, text if there is a prefix or suffix.
     Count {
         from: i64,
         #[serde(default = "step_one")]
         step: i64,
         prefix: Option<String>,
+        suffix: Option<String>,
     },
     /// One after the other, again and again.
     Cycle(Vec<Value>),
@@ -395,11 +397,14 @@ impl RawValue {
         match self {
             RawValue::Same(value) => value.clone(),
             RawValue::Cycle(values) => values.get(i % values.len().max(1)).cloned().unwrap_or_default(),
-            RawValue::Count { from, step, prefix } => {
+            RawValue::Count { from, step, prefix, suffix } => {
                 let number = from + step * i as i64;
-                match prefix {
-                    Some(prefix) => Value::String(format!("{prefix}{number}")),
-                    None => Value::from(number),
+                match (prefix, suffix) {
+                    (None, None) => Value::from(number),
+                    (before, after) => {
+                        let [before, after] = [before, after].map(|text| text.as_deref().unwrap_or_default());
+                        Value::String(format!("{before}{number}{after}"))
+                    }
                 }
             }
         }
@@ -411,14 +416,34 @@ pub(crate) fn batches(partition: &PartitionId, start: i64, rows: &[Row]) -> Resu
     let mut builders: BTreeMap<Table, TableBuilder> = BTreeMap::new();
     for (row, offset) in rows.iter().zip(start..) {
         let builder = builders.entry(row.table).or_insert_with(|| TableBuilder::new(row.table));
+        let mut element = None;
         for (path, value) in &row.set {
-            set(builder, path, value)?;
+            let path = element_path(builder, path, &mut element)?;
+            set(builder, &path, value)?;
         }
         builder.set_i64(row.table.expect_leaf("time"), row.time);
         let record = Record { payload: b"", offset, received_at: row.time, full_len: 0 };
         builder.end_event(partition, &row.tenant, &record, 0);
     }
     Ok(builders.into_iter().map(|(table, mut b)| TableBatch { table, rows: b.finish() }).collect())
+}
+
+/// The leaf that `resources[0].name` is, in the list's next element if the path before was of another one.
+fn element_path<'p>(
+    builder: &mut TableBuilder,
+    path: &'p str,
+    element: &mut Option<&'p str>,
+) -> Result<Cow<'p, str>, String> {
+    let parts = path.split_once('[').and_then(|(list, rest)| Some((list, rest.split_once("].")?.1)));
+    let Some((list, name)) = parts else { return Ok(Cow::Borrowed(path)) };
+    let (table, leaf) = (builder.table(), format!("{list}[].{name}"));
+    table.leaf(&leaf).ok_or_else(|| format!("table {table} has no column {leaf}"))?;
+    let own = path.strip_suffix(name);
+    if *element != own {
+        builder.begin_element(list);
+        *element = own;
+    }
+    Ok(Cow::Owned(leaf))
 }
 
 fn set(builder: &mut TableBuilder, path: &str, value: &Value) -> Result<(), String> {
@@ -467,6 +492,7 @@ mod tests {
             ("[]", ["null", "null", "null"]),
             ("{ from: 7 }", ["7", "8", "9"]),
             ("{ from: 7, step: -2 }", ["7", "5", "3"]),
+            ("{ from: 7, prefix: w, suffix: .example }", ["\"w7.example\"", "\"w8.example\"", "\"w9.example\""]),
             ("{ from: 1, prefix: 10.0.0. }", ["\"10.0.0.1\"", "\"10.0.0.2\"", "\"10.0.0.3\""]),
         ] {
             let found = [0, 1, 2].map(|i| value(yaml).at(i).to_string());
@@ -493,6 +519,22 @@ mod tests {
         assert_eq!(shape, [(Table::NetworkActivity, 2), (Table::ApiActivity, 1)]);
         assert_eq!(crate::tests::texts(&batches[0], "_offset"), ["40", "42"]);
         assert_eq!(crate::tests::texts(&batches[0], "src_endpoint.ip"), ["10.0.0.1", ""], "a copy sets its original");
+    }
+
+    #[test]
+    fn elements_of_a_list_are_set_by_their_number() {
+        let set = ["resources[0].name", "resources[0].type", "resources[1].name"];
+        let set = set.map(|path| (path.to_owned(), Value::from(path))).to_vec();
+        let row = Row { table: Table::ApiActivity, tenant: "t".into(), time: 5, set };
+        let partition = PartitionId::new("test", "0", 0);
+        let rows = batches(&partition, 0, std::slice::from_ref(&row)).expect("a batch").remove(0).rows;
+        let resources = rows.column_by_name("resources").expect("a column").as_list::<i32>().value(0);
+        let of = |name: &str| resources.as_struct().column_by_name(name).expect(name).clone();
+        assert_eq!([text(&of("name"), 0), text(&of("name"), 1)], ["resources[0].name", "resources[1].name"]);
+        assert_eq!([text(&of("type"), 0), text(&of("type"), 1)], ["resources[0].type", ""]);
+        let row = Row { set: vec![("resources[0].nope".into(), Value::Null)], ..row };
+        let error = batches(&partition, 0, &[row]).expect_err("no such column");
+        assert_eq!(error, "table api_activity has no column resources[].nope");
     }
 
     #[test]

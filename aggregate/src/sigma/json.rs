@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// What a value is, beside its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A text, number, or true or false, as it is written.
     Scalar,
     /// An object as JSON.
@@ -17,7 +17,7 @@ pub(super) enum Kind {
 }
 
 /// Gives every value at the path to `found`, until it says that it has seen enough. True if it did.
-pub(super) fn visit(json: &str, path: &str, found: &mut impl FnMut(&str, Kind) -> bool) -> bool {
+pub(crate) fn visit(json: &str, path: &str, found: &mut impl FnMut(&str, Kind) -> bool) -> bool {
     Reader { text: json, at: 0 }.value(path, Kind::Scalar, found).unwrap_or(false)
 }
 

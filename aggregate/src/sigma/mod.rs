@@ -23,7 +23,7 @@ mod document;
 mod encode;
 mod field;
 mod item;
-mod json;
+pub(crate) mod json;
 mod modifiers;
 mod pattern;
 mod predicate;

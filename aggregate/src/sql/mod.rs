@@ -11,6 +11,7 @@ mod aggregates;
 mod batch;
 mod columns;
 mod from;
+mod functions;
 mod lower;
 mod monotone;
 mod needs;
@@ -28,9 +29,10 @@ pub(crate) use plan::{
     plan,
 };
 
-/// Gives a session the aggregates of rules, so that a rule's batch form finds what the stream finds.
+/// Gives a session the functions of rules, so that a rule's batch form finds what the stream finds.
 pub fn register_functions(session: &SessionContext) {
     aggregates::all().iter().for_each(|function| session.register_udaf(function.as_ref().clone()));
+    functions::scalar_functions().iter().for_each(|function| session.register_udf(function.as_ref().clone()));
 }
 
 /// A refusal, with its place in the SQL text (line and column from 1).

@@ -28,6 +28,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::columns::{WINDOW_COLUMNS, resolve};
 use super::from::{From, take_from};
+use super::functions::scalar_functions;
 use super::needs::Need;
 use super::parse::{parse, start};
 use super::scan::{Scan, scans};
@@ -185,6 +186,10 @@ struct Places<'a> {
 impl Places<'_> {
     /// DataFusion quotes what it objects to: the first quoted word that stands in the text is the place.
     fn locate(&self, error: &DataFusionError) -> SqlError {
+        let mut error = error;
+        while let DataFusionError::Context(_, cause) = error {
+            error = cause;
+        }
         let text = error.strip_backtrace();
         let text = text.trim_start_matches("Error during planning: ").trim_start_matches("Schema error: ");
         if let Some(column) = text.split("column \"").nth(1).filter(|_| text.contains("must appear in the GROUP BY")) {
@@ -257,7 +262,7 @@ static SESSION: LazyLock<SessionState> = LazyLock::new(|| {
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.extend(super::aggregates::all());
     SessionStateBuilder::new()
-        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_scalar_functions([SessionStateDefaults::default_scalar_functions(), scalar_functions()].concat())
         .with_aggregate_functions(aggregates)
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
         .build()

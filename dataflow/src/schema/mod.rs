@@ -22,7 +22,7 @@ pub const OCSF_VERSION: &str = "1.8.0";
 pub const UTC: &str = "+00:00";
 
 /// Columns that enrichment fills, in schema order.
-pub const ENRICHMENT_COLUMNS: [&str; 23] = [
+pub const ENRICHMENT_COLUMNS: [&str; 25] = [
     "src_country",
     "dst_country",
     "src_scope",
@@ -31,6 +31,8 @@ pub const ENRICHMENT_COLUMNS: [&str; 23] = [
     "dst_intel_category",
     "src_intel_confidence",
     "dst_intel_confidence",
+    "src_coordinates",
+    "dst_coordinates",
     "src_asn",
     "dst_asn",
     "src_as_name",

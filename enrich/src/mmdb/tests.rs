@@ -31,21 +31,21 @@ fn say(content: &Content, ip: &str) -> String {
 }
 
 #[test]
-fn addresses_have_countries() {
+fn addresses_have_countries_and_coordinates() {
     let content = load_with(country, COUNTRY).expect("a database");
     for (ip, want) in [
-        ("198.18.0.1", "US"),
-        ("198.18.1.255", "DE"),
-        ("198.18.15.0", "MX"),
-        ("198.18.16.0", "US"),
-        ("198.19.255.255", "MX"),
-        ("203.0.113.7", "CN"),
-        ("192.0.2.200", "RU"),
-        ("::ffff:192.0.2.200", "RU"),
-        ("2001:db8:ffff::1", "CH"),
-        ("2001:db9::1", "-"),
-        ("10.0.0.1", "-"),
-        ("8.8.8.8", "-"),
+        ("198.18.0.1", "US 38.90,-77.04"),
+        ("198.18.1.255", "DE 52.52,13.40"),
+        ("198.18.15.0", "MX 19.43,-99.13"),
+        ("198.18.16.0", "US 38.90,-77.04"),
+        ("198.19.255.255", "MX 19.43,-99.13"),
+        ("203.0.113.7", "CN 39.90,116.41"),
+        ("192.0.2.200", "RU 55.76,37.62"),
+        ("::ffff:192.0.2.200", "RU 55.76,37.62"),
+        ("2001:db8:ffff::1", "CH 46.95,7.45"),
+        ("2001:db9::1", "- -"),
+        ("10.0.0.1", "- -"),
+        ("8.8.8.8", "- -"),
     ] {
         assert_eq!(say(&content, ip), want, "{ip}");
     }
@@ -69,7 +69,7 @@ fn addresses_have_autonomous_systems() {
 #[test]
 fn flat_layouts_and_databases_of_v4_only_are_read() {
     let countries = load_with(country, FLAT_COUNTRY).expect("a database");
-    assert_eq!([say(&countries, "203.0.113.1"), say(&countries, "2001:db8::1")], ["CN", "-"]);
+    assert_eq!([say(&countries, "203.0.113.1"), say(&countries, "2001:db8::1")], ["CN -", "- -"]);
     let systems = load_with(asn, FLAT_ASN).expect("a database");
     assert_eq!([say(&systems, "203.0.113.1"), say(&systems, "192.0.2.1")], ["64511 Flat Example", "- -"]);
 }

@@ -59,6 +59,11 @@ pub(crate) fn person(draw: &mut Draw) -> &'static str {
     draw.pick::<&'static str>(&PEOPLE)
 }
 
+/// A person by number, for the cloud's planted calls: numbers that are near are of different people.
+pub(crate) fn nth(n: u32) -> &'static str {
+    PEOPLE[n as usize % PEOPLE.len()]
+}
+
 /// Somebody who logs in from elsewhere.
 pub(crate) fn remote(n: u32) -> UserName {
     UserName { stem: PEOPLE[n as usize % PEOPLE.len()], number: n / PEOPLE.len() as u32, domain: "" }

@@ -1,4 +1,4 @@
-//! Misuse of the cloud's API as chains of calls, a table a scenario. No rule that ships is about any of them.
+//! Misuse of the cloud's API as chains of calls, a table a scenario.
 
 use std::net::Ipv4Addr;
 
@@ -47,6 +47,8 @@ struct Story {
     scenario: &'static str,
     /// True if there are as many calls as the intensity says; otherwise one chain is all.
     is_counted: bool,
+    /// Index of the call of the attack with which an alert is due; none if no rule that ships is about it.
+    due: Option<usize>,
     attack: Chain,
     near: [Chain; 2],
 }
@@ -58,6 +60,7 @@ const STORIES: [Story; 9] = [
     Story {
         scenario: "cloud_root_use",
         is_counted: false,
+        due: Some(0),
         attack: ("root changes", &[calls("iam", "DeactivateMFADevice", Root, 1), calls("iam", "CreateUser", Root, 1)]),
         near: [
             ("root looks", &[calls("iam", "ListUsers", Root, 2)]),
@@ -67,6 +70,7 @@ const STORIES: [Story; 9] = [
     Story {
         scenario: "cloud_mass_deletion",
         is_counted: true,
+        due: Some(10),
         attack: (
             "deletion",
             &[
@@ -83,6 +87,7 @@ const STORIES: [Story; 9] = [
     Story {
         scenario: "cloud_key_elsewhere",
         is_counted: false,
+        due: None,
         attack: (
             "key abroad",
             &[
@@ -100,6 +105,7 @@ const STORIES: [Story; 9] = [
     Story {
         scenario: "cloud_privilege_escalation",
         is_counted: false,
+        due: Some(0),
         attack: (
             "administrator by policy",
             &[calls("iam", "AttachUserPolicy", User, 1), calls("iam", "UpdateAssumeRolePolicy", User, 1)],
@@ -112,6 +118,7 @@ const STORIES: [Story; 9] = [
     Story {
         scenario: "cloud_public_bucket",
         is_counted: false,
+        due: Some(0),
         attack: (
             "open to the world",
             &[calls("s3", "DeleteBucketPublicAccessBlock", User, 1), calls("s3", "PutBucketAcl", User, 1)],
@@ -124,6 +131,7 @@ const STORIES: [Story; 9] = [
     Story {
         scenario: "cloud_log_tampering",
         is_counted: false,
+        due: Some(0),
         attack: (
             "blinded",
             &[
@@ -140,6 +148,7 @@ const STORIES: [Story; 9] = [
     Story {
         scenario: "cloud_new_country",
         is_counted: false,
+        due: None,
         attack: (
             "administers from abroad",
             &[
@@ -156,6 +165,7 @@ const STORIES: [Story; 9] = [
     Story {
         scenario: "cloud_discovery",
         is_counted: true,
+        due: Some(15),
         attack: (
             "looks around",
             &[
@@ -175,6 +185,7 @@ const STORIES: [Story; 9] = [
     Story {
         scenario: "cloud_secrets",
         is_counted: true,
+        due: Some(10),
         attack: ("harvest", &[calls("secretsmanager", "GetSecretValue", Abroad, 10)]),
         near: [
             ("ci deploy", &[calls("secretsmanager", "GetSecretValue", CI, 4)]),
@@ -209,7 +220,8 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Claim {
     if matches!(last, User | Abroad) {
         key.push(("user_name", cast.user.to_owned()));
     }
-    Claim { key, intensity, variant, due_us: None }
+    let due_us = story.due.and_then(|at| scene.planted.get(at)).map(|call| call.time_us);
+    Claim { key, intensity, variant, due_us }
 }
 
 /// Who plays in a scene: one person, one new key, one place at home and one abroad.
@@ -225,7 +237,7 @@ impl Cast {
     fn new(scene: &mut Scene<'_>) -> Self {
         let place = scene.scenario as u32 * 31 + scene.number;
         Self {
-            user: people::person(&mut scene.draw),
+            user: people::nth(place),
             key: scene.draw.bits(),
             office: Ipv4Addr::new(198, 51, 100, 64 + (place % 190) as u8),
             abroad: hosts::far(900 + scene.number % 100),
@@ -265,7 +277,11 @@ mod tests {
     #[test]
     fn every_story_is_a_scenario_and_every_call_an_operation() {
         for story in &STORIES {
-            assert!(SCENARIOS.iter().any(|s| s.name == story.scenario && s.rule.is_none()), "{}", story.scenario);
+            assert!(
+                SCENARIOS.iter().any(|s| s.name == story.scenario && s.rule.is_some() == story.due.is_some()),
+                "{}",
+                story.scenario
+            );
             for (_, chain) in std::iter::once(&story.attack).chain(&story.near) {
                 assert!(!chain.is_empty());
                 for calls in *chain {

@@ -1,11 +1,11 @@
-//! What leaves in small pieces, and what leaves in questions to name servers. No rule that ships is about either.
+//! What leaves in small pieces, which no rule that ships is about, and what leaves in questions to name servers.
 
 use std::net::IpAddr;
 
 use super::{Claim, Scene, What};
 use crate::fleet::hosts;
 
-/// What stands for a threshold: bytes in the whole run, and questions to one server.
+/// What stands for a threshold of pieces: bytes in the whole run; and the rule's of questions to one server, exceeded.
 const BYTES: f64 = 100_000_000.0;
 const QUESTIONS: f64 = 50.0;
 
@@ -14,6 +14,9 @@ const BYTES_IN_TEN_MINUTES: i64 = 120_000_000;
 
 /// The largest piece: two of them beside a full window do not fill it either.
 const PIECE_MAX: i64 = 20_000_000;
+
+/// Windows of the rule are two hours and hop by half: what lasts an hour lies whole in one.
+const LONGEST_US: i64 = 3_600_000_000;
 
 /// The most questions.
 const QUESTIONS_MAX: i64 = 600;
@@ -43,7 +46,7 @@ pub(super) fn pieces(scene: &mut Scene<'_>) -> Claim {
 /// Plans a host that asks one name server abroad long questions. Near misses take turns: a resolver that asks the popular
 /// ones; a host whose few questions are short.
 pub(super) fn dns(scene: &mut Scene<'_>) -> Claim {
-    let (start_us, length_us) = scene.slow_stretch();
+    let (start_us, length_us) = scene.slow_stretch_within(LONGEST_US);
     let intensity = if scene.near.is_some() { scene.would_be_intensity() } else { scene.intensity() };
     let count = scene.count(intensity, QUESTIONS).min(QUESTIONS_MAX);
     let far = IpAddr::V4(hosts::far(600 + scene.number));
@@ -65,5 +68,6 @@ pub(super) fn dns(scene: &mut Scene<'_>) -> Claim {
     if variant != "resolver" {
         key.push(("dst_ip", far.to_string()));
     }
-    Claim { key, intensity: count as f64 / QUESTIONS, variant, due_us: None }
+    let due_us = scene.crossing(QUESTIONS, |p| Some(p.salt));
+    Claim { key, intensity: count as f64 / QUESTIONS, variant, due_us }
 }

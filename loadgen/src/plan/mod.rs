@@ -47,8 +47,8 @@ const WOULD_BE_INTENSITY: (f64, f64) = (1.05, 4.0);
 /// Records that attacks with a starter rule need besides those that grow with the intensity, one attack a rule; what near
 /// misses need at most; and what an attack or near miss without a rule needs at most. From the planners' constants; a
 /// test holds them.
-const RECORDS_BESIDES: u64 = 70;
-const RECORDS_NEAR: u64 = 1_700;
+const RECORDS_BESIDES: u64 = 150;
+const RECORDS_NEAR: u64 = 2_100;
 const RECORDS_UNCOVERED: u64 = 700;
 
 /// The most attacks, or near misses, of a scenario without a rule: their addresses are fewer.
@@ -280,11 +280,16 @@ impl<'a> Scene<'a> {
 
     /// A part of the run for what takes its time: a tenth of it at no stealth, most of it at the highest.
     fn slow_stretch(&mut self) -> (i64, i64) {
+        self.slow_stretch_within(i64::MAX)
+    }
+
+    /// The same, but never longer than that.
+    fn slow_stretch_within(&mut self, longest_us: i64) -> (i64, i64) {
         let config = self.ground.config;
         let stealth = self.knobs.stealth.unwrap_or_else(|| self.draw.unit());
         let margin = (config.skew_max_us() + config.delay_max_us() + 1_000_000).min(config.span_us / 8);
         let room = config.span_us - 2 * margin;
-        let length = (room as f64 * (0.1 + 0.8 * stealth)) as i64;
+        let length = ((room.min(longest_us) as f64) * (0.1 + 0.8 * stealth)) as i64;
         self.stealth = stealth;
         (config.start_us + margin + self.draw.between(0, room - length), length)
     }
@@ -342,6 +347,7 @@ impl<'a> Scene<'a> {
             techniques: scenario.techniques.iter().map(|t| (*t).to_owned()).collect(),
             rule: scenario.rule.unwrap_or(scenario.techniques[0]).to_owned(),
             is_uncovered: scenario.rule.is_none(),
+            also: scenario.also.iter().map(|rule| (*rule).to_owned()).collect(),
             tenant: self.ground.tenants[self.tenant].name.to_string(),
             key,
             start_us: i64::MAX,

@@ -17,6 +17,19 @@ pub(crate) const VPN_TWO_COUNTRIES: &str = "vpn_two_countries";
 pub(crate) const LATERAL_FAN_OUT: &str = "lateral_fan_out";
 pub(crate) const THREAT_THEN_ALLOWED: &str = "threat_then_allowed";
 
+/// The rules that the first scenarios were made for.
+pub(crate) const STARTERS: [&str; 9] = [
+    PORT_SCAN,
+    RARE_UPLOAD,
+    LOGGING_STOPPED,
+    HOST_SWEEP,
+    VPN_BRUTE_FORCE,
+    VPN_PASSWORD_SPRAY,
+    VPN_TWO_COUNTRIES,
+    LATERAL_FAN_OUT,
+    THREAT_THEN_ALLOWED,
+];
+
 /// Plants what a scene needs and says what for.
 type Planner = fn(&mut Scene<'_>) -> Claim;
 
@@ -27,6 +40,8 @@ pub(crate) struct Scenario {
     pub(crate) techniques: &'static [&'static str],
     /// File stem of the starter rule that is about it.
     pub(crate) rule: Option<&'static str>,
+    /// Other rules that may rightly alert on what is planted, near miss or not: it is what they look for.
+    pub(super) also: &'static [&'static str],
     /// Records that an attack needs for each unit of intensity, if they are many.
     pub(super) records_a_unit: u64,
     pub(super) planner: Planner,
@@ -39,43 +54,68 @@ const fn covered(
     records_a_unit: u64,
     planner: Planner,
 ) -> Scenario {
-    Scenario { name, techniques, rule: Some(name), records_a_unit, planner }
+    Scenario { name, techniques, rule: Some(name), also: &[], records_a_unit, planner }
+}
+
+/// A scenario that another rule is about.
+const fn told_by(
+    rule: &'static str,
+    name: &'static str,
+    techniques: &'static [&'static str],
+    records_a_unit: u64,
+    planner: Planner,
+) -> Scenario {
+    Scenario { rule: Some(rule), ..covered(name, techniques, records_a_unit, planner) }
+}
+
+/// The scenario, which these rules too may alert on.
+const fn seen_by(also: &'static [&'static str], scenario: Scenario) -> Scenario {
+    Scenario { also, ..scenario }
 }
 
 /// A scenario that no starter rule is about.
 const fn uncovered(name: &'static str, techniques: &'static [&'static str], planner: Planner) -> Scenario {
-    Scenario { name, techniques, rule: None, records_a_unit: 0, planner }
+    Scenario { name, techniques, rule: None, also: &[], records_a_unit: 0, planner }
 }
 
 /// All of them. A scenario's place is part of every fleet: it names the scenario's draws and addresses.
 pub(super) const SCENARIOS: [Scenario; 27] = [
-    covered(PORT_SCAN, &["T1046"], 250, port_scan::plan),
-    covered(RARE_UPLOAD, &["T1567"], 0, rare_upload::plan),
-    covered(LOGGING_STOPPED, &["T1562.008"], 0, logging_stopped::plan),
+    seen_by(&["slow_scan", "vertical_scan"], covered(PORT_SCAN, &["T1046"], 250, port_scan::plan)),
+    seen_by(&["beaconing"], covered(RARE_UPLOAD, &["T1567"], 0, rare_upload::plan)),
+    seen_by(&["cloudtrail_root_change"], covered(LOGGING_STOPPED, &["T1562.008"], 0, logging_stopped::plan)),
     covered(HOST_SWEEP, &["T1046", "T1018"], 100, host_sweep::plan),
     covered(VPN_BRUTE_FORCE, &["T1110.001"], 20, vpn_brute_force::plan),
     covered(VPN_PASSWORD_SPRAY, &["T1110.003"], 30, vpn_password_spray::plan),
-    covered(VPN_TWO_COUNTRIES, &["T1078", "T1133"], 0, vpn_two_countries::plan),
+    seen_by(&["vpn_impossible_travel"], covered(VPN_TWO_COUNTRIES, &["T1078", "T1133"], 0, vpn_two_countries::plan)),
     covered(LATERAL_FAN_OUT, &["T1021.001", "T1021.002"], 20, lateral_fan_out::plan),
     covered(THREAT_THEN_ALLOWED, &["T1190", "T1210"], 0, threat_then_allowed::plan),
-    uncovered("slow_scan", &["T1046"], quiet_scans::slow),
-    uncovered("vertical_scan", &["T1046"], quiet_scans::vertical),
-    uncovered("beaconing", &["T1071.001", "T1573"], beaconing::plan),
-    uncovered("slow_exfiltration", &["T1030", "T1048"], leaks::pieces),
-    uncovered("dns_tunnel", &["T1071.004", "T1572"], leaks::dns),
-    uncovered("vpn_impossible_travel", &["T1078", "T1539"], vpn_abuse::impossible_travel),
-    uncovered("vpn_session_overlap", &["T1133", "T1539"], vpn_abuse::overlap),
+    seen_by(&["slow_scan", "vertical_scan"], uncovered("slow_scan", &["T1046"], quiet_scans::slow)),
+    seen_by(&["slow_scan", "vertical_scan"], uncovered("vertical_scan", &["T1046"], quiet_scans::vertical)),
+    covered("beaconing", &["T1071.001", "T1573"], 20, beaconing::plan),
+    seen_by(&["beaconing"], uncovered("slow_exfiltration", &["T1030", "T1048"], leaks::pieces)),
+    seen_by(&["beaconing"], covered("dns_tunnel", &["T1071.004", "T1572"], 50, leaks::dns)),
+    seen_by(
+        &["vpn_impossible_travel"],
+        uncovered("vpn_impossible_travel", &["T1078", "T1539"], vpn_abuse::impossible_travel),
+    ),
+    covered("vpn_session_overlap", &["T1133", "T1539"], 0, vpn_abuse::overlap),
     uncovered("vpn_distributed_guessing", &["T1110.001", "T1110.004"], vpn_abuse::distributed),
-    uncovered("vpn_mfa_fatigue", &["T1621"], vpn_abuse::mfa_fatigue),
-    uncovered("cloud_root_use", &["T1078.004"], cloud_abuse::plan),
-    uncovered("cloud_mass_deletion", &["T1485"], cloud_abuse::plan),
-    uncovered("cloud_key_elsewhere", &["T1098.001", "T1078.004"], cloud_abuse::plan),
-    uncovered("cloud_privilege_escalation", &["T1098.003"], cloud_abuse::plan),
-    uncovered("cloud_public_bucket", &["T1530"], cloud_abuse::plan),
-    uncovered("cloud_log_tampering", &["T1562.008"], cloud_abuse::plan),
-    uncovered("cloud_new_country", &["T1078.004"], cloud_abuse::plan),
-    uncovered("cloud_discovery", &["T1580", "T1087.004"], cloud_abuse::plan),
-    uncovered("cloud_secrets", &["T1555.006"], cloud_abuse::plan),
+    covered("vpn_mfa_fatigue", &["T1621"], 0, vpn_abuse::mfa_fatigue),
+    seen_by(
+        &["cloudtrail_mfa_disabled"],
+        told_by("cloudtrail_root_change", "cloud_root_use", &["T1078.004"], 0, cloud_abuse::plan),
+    ),
+    told_by("cloudtrail_mass_deletion", "cloud_mass_deletion", &["T1485", "T1490"], 10, cloud_abuse::plan),
+    seen_by(
+        &["cloudtrail_key_used_elsewhere"],
+        uncovered("cloud_key_elsewhere", &["T1098.001", "T1078.004"], cloud_abuse::plan),
+    ),
+    told_by("cloudtrail_admin_policy_attached", "cloud_privilege_escalation", &["T1098.003"], 0, cloud_abuse::plan),
+    told_by("cloudtrail_public_bucket", "cloud_public_bucket", &["T1530", "T1537"], 0, cloud_abuse::plan),
+    told_by("cloudtrail_log_tampering", "cloud_log_tampering", &["T1562.008"], 0, cloud_abuse::plan),
+    seen_by(&["cloud_admin_from_new_country"], uncovered("cloud_new_country", &["T1078.004"], cloud_abuse::plan)),
+    told_by("cloudtrail_access_denied_burst", "cloud_discovery", &["T1580", "T1087.004"], 15, cloud_abuse::plan),
+    told_by("cloudtrail_secrets_harvest", "cloud_secrets", &["T1555.006"], 10, cloud_abuse::plan),
 ];
 
 impl Scenario {
@@ -87,7 +127,9 @@ impl Scenario {
     /// Attacks and near misses.
     pub(super) fn counts(&self, config: &FleetConfig) -> (u64, u64) {
         let usual = match self.rule {
-            Some(_) => (config.attacks, config.near_misses),
+            Some(rule) if STARTERS.contains(&rule) => (config.attacks, config.near_misses),
+            // As many kinds again, half as often each.
+            Some(_) => (config.attacks.div_ceil(2), config.near_misses.div_ceil(2)),
             None => (config.uncovered_attacks, config.uncovered_near_misses),
         };
         let knobs = self.knobs(config);
@@ -112,19 +154,20 @@ mod tests {
     #[test]
     fn a_covered_scenario_has_its_rules_techniques_and_no_more() {
         let rules = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules");
-        let mut covered = 0;
-        for scenario in SCENARIOS.iter().filter(|s| s.rule.is_some()) {
-            let text =
-                std::fs::read_to_string(rules.join(format!("{}.yaml", scenario.name))).expect("a rule that ships");
-            let tags: Vec<String> = text
-                .lines()
-                .filter_map(|l| l.trim().strip_prefix("- attack.t"))
+        let techniques = |rule: &str| -> Vec<String> {
+            let text = std::fs::read_to_string(rules.join(format!("{rule}.yaml"))).expect("a rule that ships");
+            let tags = text.lines().filter_map(|l| l.trim().strip_prefix("- attack.t"));
+            tags.filter(|tag| tag.starts_with(|c: char| c.is_ascii_digit()))
                 .map(|t| format!("T{}", t.to_uppercase()))
-                .collect();
-            assert_eq!(tags, scenario.techniques, "{}", scenario.name);
-            covered += 1;
+                .collect()
+        };
+        for scenario in &SCENARIOS {
+            if let Some(rule) = scenario.rule {
+                assert_eq!(techniques(rule), scenario.techniques, "{}", scenario.name);
+            }
+            scenario.also.iter().for_each(|rule| assert!(!techniques(rule).is_empty(), "{rule}"));
         }
-        assert_eq!(covered, std::fs::read_dir(rules).expect("the rules").count());
+        assert!(SCENARIOS.iter().filter(|s| s.rule.is_some()).count() >= 18);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Misuse of VPN accounts that stays below the rules which ship: none is about these.
+//! Misuse of VPN accounts that stays below the rules which count failures and countries.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use crate::fleet::hosts;
 use crate::fleet::people::{self, UserName};
 use crate::record::vpn::{CONNECTED, GATEWAY, LOGOUT, PORTAL, Stride};
 
-/// What stands for a threshold: failures of a user in the whole run, and refused second factors.
+/// What stands for a threshold: failures of a user in the whole run; and the rule's of refused second factors, exceeded.
 const FAILURES: f64 = 15.0;
 const PUSHES: f64 = 4.0;
 
@@ -80,7 +80,8 @@ pub(super) fn overlap(scene: &mut Scene<'_>) -> Claim {
     step(scene, at(stands), CONNECTED, (user, second), false);
     step(scene, at(falls), LOGOUT, (user, first), false);
     step(scene, at(4), LOGOUT, (user, second), false);
-    about(user, 1.0, if scene.near.is_some() { "reconnect" } else { "two tunnels" })
+    let due_us = scene.planted.iter().find(|p| p.salt == 2).map(|p| p.time_us);
+    Claim { due_us, ..about(user, 1.0, if scene.near.is_some() { "reconnect" } else { "two tunnels" }) }
 }
 
 /// Plans guesses of one password from many addresses, few at a time. Near miss: a forgotten password, at home.
@@ -119,5 +120,9 @@ pub(super) fn mfa_fatigue(scene: &mut Scene<'_>) -> Claim {
         step(scene, us, PORTAL, (user, source), false);
         step(scene, us + length_us / (pushes + 1) / 3, GATEWAY, (user, source), at < pushes);
     }
-    about(user, pushes as f64 / PUSHES, if scene.near.is_some() { "second try" } else { "worn down" })
+    let due_us = scene.crossing(PUSHES, |p| p.what.failing_user().map(|_| p.salt));
+    Claim {
+        due_us,
+        ..about(user, pushes as f64 / PUSHES, if scene.near.is_some() { "second try" } else { "worn down" })
+    }
 }

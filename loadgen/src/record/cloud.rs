@@ -208,6 +208,13 @@ impl<'a> CloudRecord<'a> {
         event
     }
 
+    /// Nobody changes anything as AWS's root.
+    fn ordinary_operation(&self, identity: Identity, draw: &mut Draw) -> usize {
+        let operation = usize::from(*draw.pick(self.fleet.weighted_operations.of(self.wire)));
+        let is_roots = self.wire == Wire::CloudTrail && identity == Identity::Root;
+        if is_roots && !OPERATIONS[operation].is_read { 0 } else { operation }
+    }
+
     fn ordinary(&self, draw: &mut Draw) -> CloudEvent<'a> {
         let identity = match draw.below(100) {
             0..=29 => Identity::IamUser,
@@ -223,7 +230,7 @@ impl<'a> CloudRecord<'a> {
             tenant: &self.fleet.tenants[self.tenant],
             time_us: (self.base_us - late).div_euclid(unit) * unit,
             identity,
-            operation: usize::from(*draw.pick(self.fleet.weighted_operations.of(self.wire))),
+            operation: self.ordinary_operation(identity, draw),
             is_denied: draw.one_in(25),
             user: people::person(draw),
             role: draw.pick::<&'static str>(&ROLES),

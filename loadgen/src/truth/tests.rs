@@ -104,7 +104,7 @@ fn labels_survive_their_file() {
     let file = File::open(dir.path().join("labels.json")).expect("the file");
     let labels: Vec<Label> = serde_json::from_reader(file).expect("labels");
     assert_eq!(labels, fleet.labels());
-    assert_eq!(labels.len(), 18);
+    assert_eq!(labels.len(), 40);
 }
 
 #[test]

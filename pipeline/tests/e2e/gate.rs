@@ -12,7 +12,7 @@ use crate::house::root;
 use crate::kit::{fleet, fleet_config, output, palisade, python, run_to_end, stdout};
 
 /// Records of a seed: enough for every attack.
-const EVENTS: u64 = 20_000;
+const EVENTS: u64 = 30_000;
 
 /// The seeds to run.
 fn seeds() -> Vec<u64> {
@@ -90,7 +90,7 @@ fn the_score_tells_how_late_and_draws_it() {
         assert!(attack["detected"] == true && at("seconds_to_queryable").is_some(), "{attack}");
         // Files are received when they are found, all at once.
         assert!(at("seconds_from_first") >= at("seconds_to_queryable"), "{attack}");
-        assert_eq!(at("seconds_to_alert").is_some(), attack["rule"] != "cloudtrail_logging_stopped", "{attack}");
+        assert_eq!(at("seconds_to_alert").is_some(), !is_filter(&attack["rule"]), "{attack}");
     }
     let sum = |points: &Value, name: &str| {
         points.as_array().expect("points").iter().filter_map(|p| p[name].as_f64()).sum::<f64>()
@@ -103,6 +103,12 @@ fn the_score_tells_how_late_and_draws_it() {
     assert!(s["order_sent"]["out_of_order"].as_u64() > Some(0) && s["order_sent"] == s["order_stored"], "{s}");
     let page = std::fs::read_to_string(page).expect("a page");
     assert!(page.contains("Full score") && page.matches("<svg").count() == 3);
+}
+
+/// A rule whose alert is one row: when it was decided is not told.
+fn is_filter(rule: &Value) -> bool {
+    let text = std::fs::read_to_string(root().join(format!("rules/{}.yaml", rule.as_str().expect("a name"))));
+    !text.expect("a rule that ships").contains("GROUP BY")
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod kafka;
 mod kafka_server;
 mod kit;
 mod mutants;
+mod pack;
 mod plan;
 mod readme;
 mod reprocess;

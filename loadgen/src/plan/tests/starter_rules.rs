@@ -257,7 +257,7 @@ fn the_smallest_demo_holds_every_scene() {
     for seed in 0..300 {
         let config = FleetConfig { seed, events: 40_000, ..FleetConfig::default() };
         let fleet = Fleet::new(config).expect("room for the attacks of any seed");
-        assert_eq!(fleet.labels().len(), 9 * 8);
+        assert_eq!(fleet.labels().len(), 9 * 8 + 11 * 4);
         assert!(fleet.labels().iter().all(|l| !l.records.is_empty()));
     }
 }
