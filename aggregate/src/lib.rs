@@ -53,6 +53,6 @@ pub use error::{AggregateError, Result, RuleError, RuleErrors};
 pub use exchange::{Deltas, ExchangeIndex};
 pub use failures::RuleFailure;
 pub use merge_stage::{Limits, MergeStage, StepOutput, StepStamp};
-pub use rule::scenario::{TestOutcome, run_tests};
+pub use rule::scenario::{AlertDifference, AlertFields, Difference, TestOutcome, run_tests};
 pub use rule::{BatchAlert, BatchQuery, Emit, Level, Rule, RuleSet};
 pub use source_stage::{SourceDelta, SourceStage};

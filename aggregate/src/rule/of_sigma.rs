@@ -4,6 +4,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use super::scenario::RawTest;
 use super::{Attack, Emit, NAMESPACE, Rule, RulePlan};
 use crate::error::RuleError;
 use crate::sigma::SigmaRule;
@@ -15,7 +16,7 @@ const EVIDENCE: usize = 1;
 ///
 /// # Errors
 /// If its id is no UUID.
-pub(super) fn build(sigma: SigmaRule) -> Result<(Rule, (u64, u64)), RuleError> {
+pub(super) fn build(sigma: SigmaRule, tests: Vec<RawTest>) -> Result<(Rule, (u64, u64)), RuleError> {
     let place = sigma.id.as_ref().map_or((1, 1), |(_, line, column)| (*line, *column));
     let uid = match &sigma.id {
         Some((id, line, column)) => Uuid::parse_str(id).map_err(|e| RuleError {
@@ -48,7 +49,7 @@ pub(super) fn build(sigma: SigmaRule) -> Result<(Rule, (u64, u64)), RuleError> {
         evidence: EVIDENCE,
         file: sigma.file,
         sql: None,
-        tests: Vec::new(),
+        tests,
     };
     Ok((rule, place))
 }

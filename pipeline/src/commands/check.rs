@@ -214,7 +214,7 @@ impl Report {
 /// A rule's test that did not end as it says, each fault with the rule's file.
 pub(super) fn failures(outcome: &TestOutcome) -> Vec<String> {
     let place = format!("{}: test {:?}", outcome.file, outcome.test);
-    outcome.failures.iter().map(|failure| format!("{place}: {failure}")).collect()
+    outcome.failures().iter().map(|failure| format!("{place}: {failure}")).collect()
 }
 
 /// The rules, and how their tests ended.

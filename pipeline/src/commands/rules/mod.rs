@@ -1,7 +1,11 @@
 //! `palisade rules`: what rules say, before they run in a worker.
 
+mod attack;
 mod check;
+mod coverage;
+mod paint;
 mod run;
+mod test;
 
 use std::process::ExitCode;
 
@@ -14,6 +18,8 @@ use crate::cli::{RulesAction, RulesArgs};
 pub(crate) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     match &args.action {
         RulesAction::Check(args) => check::run(args),
+        RulesAction::Test(args) => test::run(args),
+        RulesAction::Coverage(args) => coverage::run(args),
         RulesAction::Run(args) => run::run(args),
     }
 }
