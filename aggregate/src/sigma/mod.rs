@@ -99,7 +99,10 @@ pub(crate) fn load(files: &[(&str, &str)]) -> (Vec<SigmaRule>, Vec<RuleError>) {
     let (mut documents, mut errors) = (Vec::new(), Vec::new());
     for (file, text) in files {
         match yaml::documents(text) {
-            Err((at, what)) => errors.push(Mistake::new(at, what).in_file(file)),
+            Err((at, what)) => {
+                let what = what.split(" at char ").next().unwrap_or_default();
+                errors.push(Mistake::new(at, what).suggest("is a quote or bracket not closed?").in_file(file));
+            }
             Ok(nodes) => {
                 for document in document::documents(nodes) {
                     match document {

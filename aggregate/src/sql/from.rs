@@ -120,15 +120,23 @@ fn window_function(name: &ObjectName, args: TableFunctionArgs) -> Result<(Input,
     let (input, time, slide, size) = match (function.as_str(), args.as_slice()) {
         ("tumble", [input, time, size]) => (input, time, size, size),
         ("hop" | "cumulate", [input, time, slide, size]) => (input, time, slide, size),
-        ("tumble", _) => return Err(SqlError::new(at, "TUMBLE takes a table, DESCRIPTOR(time) and a size")),
-        ("hop", _) => return Err(SqlError::new(at, "HOP takes a table, DESCRIPTOR(time), a slide and a size")),
-        _ => return Err(SqlError::new(at, "CUMULATE takes a table, DESCRIPTOR(time), a step and a size")),
+        ("tumble", _) => return Err(takes(at, "TUMBLE takes a table, DESCRIPTOR(time) and a size")),
+        ("hop", _) => return Err(takes(at, "HOP takes a table, DESCRIPTOR(time), a slide and a size")),
+        _ => return Err(takes(at, "CUMULATE takes a table, DESCRIPTOR(time), a step and a size")),
     };
     let input = table_argument(input)?;
     check_descriptor(time)?;
     let make = if function == "cumulate" { WindowSpec::cumulate } else { WindowSpec::new };
-    let spec = make(interval_us(slide)?, interval_us(size)?).map_err(|why| SqlError::new(at, why))?;
+    let wrong = |why: String| SqlError::new(at, why).suggest("e.g. INTERVAL '30' SECOND, INTERVAL '1' MINUTE");
+    let spec = make(interval_us(slide)?, interval_us(size)?).map_err(wrong)?;
     Ok((input, Some(spec)))
+}
+
+fn takes(at: Place, what: &str) -> SqlError {
+    let function = what.split_whitespace().next().unwrap_or_default();
+    let first = if function == "TUMBLE" { "" } else { "INTERVAL '30' SECOND, " };
+    let example = format!("{function}(TABLE network_activity, DESCRIPTOR(time), {first}INTERVAL '1' MINUTE)");
+    SqlError::new(at, what).suggest(example)
 }
 
 fn plain(arg: FunctionArg) -> Option<Expr> {

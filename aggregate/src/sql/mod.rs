@@ -10,6 +10,7 @@
 mod batch;
 mod columns;
 mod from;
+mod hint;
 mod lower;
 mod monotone;
 mod needs;
