@@ -14,7 +14,7 @@ use loadgen::Schedule;
 use plan::PLAN_HELP;
 pub(crate) use plan::PlanArgs;
 use rules::RULES_HELP;
-pub(crate) use rules::{RulesAction, RulesArgs, RulesPathsArgs, RulesRunArgs};
+pub(crate) use rules::{RulesAction, RulesArgs, RulesBacktestArgs, RulesPathsArgs, RulesRunArgs, When};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (check: problems found; tables audit: an invariant does not hold; demo: not a \
 full score), 2 usage or configuration, 3 dead letters under decode --strict.";

@@ -2,6 +2,7 @@
 
 mod attack;
 mod batch;
+mod explain;
 mod file;
 mod of_sigma;
 pub(crate) mod scenario;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 pub(crate) use attack::Attack;
 pub use batch::{BatchAlert, BatchQuery};
+pub use explain::{ExplainedAggregate, ExplainedField, ExplainedInput, ExplainedWindow, Explanation};
 pub use file::{Emit, Level};
 use file::{RawRule, RuleText};
 

@@ -213,7 +213,8 @@ fn no_source(rule: &Document) -> Mistake {
 }
 
 fn plan(table: Table, (mut reads, nodes, fields): (Reads, Vec<Node>, Vec<String>), rule: &Document) -> FilterPlan {
-    let text = format!("sigma {} on {table}", rule.head.title);
+    let conditions: Vec<&str> = rule.detection.conditions.iter().map(|(text, _)| text.as_str()).collect();
+    let text = format!("{} (sigma {} on {table})", conditions.join(" or "), rule.head.title);
     let predicate: PhysicalRef = Arc::new(Predicate { node: Node::any(nodes), text });
     let names = fields.iter().chain(rule.head.fields.iter().filter(|name| !fields.contains(name)));
     let taxonomies = taxonomy::of(&rule.logsource);
@@ -225,6 +226,12 @@ fn plan(table: Table, (mut reads, nodes, fields): (Reads, Vec<Node>, Vec<String>
     let columns: Vec<FieldRef> = reads.used.iter().map(|&leaf| schema.fields()[leaf].clone()).collect();
     let input = Input { leaves: reads.used, schema: Arc::new(Schema::new(columns)) };
     FilterPlan { table, input, predicate, projection }
+}
+
+/// Where a field that an alert of a Sigma rule shows stands among the rule's columns; none for any other expression.
+pub(crate) fn places(shown: &PhysicalRef, input: &Input) -> Option<Vec<String>> {
+    let shown = shown.as_any().downcast_ref::<Shown>()?;
+    Some(shown.field.sources.iter().map(|source| source.said(&input.schema)).collect())
 }
 
 /// A network, or one address.

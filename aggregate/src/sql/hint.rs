@@ -88,7 +88,7 @@ fn words(text: &str) -> std::vec::IntoIter<(&str, Location)> {
 }
 
 /// An expression as DataFusion prints it, as an author would write it: `Int64(5)` is 5, and a column needs no table.
-pub(super) fn as_written(text: &str) -> String {
+pub(crate) fn as_written(text: &str) -> String {
     static LITERAL: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r#"\b(?:U?Int(?:8|16|32|64)|Float(?:32|64)|Boolean)\(([^()]*)\)"#).ok());
     static TEXT: LazyLock<Option<Regex>> =

@@ -20,6 +20,7 @@ mod scan;
 mod union;
 
 pub(crate) use batch::{TENANT, WINDOW, batch_sql};
+pub(crate) use hint::as_written;
 pub(crate) use needs::Need;
 pub(crate) use plan::{
     AggregateFunction, AggregatePlan, Call, FilterPlan, Input, OutputKey, PhysicalRef, Plan, WindowInput, WindowPlan,

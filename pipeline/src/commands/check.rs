@@ -249,7 +249,7 @@ fn line(rule: &Rule, outcomes: &[TestOutcome]) -> RuleLine {
 }
 
 /// `90000000` -> `1m30s`.
-fn length(us: i64) -> String {
+pub(super) fn length(us: i64) -> String {
     let span = jiff::SignedDuration::from_micros(us);
     format!("{span:#}").replace(' ', "")
 }
