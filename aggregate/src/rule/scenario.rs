@@ -167,15 +167,13 @@ impl RawTest {
             }
         }
         let selects = rule.selects();
-        let expected = self.alerts.iter().flat_map(|alert| alert.values.keys());
-        for name in expected.filter(|name| !selects.contains(&name.as_str())) {
-            let fault = Fault::new(name, format!("the rule selects no column {name}"));
-            return Err(match nearest(name, selects.iter().copied()) {
-                Some(near) => fault.suggest(format!("did you mean {near}?")),
-                None => fault.suggest(format!("it selects {}", selects.join(", "))),
-            });
-        }
-        Ok(())
+        let mut expected = self.alerts.iter().flat_map(|alert| alert.values.keys());
+        let Some(name) = expected.find(|name| !selects.contains(&name.as_str())) else { return Ok(()) };
+        let fault = Fault::new(name, format!("the rule selects no column {name}"));
+        Err(match nearest(name, selects.iter().copied()) {
+            Some(near) => fault.suggest(format!("did you mean {near}?")),
+            None => fault.suggest(format!("it selects {}", selects.join(", "))),
+        })
     }
 }
 

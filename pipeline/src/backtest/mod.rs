@@ -119,7 +119,9 @@ pub(crate) async fn run(
     let tail = rules.rules().iter().map(|rule| rule.max_window_us()).max().unwrap_or_default();
     let read = Range { from: range.from.max(first), to: range.to.saturating_add(tail).min(end) };
     watch.begin(range);
-    let mut stages = Stages::new(rules, range);
+    // Without a bound, windows count that begin before the first row.
+    let counted = Range { from: from.unwrap_or(i64::MIN), to: to.unwrap_or(i64::MAX) };
+    let mut stages = Stages::new(rules, counted);
     let readers: Vec<Reader> = tables.iter().map(|table| Reader::new(*table, rules)).collect();
     let slices = slices(read);
     let mut progress = Progress { slices: slices.len() as u64, ..Progress::default() };

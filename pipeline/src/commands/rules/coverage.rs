@@ -12,6 +12,7 @@ use comfy_table::{Cell, Color, ContentArrangement, Table as TextTable, presets};
 use serde_json::{Value, json};
 
 use super::attack::{self, TACTICS};
+use super::test::counted;
 use crate::cli::{Output, RulesPathsArgs};
 use crate::listing::Listing;
 
@@ -104,7 +105,8 @@ impl Coverage {
             writeln!(out, "without an ATT&CK tag: {rules}")?;
         }
         let (techniques, tactics) = (self.by_technique.len(), self.by_tactic.len());
-        writeln!(out, "{} rules: {techniques} techniques, {tactics} of {} tactics", self.rules, TACTICS.len())
+        let (rules, techniques) = (counted(self.rules, "rule"), counted(techniques, "technique"));
+        writeln!(out, "{rules}: {techniques}, {tactics} of {} tactics", TACTICS.len())
     }
 
     /// A layer of ATT&CK Navigator, format 4.5. A technique's score is the number of its rules.
