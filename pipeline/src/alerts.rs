@@ -70,7 +70,7 @@ fn activity(rows: &RecordBatch, row: usize) -> i32 {
 }
 
 /// The text at a path of nested columns, if the row has one.
-fn nested_text(rows: &RecordBatch, path: &[&str], row: usize) -> Option<String> {
+pub(crate) fn nested_text(rows: &RecordBatch, path: &[&str], row: usize) -> Option<String> {
     let (first, rest) = path.split_first()?;
     let mut column = rows.column_by_name(first)?.clone();
     for name in rest {

@@ -14,7 +14,7 @@ use loadgen::Schedule;
 use plan::PLAN_HELP;
 pub(crate) use plan::PlanArgs;
 use rules::RULES_HELP;
-pub(crate) use rules::{RulesAction, RulesArgs, RulesCheckArgs, RulesRunArgs};
+pub(crate) use rules::{RulesAction, RulesArgs, RulesBacktestArgs, RulesPathsArgs, RulesRunArgs, When};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (check: problems found; tables audit: an invariant does not hold; demo: not a \
 full score), 2 usage or configuration, 3 dead letters under decode --strict.";
@@ -71,7 +71,7 @@ pub(crate) enum Command {
     /// Validates configuration, enrichment tables and rules, runs the rules' tests, and prints what would run. No network.
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
-    /// Checks rules, SQL and Sigma, and runs those that need no window over a file of logs.
+    /// Checks, tests and explains rules, SQL and Sigma, and runs them over logs and stored rows.
     #[command(after_help = RULES_HELP)]
     Rules(RulesArgs),
     /// Turns log lines on stdin into OCSF JSON lines on stdout; dead letters go to stderr.

@@ -9,6 +9,7 @@
 mod account;
 mod alerts;
 mod audit;
+mod backtest;
 mod builtin_rules;
 mod claims;
 mod cli;

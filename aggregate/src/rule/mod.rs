@@ -2,11 +2,12 @@
 
 mod attack;
 mod batch;
+mod explain;
 mod file;
 mod of_sigma;
 pub(crate) mod scenario;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 pub(crate) use attack::Attack;
 pub use batch::{BatchAlert, BatchQuery};
+pub use explain::{ExplainedAggregate, ExplainedField, ExplainedInput, ExplainedWindow, Explanation};
 pub use file::{Emit, Level};
 use file::{RawRule, RuleText};
 
@@ -219,11 +221,10 @@ impl Rule {
         let uid = Uuid::parse_str(&raw.id)
             .map_err(|e| file.at_key("id", format!("id is not a UUID: {e}"), Some("uuidgen makes one".to_owned())))?;
         let attack = Attack::of(&raw.tags).map_err(|(tag, near)| {
-            file.at_key(
-                "tags",
-                format!("no ATT&CK tactic or technique {tag}"),
-                near.map(|n| format!("did you mean {n}?")),
-            )
+            let (line, column) = file.place_within("tags", &tag);
+            let what = format!("no ATT&CK tactic or technique {tag}");
+            let suggestion = near.map(|n| format!("did you mean {n}?"));
+            RuleError { file: file.name.to_owned(), line, column, what, suggestion }
         })?;
         let lateness = raw.allowed_lateness.as_deref().map_or(Some(0), scenario::duration_us);
         let lateness = lateness.ok_or_else(|| {
@@ -236,7 +237,7 @@ impl Rule {
             let (line, column) = file.of_sql(e.line, e.column);
             RuleError { file: file.name.to_owned(), line, column, what: e.what, suggestion: e.suggestion }
         })?;
-        check_tests(&raw, &file)?;
+        file.check_tests(&raw.tests)?;
         let tables = plan.tables();
         let plan = match plan {
             Plan::Filter(plan) => RulePlan::Filter(vec![plan]),
@@ -245,7 +246,7 @@ impl Rule {
         let uid = uid.to_string();
         let fingerprint = fingerprint(&uid, &raw, lateness);
         let stem = Path::new(file.name).file_stem().and_then(|s| s.to_str()).unwrap_or(file.name);
-        Ok(Rule {
+        let rule = Rule {
             uid,
             name: stem.to_owned(),
             title: raw.title,
@@ -264,15 +265,26 @@ impl Rule {
             fingerprint,
             plan,
             tests: raw.tests,
-        })
+        };
+        rule.check_tests(file)?;
+        Ok(rule)
     }
-}
 
-fn check_tests(raw: &RawRule, file: &RuleText<'_>) -> Result<(), RuleError> {
-    for test in &raw.tests {
-        test.check().map_err(|why| file.at_key("tests", format!("test {:?}: {why}", test.name), None))?;
+    /// Refuses tests that set columns which no table has, or expect some that the rule does not select.
+    fn check_tests(&self, file: RuleText<'_>) -> Result<(), RuleError> {
+        let check = |test: &scenario::RawTest| test.check_columns(self).map_err(|fault| file.of_test(test, fault));
+        self.tests.iter().try_for_each(check)
     }
-    Ok(())
+
+    /// Names of the columns that it selects.
+    pub(crate) fn selects(&self) -> Vec<&str> {
+        let projection = match &self.plan {
+            RulePlan::Filter(plans) => plans.first().map(|plan| &plan.projection),
+            RulePlan::Window(plan) => Some(&plan.output.projection),
+            RulePlan::Correlation(_) => return vec!["group", "value"],
+        };
+        projection.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+    }
 }
 
 /// Everything that decides what a rule's states and alerts are. Not its tests or its prose.
@@ -355,7 +367,16 @@ fn assemble(texts: &[(&str, &str)]) -> (Vec<Rule>, Vec<RuleError>) {
         Rule::build(file).map(|rule| (rule, file.key_place("id")))
     });
     let (mut rules, mut seen): (Vec<Rule>, _) = (Vec::new(), HashSet::new());
-    for built in own.chain(found.into_iter().map(of_sigma::build)) {
+    let texts: BTreeMap<&str, &str> = sigma.iter().copied().collect();
+    let found = found.into_iter().map(|rule| {
+        let text = texts.get(rule.file.as_str()).copied().unwrap_or_default();
+        let name = rule.file.clone();
+        let file = RuleText { name: &name, text };
+        let (rule, place) = of_sigma::build(rule, file::tests_of_sigma(&file)?)?;
+        rule.check_tests(file)?;
+        Ok((rule, place))
+    });
+    for built in own.chain(found) {
         match built {
             Ok((rule, _)) if seen.insert(rule.uid.clone()) => rules.push(rule),
             Ok((rule, (line, column))) => {
@@ -405,5 +426,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> RuleError {
     RuleError { file: path.display().to_string(), line: 1, column: 1, what, suggestion: None }
 }
 
+#[cfg(test)]
+mod messages;
 #[cfg(test)]
 mod tests;

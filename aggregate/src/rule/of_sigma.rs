@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::scenario::RawTest;
 use super::{Attack, Emit, NAMESPACE, Rule, RulePlan};
 use crate::error::RuleError;
 use crate::sigma::{Body, SigmaRule};
@@ -16,7 +17,7 @@ const EVIDENCE: usize = 10;
 ///
 /// # Errors
 /// If its id is no UUID.
-pub(super) fn build(sigma: SigmaRule) -> Result<(Rule, (u64, u64)), RuleError> {
+pub(super) fn build(sigma: SigmaRule, tests: Vec<RawTest>) -> Result<(Rule, (u64, u64)), RuleError> {
     let place = sigma.id.as_ref().map_or((1, 1), |(_, line, column)| (*line, *column));
     let uid = match &sigma.id {
         Some((id, line, column)) => Uuid::parse_str(id).map_err(|e| RuleError {
@@ -57,7 +58,7 @@ pub(super) fn build(sigma: SigmaRule) -> Result<(Rule, (u64, u64)), RuleError> {
         allowed_lateness_us: sigma.lateness_us,
         file: sigma.file,
         sql: None,
-        tests: Vec::new(),
+        tests,
     };
     Ok((rule, place))
 }

@@ -3,6 +3,8 @@
 //! Each test runs in several splits: one partition and one delta; three partitions whose rows go round robin, in several
 //! deltas and merge groups. All must give the alerts that the test expects, no more and no fewer.
 
+mod compare;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -14,7 +16,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use dataflow::batch_builder::leaf_kind;
 use dataflow::schema::{LeafKind, Place};
 use dataflow::{OffsetRange, PartitionId, Positions, Record, Table, TableBatch, TableBuilder};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Rule, RuleSet};
@@ -23,6 +25,10 @@ use crate::json::text;
 use crate::leaves::Leaves;
 use crate::merge_stage::{MergeStage, StepStamp};
 use crate::source_stage::SourceStage;
+use crate::sql::nearest;
+
+use compare::compare;
+pub use compare::{AlertDifference, AlertFields, Difference};
 
 /// Time zero of a test: 2026-01-01T00:00:00Z, the start of every window up to a day.
 const BASE_US: i64 = 1_767_225_600_000_000;
@@ -133,20 +139,66 @@ pub(crate) fn duration_us(text: &str) -> Option<i64> {
 
 impl RawTest {
     /// What is wrong with the test itself.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), Fault> {
         let times = self.events.iter().flat_map(|e| [&e.watermark, &e.at, &e.every]);
         for text in times.chain(self.alerts.iter().map(|a| &a.window_start)).flatten() {
-            duration_us(text).ok_or_else(|| format!("{text:?} is not a length of time"))?;
+            let fault =
+                || Fault::new(text, format!("{text:?} is not a length of time")).suggest("write it as 30s or 5m");
+            duration_us(text).ok_or_else(fault)?;
         }
         if self.events.iter().map(|e| e.count).sum::<usize>() > ROWS_MAX {
-            return Err(format!("more than {ROWS_MAX} rows"));
+            return Err(Fault::new("count", format!("more than {ROWS_MAX} rows")));
         }
         Ok(())
+    }
+
+    /// What is wrong with its columns: those that it sets, and those that it expects.
+    pub(crate) fn check_columns(&self, rule: &Rule) -> Result<(), Fault> {
+        for events in &self.events {
+            let table = events.table.unwrap_or_else(|| rule.tables()[0]);
+            let mut builder = TableBuilder::new(table);
+            for (path, value) in &events.set {
+                let names = || table.layout().leaves.iter().map(|leaf| leaf.path.as_str());
+                value.each().try_for_each(|value| set(&mut builder, path, &value)).map_err(|what| {
+                    let suggestion = match table.leaf(path) {
+                        Some(leaf) => Some(format!("it holds {}", held(leaf_kind(table, leaf)))),
+                        None => nearest(path, names()).map(|near| format!("did you mean {near}?")),
+                    };
+                    Fault { word: path.clone(), what, suggestion }
+                })?;
+            }
+        }
+        let selects = rule.selects();
+        let mut expected = self.alerts.iter().flat_map(|alert| alert.values.keys());
+        let Some(name) = expected.find(|name| !selects.contains(&name.as_str())) else { return Ok(()) };
+        let fault = Fault::new(name, format!("the rule selects no column {name}"));
+        Err(match nearest(name, selects.iter().copied()) {
+            Some(near) => fault.suggest(format!("did you mean {near}?")),
+            None => fault.suggest(format!("it selects {}", selects.join(", "))),
+        })
+    }
+}
+
+/// What is wrong with a test: the word that is, so that its place is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) word: String,
+    pub(crate) what: String,
+    pub(crate) suggestion: Option<String>,
+}
+
+impl Fault {
+    fn new(word: &str, what: String) -> Self {
+        Self { word: word.to_owned(), what, suggestion: None }
+    }
+
+    fn suggest(self, suggestion: impl Into<String>) -> Self {
+        Self { suggestion: Some(suggestion.into()), ..self }
     }
 }
 
 /// How one test of one rule ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TestOutcome {
     /// The rule's title.
     pub rule: String,
@@ -157,13 +209,18 @@ pub struct TestOutcome {
     /// The test's name.
     pub test: String,
     /// What was not as expected; none if the test passed.
-    pub failures: Vec<String>,
+    pub differences: Vec<Difference>,
 }
 
 impl TestOutcome {
     /// True if all was as expected.
     pub fn passed(&self) -> bool {
-        self.failures.is_empty()
+        self.differences.is_empty()
+    }
+
+    /// A line a fault.
+    pub fn failures(&self) -> Vec<String> {
+        self.differences.iter().flat_map(Difference::lines).collect()
     }
 }
 
@@ -190,19 +247,16 @@ impl Split {
 }
 
 fn run_test(rules: &Arc<RuleSet>, rule: &Rule, test: &RawTest) -> TestOutcome {
-    let mut failures = Vec::new();
+    let mut differences = Vec::new();
     for split in SPLITS {
         let found = Run::new(rules, rule, split).and_then(|run| run.finish(test));
-        let wrong = match found {
-            Ok(found) => compare(test, found),
-            Err(error) => vec![error],
-        };
+        let difference = found.map_or_else(Difference::of_error, |found| compare(test, found));
         let Split { partitions, deltas, groups } = split;
-        let context = format!("in {partitions} partitions, {deltas} deltas and {groups} merge groups");
-        failures.extend(wrong.into_iter().map(|w| format!("{w} ({context})")));
+        let split = format!("partitions: {partitions}, deltas: {deltas}, merge groups: {groups}");
+        compare::note(&mut differences, split, difference);
     }
     let (title, uid, file) = (rule.title().to_owned(), rule.uid().to_owned(), rule.file().to_owned());
-    TestOutcome { rule: title, uid, file, test: test.name.clone(), failures }
+    TestOutcome { rule: title, uid, file, test: test.name.clone(), differences }
 }
 
 /// An alert that came out, in its final revision.
@@ -220,22 +274,6 @@ impl Found {
             && (start.is_none() || start == self.window_start)
             && wanted.values.iter().all(|(name, value)| self.values.get(name) == Some(value))
     }
-}
-
-fn compare(test: &RawTest, found: (Vec<Found>, u64)) -> Vec<String> {
-    let (mut found, late_rows) = found;
-    let mut wrong = Vec::new();
-    for wanted in &test.alerts {
-        match found.iter().position(|f| f.matches(wanted)) {
-            Some(index) => drop(found.swap_remove(index)),
-            None => wrong.push(format!("no alert with tenant {} and {:?}", wanted.tenant, wanted.values)),
-        }
-    }
-    wrong.extend(found.iter().map(|f| format!("unexpected alert of tenant {}: {:?}", f.tenant, f.values)));
-    if late_rows != test.late_rows {
-        wrong.push(format!("{late_rows} late rows, not {}", test.late_rows));
-    }
-    wrong
 }
 
 /// One run of one test.
@@ -393,6 +431,12 @@ fn finding_column(rows: &RecordBatch, path: &str) -> ArrayRef {
 }
 
 impl RawValue {
+    /// Every value that it may give; of those that count, the first.
+    fn each(&self) -> impl Iterator<Item = Value> {
+        let count = if let RawValue::Cycle(values) = self { values.len() } else { 1 };
+        (0..count).map(|i| self.at(i))
+    }
+
     fn at(&self, i: usize) -> Value {
         match self {
             RawValue::Same(value) => value.clone(),
@@ -444,6 +488,18 @@ fn element_path<'p>(
         *element = own;
     }
     Ok(Cow::Owned(leaf))
+}
+
+/// What a column holds, in words.
+fn held(kind: LeafKind) -> &'static str {
+    match kind {
+        LeafKind::Keyword | LeafKind::Text => "a text",
+        LeafKind::Json => "a JSON text",
+        LeafKind::I32 | LeafKind::I64 => "a number",
+        LeafKind::Time => "microseconds since 1970",
+        LeafKind::Bool => "true or false",
+        LeafKind::Binary => "bytes, which a test cannot set",
+    }
 }
 
 fn set(builder: &mut TableBuilder, path: &str, value: &Value) -> Result<(), String> {
@@ -558,7 +614,8 @@ mod tests {
             serde_saphyr::from_str(&format!("name: t\nevents: [{events}]\n")).expect(events)
         };
         assert_eq!(test("{ at: 5s, every: 1ms }").check(), Ok(()));
-        assert_eq!(test("{ at: five }").check(), Err("\"five\" is not a length of time".to_owned()));
-        assert_eq!(test("{ count: 1000001 }").check(), Err("more than 1000000 rows".to_owned()));
+        let what = |events: &str| test(events).check().expect_err(events).what;
+        assert_eq!(what("{ at: five }"), "\"five\" is not a length of time");
+        assert_eq!(what("{ count: 1000001 }"), "more than 1000000 rows");
     }
 }

@@ -99,7 +99,7 @@ impl Scope<'_> {
             let mistake = Mistake::new(at, format!("no field {name}"));
             match near {
                 Some(near) => mistake.suggest(format!("did you mean {near}?")),
-                None => mistake,
+                None => mistake.suggest("docs/sigma.md says how fields are found"),
             }
         })
     }
@@ -170,7 +170,7 @@ fn item(of: Of, tests: Vec<Test>) -> Node {
 fn exists(subject: &Subject, values: &[(Value, Place)], at: Place) -> Result<Node, Mistake> {
     match (subject, values) {
         (Subject::Field(field), [(Value::Bool(wanted), _)]) => Ok(Node::Exists(field.clone(), *wanted)),
-        _ => Err(Mistake::new(at, "exists takes true or false, and a field")),
+        _ => Err(Mistake::new(at, "exists takes true or false, and a field").suggest("`field|exists: true`")),
     }
 }
 
@@ -204,13 +204,18 @@ fn text(value: &Value, at: Place) -> Result<&str, Mistake> {
 fn number(value: &Value, at: Place) -> Result<f64, Mistake> {
     match value {
         Value::Number(number, _) => Ok(*number),
-        value => text(value, at)?.trim().parse().map_err(|_| Mistake::new(at, "not a number")),
+        value => {
+            let text = text(value, at)?;
+            let mistake = || Mistake::new(at, format!("{text} is not a number")).suggest("e.g. `field|gt: 10`");
+            text.trim().parse().map_err(|_| mistake())
+        }
     }
 }
 
 /// A text, in each form that its encodings give it.
 fn patterns(subject: &Subject, modifiers: &Modifiers, value: &Value, at: Place) -> Result<Test, Mistake> {
-    let forms = encode(parts(text(value, at)?), &modifiers.encodings).map_err(|why| Mistake::new(at, why))?;
+    let forms = encode(parts(text(value, at)?), &modifiers.encodings)
+        .map_err(|why| Mistake::new(at, why).suggest("write * and ? as \\* and \\? if they are meant"))?;
     // A keyword stands anywhere in the record.
     let anywhere = modifiers.compare == Compare::Contains
         || (matches!(subject, Subject::Row) && modifiers.compare == Compare::Equal);
@@ -237,8 +242,12 @@ fn regex(value: &Value, modifiers: &Modifiers, at: Place) -> Result<Test, Mistak
     builder.build().map(Test::Regex).map_err(|error| {
         let what = error.to_string();
         let why = what.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-        let mistake = Mistake::new(at, format!("not a regular expression that runs in linear time: {why}"));
-        mistake.suggest("without look-around and back-references")
+        let is_beyond = why.contains("look-around") || why.contains("backreference");
+        let (what, suggestion) = match is_beyond {
+            true => ("not a regular expression that runs in linear time", "without look-around and back-references"),
+            false => ("not a regular expression", "a character that is meant itself stands behind a backslash: \\("),
+        };
+        Mistake::new(at, format!("{what}: {why}")).suggest(suggestion)
     })
 }
 

@@ -38,7 +38,10 @@ pub(super) fn parse_over(
         Some("|") => {
             Err(parser.mistake("aggregations behind | are no part of Sigma 2").suggest("write a correlation rule"))
         }
-        Some(word) => Err(parser.mistake(format!("{word:?} is not expected here"))),
+        Some(word) => {
+            let mistake = parser.mistake(format!("{word:?} is not expected here"));
+            Err(mistake.suggest("searches stand with and, or and not between them"))
+        }
     }
 }
 
@@ -104,15 +107,22 @@ impl<'a> Parser<'a> {
         }
         if self.take("(") {
             let condition = self.any()?;
-            return if self.take(")") { Ok(condition) } else { Err(self.mistake("a parenthesis is not closed")) };
+            return if self.take(")") {
+                Ok(condition)
+            } else {
+                Err(self.mistake("a parenthesis is not closed").suggest("selection and not (one or other)"))
+            };
         }
         let Some(&(_, word)) = self.words.get(self.at) else {
-            return Err(self.mistake(format!("the condition ends where a {} is expected", self.said.1)));
+            let mistake = self.mistake(format!("the condition ends where a {} is expected", self.said.1));
+            return Err(mistake.suggest(format!("its {} are {}", self.said.0, self.names.join(", "))));
         };
         let is_quantity = word == "1" || word.eq_ignore_ascii_case("any") || word.eq_ignore_ascii_case("all");
         match self.words.get(self.at + 1) {
             Some((_, of)) if of.eq_ignore_ascii_case("of") && is_quantity => self.of(word),
-            Some((_, of)) if of.eq_ignore_ascii_case("of") => Err(self.mistake("1 of, any of or all of")),
+            Some((_, of)) if of.eq_ignore_ascii_case("of") => {
+                Err(self.mistake("1 of, any of or all of").suggest("1 of selection_*"))
+            }
             _ => self.search(word),
         }
     }

@@ -191,15 +191,23 @@ fn document(node: &Node) -> Result<Read, Mistake> {
     let filter = node.get("filter");
     let detection = match filter {
         Some(filter) => filter,
-        None => node.get("detection").ok_or_else(|| Mistake::new(node.at, "key detection is missing"))?,
+        None => node.get("detection").ok_or_else(|| {
+            missing(node, "detection", "detection: {selection: {eventName: StopLogging}, condition: selection}")
+        })?,
     };
-    let logsource = node.get("logsource").ok_or_else(|| Mistake::new(node.at, "key logsource is missing"))?;
+    let logsource = node
+        .get("logsource")
+        .ok_or_else(|| missing(node, "logsource", "logsource: {product: aws, service: cloudtrail}"))?;
     Ok(Read::Rule(Document {
         head: head(node)?,
         logsource: log_source(logsource)?,
         detection: self::detection(detection)?,
         filters: filter.map(|entry| filters(&entry.value)).transpose()?,
     }))
+}
+
+fn missing(node: &Node, key: &str, example: &str) -> Mistake {
+    Mistake::new(node.at, format!("key {key} is missing")).suggest(format!("e.g. `{example}`"))
 }
 
 fn filters(filter: &Node) -> Result<Filters, Mistake> {
@@ -213,7 +221,7 @@ fn filters(filter: &Node) -> Result<Filters, Mistake> {
 
 pub(super) fn head(node: &Node) -> Result<Head, Mistake> {
     let get = |key: &str| node.get(key).map(|entry| &entry.value);
-    let title = get("title").ok_or_else(|| Mistake::new(node.at, "key title is missing"))?;
+    let title = get("title").ok_or_else(|| missing(node, "title", "title: Trail stopped"))?;
     let owned = |key: &str| get(key).and_then(Node::scalar).map(str::to_owned);
     let placed = |node: &Node| Some((node.scalar()?.to_owned(), node.at));
     let list = |key: &str| get(key).into_iter().flat_map(Node::each).filter_map(placed).collect::<Vec<_>>();
@@ -253,7 +261,10 @@ fn log_source(entry: &Entry) -> Result<LogSource, Mistake> {
 
 fn detection(entry: &Entry) -> Result<Detection, Mistake> {
     let node = &entry.value;
-    let entries = node.entries().ok_or_else(|| Mistake::new(node.at, format!("{} is a map of searches", entry.key)))?;
+    let entries = node.entries().ok_or_else(|| {
+        let mistake = Mistake::new(node.at, format!("{} is a map of searches", entry.key));
+        mistake.suggest("selection: {eventName: StopLogging}, condition: selection")
+    })?;
     let condition = node.get("condition").ok_or_else(|| {
         Mistake::new(entry.at, format!("{} has no condition", entry.key)).suggest("condition: selection")
     })?;
@@ -274,12 +285,16 @@ pub(super) fn inside(node: &Node) -> Place {
 
 fn search(node: &Node) -> Result<Search, Mistake> {
     match &node.value {
-        Yaml::Map(entries) if entries.is_empty() => Err(Mistake::new(node.at, "an empty search")),
+        Yaml::Map(entries) if entries.is_empty() => Err(empty(node)),
         Yaml::Map(entries) => entries.iter().map(line).collect::<Result<_, _>>().map(Search::All),
-        Yaml::List(nodes) if nodes.is_empty() => Err(Mistake::new(node.at, "an empty search")),
+        Yaml::List(nodes) if nodes.is_empty() => Err(empty(node)),
         Yaml::List(nodes) => nodes.iter().map(search).collect::<Result<_, _>>().map(Search::Any),
         Yaml::Scalar(_) => Ok(Search::Keyword(value(node)?, node.at)),
     }
+}
+
+fn empty(node: &Node) -> Mistake {
+    Mistake::new(node.at, "an empty search").suggest("name fields and their values: `eventName: StopLogging`")
 }
 
 fn line(entry: &Entry) -> Result<Line, Mistake> {

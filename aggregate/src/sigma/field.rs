@@ -9,7 +9,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, Int64Array, ListArray, RecordBatch,
     StringArray, TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, Schema, TimestampMicrosecondType};
 use dataflow::time::push_rfc3339;
 
 use super::json::{self, Kind};
@@ -209,6 +209,17 @@ impl Field {
 impl Source {
     pub(super) fn new(column: usize, reading: Reading) -> Self {
         Self { column, reading, words: Vec::new(), when: Vec::new() }
+    }
+
+    /// The place as a path, `api.request.data.name`.
+    pub(super) fn said(&self, schema: &Schema) -> String {
+        let column = schema.fields().get(self.column).map_or("", |field| field.name());
+        match &self.reading {
+            Reading::Whole => column.to_owned(),
+            Reading::Member(path) => format!("{column}[].{path}"),
+            Reading::Json(path) if path.is_empty() => column.to_owned(),
+            Reading::Json(path) => format!("{column}.{path}"),
+        }
     }
 
     fn each(

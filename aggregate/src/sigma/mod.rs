@@ -148,7 +148,10 @@ fn read<'a>(files: &[(&'a str, &str)]) -> Loaded<'a> {
     for (file, text) in files {
         let documents = match yaml::documents(text) {
             Ok(nodes) => document::documents(nodes),
-            Err((at, what)) => vec![Err(Mistake::new(at, what))],
+            Err((at, what)) => {
+                let what = what.split(" at char ").next().unwrap_or_default();
+                vec![Err(Mistake::new(at, what).suggest("is a quote or bracket not closed?"))]
+            }
         };
         for document in documents {
             match document {
@@ -272,7 +275,8 @@ fn plan(
     rule: &Document,
     selected: Option<&[String]>,
 ) -> FilterPlan {
-    let text = format!("sigma {} on {table}", rule.head.title);
+    let conditions: Vec<&str> = rule.detection.conditions.iter().map(|(text, _)| text.as_str()).collect();
+    let text = format!("{} (sigma {} on {table})", conditions.join(" or "), rule.head.title);
     let predicate: PhysicalRef = Arc::new(Predicate { node: Node::any(nodes), text });
     let shown = fields.iter().chain(rule.head.fields.iter().filter(|name| !fields.contains(name)));
     let names: Vec<&String> = selected.map_or_else(|| shown.collect(), |names| names.iter().collect());
@@ -285,6 +289,12 @@ fn plan(
     let columns: Vec<FieldRef> = reads.used.iter().map(|&leaf| schema.fields()[leaf].clone()).collect();
     let input = Input { leaves: reads.used, schema: Arc::new(Schema::new(columns)) };
     FilterPlan { table, input, predicate, projection }
+}
+
+/// Where a field that an alert of a Sigma rule shows stands among the rule's columns; none for any other expression.
+pub(crate) fn places(shown: &PhysicalRef, input: &Input) -> Option<Vec<String>> {
+    let shown = shown.as_any().downcast_ref::<Shown>()?;
+    Some(shown.field.sources.iter().map(|source| source.said(&input.schema)).collect())
 }
 
 /// A network, or one address.

@@ -109,7 +109,8 @@ impl Modifiers {
     fn add<'a>(&mut self, name: &'a str, compared_by: &mut Option<&'a str>, at: Place) -> Result<(), Mistake> {
         if let Some(compare) = compare(name) {
             if let Some(before) = compared_by.replace(name) {
-                return Err(Mistake::new(at, format!("{before} and {name} do not go together")));
+                let mistake = Mistake::new(at, format!("{before} and {name} do not go together"));
+                return Err(mistake.suggest("keep one; lines of one search must all hold"));
             }
             self.compare = compare;
             return Ok(());
@@ -236,7 +237,11 @@ mod tests {
             ("contians", "no modifier contians", "did you mean contains?"),
             ("not", "no modifier not", "say `not selection` in the condition, or |neq"),
             ("empty", "no modifier empty", "write `field: null` or `field: ''`"),
-            ("contains|startswith", "contains and startswith do not go together", ""),
+            (
+                "contains|startswith",
+                "contains and startswith do not go together",
+                "keep one; lines of one search must all hold",
+            ),
             ("i", "i, m and s are flags of re: |re|i", ""),
             ("re|base64", "only texts are encoded", ""),
             ("cidr|fieldref", "fieldref names a field to compare with", ""),

@@ -123,8 +123,16 @@ pub(super) fn near(source: &LogSource) -> Option<String> {
         return Some(format!("services of product {product}: {}", services.join(", ")));
     }
     let products = sources().filter_map(|own| own.product.as_ref()).flat_map(OneOrMany::each);
-    let near = nearest(source.product.as_deref()?, products)?;
-    Some(format!("did you mean product: {near}?"))
+    let categories = sources().filter_map(|own| own.category.as_ref()).flat_map(OneOrMany::each);
+    let near = |word: &Option<String>, all: Vec<&'static str>| nearest(word.as_deref()?, all);
+    if let Some(near) = near(&source.category, categories.collect()) {
+        return Some(format!("did you mean category: {near}?"));
+    }
+    let products: std::collections::BTreeSet<&str> = products.collect();
+    Some(match near(&source.product, products.iter().copied().collect()) {
+        Some(near) => format!("did you mean product: {near}?"),
+        None => format!("products are {}", Vec::from_iter(products).join(", ")),
+    })
 }
 
 impl RawLogSource {

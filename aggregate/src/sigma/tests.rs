@@ -315,7 +315,7 @@ fn mistakes_have_file_line_column_and_a_way_out() {
         (line("eventName|contians: A"), "r.yml:8:9: no modifier contians; did you mean contains?"),
         (line("eventName|re: '(?=a)'"), "r.yml:8:23: not a regular expression that runs in linear time: look-around"),
         (line("x|cidr: 192.0.2.0/33"), "r.yml:8:17: 192.0.2.0/33 is no network; write it as 192.0.2.0/24"),
-        (line("x|gt: many"), "r.yml:8:15: not a number"),
+        (line("x|gt: many"), "r.yml:8:15: many is not a number"),
         (line("x|expand: '%admins%'"), "r.yml:8:9: expand: nothing says what the placeholder stands for"),
         (line("x|base64: 'a*'"), "r.yml:8:19: a text with wildcards cannot be encoded"),
         (line("x|exists: maybe"), "r.yml:8:9: exists takes true or false, and a field"),

@@ -10,7 +10,6 @@ use dataflow::Table;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, FunctionArguments, Ident, Select, SelectItem, Value, VisitMut, VisitorMut,
 };
-use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::from::{From, Source};
 use super::{SqlError, nearest};
@@ -84,7 +83,7 @@ impl Resolver<'_> {
             ident.span = parts[0].span;
             return Ok(Some(ident));
         }
-        Err(self.unknown(&whole, parts[0].span.start))
+        Err(self.unknown(&whole, &parts[0]))
     }
 
     fn is_known(&self, name: &str) -> bool {
@@ -92,8 +91,8 @@ impl Resolver<'_> {
         window || self.columns.contains(&name) || self.aliases.contains(name)
     }
 
-    fn unknown(&self, name: &str, at: Location) -> SqlError {
-        let from = self.from.name();
+    fn unknown(&self, name: &str, first: &Ident) -> SqlError {
+        let (from, at) = (self.from.name(), first.span.start);
         if WINDOW_COLUMNS.contains(&name) {
             let error = SqlError::new(at, format!("{name} needs a window"));
             let table = from.trim_start_matches("table ");
@@ -107,8 +106,12 @@ impl Resolver<'_> {
         }
         let error = SqlError::new(at, format!("{from} has no column {name}"));
         match self.near(name) {
+            _ if first.quote_style == Some('"') => error.suggest(format!("a text stands in single quotes: '{name}'")),
             Some(near) => error.suggest(format!("did you mean {near}?")),
-            None => error,
+            None if matches!(self.from.source, Source::Subquery(_)) => {
+                error.suggest(format!("it gives {}", self.columns.join(", ")))
+            }
+            None => error.suggest(format!("a text stands in single quotes: '{}'", first.value)),
         }
     }
 
@@ -118,7 +121,8 @@ impl Resolver<'_> {
         let columns = || self.columns.iter().copied();
         let by_last = columns().find(|leaf| leaf.rsplit('.').next() == Some(last));
         let by_path = nearest(name, columns());
-        by_path.filter(|near| strsim::jaro_winkler(name, near) > 0.85).or(by_last).or(by_path)
+        let likeness = |near: &&str| strsim::jaro_winkler(name, near);
+        by_path.filter(|near| likeness(near) > 0.87).or(by_last)
     }
 
     /// `metadata.profiles[1]` and `resources[1].uid`: what stands before the first subscript is a column, what follows are

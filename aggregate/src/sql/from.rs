@@ -131,7 +131,8 @@ fn window_function(name: &ObjectName, args: TableFunctionArgs) -> Result<(Input,
         (_, [slide, .., size]) => WindowSpec::new(*slide, *size),
         (_, lengths) => WindowSpec::new(lengths[0], lengths[0]),
     };
-    Ok((input, Some(spec.map_err(|why| SqlError::new(at, why))?)))
+    let wrong = |why: String| SqlError::new(at, why).suggest("e.g. INTERVAL '30' SECOND, INTERVAL '1' MINUTE");
+    Ok((input, Some(spec.map_err(wrong)?)))
 }
 
 /// How each is called.

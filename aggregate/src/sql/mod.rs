@@ -12,6 +12,7 @@ mod batch;
 mod columns;
 mod from;
 mod functions;
+mod hint;
 mod lower;
 mod monotone;
 mod needs;
@@ -23,6 +24,7 @@ mod union;
 use datafusion::prelude::SessionContext;
 
 pub(crate) use batch::{TENANT, WINDOW, batch_sql};
+pub(crate) use hint::as_written;
 pub(crate) use needs::Need;
 pub(crate) use plan::{
     AggregateFunction, AggregatePlan, Call, FilterPlan, Input, OutputKey, PhysicalRef, Plan, WindowInput, WindowPlan,

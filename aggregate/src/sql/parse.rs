@@ -9,11 +9,14 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use std::ops::ControlFlow;
 
+use super::hint::{check_first, hinted};
 use super::{Place, SqlError, place};
 
 /// The statement's SELECT, of a shape that the planner knows.
 pub(super) fn parse(sql: &str) -> Result<Box<Select>, SqlError> {
-    select(without_table_keyword(tokens(sql)?))
+    let tokens = tokens(sql)?;
+    check_first(&tokens)?;
+    select(without_table_keyword(tokens)).map_err(|error| hinted(sql, error))
 }
 
 /// The same, printable: names behind a dot stand in quotes, so that `actor.user` is read back as the column it is and not as
@@ -35,7 +38,10 @@ pub(super) fn parse_for_print(sql: &str) -> Result<Box<Select>, SqlError> {
 
 fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
-    tokens.map_err(|e| SqlError::new(e.location, e.message))
+    tokens.map_err(|e| {
+        let error = SqlError::new(e.location, e.message);
+        if error.what.starts_with("Unterminated") { error.suggest("texts stand in quotes: 'Denied'") } else { error }
+    })
 }
 
 fn select(tokens: Vec<TokenWithSpan>) -> Result<Box<Select>, SqlError> {
@@ -66,7 +72,9 @@ fn without_table_keyword(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 fn opens_window_function(kept: &[TokenWithSpan]) -> bool {
     let mut back = kept.iter().rev().map(|t| &t.token).filter(|t| !matches!(t, Token::Whitespace(_)));
     let paren = back.next() == Some(&Token::LParen);
-    paren && matches!(back.next(), Some(Token::Word(w)) if super::from::is_window_function(&w.value))
+    // Of a name that is no window function, the refusal of the name says more than that of TABLE.
+    paren
+        && matches!(back.next(), Some(Token::Word(w)) if w.keyword == Keyword::NoKeyword || super::from::is_window_function(&w.value))
 }
 
 /// sqlparser gives the place only in its text: `... at Line: 2, Column: 7`.
@@ -89,8 +97,11 @@ pub(super) fn start() -> Place {
 pub(super) fn check_query(query: &Query) -> Result<(), SqlError> {
     let refused = [
         (query.with.is_some(), "WITH is not supported in rules"),
-        (query.order_by.is_some(), "ORDER BY has no meaning in a rule: alerts are a set"),
-        (query.limit_clause.is_some() || query.fetch.is_some(), "LIMIT would hide alerts"),
+        (query.order_by.is_some(), "ORDER BY has no meaning in a rule: alerts are a set; leave it out"),
+        (
+            query.limit_clause.is_some() || query.fetch.is_some(),
+            "LIMIT would hide alerts; leave it out, or ask for more in WHERE or HAVING",
+        ),
         (!query.pipe_operators.is_empty(), "pipe operators are not supported in rules"),
     ];
     match refused.into_iter().find(|(is, _)| *is) {

@@ -14,7 +14,8 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::logical_plan::builder::LogicalTableSource;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
-    Aggregate, AggregateUDF, Expr, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF,
+    Aggregate, AggregateUDF, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF, TableSource,
+    Volatility, WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerContext};
@@ -32,7 +33,7 @@ use super::functions::scalar_functions;
 use super::needs::Need;
 use super::parse::{parse, start};
 use super::scan::{Scan, scans};
-use super::{Place, SqlError, lower, monotone, place};
+use super::{Place, SqlError, hint, lower, monotone, place};
 use crate::distinct::DistinctKind;
 use crate::leaves::Leaves;
 use crate::window::WindowSpec;
@@ -186,31 +187,30 @@ struct Places<'a> {
 impl Places<'_> {
     /// DataFusion quotes what it objects to: the first quoted word that stands in the text is the place.
     fn locate(&self, error: &DataFusionError) -> SqlError {
-        let mut error = error;
-        while let DataFusionError::Context(_, cause) = error {
-            error = cause;
-        }
-        let text = error.strip_backtrace();
+        // Around the reason stand the names of the planner's own passes.
+        let text = error.find_root().strip_backtrace();
         let text = text.trim_start_matches("Error during planning: ").trim_start_matches("Schema error: ");
         if let Some(column) = text.split("column \"").nth(1).filter(|_| text.contains("must appear in the GROUP BY")) {
             let column = column.split('"').next().unwrap_or_default();
             let column = column.split_once('.').map_or(column, |(_, name)| name);
             let at = self.find(column).unwrap_or(self.select);
-            return SqlError::new(at, format!("{column} is neither in GROUP BY nor in an aggregate"));
+            let error = SqlError::new(at, format!("{column} is neither in GROUP BY nor in an aggregate"));
+            return error.suggest(format!("add it to GROUP BY, or select max({column})"));
         }
         let at = text.split('\'').skip(1).step_by(2).find_map(|word| self.find(word)).unwrap_or(self.select);
         // One line for each signature tried: the type that was given says as much.
         if let Some((name, rest)) = text.split_once("' failed to match any signature") {
             let name = name.rsplit('\'').next().unwrap_or_default();
             let given = rest.split("but received ").nth(1).and_then(|t| t.split_whitespace().next());
-            return SqlError::new(at, format!("{name} does not take {}", given.unwrap_or("these arguments")));
+            let error = SqlError::new(
+                at,
+                format!("{name} does not take {}", given.map_or("these arguments".into(), hint::kind)),
+            );
+            return error.suggest("cast it, e.g. CAST(src_port AS BIGINT), or count(*)");
         }
-        let mut lines = text.lines();
-        let error = SqlError::new(at, lines.next().unwrap_or_default().trim_end_matches('.'));
-        match lines.next().filter(|l| l.contains("Did you mean")) {
-            Some(hint) => error.suggest(hint.trim().replace("Did", "did")),
-            None => error,
-        }
+        let (what, suggestion) = hint::of_planner(text);
+        let at = if what.contains("stands in HAVING, not in WHERE") { self.find("WHERE").unwrap_or(at) } else { at };
+        SqlError { suggestion, ..SqlError::new(at, what) }
     }
 
     fn find(&self, word: &str) -> Option<Place> {
@@ -237,7 +237,8 @@ fn check_grouping(select: &Select, from: &From) -> Result<(), SqlError> {
                 Err(error.suggest(format!("FROM TUMBLE({table}, DESCRIPTOR(time), INTERVAL '1' MINUTE)")))
             }
             (None, None) if select.selection.is_none() => {
-                Err(SqlError::new(at, "without WHERE every event would alert").suggest("add a condition"))
+                let error = SqlError::new(at, "without WHERE every event would alert");
+                Err(error.suggest("add a condition: WHERE action = 'Denied'"))
             }
             (None, None) => Ok(()),
         };
@@ -383,7 +384,7 @@ fn check_expressions(plan: &LogicalPlan, places: &Places<'_>) -> Result<(), SqlE
     let visited = plan.apply(|node| {
         node.apply_expressions(|expr| {
             expr.apply(|e| {
-                refused = refused.take().or_else(|| objection(e, places));
+                refused = refused.take().or_else(|| objection(e, places)).or_else(|| unlike(e, node, places));
                 Ok(TreeNodeRecursion::Continue)
             })
         })
@@ -420,6 +421,29 @@ fn objection(expr: &Expr, places: &Places<'_>) -> Option<SqlError> {
     }
 }
 
+/// A number that is compared with a text: DataFusion would compare texts, which never are equal, or in another order.
+fn unlike(expr: &Expr, node: &LogicalPlan, places: &Places<'_>) -> Option<SqlError> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
+    let (cast, text) = match (left.as_ref(), right.as_ref()) {
+        (Expr::Cast(cast), Expr::Literal(text, _)) | (Expr::Literal(text, _), Expr::Cast(cast)) => (cast, text),
+        _ => return None,
+    };
+    let ScalarValue::Utf8(Some(text)) = text else { return None };
+    let is_order = matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
+    let is_equal = matches!(op, Operator::Eq | Operator::NotEq);
+    let is_meant = is_equal && text.parse::<f64>().is_ok();
+    let from = node.inputs().first().and_then(|input| cast.expr.get_type(input.schema()).ok())?;
+    // An author who casts means it.
+    let is_cast = places.sql.to_lowercase().contains("cast(") || places.sql.contains("::");
+    if is_cast || is_meant || !(is_equal || is_order) || !from.is_numeric() {
+        return None;
+    }
+    let at = places.find(&format!("'{text}'")).unwrap_or(places.select);
+    let column = hint::as_written(&cast.expr.to_string());
+    let error = SqlError::new(at, format!("{column} is a number, '{text}' a text: they do not compare"));
+    Some(error.suggest(format!("compare numbers: {column} = 22")))
+}
+
 fn filter_plan(plan: &LogicalPlan, places: &Places<'_>) -> Result<FilterPlan, SqlError> {
     let (select, plan) = projection(plan, places)?;
     let locate = |e: DataFusionError| places.locate(&e);
@@ -445,7 +469,8 @@ fn projection<'a>(plan: &'a LogicalPlan, places: &Places<'_>) -> Result<(&'a [Ex
 fn check_possible(predicate: &Expr, places: &Places<'_>) -> Result<(), SqlError> {
     match predicate {
         Expr::Literal(ScalarValue::Boolean(Some(false) | None) | ScalarValue::Null, _) => {
-            Err(SqlError::new(places.select, "the condition can never be true: the rule would never fire"))
+            let error = SqlError::new(places.select, "the condition can never be true: the rule would never fire");
+            Err(error.suggest("compare a column: action = 'Denied'"))
         }
         _ => Ok(()),
     }
@@ -505,12 +530,13 @@ fn check_monotone(
 ) -> Result<(), SqlError> {
     let at = places.having.unwrap_or(places.select);
     let Some(having) = having else {
-        return Err(SqlError::new(at, "emit: on_threshold needs HAVING: the threshold"));
+        let error = SqlError::new(at, "emit: on_threshold needs HAVING: the threshold");
+        return Err(error.suggest("HAVING count(*) > 20; or emit: on_close"));
     };
     match monotone::objection(having, aggregate, scans) {
         None => Ok(()),
         Some(why) => {
-            let error = SqlError::new(at, format!("emit: on_threshold: {why}"));
+            let error = SqlError::new(at, format!("emit: on_threshold: {}", hint::as_written(&why)));
             Err(error.suggest("use >= or > on count, max or sum(traffic...), < on min; or emit: on_close"))
         }
     }

@@ -214,7 +214,7 @@ impl Report {
 /// A rule's test that did not end as it says, each fault with the rule's file.
 pub(super) fn failures(outcome: &TestOutcome) -> Vec<String> {
     let place = format!("{}: test {:?}", outcome.file, outcome.test);
-    outcome.failures.iter().map(|failure| format!("{place}: {failure}")).collect()
+    outcome.failures().iter().map(|failure| format!("{place}: {failure}")).collect()
 }
 
 /// The rules, and how their tests ended.
@@ -252,7 +252,7 @@ fn line(rule: &Rule, outcomes: &[TestOutcome]) -> RuleLine {
 }
 
 /// `90000000` -> `1m30s`.
-fn length(us: i64) -> String {
+pub(super) fn length(us: i64) -> String {
     let span = jiff::SignedDuration::from_micros(us);
     format!("{span:#}").replace(' ', "")
 }

@@ -1,5 +1,6 @@
 //! End-to-end tests: they start the binary as a user would and assert on the tables, alerts and messages that came out.
 
+mod backtest;
 mod bad_input;
 mod corpus;
 mod crash;
@@ -18,6 +19,7 @@ mod plan;
 mod readme;
 mod reprocess;
 mod rules;
+mod rules_guide;
 mod service;
 mod sigma;
 mod tables;

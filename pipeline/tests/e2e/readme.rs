@@ -10,13 +10,13 @@ use crate::kit::{binary, number, stdout};
 const BROKERS: &str = "127.0.0.1:9092";
 
 /// A fenced block: its language and its lines.
-struct Block {
-    language: String,
-    text: String,
+pub(crate) struct Block {
+    pub(crate) language: String,
+    pub(crate) text: String,
 }
 
 /// The fenced blocks of a section, in order.
-fn blocks(markdown: &str, section: &str) -> Vec<Block> {
+pub(crate) fn blocks(markdown: &str, section: &str) -> Vec<Block> {
     let body = markdown.split(&format!("\n## {section}\n")).nth(1).expect("the section");
     let body = body.split("\n## ").next().unwrap_or_default();
     let mut parts = body.split("```").skip(1).step_by(2);
@@ -28,7 +28,7 @@ fn blocks(markdown: &str, section: &str) -> Vec<Block> {
 }
 
 /// `palisade` for the shell: the binary under test, under its name.
-fn shell(folder: &Path, commands: &str) -> Command {
+pub(crate) fn shell(folder: &Path, commands: &str) -> Command {
     let bin = folder.join("bin");
     std::fs::create_dir_all(&bin).expect("a writable folder");
     let link = bin.join("palisade");

@@ -7,7 +7,7 @@ use aggregate::RuleSet;
 use serde::Serialize;
 
 use super::super::check::{RuleLine, failures, lines, write_rules};
-use crate::cli::{Output, RulesCheckArgs};
+use crate::cli::{Output, RulesPathsArgs};
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -19,7 +19,7 @@ struct Report {
 ///
 /// # Errors
 /// If nothing can be printed.
-pub(super) fn run(args: &RulesCheckArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &RulesPathsArgs) -> anyhow::Result<ExitCode> {
     let (rules, refused) = RuleSet::survey(&args.paths);
     let outcomes = aggregate::run_tests(&rules);
     let failed = outcomes.iter().flat_map(failures);

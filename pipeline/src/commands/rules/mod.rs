@@ -1,8 +1,14 @@
 //! `palisade rules`: what rules say, before they run in a worker.
 
 mod alert;
+mod attack;
+mod backtest;
 mod check;
+mod coverage;
+mod explain;
+mod paint;
 mod run;
+mod test;
 
 use std::process::ExitCode;
 
@@ -15,6 +21,10 @@ use crate::cli::{RulesAction, RulesArgs};
 pub(crate) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     match &args.action {
         RulesAction::Check(args) => check::run(args),
+        RulesAction::Test(args) => test::run(args),
+        RulesAction::Explain(args) => explain::run(args),
+        RulesAction::Backtest(args) => crate::block_on(backtest::run(args)),
+        RulesAction::Coverage(args) => coverage::run(args),
         RulesAction::Run(args) => run::run(args),
     }
 }
