@@ -215,13 +215,9 @@ const OF_WINDOW: &[Case] = &[
     (
         "HOP(",
         "HOPP(",
-        "r.yaml:10:8: no window function hopp; TUMBLE(t, DESCRIPTOR(time), size), HOP(t, DESCRIPTOR(time), slide, size) or CUMULATE(t, DESCRIPTOR(time), step, size)",
+        "r.yaml:10:8: no window function hopp; one of TUMBLE(t, DESCRIPTOR(time), size), HOP(t, DESCRIPTOR(time), slide, size), CUMULATE(t, DESCRIPTOR(time), step, size), SESSION(t, DESCRIPTOR(time), gap[, longest])",
     ),
-    (
-        "DESCRIPTOR(time), ",
-        "",
-        "r.yaml:10:8: HOP takes a table, DESCRIPTOR(time), a slide and a size; HOP(TABLE network_activity, DESCRIPTOR(time), INTERVAL '30' SECOND, INTERVAL '1' MINUTE)",
-    ),
+    ("DESCRIPTOR(time), ", "", "r.yaml:10:8: HOP does not take these arguments; HOP(t, DESCRIPTOR(time), slide, size)"),
     (
         "DESCRIPTOR(time)",
         "DESCRIPTOR(_received_at)",
@@ -280,7 +276,7 @@ const OF_WINDOW: &[Case] = &[
     (
         "HAVING count(DISTINCT dst_port) > 250",
         "HAVING median(dst_port) > 250",
-        "r.yaml:13:10: median does not merge exactly over partitions; use count, sum, avg, min or max",
+        "r.yaml:13:10: median does not merge exactly over partitions; use approx_median(x) or approx_percentile_cont(x, 0.95)",
     ),
     (
         "HAVING count(DISTINCT dst_port) > 250",

@@ -156,10 +156,12 @@ impl RawTest {
     pub(crate) fn check_columns(&self, rule: &Rule) -> Result<(), Fault> {
         for events in &self.events {
             let table = events.table.unwrap_or_else(|| rule.tables()[0]);
-            let mut builder = TableBuilder::new(table);
+            let (mut builder, mut element) = (TableBuilder::new(table), None);
             for (path, value) in &events.set {
                 let names = || table.layout().leaves.iter().map(|leaf| leaf.path.as_str());
-                value.each().try_for_each(|value| set(&mut builder, path, &value)).map_err(|what| {
+                let leaf = element_path(&mut builder, path, &mut element);
+                let fits = leaf.and_then(|leaf| value.each().try_for_each(|value| set(&mut builder, &leaf, &value)));
+                fits.map_err(|what| {
                     let suggestion = match table.leaf(path) {
                         Some(leaf) => Some(format!("it holds {}", held(leaf_kind(table, leaf)))),
                         None => nearest(path, names()).map(|near| format!("did you mean {near}?")),
@@ -324,7 +326,7 @@ impl<'a> Run<'a> {
         for events in &test.events {
             match events.watermark.as_deref().and_then(duration_us) {
                 Some(us) => self.segment(Some(BASE_US + us)).map_err(|e| e.to_string())?,
-                None => self.rows(events)?,
+                None => self.rows(events),
             }
         }
         self.segment(None).map_err(|e| e.to_string())?;
@@ -333,17 +335,13 @@ impl<'a> Run<'a> {
         Ok((self.alerts.into_values().flatten().collect(), self.late_rows))
     }
 
-    fn rows(&mut self, events: &RawEvents) -> Result<(), String> {
-        let us = |text: &Option<String>| text.as_deref().and_then(duration_us).unwrap_or(0);
+    fn rows(&mut self, events: &RawEvents) {
         let table = events.table.unwrap_or_else(|| self.rule.tables()[0]);
-        for i in 0..events.count {
-            let time = BASE_US + us(&events.at) + us(&events.every) * i as i64;
-            let set = events.set.iter().map(|(path, value)| (path.clone(), value.at(i))).collect();
+        for row in events.rows(table) {
             let source = self.next_source % self.sources.len();
             self.next_source += 1;
-            self.sources[source].rows.push(Row { table, tenant: events.tenant.clone(), time, set });
+            self.sources[source].rows.push(row);
         }
-        Ok(())
     }
 
     /// Merges the rows since the last segment, in the split's deltas, and raises the watermark.
@@ -428,6 +426,28 @@ fn finding_column(rows: &RecordBatch, path: &str) -> ArrayRef {
     let leaves = Leaves::of(Table::DetectionFinding);
     let index = leaves.index(path).expect("the alert table has the columns that alerts fill");
     leaves.extract(rows, index).expect("alerts are in their table's schema")
+}
+
+impl RawTest {
+    /// All its rows, if it expects alerts.
+    #[cfg(test)]
+    pub(crate) fn rows_that_alert(&self, rule: &Rule) -> Option<Vec<Row>> {
+        let rows = self.events.iter().filter(|events| events.watermark.is_none());
+        let rows = rows.flat_map(|events| events.rows(events.table.unwrap_or_else(|| rule.tables()[0])));
+        (!self.alerts.is_empty()).then(|| rows.collect())
+    }
+}
+
+impl RawEvents {
+    /// Its rows, in a table.
+    fn rows(&self, table: Table) -> impl Iterator<Item = Row> {
+        let us = |text: &Option<String>| text.as_deref().and_then(duration_us).unwrap_or(0);
+        let (at, every) = (us(&self.at), us(&self.every));
+        (0..self.count).map(move |i| {
+            let set = self.set.iter().map(|(path, value)| (path.clone(), value.at(i))).collect();
+            Row { table, tenant: self.tenant.clone(), time: BASE_US + at + every * i as i64, set }
+        })
+    }
 }
 
 impl RawValue {

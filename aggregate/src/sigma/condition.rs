@@ -115,7 +115,7 @@ impl<'a> Parser<'a> {
         }
         let Some(&(_, word)) = self.words.get(self.at) else {
             let mistake = self.mistake(format!("the condition ends where a {} is expected", self.said.1));
-            return Err(mistake.suggest(format!("its {} are {}", self.said.0, self.names.join(", "))));
+            return Err(mistake.suggest(format!("its {} are {}", self.said.2, self.names.join(", "))));
         };
         let is_quantity = word == "1" || word.eq_ignore_ascii_case("any") || word.eq_ignore_ascii_case("all");
         match self.words.get(self.at + 1) {

@@ -3,12 +3,14 @@
 //! TUMBLE, HOP and CUMULATE become a subquery that gives each row once a window, SESSION one that numbers the sessions of each key
 //! (so its WHERE moves in there); the tenant joins the GROUP BY. Nothing else of the statement changes.
 
+use std::ops::ControlFlow;
+
 use dataflow::Table;
 use dataflow::schema::UTC;
 use dataflow::watermark::FUTURE_TOLERANCE_US;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr,
-    Statement, TableFactor, TableWithJoins,
+    AccessExpr, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, Query, Select, SelectItem,
+    SetExpr, Statement, Subscript, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -26,6 +28,7 @@ pub(crate) const WINDOW: [&str; 2] = ["_window_start", "_window_end"];
 /// The rule's SQL over plain tables: tenant, window bounds if there is a window, then what the rule selects.
 pub(crate) fn batch_sql(sql: &str) -> Result<String, SqlError> {
     let mut select = parse_for_print(sql)?;
+    let _ = select.visit(&mut ElementFields);
     let subquery = subquery(&select);
     let from = take_from(&mut select)?;
     let (name, own) = match (&from.source, subquery) {
@@ -49,6 +52,26 @@ pub(crate) fn batch_sql(sql: &str) -> Result<String, SqlError> {
     select.projection.splice(0..0, added);
     group_by_tenant(&mut select, from.window.is_some());
     Ok(select.to_string())
+}
+
+/// Writes `resources[1].name` as `resources[1]['name']`, as DataFusion's own planner takes it.
+struct ElementFields;
+
+impl VisitorMut for ElementFields {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let Expr::CompoundFieldAccess { access_chain, .. } = expr else { return ControlFlow::Continue(()) };
+        let is_element = |access: &AccessExpr| matches!(access, AccessExpr::Subscript(_));
+        let first = access_chain.iter().position(is_element).unwrap_or(access_chain.len());
+        for access in &mut access_chain[first..] {
+            if let AccessExpr::Dot(Expr::Identifier(field)) = access {
+                let index = Expr::value(Value::SingleQuotedString(field.value.clone()));
+                *access = AccessExpr::Subscript(Subscript::Index { index });
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 fn column(name: &str, alias: &str) -> SelectItem {
@@ -250,6 +273,14 @@ mod tests {
         let second = "UNION ALL SELECT tenant_uid, _received_at, time, src_ip FROM detection_finding WHERE substr(";
         assert!(batch.to_lowercase().contains(&first.to_lowercase()), "{batch}");
         assert!(batch.to_lowercase().contains(&second.to_lowercase()), "{batch}");
+    }
+
+    #[test]
+    fn a_field_of_an_element_stands_in_brackets() {
+        let sql = "SELECT resources[1].name AS what FROM api_activity WHERE resources[2].owner.name = 'x'";
+        let batch = batch_sql(sql).expect("a batch form");
+        assert!(batch.contains("resources[1]['name'] AS what"), "{batch}");
+        assert!(batch.ends_with("WHERE resources[2]['owner']['name'] = 'x'"), "{batch}");
     }
 
     #[test]

@@ -144,7 +144,10 @@ pub(super) fn run(rules: &Arc<RuleSet>, plan: &Plan, split: Split, span: usize, 
             }
         }
     }
-    chains.iter_mut().for_each(|chain| ran.add(&chain.step(Some(END))));
+    for chain in &mut chains {
+        let end = chain.merge.close_all_watermark().max(Some(END));
+        ran.add(&chain.step(end));
+    }
     (ran, seen)
 }
 
@@ -234,8 +237,8 @@ pub(super) fn answer(
     all
 }
 
-/// What a rule's batch form finds in the stored rows: title, tenant and values, as [`Ran::values`] gives them.
-pub(super) fn batch_answer(rule: &crate::Rule, seen: &[Seen]) -> Vec<String> {
+/// What the batch forms of rules find in the stored rows: title, tenant and values, as [`Ran::values`] gives them.
+pub(super) fn batch_answer(rules: &RuleSet, seen: &[Seen]) -> Vec<String> {
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
     crate::register_functions(&context);
     for table in Table::EVENTS {
@@ -244,12 +247,15 @@ pub(super) fn batch_answer(rule: &crate::Rule, seen: &[Seen]) -> Vec<String> {
         let rows = stored.map_or_else(|| TableBuilder::new(table).finish(), |batch| batch.rows);
         context.register_batch(table.name(), rows).expect("registered");
     }
-    let query = rule.batch_query().expect("a batch form");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
-    let rows = runtime.block_on(async { context.sql(&query.sql).await?.collect().await });
-    let rows = rows.unwrap_or_else(|e| panic!("{}: {e}", query.sql));
-    let alerts = rows.iter().flat_map(|batch| query.alerts(batch).expect("alerts"));
-    let mut all: Vec<String> = alerts.map(|a| format!("{}: {} {}", rule.title(), a.tenant, a.values)).collect();
+    let mut all = Vec::new();
+    for rule in rules.rules() {
+        let query = rule.batch_query().expect("a batch form");
+        let rows = runtime.block_on(async { context.sql(&query.sql).await?.collect().await });
+        let rows = rows.unwrap_or_else(|e| panic!("{}: {e}", query.sql));
+        let alerts = rows.iter().flat_map(|batch| query.alerts(batch).expect("alerts"));
+        all.extend(alerts.map(|alert| format!("{}: {} {}", rule.title(), alert.tenant, alert.values)));
+    }
     all.sort();
     all
 }
