@@ -30,10 +30,13 @@ pub(crate) fn batch_sql(sql: &str) -> Result<String, SqlError> {
     let mut select = parse_for_print(sql)?;
     let _ = select.visit(&mut ElementFields);
     let subquery = subquery(&select);
-    let from = take_from(&mut select)?;
+    let from = take_from(&mut select, false)?;
     let (name, own) = match (&from.source, subquery) {
         (Source::Table(table), _) => (table.name(), own_rows(*table)),
-        (Source::Subquery(_), Some(query)) => ("input", own_union(*query)?),
+        (Source::Subquery(_), Some(mut query)) => {
+            own_union(&mut query)?;
+            ("input", query.to_string())
+        }
         (Source::Subquery(_), None) => {
             return Err(SqlError::new(start(), "no batch form: a subquery of another shape"));
         }
@@ -109,21 +112,28 @@ fn own_rows(table: Table) -> String {
     format!("SELECT * FROM {table} WHERE {IS_EVENT}")
 }
 
-/// The subquery that the window function reads, as it is written.
+/// The subquery in FROM, or the one that the window function there reads, as it is written.
 fn subquery(select: &Select) -> Option<Box<Query>> {
-    let TableFactor::Table { args: Some(args), .. } = &select.from.first()?.relation else { return None };
-    args.args.iter().find_map(|arg| match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(query))) => Some(query.clone()),
+    match &select.from.first()?.relation {
+        TableFactor::Table { args: Some(args), .. } => args.args.iter().find_map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(query))) => Some(query.clone()),
+            _ => None,
+        }),
+        TableFactor::Derived { subquery, .. } => Some(subquery.clone()),
         _ => None,
-    })
+    }
 }
 
-/// The events of each SELECT of a UNION ALL, with the tenant and the receive time, which windows need.
-fn own_union(mut query: Query) -> Result<String, SqlError> {
+/// Lets each SELECT of a UNION ALL give events only, with the tenant and the receive time, which windows need.
+fn own_union(query: &mut Query) -> Result<(), SqlError> {
     let is_event = expression(IS_EVENT)?;
     for select in union::selects(&mut query.body)? {
         for (column, place) in ["tenant_uid", "_received_at"].into_iter().zip(0..) {
             select.projection.insert(place, SelectItem::UnnamedExpr(Expr::Identifier(Ident::new(column))));
+        }
+        if let Some(TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|from| &mut from.relation) {
+            own_union(subquery)?;
+            continue;
         }
         let written = select.selection.take().map(|written| Box::new(Expr::Nested(Box::new(written))));
         select.selection = Some(match written {
@@ -131,7 +141,7 @@ fn own_union(mut query: Query) -> Result<String, SqlError> {
             None => is_event.clone(),
         });
     }
-    Ok(query.to_string())
+    Ok(())
 }
 
 fn expression(text: &str) -> Result<Expr, SqlError> {
@@ -273,6 +283,22 @@ mod tests {
         let second = "UNION ALL SELECT tenant_uid, _received_at, time, src_ip FROM detection_finding WHERE substr(";
         assert!(batch.to_lowercase().contains(&first.to_lowercase()), "{batch}");
         assert!(batch.to_lowercase().contains(&second.to_lowercase()), "{batch}");
+    }
+
+    #[test]
+    fn named_queries_stand_where_they_are_named() {
+        let sql = "WITH ssh AS (SELECT time, src_ip FROM network_activity WHERE dst_port = 22), \
+                   own AS (SELECT time, src_ip FROM ssh WHERE src_ip LIKE '10.%') \
+                   SELECT window_start, window_end, o.src_ip, count(*) AS c \
+                   FROM TUMBLE(TABLE own, DESCRIPTOR(time), INTERVAL '1' MINUTE) AS o GROUP BY window_start, window_end, o.src_ip";
+        let batch = batch_sql(sql).expect("a batch form");
+        let inner = "(SELECT tenant_uid, _received_at, time, src_ip FROM network_activity \
+                     WHERE (dst_port = 22) AND SUBSTR(_topic, 1, 1) <> '_') AS ssh WHERE src_ip LIKE '10.%'";
+        assert!(batch.contains(inner), "{batch}");
+        let filter = batch_sql(
+            "WITH a AS (SELECT time, src_ip FROM api_activity) SELECT time, src_ip FROM a WHERE src_ip = 'x'",
+        );
+        assert!(filter.expect("a batch form").ends_with("AS \"a\" WHERE src_ip = 'x'"));
     }
 
     #[test]

@@ -51,8 +51,8 @@ pub(super) fn is_window_function(name: &str) -> bool {
     WINDOW_FUNCTIONS.iter().any(|f| name.eq_ignore_ascii_case(f))
 }
 
-/// Reads the FROM clause and puts the plain table, or the subquery, in its place.
-pub(super) fn take_from(select: &mut Select) -> Result<From, SqlError> {
+/// Reads the FROM clause and puts the plain table, or the subquery, in its place. `is_windowed`: it stands within a window function.
+pub(super) fn take_from(select: &mut Select, is_windowed: bool) -> Result<From, SqlError> {
     let at = place(select);
     let [from] = select.from.as_mut_slice() else {
         return Err(SqlError::new(at, "a rule reads one table").suggest("FROM network_activity, or FROM HOP(...)"));
@@ -60,25 +60,38 @@ pub(super) fn take_from(select: &mut Select) -> Result<From, SqlError> {
     if !from.joins.is_empty() {
         return Err(SqlError::new(at, "JOIN is not supported in rules"));
     }
-    let TableFactor::Table { name, alias, args, .. } = &mut from.relation else {
-        return Err(SqlError::new(at, "a rule reads a table, TUMBLE(...), HOP(...), CUMULATE(...) or SESSION(...)"));
-    };
-    let alias = alias.take().map(|a| a.name.value);
-    let (input, window) = match args.take() {
-        None => (Input::Table(table_named(name)?), None),
-        Some(args) => window_function(name, args)?,
+    let (alias, input, window) = match &mut from.relation {
+        TableFactor::Table { name, alias, args, .. } => {
+            let (input, window) = match args.take() {
+                None => (Input::Table(table_named(name)?), None),
+                Some(args) => window_function(name, args)?,
+            };
+            (alias.take(), input, window)
+        }
+        TableFactor::Derived { lateral: false, subquery, alias, sample: None } => {
+            (alias.take(), Input::Subquery(subquery.clone()), None)
+        }
+        _ => {
+            return Err(SqlError::new(
+                at,
+                "a rule reads a table, a subquery, TUMBLE(...), HOP(...), CUMULATE(...) or SESSION(...)",
+            ));
+        }
     };
     let source = match input {
         Input::Table(table) => {
-            *name = ObjectName::from(vec![Ident::new(table.name())]);
+            if let TableFactor::Table { name, .. } = &mut from.relation {
+                *name = ObjectName::from(vec![Ident::new(table.name())]);
+            }
             Source::Table(table)
         }
         Input::Subquery(mut query) => {
-            let columns = union::resolve(&mut query)?;
+            let columns = union::resolve(&mut query, is_windowed || window.is_some())?;
             from.relation = derived(query);
             Source::Subquery(columns)
         }
     };
+    let alias = alias.map(|a| a.name.value);
     Ok(From { source, window, alias })
 }
 
@@ -222,7 +235,7 @@ mod tests {
 
     fn from(clause: &str) -> Result<From, String> {
         let mut select = parse(&format!("SELECT 1 FROM {clause}")).map_err(|e| e.what)?;
-        let from = take_from(&mut select).map_err(|e| e.what)?;
+        let from = take_from(&mut select, false).map_err(|e| e.what)?;
         if let Source::Table(table) = from.source {
             assert_eq!(select.from[0].to_string(), table.name(), "the plain table stands in its place");
         }
@@ -267,7 +280,7 @@ mod tests {
     fn what_is_no_window_is_refused() {
         for (clause, why) in [
             ("network_activity, api_activity", "a rule reads one table"),
-            ("(SELECT 1)", "a rule reads a table, TUMBLE(...), HOP(...), CUMULATE(...) or SESSION(...)"),
+            ("(SELECT 1)", "a rule reads one table"),
             (
                 "TUMBLE('network_activity', DESCRIPTOR(time), INTERVAL '1' MINUTE)",
                 "the first argument of a window function is a table",

@@ -183,7 +183,7 @@ fn named(lower: &mut Lower<'_>, select: &[Expr]) -> DfResult<Vec<(String, Physic
 }
 
 /// A selected column's name: its alias, or the column without its table.
-fn output_name(expr: &Expr) -> String {
+pub(super) fn output_name(expr: &Expr) -> String {
     match expr {
         Expr::Alias(alias) => alias.name.clone(),
         Expr::Column(column) => column.name.clone(),

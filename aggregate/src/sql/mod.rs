@@ -5,7 +5,7 @@
 //! unions over scans) and is taken apart into expressions here: one set for each table that is read.
 //! Struct columns are flattened first: `src_endpoint.ip` is a leaf column of that name, and a keyword is plain text.
 //!
-//! Absent: joins, other subqueries, CTEs, ORDER BY, LIMIT, window functions. Each is refused with its reason.
+//! Absent: joins, subqueries in expressions, ORDER BY, LIMIT, window functions. Each is refused with its reason.
 
 mod aggregates;
 mod batch;
@@ -20,6 +20,7 @@ mod parse;
 mod plan;
 mod scan;
 mod union;
+mod with;
 
 use datafusion::prelude::SessionContext;
 

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 use std::ops::ControlFlow;
 
 use super::hint::{check_first, hinted};
-use super::{Place, SqlError, place};
+use super::{Place, SqlError, place, with};
 
 /// The statement's SELECT, of a shape that the planner knows.
 pub(super) fn parse(sql: &str) -> Result<Box<Select>, SqlError> {
@@ -47,11 +47,12 @@ fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
 fn select(tokens: Vec<TokenWithSpan>) -> Result<Box<Select>, SqlError> {
     let mut parser = Parser::new(&GenericDialect {}).with_tokens_with_locations(tokens);
     let statements = parser.parse_statements().map_err(|e| parser_error(&e))?;
-    let [Statement::Query(query)] = <[Statement; 1]>::try_from(statements)
+    let [Statement::Query(mut query)] = <[Statement; 1]>::try_from(statements)
         .map_err(|all| SqlError::new(start(), format!("a rule is one SELECT, not {} statements", all.len())))?
     else {
         return Err(SqlError::new(start(), "a rule is a SELECT; nothing else is allowed"));
     };
+    with::inline(&mut query)?;
     let select = only_select(*query)?;
     check_select(&select)?;
     Ok(select)
@@ -96,7 +97,7 @@ pub(super) fn start() -> Place {
 /// Refuses what may stand around a SELECT but not in a rule.
 pub(super) fn check_query(query: &Query) -> Result<(), SqlError> {
     let refused = [
-        (query.with.is_some(), "WITH is not supported in rules"),
+        (query.with.is_some(), "WITH stands at the start of the statement"),
         (query.order_by.is_some(), "ORDER BY has no meaning in a rule: alerts are a set; leave it out"),
         (
             query.limit_clause.is_some() || query.fetch.is_some(),

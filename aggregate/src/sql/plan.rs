@@ -149,7 +149,7 @@ pub(crate) enum OutputKey {
 /// Plans a rule's SQL. `on_threshold`: alerts may leave before the window ends, so HAVING must not be able to fall back.
 pub(crate) fn plan(sql: &str, on_threshold: bool) -> Result<Plan, SqlError> {
     let mut select = parse(sql)?;
-    let from = take_from(&mut select)?;
+    let from = take_from(&mut select, false)?;
     resolve(&mut select, &from)?;
     check_grouping(&select, &from)?;
     let places = Places { sql, select: place(&*select), having: select.having.as_ref().map(place) };
@@ -455,7 +455,9 @@ fn filter_plan(plan: &LogicalPlan, places: &Places<'_>) -> Result<FilterPlan, Sq
         return Err(SqlError::new(places.select, "a rule without a window reads one table, with a condition"));
     };
     check_possible(predicate, places)?;
-    lower::filter(scan, predicate, select).map_err(locate)
+    let over = |e: &Expr| Ok(scan.over(e, plan.schema())?.alias(lower::output_name(e)));
+    let select = select.iter().map(over).collect::<DfResult<Vec<_>>>().map_err(locate)?;
+    lower::filter(scan, predicate, &select).map_err(locate)
 }
 
 fn projection<'a>(plan: &'a LogicalPlan, places: &Places<'_>) -> Result<(&'a [Expr], &'a LogicalPlan), SqlError> {

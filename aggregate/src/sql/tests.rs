@@ -99,7 +99,21 @@ SELECT time FROM a JOIN b ON true
 SELECT time FROM network_activity WHERE true LIMIT 5
 => 1:1: LIMIT would hide alerts; leave it out, or ask for more in WHERE or HAVING
 WITH a AS (SELECT 1) SELECT time FROM network_activity WHERE true
-=> 1:1: WITH is not supported in rules
+=> 1:6: a is not used; name it in FROM
+WITH RECURSIVE a AS (SELECT 1) SELECT time FROM a WHERE true
+=> 1:1: WITH RECURSIVE is not supported in rules
+WITH a (x) AS (SELECT time FROM network_activity) SELECT x FROM a WHERE true
+=> 1:9: names of columns stand in the query; WITH a AS (SELECT x AS x, ...)
+WITH api_activity AS (SELECT time FROM network_activity) SELECT time FROM api_activity WHERE true
+=> 1:6: api_activity is a table already
+WITH a AS (SELECT time FROM network_activity), A AS (SELECT time FROM a) SELECT time FROM a WHERE true
+=> 1:48: A is there twice
+WITH a AS (SELECT time, src_ip FROM network_activity) SELECT scr_ip FROM a WHERE true
+=> 1:62: the subquery has no column scr_ip; did you mean src_ip?
+WITH a AS (SELECT src_ip FROM network_activity) SELECT count(*) FROM TUMBLE(TABLE a, DESCRIPTOR(time), INTERVAL '1' MINUTE) $GROUP
+=> 1:12: each SELECT gives the column time as it is; SELECT time, ...
+WITH a AS (SELECT src_ip, count(*) AS n $WINDOW $GROUP, src_ip) SELECT src_ip FROM a WHERE n > 2
+=> 1:12: GROUP BY and HAVING stand outside the window function
 SELECT time FROM network_activity WHERE true UNION SELECT time FROM network_activity WHERE true
 => 1:1: UNION is not supported; write one rule for each SELECT
 SELECT time FROM network_activity WHERE true ORDER BY time
@@ -223,8 +237,8 @@ SELECT time, random() AS r FROM network_activity
 => random() gives another value each time it is evaluated; use time or window_end
 SELECT time FROM network_activity WHERE 1 = 2
 => the condition can never be true: the rule would never fire; compare a column: action = 'Denied'
-SELECT time FROM (SELECT time FROM network_activity)
-=> a rule reads a table, TUMBLE(...), HOP(...), CUMULATE(...) or SESSION(...)
+SELECT time FROM unnest(network_activity)
+=> a rule reads a table, a subquery, TUMBLE(...), HOP(...), CUMULATE(...) or SESSION(...)
 "#;
 
 #[test]

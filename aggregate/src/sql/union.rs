@@ -1,4 +1,5 @@
-//! What a window function reads if not one table: `SELECT ... UNION ALL SELECT ...`, each SELECT over a table of its own.
+//! A subquery in FROM, or within a window function: `SELECT ... UNION ALL SELECT ...`, each SELECT over a table or subquery of its
+//! own.
 //!
 //! The first SELECT names the columns; DataFusion gives them one type. `time` is each table's own, because windows are over
 //! the event time; the window's columns are added here, so that the SELECT around sees them.
@@ -12,14 +13,14 @@ use super::from::take_from;
 use super::parse::{check_query, check_select};
 use super::{SqlError, place};
 
-/// Checks the subquery and rewrites its columns. The names of the columns it gives.
-pub(super) fn resolve(query: &mut Query) -> Result<Vec<String>, SqlError> {
+/// Checks the subquery and rewrites its columns. The names of the columns it gives. `is_windowed`: windows are over its rows.
+pub(super) fn resolve(query: &mut Query, is_windowed: bool) -> Result<Vec<String>, SqlError> {
     check_query(query)?;
     let mut names: Option<Vec<String>> = None;
     for select in selects(&mut query.body)? {
-        let own = branch(select)?;
+        let own = branch(select, is_windowed)?;
         let first = names.get_or_insert_with(|| own.clone());
-        if time_of(&own) != time_of(first) {
+        if is_windowed && time_of(&own) != time_of(first) {
             let error = SqlError::new(place(select), "time is not the same column in each SELECT");
             return Err(error.suggest("SELECT time, ..."));
         }
@@ -44,19 +45,22 @@ pub(super) fn selects(body: &mut SetExpr) -> Result<Vec<&mut Select>, SqlError> 
     }
 }
 
-fn branch(select: &mut Select) -> Result<Vec<String>, SqlError> {
+fn branch(select: &mut Select, is_windowed: bool) -> Result<Vec<String>, SqlError> {
     let at = place(select);
     check_select(select)?;
     let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(group, _) if group.is_empty());
     if grouped || select.having.is_some() {
         return Err(SqlError::new(at, "GROUP BY and HAVING stand outside the window function"));
     }
-    let from = take_from(select)?;
+    let from = take_from(select, is_windowed)?;
     if from.window.is_some() {
         return Err(SqlError::new(at, "a window function within another is not supported in rules"));
     }
     columns::resolve(select, &from)?;
     let names: Vec<String> = select.projection.iter().map(name).collect();
+    if !is_windowed {
+        return Ok(names);
+    }
     check_time(select, &names)?;
     for column in WINDOW_COLUMNS {
         select.projection.push(SelectItem::UnnamedExpr(Expr::Identifier(Ident::with_quote('"', column))));

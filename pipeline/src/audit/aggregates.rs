@@ -153,6 +153,7 @@ async fn given(session: &SessionContext) -> anyhow::Result<BTreeMap<String, Aler
 /// The tables as the rules saw them: without rows that were read back.
 async fn without_reprocessed(session: &SessionContext) -> anyhow::Result<SessionContext> {
     let seen = SessionContext::new_with_config(session.copied_config());
+    aggregate::register_functions(&seen);
     for table in Table::ALL {
         let rows = match table {
             Table::LateWindow => session.table(table.name()).await?,

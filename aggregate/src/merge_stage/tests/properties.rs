@@ -81,6 +81,24 @@ proptest! {
     }
 
     #[test]
+    fn named_queries_give_what_their_batch_form_gives(plan in plans(connection(), 60)) {
+        let windowed = "WITH web AS (SELECT time, src_ip AS ip, dst_port AS port FROM network_activity WHERE dst_port < 4),
+              other AS (SELECT time, src_ip AS ip, 9 AS port FROM network_activity WHERE dst_port >= 4),
+              both AS (SELECT time, ip, port FROM web UNION ALL SELECT time, upper(ip), port + 1 FROM other)
+            SELECT window_start, ip, count(*) AS n, sum(port) AS ports
+            FROM HOP(TABLE both, DESCRIPTOR(time), INTERVAL '20' SECOND, INTERVAL '50' SECOND)
+            WHERE port <> 2 GROUP BY window_start, window_end, ip HAVING count(*) > 1";
+        let filter = "WITH web AS (SELECT src_ip, dst_port + 1 AS next FROM network_activity WHERE dst_port < 4)
+            SELECT src_ip, next FROM web WHERE next > 2";
+        for sql in [windowed, filter] {
+            let rules = rule("allowed_lateness: 1h", sql);
+            let (whole, seen) = all(&rules, &plan, Split::Whole);
+            prop_assert_eq!(&whole.values(), &batch_answer(&rules, &seen));
+            prop_assert_eq!(&all(&rules, &plan, Split::Chosen(2)).0, &whole);
+        }
+    }
+
+    #[test]
     fn sessions_too(plan in plans(connection(), 60)) {
         let sql = over_sessions();
         let rules = rule("allowed_lateness: 1h\nevidence: 3", &sql);

@@ -5,7 +5,7 @@ use std::any::Any;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, FieldRef};
 use arrow::row::{OwnedRow, RowConverter, SortField};
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
@@ -48,6 +48,9 @@ impl AggregateUDFImpl for ArrayAgg {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if !args.order_bys.is_empty() {
+            return plan_err!("'array_agg' gives its values rising: leave ORDER BY out");
+        }
         let data_type = args.expr_fields[0].data_type().clone();
         let converter = RowConverter::new(vec![SortField::new(data_type)])?;
         Ok(Box::new(Smallest { converter, is_distinct: args.is_distinct, rows: Vec::new() }))

@@ -24,7 +24,14 @@ pub(super) fn run(args: &RulesPathsArgs) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string(&explained)?)?,
-        Output::Text => explained.iter().try_for_each(|rule| write(rule, &mut out, Paint::of_stdout()))?,
+        Output::Text => {
+            for (i, rule) in explained.iter().enumerate() {
+                if i > 0 {
+                    writeln!(out)?;
+                }
+                write(rule, &mut out, Paint::of_stdout())?;
+            }
+        }
     }
     Ok(if refused.0.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -38,8 +45,7 @@ fn write(rule: &Explanation, out: &mut impl Write, paint: Paint) -> std::io::Res
     rule.fields.iter().try_for_each(|field| line(out, paint, "field", &places(field)))?;
     rule.window.iter().try_for_each(|window| write_window(window, out, paint))?;
     line(out, paint, "alerts", &rule.alerts)?;
-    line(out, paint, "with", &format!("{}; evidence: {} rows at most", rule.selects.join(", "), rule.evidence))?;
-    writeln!(out)
+    line(out, paint, "with", &format!("{}; evidence: {} rows at most", rule.selects.join(", "), rule.evidence))
 }
 
 fn places(field: &ExplainedField) -> String {
@@ -50,7 +56,10 @@ fn places(field: &ExplainedField) -> String {
 fn write_window(window: &ExplainedWindow, out: &mut impl Write, paint: Paint) -> std::io::Result<()> {
     let ExplainedWindow { function, slide_us, size_us, pane_us, allowed_lateness_us, .. } = window;
     let (slide, size) = (length(*slide_us), length(*size_us));
-    let mut said = format!("{function} of {size} every {slide}, in panes of {}", length(*pane_us));
+    let mut said = match *function {
+        "SESSION" => format!("SESSION that ends {slide} after its last row, cut every {size}"),
+        _ => format!("{function} of {size} every {slide}, in panes of {}", length(*pane_us)),
+    };
     match allowed_lateness_us {
         0 => said.push_str("; rows that come after its end are late"),
         us => said += &format!("; takes rows until {} after its end", length(*us)),
