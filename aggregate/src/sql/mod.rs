@@ -10,6 +10,7 @@
 mod aggregates;
 mod batch;
 mod columns;
+mod filtered;
 mod from;
 mod functions;
 mod hint;
@@ -22,6 +23,8 @@ mod scan;
 mod union;
 mod with;
 
+use std::sync::Arc;
+
 use datafusion::prelude::SessionContext;
 
 pub(crate) use batch::{TENANT, WINDOW, batch_sql};
@@ -32,10 +35,11 @@ pub(crate) use plan::{
     plan,
 };
 
-/// Gives a session the functions of rules, so that a rule's batch form finds what the stream finds.
+/// Gives a session the functions of rules and what DataFusion has wrong, so that a rule's batch form finds what the stream finds.
 pub fn register_functions(session: &SessionContext) {
     aggregates::all().iter().for_each(|function| session.register_udaf(function.as_ref().clone()));
     functions::scalar_functions().iter().for_each(|function| session.register_udf(function.as_ref().clone()));
+    session.add_analyzer_rule(Arc::new(filtered::NullFilters));
 }
 
 /// A refusal, with its place in the SQL text (line and column from 1).
