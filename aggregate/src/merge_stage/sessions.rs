@@ -221,8 +221,9 @@ impl SessionState {
             self.given.give(rule, &alert, true, sink);
         }
         self.settle(rule)?;
-        let lateness = rule.allowed_lateness_us();
-        self.forget(before.saturating_sub(lateness), after.saturating_sub(lateness))?;
+        // A gap longer than its end says: until then a row that is not late may still go on from it.
+        let reach = rule.allowed_lateness_us().saturating_add(self.gap());
+        self.forget(before.saturating_sub(reach), after.saturating_sub(reach))?;
         Ok(closed)
     }
 

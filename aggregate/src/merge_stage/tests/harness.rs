@@ -103,11 +103,18 @@ impl Ran {
     }
 }
 
-/// A row, and the watermark before the step that merged it.
+/// A row, its offset range of all, and the watermark before the step that merged it.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) row: Row,
+    pub(super) range: usize,
     pub(super) watermark: Option<i64>,
+}
+
+impl Seen {
+    pub(super) fn get(&self, path: &str) -> Option<&serde_json::Value> {
+        self.row.set.iter().find(|(own, _)| own == path).map(|(_, value)| value)
+    }
 }
 
 /// Carries out a plan. Watermarks stay below `span` seconds until the end.
@@ -122,6 +129,7 @@ pub(super) fn run(rules: &Arc<RuleSet>, plan: &Plan, split: Split, span: usize, 
     plan.rows.iter().for_each(|(p, row)| queues[*p].push(row.clone()));
     let mut chains: Vec<Chain> = (0..groups).map(|group| Chain::new(rules, group, limits)).collect();
     let (mut ran, mut seen, mut next) = (Ran::default(), Vec::new(), [0_i64; 3]);
+    let mut number = 0;
     while queues.iter().any(|q| !q.is_empty()) {
         let waiting: Vec<usize> = (0..3).filter(|&p| !queues[p].is_empty()).collect();
         let p = waiting[choose(waiting.len())];
@@ -131,7 +139,8 @@ pub(super) fn run(rules: &Arc<RuleSet>, plan: &Plan, split: Split, span: usize, 
         next[p] = range.offsets.next;
         ran.note(range.alerts.as_ref());
         let watermark = chains[0].merge.watermark();
-        seen.extend(rows.into_iter().map(|row| Seen { row, watermark }));
+        seen.extend(rows.into_iter().map(|row| Seen { row, range: number, watermark }));
+        number += 1;
         for chain in &mut chains {
             chain.apply(&range);
             if cut && choose(3) > 0 {
@@ -288,7 +297,7 @@ fn flat(table: Table, seen: &[Seen]) -> RecordBatch {
 /// Each row once for every window that saw it, with the window's bounds.
 fn in_windows(table: Table, seen: &[Seen], spec: WindowSpec, lateness_us: i64) -> RecordBatch {
     let (mut rows, mut starts, mut ends) = (Vec::new(), Vec::new(), Vec::new());
-    for (i, Seen { row, watermark }) in seen.iter().enumerate() {
+    for (i, Seen { row, watermark, .. }) in seen.iter().enumerate() {
         let closed_until = watermark.map_or(i64::MIN, |w| w - lateness_us);
         // Every window that ends within its longest length after the row, and has begun by then.
         let first = (row.time - spec.size).div_euclid(spec.slide) - spec.size / spec.slide;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::harness::{Chain, Plan, Ran, Range, Seen, Split, answer, batch_answer, plans, run};
 use super::*;
 use crate::rule::scenario::Row;
+use crate::window::WindowSpec;
 
 const ORACLE: &str = "SELECT window_start, src_ip, count(*) AS n, sum(traffic.bytes_out) AS total,
       count(DISTINCT dst_port) AS ports, min(dst_port) AS low, max(src_ip) AS top, avg(traffic.bytes_out) AS mean,
@@ -64,6 +65,27 @@ fn oracle(rules: &Arc<RuleSet>, sql: &str, seen: &[Seen]) -> Vec<String> {
     answer(rule.title(), sql, rule.window().map(|w| w.spec), seen, rule.allowed_lateness_us())
 }
 
+/// The rows without those whose session had ended for good when their range came.
+fn in_time(rule: &Rule, seen: &[Seen]) -> Vec<Seen> {
+    let spec = rule.window().expect("a window").spec;
+    let mut kept: Vec<Seen> = Vec::new();
+    for range in seen.chunk_by(|a, b| a.range == b.range) {
+        let all: Vec<Seen> = kept.iter().chain(range).cloned().collect();
+        let closed_until = range[0].watermark.map_or(i64::MIN, |w| w - rule.allowed_lateness_us());
+        kept.extend(range.iter().filter(|own| session_end(spec, own, &all) > closed_until).cloned());
+    }
+    kept
+}
+
+fn session_end(spec: WindowSpec, own: &Seen, all: &[Seen]) -> i64 {
+    let key = |s: &Seen| (s.row.tenant.clone(), s.get("src_endpoint.ip").cloned());
+    let counts = |s: &&Seen| s.get("dst_endpoint.port").and_then(Value::as_i64) != Some(5);
+    let mut times: Vec<i64> = all.iter().filter(counts).filter(|s| key(s) == key(own)).map(|s| s.row.time).collect();
+    times.sort_unstable();
+    let later = times.into_iter().filter(|at| *at >= own.row.time);
+    later.fold(spec.session_end(own.row.time), |end, at| if at < end { spec.session_end(at) } else { end })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -110,6 +132,15 @@ proptest! {
     }
 
     #[test]
+    fn sessions_are_those_of_the_rows_that_were_not_too_late(plan in plans(connection(), 60)) {
+        for head in ["", "allowed_lateness: 20s"] {
+            let rules = rule(head, &over_sessions());
+            let (ran, seen) = all(&rules, &plan, Split::Chosen(1));
+            prop_assert_eq!(&ran.values(), &batch_answer(&rules, &in_time(&rules.rules()[0], &seen)), "{}", head);
+        }
+    }
+
+    #[test]
     fn late_rows_are_missed_by_the_windows_that_closed_and_by_no_other(plan in plans(connection(), 60)) {
         let heads = ["", "allowed_lateness: 20s", "allowed_lateness: 90s\nemit: on_threshold"];
         for (head, sql) in heads.into_iter().flat_map(|head| oracles().map(|sql| (head, sql))) {
@@ -119,7 +150,7 @@ proptest! {
             prop_assert_eq!(&ran.values(), &oracle(&rules, &sql, &seen), "{} {}", head, sql);
             let late = seen.iter().filter(|s| {
                 let closed_until = s.watermark.map_or(i64::MIN, |w| w - rules.rules()[0].allowed_lateness_us());
-                let port_5 = s.row.set.iter().any(|(path, v)| path == "dst_endpoint.port" && v.as_i64() == Some(5));
+                let port_5 = s.get("dst_endpoint.port").and_then(Value::as_i64) == Some(5);
                 !port_5 && spec.first_end(spec.pane_of(s.row.time)) <= closed_until
             });
             prop_assert_eq!(ran.late_rows, late.count() as u64, "{}", head);
