@@ -116,7 +116,9 @@ async fn missed(session: &SessionContext) -> anyhow::Result<Missed> {
 fn is_left_out(rule: &Rule, alert: &BatchAlert, closed: i64, missed: &Missed) -> bool {
     let Some((start, end)) = alert.window else { return false };
     let panes = missed.get(&(rule.uid().to_owned(), alert.tenant.clone()));
-    end > closed || panes.into_iter().flatten().any(|pane| pane.0 < end && start < pane.1)
+    // A row that a session missed would have joined what is less than a gap away.
+    let reach = rule.window_us().filter(|(function, ..)| *function == "SESSION").map_or(0, |(_, gap, _)| gap);
+    end > closed || panes.into_iter().flatten().any(|pane| pane.0 - reach < end && start < pane.1 + reach)
 }
 
 fn without(alerts: Alerts, skip: &impl Fn(&BatchAlert) -> bool) -> Alerts {
