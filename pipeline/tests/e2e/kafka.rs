@@ -117,14 +117,14 @@ fn partitions(alert: &Value) -> BTreeSet<&str> {
 }
 
 /// A worker process, which does not outlive its test.
-struct Worker {
+pub(crate) struct Worker {
     child: Child,
     config: PathBuf,
     log: PathBuf,
 }
 
 impl Worker {
-    fn start(config: &Path, log: PathBuf) -> Self {
+    pub(crate) fn start(config: &Path, log: PathBuf) -> Self {
         let stderr = File::options().create(true).append(true).open(&log).expect("a log file");
         let mut run = palisade();
         run.args(["--log", "info", "run", "-c"]).arg(config).stdout(Stdio::null()).stderr(stderr);
@@ -136,14 +136,14 @@ impl Worker {
         assert_eq!(status, None, "a worker ended by itself:\n{}", self.said());
     }
 
-    fn kill_and_restart(&mut self) {
+    pub(crate) fn kill_and_restart(&mut self) {
         self.assert_alive();
         self.child.kill().expect("our child");
         self.child.wait().expect("our child");
         *self = Self::start(&self.config, self.log.clone());
     }
 
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("our child");
         let status = self.child.wait().expect("our child");
         assert!(status.success(), "{status} at SIGTERM:\n{}", self.said());
@@ -174,7 +174,7 @@ fn progress(warehouse: &Path) -> u64 {
 }
 
 /// Waits until the workers have brought it about.
-fn wait_until(what: &str, workers: &mut [Worker], mut reached: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, workers: &mut [Worker], mut reached: impl FnMut() -> bool) {
     let looks_a_second = 20;
     let arrived = (0..PATIENCE_SECONDS * looks_a_second).any(|_| {
         workers.iter_mut().for_each(Worker::assert_alive);

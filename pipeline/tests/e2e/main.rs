@@ -22,4 +22,5 @@ mod rules;
 mod rules_guide;
 mod service;
 mod sigma;
+mod streams;
 mod tables;
