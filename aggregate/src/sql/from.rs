@@ -57,9 +57,6 @@ pub(super) fn take_from(select: &mut Select, is_windowed: bool) -> Result<From, 
     let [from] = select.from.as_mut_slice() else {
         return Err(SqlError::new(at, "a rule reads one table").suggest("FROM network_activity, or FROM HOP(...)"));
     };
-    if !from.joins.is_empty() {
-        return Err(SqlError::new(at, "JOIN is not supported in rules"));
-    }
     let (alias, input, window) = match &mut from.relation {
         TableFactor::Table { name, alias, args, .. } => {
             let (input, window) = match args.take() {

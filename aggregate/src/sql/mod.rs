@@ -5,7 +5,7 @@
 //! unions over scans) and is taken apart into expressions here: one set for each table that is read.
 //! Struct columns are flattened first: `src_endpoint.ip` is a leaf column of that name, and a keyword is plain text.
 //!
-//! Absent: joins, subqueries in expressions, ORDER BY, LIMIT, window functions. Each is refused with its reason.
+//! Absent: joins of events with events, subqueries in expressions, ORDER BY, LIMIT, window functions. Each is refused with its reason.
 
 mod aggregates;
 mod batch;
@@ -14,6 +14,7 @@ mod filtered;
 mod from;
 mod functions;
 mod hint;
+mod lookup;
 mod lower;
 mod monotone;
 mod needs;

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 use std::ops::ControlFlow;
 
 use super::hint::{check_first, hinted};
-use super::{Place, SqlError, place, with};
+use super::{Place, SqlError, lookup, place, with};
 
 /// The statement's SELECT, of a shape that the planner knows.
 pub(super) fn parse(sql: &str) -> Result<Box<Select>, SqlError> {
@@ -53,6 +53,7 @@ fn select(tokens: Vec<TokenWithSpan>) -> Result<Box<Select>, SqlError> {
         return Err(SqlError::new(start(), "a rule is a SELECT; nothing else is allowed"));
     };
     with::inline(&mut query)?;
+    lookup::inline(&mut query)?;
     let select = only_select(*query)?;
     check_select(&select)?;
     Ok(select)

@@ -95,7 +95,7 @@ SELECT time FROM network_activity WHERE src_ip IN (SELECT ip FROM t)
 SELECT time FROM network_activity WHERE uper(src_ip) = 'X'
 => 1:41: no function uper; did you mean upper?
 SELECT time FROM a JOIN b ON true
-=> 1:1: JOIN is not supported in rules
+=> 1:25: no lookup table b; one of assets, identities, intel, country, asn
 SELECT time FROM network_activity WHERE true LIMIT 5
 => 1:1: LIMIT would hide alerts; leave it out, or ask for more in WHERE or HAVING
 WITH a AS (SELECT 1) SELECT time FROM network_activity WHERE true

@@ -112,7 +112,11 @@ proptest! {
             WHERE port <> 2 GROUP BY window_start, window_end, ip HAVING count(*) > 1";
         let filter = "WITH web AS (SELECT src_ip, dst_port + 1 AS next FROM network_activity WHERE dst_port < 4)
             SELECT src_ip, next FROM web WHERE next > 2";
-        for sql in [windowed, filter] {
+        let joined = "SELECT window_start, e.src_ip, a.name, count(*) AS n
+            FROM TUMBLE(TABLE network_activity, DESCRIPTOR(time), INTERVAL '40' SECOND) AS e
+            LEFT JOIN assets AS a ON a.ip = e.dst_ip WHERE dst_port < 4 OR a.criticality = 'high'
+            GROUP BY window_start, window_end, e.src_ip, a.name HAVING count(*) > 1";
+        for sql in [windowed, filter, joined] {
             let rules = rule("allowed_lateness: 1h", sql);
             let (whole, seen) = all(&rules, &plan, Split::Whole);
             prop_assert_eq!(&whole.values(), &batch_answer(&rules, &seen));
