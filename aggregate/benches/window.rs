@@ -1,7 +1,8 @@
 //! Window update and close on one core: rows a second, and nanoseconds a row.
 //!
 //! `cargo bench --bench window`: 1 M connections of 100 k addresses within a minute, batches of 8,192 rows; first one rule
-//! that counts and one that counts distinct values, then each rule that ships over a mix of tables, then all of them.
+//! that counts and one that counts distinct values, then the close of a pane of 1 M keys beside a shard that goes on with its
+//! input, then each rule that ships over a mix of tables, then all of them.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -47,18 +48,18 @@ fn batches(partition: &PartitionId, table: Table, rows: i64, fill: impl Fn(&mut 
     all
 }
 
-/// An address for the row, in an order that no cache guesses.
-fn address(i: i64) -> String {
-    let key = i.wrapping_mul(7_919) % KEYS;
+/// An address for the row, one of so many, in an order that no cache guesses.
+fn address(i: i64, keys: i64) -> String {
+    let key = i.wrapping_mul(7_919) % keys;
     format!("10.{}.{}.{}", key >> 16, key >> 8 & 255, key & 255)
 }
 
 /// Connections with a port each of a thousand.
-fn connections(partition: &PartitionId) -> Vec<TableBatch> {
+fn connections(partition: &PartitionId, keys: i64) -> Vec<TableBatch> {
     let table = Table::NetworkActivity;
     let [ip, port, bytes] = ["src_endpoint.ip", "dst_endpoint.port", "traffic.bytes_out"].map(|p| table.expect_leaf(p));
     batches(partition, table, ROWS, |b, i| {
-        b.set_str(ip, &address(i));
+        b.set_str(ip, &address(i, keys));
         b.set_i32(port, (i % 1_021) as i32);
         b.set_i64(bytes, i % 1_500);
     })
@@ -85,7 +86,7 @@ fn mix(partition: &PartitionId) -> Vec<TableBatch> {
     let bytes = table.expect_leaf("traffic.bytes_out");
     let mut all = batches(partition, table, ROWS, |b, i| {
         let to = if i % 4 == 0 { "internal" } else { "external" };
-        set_texts(b, &texts, &[&address(i), &address(i / 3), "internal", to]);
+        set_texts(b, &texts, &[&address(i, KEYS), &address(i / 3, KEYS), "internal", to]);
         let port = PORTS[(i % 8) as usize];
         set_numbers(b, &numbers, &[port, 1 + i32::from(i % 9 == 0)]);
         b.set_i64(bytes, i % 1_500);
@@ -95,14 +96,14 @@ fn mix(partition: &PartitionId) -> Vec<TableBatch> {
     let numbers = ["activity_id", "status_id"].map(|p| table.expect_leaf(p));
     all.extend(batches(partition, table, ROWS / 50, |b, i| {
         let user = format!("user{}", i % 5_000);
-        set_texts(b, &texts, &["GlobalProtect", &user, &address(i), "NL"]);
+        set_texts(b, &texts, &["GlobalProtect", &user, &address(i, KEYS), "NL"]);
         set_numbers(b, &numbers, &[1, 1 + i32::from(i % 10 == 0)]);
     }));
     let table = Table::DetectionFinding;
     let texts = ["src_ip", "dst_ip", "finding_info.title"].map(|p| table.expect_leaf(p));
     let severity = table.expect_leaf("severity_id");
     all.extend(batches(partition, table, ROWS / 1_000, |b, i| {
-        set_texts(b, &texts, &[&address(i), &address(i / 3), "a threat"]);
+        set_texts(b, &texts, &[&address(i, KEYS), &address(i / 3, KEYS), "a threat"]);
         b.set_i32(severity, (i % 5) as i32 + 1);
     }));
     all
@@ -147,15 +148,48 @@ fn close_all(merge: &mut MergeStage) -> u64 {
     merge.step(stamp, end, &Positions::new(), &BTreeMap::new()).expect("a step").windows_closed
 }
 
+/// A merge group closes a pane of 1 M keys on its thread while a shard goes on: how long each batch of the shard takes.
+#[expect(clippy::print_stdout, reason = "a bench prints")]
+fn close_beside_input(rules: &Arc<RuleSet>, partition: &PartitionId, rows: &[TableBatch]) {
+    let keys = connections(partition, 1_000_000);
+    let mut stage = SourceStage::new(rules, partition.clone(), 0, None, NonZeroU32::MIN);
+    keys.iter().for_each(|b| stage.process(b).expect("processed"));
+    let encoded = stage.take_delta().expect("a delta").deltas.encode().expect("encoded");
+    let delta = Deltas::decode_group(&encoded, 0).expect("decoded");
+    let mut merge = MergeStage::new(rules, 0);
+    merge.apply(partition, OffsetRange { start: 0, next: ROWS }, &delta).expect("applied");
+    let mut stage = SourceStage::new(rules, partition.clone(), 0, None, NonZeroU32::MIN);
+    let mut batches = rows.iter().cycle();
+    let mut batch_ms = || batches.next().map_or(0.0, |b| seconds(|| stage.process(b).expect("processed")).1 * 1e3);
+    let mut alone: Vec<f64> = (0..rows.len()).map(|_| batch_ms()).collect();
+    let ((closed, close), mut beside) = std::thread::scope(|scope| {
+        let closing = scope.spawn(|| seconds(|| close_all(&mut merge)));
+        let mut beside = vec![batch_ms()];
+        while !closing.is_finished() {
+            beside.push(batch_ms());
+        }
+        (closing.join().expect("closed"), beside)
+    });
+    let [alone, beside] = [&mut alone, &mut beside].map(|ms| {
+        ms.sort_by(f64::total_cmp);
+        format!("{:.1} ms at the median, {:.1} at most", ms[ms.len() / 2], ms[ms.len() - 1])
+    });
+    println!(
+        "close of 1 M keys: {closed} windows, {:.0} ms; a batch of the shard {beside} beside it; alone {alone}",
+        close * 1e3
+    );
+}
+
 fn main() {
     let partition = PartitionId::new("bench", "0", 0);
-    let rows = connections(&partition);
+    let rows = connections(&partition, KEYS);
     let count = rule("count(*) AS n, sum(traffic.bytes_out) AS bytes", "count(*) > 1000000");
     let distinct = rule("count(DISTINCT dst_port) AS ports", "count(DISTINCT dst_port) > 1000000");
     for _ in 0..3 {
         run("count, sum", &count, 1, &partition, &rows);
         run("count, sum", &count, 16, &partition, &rows);
         run("count distinct", &distinct, 1, &partition, &rows);
+        close_beside_input(&count, &partition, &rows);
     }
     let (folder, rows) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules"), mix(&partition));
     let all = RuleSet::load(std::slice::from_ref(&folder)).expect("the rules that ship");
