@@ -21,10 +21,10 @@ import os
 import pathlib
 import re
 import shutil
-import statistics
 import subprocess
 import sys
-import time
+
+from engines import measured, print_costs, rounds
 
 FIGURES = ["src_country", "dst_country", "src_intel_category", "dst_intel_category"]
 
@@ -45,18 +45,6 @@ def arguments():
     args.out = (args.out or args.data / "out").resolve()
     args.input = args.data / "data/panos_traffic.ndjson"
     return args
-
-
-def measured(command, log, env=None):
-    """Runs a command to its end: CPU seconds, wall seconds, MiB at most."""
-    with open(log, "wb") as output:
-        start = time.monotonic()
-        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
-        _, status, used = os.wait4(child.pid, 0)
-        wall = time.monotonic() - start
-    if status != 0:
-        sys.exit(f"{command[0]} ended with {os.waitstatus_to_exitcode(status)}:\n{log.read_text(errors='replace')[-2000:]}")
-    return {"cpu": used.ru_utime + used.ru_stime, "wall": wall, "mib": used.ru_maxrss / 1024}
 
 
 def run_peer(name, args):
@@ -96,36 +84,13 @@ def query(palisade, warehouse, sql):
     return [json.loads(line) for line in lines]
 
 
-def read_into_page_cache(path):
-    with open(path, "rb", buffering=0) as file:
-        while file.read(1 << 24):
-            pass
-
-
 def main():
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     engines = {name: (lambda name=name: run_peer(name, args)) for name in args.names.split(",") if name}
     engines["palisade"] = lambda: run_palisade(args)
-    runs, counts = {name: [] for name in engines}, {}
-    for number in range(args.rounds):
-        order = list(engines)
-        order = order[number % len(order):] + order[: number % len(order)]
-        for name in order:
-            read_into_page_cache(args.input)
-            figures, counts[name] = engines[name]()
-            runs[name].append(figures)
-            print(f"round {number + 1}: {name}: {figures['cpu']:.2f} CPU-s, {figures['wall']:.2f} s", flush=True)
-    events = counts["palisade"][0]
-    print(f"\n{events:,} events, {args.input.stat().st_size / events:,.0f} bytes each; {os.cpu_count()} cores\n")
-    print("| engine | CPU-s / M events: median (least - most) | events / CPU-s | MB/s of input | wall s | MiB |")
-    print("|---|---|---|---|---|---|")
-    for name, figures in runs.items():
-        cpu = sorted(run["cpu"] / events * 1e6 for run in figures)
-        wall, median = statistics.median(run["wall"] for run in figures), statistics.median(cpu)
-        rate = args.input.stat().st_size / 1e6 / wall
-        mib = max(run["mib"] for run in figures)
-        print(f"| {name} | {median:.2f} ({cpu[0]:.2f} - {cpu[-1]:.2f}) | {1e6 / median:,.0f} | {rate:,.0f} | {wall:.1f} | {mib:,.0f} |")
+    runs, counts = rounds(engines, args.rounds, [args.input])
+    print_costs(runs, counts["palisade"][0], args.input.stat().st_size)
     print(f"\nrows, source country, destination country, source indicator, destination indicator: {counts['palisade']}")
     if differing := {name: found for name, found in counts.items() if found != counts["palisade"]}:
         sys.exit(f"the engines disagree: {differing}")
