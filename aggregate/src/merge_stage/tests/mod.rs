@@ -56,6 +56,16 @@ tumble |
 rows 3 at 10 a; wm 59; wm 60
 => Create 0 0 acme a 3
 
+# a row that is not too late goes on from a session that has ended
+session |
+rows 2 at 0 a; wm 12; rows 1 at 8 a; wm 20
+=> Create 0 0 acme a 3
+
+# it is too late once the session that it would make has ended
+session |
+rows 2 at 0 a; wm 18; rows 1 at 8 a; wm 30
+=> late ["a"] rows 1 of offsets 2..3
+
 # no alert below the threshold
 tumble |
 rows 2 at 10 a; wm 60
@@ -148,6 +158,7 @@ fn windows_close_and_late_rows_revise_or_go_to_the_late_table() {
             "hop" => COUNT.replace("TUMBLE", "HOP").replace("'1' MINUTE", "'1' MINUTE, INTERVAL '2' MINUTE"),
             "few" => COUNT.replace("> 2", "< 3"),
             "odd" => COUNT.replace("count(*) > 2", "count(*) % 2 = 1"),
+            "session" => COUNT.replace("TUMBLE", "SESSION").replace("'1' MINUTE", "'10' SECOND, INTERVAL '1' HOUR"),
             _ => COUNT.to_owned(),
         };
         let rules = rule(head.trim(), &sql);
