@@ -55,7 +55,7 @@ pub use exchange::{Deltas, ExchangeIndex};
 pub use failures::RuleFailure;
 pub use merge_stage::{Limits, MergeStage, StepOutput, StepStamp};
 pub use rule::scenario::{AlertDifference, AlertFields, Difference, TestOutcome, run_tests};
-pub use rule::{BatchAlert, BatchQuery, Emit, Level, Rule, RuleSet};
+pub use rule::{BatchAlert, BatchQuery, Emit, Level, Rule, RuleFiles, RuleSet};
 pub use rule::{ExplainedAggregate, ExplainedField, ExplainedInput, ExplainedWindow, Explanation};
 pub use source_stage::{SourceDelta, SourceStage};
 pub use sql::register_functions;

@@ -76,7 +76,7 @@ impl SourceStage {
             clock: PartitionClock::resume(lateness_bound_us, resume),
             groups,
             tables: rules.rules().iter().map(|_| None).collect(),
-            hits: rules.rules().iter().map(|rule| rule.correlation().map(|_| HitRows::default())).collect(),
+            hits: hits(rules),
             room: vec![0; rules.rules().len()],
             codes: Codes::default(),
             alerts: AlertWriter::new(),
@@ -88,6 +88,18 @@ impl SourceStage {
     /// The versions that alerts of filter rules name from now on, e.g. of the enrichment tables.
     pub fn set_versions(&mut self, versions: &BTreeMap<String, String>) {
         self.versions = labels(versions);
+    }
+
+    /// Goes on with these rules, between two ranges: what the last one added has been taken.
+    pub fn set_rules(&mut self, rules: &Arc<RuleSet>) {
+        if Arc::ptr_eq(&self.rules, rules) {
+            return;
+        }
+        assert!(self.tables.iter().all(Option::is_none), "the range's deltas were taken");
+        self.rules = rules.clone();
+        self.tables = rules.rules().iter().map(|_| None).collect();
+        self.hits = hits(rules);
+        self.room = vec![0; rules.rules().len()];
     }
 
     /// Takes in rows of any table, in offset order.
@@ -271,6 +283,11 @@ impl SourceStage {
         vector.push_str(&format!(":{}}}", offset + 1));
         self.alerts.push(&finding, &identity, &Provenance { vector, versions: self.versions.clone() });
     }
+}
+
+/// None but for correlations.
+fn hits(rules: &RuleSet) -> Vec<Option<HitRows>> {
+    rules.rules().iter().map(|rule| rule.correlation().map(|_| HitRows::default())).collect()
 }
 
 /// `name=version`, in the order of the names.

@@ -166,6 +166,31 @@ impl MergeStage {
         self.limits = limits;
     }
 
+    /// The rules that it runs.
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Goes on with these rules. One that stays as it was keeps its windows and the alerts that it gave, one that is new has none.
+    ///
+    /// # Errors
+    /// [`AggregateError::Unsettled`] if deltas were applied since the last step.
+    pub fn set_rules(&mut self, rules: &Arc<RuleSet>) -> Result<()> {
+        if self.unsettled {
+            return Err(AggregateError::Unsettled);
+        }
+        let fresh = Self::new(rules, self.group);
+        let mut old = std::mem::replace(self, fresh);
+        (self.limits, self.watermark, self.late) = (old.limits, old.watermark, old.late);
+        for (index, rule) in rules.rules().iter().enumerate() {
+            if let Some(was) = old.rules.position(&rule.fingerprint) {
+                self.states[index] = old.states[was].take();
+                self.correlations[index] = old.correlations[was].take();
+            }
+        }
+        Ok(())
+    }
+
     /// Lets alerts of correlations name so many rows of each rule that they refer to, whatever the rule says.
     pub fn set_correlation_evidence(&mut self, rows: usize) {
         self.correlations.iter_mut().flatten().for_each(|state| state.set_evidence(rows));
@@ -193,8 +218,8 @@ impl MergeStage {
         let watermark = self.watermark.unwrap_or(i64::MIN);
         self.late.begin(partition, range);
         for part in delta.parts() {
-            let found = self.rules.rules().iter().position(|rule| rule.fingerprint == part.fingerprint);
-            let Some((index, rule)) = found.map(|index| (index, &self.rules.rules()[index])) else { continue };
+            let Some(index) = self.rules.position(&part.fingerprint) else { continue };
+            let rule = &self.rules.rules()[index];
             if let Some(state) = &mut self.states[index] {
                 state.apply(rule, &part.state, watermark, self.limits, &mut self.late)?;
                 self.unsettled = true;

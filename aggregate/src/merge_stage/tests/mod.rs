@@ -1,5 +1,6 @@
 mod expressions;
 mod harness;
+mod life;
 mod properties;
 mod shipped;
 
