@@ -24,6 +24,7 @@ use crate::live::Progress;
 use crate::merge::{MergeGone, ToMerge};
 use crate::outbox::Mail;
 use crate::queue::{self, Receiver, Sender, Weigh};
+use crate::rules::LiveRules;
 use crate::telemetry::Telemetry;
 
 /// Rows a batch: enough to spread the cost of a batch, few enough to stay in cache.
@@ -61,7 +62,7 @@ impl Weigh for ToShard {
 #[derive(Clone)]
 pub(crate) struct ShardContext {
     pub(crate) config: Arc<Config>,
-    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) rules: LiveRules,
     pub(crate) enrich: Chain,
     pub(crate) mappings: mapping::Live,
     pub(crate) warehouse: Warehouse,
@@ -82,7 +83,7 @@ impl ShardContext {
 
     /// What decides the rows and alerts of a range.
     fn versions(&self) -> BTreeMap<String, String> {
-        let mut versions = versions(&self.rules, &self.enrich);
+        let mut versions = versions(self.rules.set(), &self.enrich);
         versions.extend(self.mappings.mappings().version().map(|version| ("mappings".to_owned(), version)));
         versions
     }
@@ -139,7 +140,7 @@ impl Shard {
                 Err(_) => {}
             }
             self.flush_due()?;
-            self.take_new_tables()?;
+            self.take_what_is_new()?;
         }
         self.flush_all()
     }
@@ -170,18 +171,21 @@ impl Shard {
         Ok(())
     }
 
-    /// New enrichment tables and mappings begin with new ranges: what is open is flushed with the old ones first, so that
+    /// New enrichment tables, mappings and rules begin with new ranges: what is open is flushed with the old ones first, so that
     /// every row of a range, and its entry, has the same versions.
-    fn take_new_tables(&mut self) -> anyhow::Result<()> {
-        if !self.context.enrich.is_stale() && !self.context.mappings.is_stale() {
+    fn take_what_is_new(&mut self) -> anyhow::Result<()> {
+        let ShardContext { enrich, mappings, rules, .. } = &self.context;
+        if !enrich.is_stale() && !mappings.is_stale() && !rules.is_stale() {
             return Ok(());
         }
         self.flush_all()?;
         self.context.enrich.refresh();
         self.context.mappings.refresh();
+        self.context.rules.refresh();
         self.decoder.set_mappings(self.context.mappings.mappings().clone());
         let versions = self.context.versions();
         for partition in self.partitions.values_mut() {
+            partition.stage.set_rules(self.context.rules.set());
             partition.stage.set_versions(&versions);
         }
         Ok(())
@@ -246,7 +250,7 @@ impl OpenPartition {
         let disorder = i64::try_from(context.config.worker.disorder.as_micros())?;
         let watermark = context.runtime.block_on(context.warehouse.watermark(id))?;
         let groups = NonZeroU32::new(context.warehouse.merge_groups()).unwrap_or(NonZeroU32::MIN);
-        let mut stage = SourceStage::new(&context.rules, id.clone(), disorder, watermark, groups);
+        let mut stage = SourceStage::new(context.rules.set(), id.clone(), disorder, watermark, groups);
         stage.set_versions(&context.versions());
         Ok(Self {
             stage,
