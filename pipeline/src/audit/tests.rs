@@ -139,9 +139,13 @@ impl Fixture {
         let rule = self.rules.rules().iter().find(|r| r.name() == "port_scan").expect("it ships");
         let table = Table::DetectionFinding;
         let mut builder = TableBuilder::new(table);
-        for (path, text) in
-            [("finding_info.uid", "alert-1"), ("finding_info.analytic.uid", rule.uid()), ("unmapped", "{}")]
-        {
+        let version = rule.version().to_string();
+        for (path, text) in [
+            ("finding_info.uid", "alert-1"),
+            ("finding_info.analytic.uid", rule.uid()),
+            ("finding_info.analytic.version", &version),
+            ("unmapped", "{}"),
+        ] {
             builder.set_str(table.expect_leaf(path), text);
         }
         let hour = DAY - 3_600_000_000;
