@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{FilterBuilder, FilterPredicate};
@@ -20,7 +21,7 @@ use crate::correlation::{CorrelationPlan, HitRows};
 use crate::error::{AggregateError, Result};
 use crate::evidence::{Candidates, EvidenceRow};
 use crate::exchange::Deltas;
-use crate::failures::{Failures, RuleFailure};
+use crate::failures::{Failures, RuleFailure, RuleWork};
 use crate::group_table::{GroupTable, StateLayout, Taken, Values, truth};
 use crate::merge_group;
 use crate::rows::{Common, Row, Rows, Selection};
@@ -36,7 +37,12 @@ pub struct SourceDelta {
     pub alerts: Option<TableBatch>,
     /// Rows on which a rule failed.
     pub failures: Vec<RuleFailure>,
+    /// What each rule was asked.
+    pub work: Vec<RuleWork>,
 }
+
+/// What tells how long rules take. Nothing else hangs on it.
+pub type Clock = fn() -> Instant;
 
 /// See the module's front. One a partition.
 #[derive(Debug)]
@@ -57,6 +63,7 @@ pub struct SourceStage {
     alerts: AlertWriter,
     failures: Failures,
     versions: Vec<String>,
+    stopwatch: Option<Clock>,
 }
 
 impl SourceStage {
@@ -82,7 +89,13 @@ impl SourceStage {
             alerts: AlertWriter::new(),
             failures: Failures::default(),
             versions: Vec::new(),
+            stopwatch: None,
         }
+    }
+
+    /// Lets it measure how long rules take.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.stopwatch = Some(clock);
     }
 
     /// The versions that alerts of filter rules name from now on, e.g. of the enrichment tables.
@@ -117,7 +130,10 @@ impl SourceStage {
         let rules = self.rules.clone();
         for (index, rule) in rules.rules().iter().enumerate() {
             for input in rule.inputs_of(batch.table) {
+                let begin = self.stopwatch.map(|now| now());
                 self.rule(index, rule, input, batch, &mut rows)?;
+                let spent = begin.zip(self.stopwatch).map(|(begin, now)| now().saturating_duration_since(begin));
+                self.failures.ask(rule, batch.rows.num_rows(), spent.unwrap_or_default());
             }
         }
         Ok(())
@@ -180,7 +196,8 @@ impl SourceStage {
                 delta.push(&rule.fingerprint, part);
             }
         }
-        Ok(SourceDelta { deltas, alerts: self.alerts.take(), failures: self.failures.take() })
+        let (failures, work) = self.failures.take(&self.rules);
+        Ok(SourceDelta { deltas, alerts: self.alerts.take(), failures, work })
     }
 
     fn window_rule(

@@ -103,8 +103,11 @@ impl Reloads {
             rules::Outcome::Unchanged => {}
             rules::Outcome::Loaded(rules::Changes { added, changed, removed }) => {
                 self.count_rules("loaded", 1);
-                let (version, count) = (self.rules.rules().version(), self.rules.rules().rules().len());
+                let (rules, disabled) = (self.rules.live(), self.rules.disabled());
+                let (version, count) = (rules.set().version(), rules.set().rules().len());
                 tracing::info!(version, count, ?added, ?changed, ?removed, "rules in force");
+                self.telemetry.rule_disabled.reset();
+                disabled.iter().for_each(|rule| self.telemetry.rule_disabled.with_label_values(&[rule.uid()]).set(1));
             }
             rules::Outcome::Failed { errors, repeated } => {
                 self.count_rules("failed", 1);
@@ -186,7 +189,7 @@ mod tests {
     fn reloads(tables: Reloader, mappings: mapping::Reloader, rules: Vec<PathBuf>) -> Reloads {
         let dir = tempfile::tempdir().expect("a folder");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let rules = RulesConfig { builtin: false, paths: rules };
+        let rules = RulesConfig { builtin: false, paths: rules, row_budget: Duration::ZERO };
         let rules = runtime.block_on(async {
             let warehouse = Warehouse::open(WarehouseConfig::at(dir.path())).await.expect("opens");
             rules::Reloader::open(&rules, &warehouse).await.expect("right")

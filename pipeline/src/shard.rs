@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aggregate::{RuleSet, SourceStage};
+use aggregate::{RuleSet, RuleWork, SourceStage};
 use anyhow::{Context, bail};
 use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Reason, Table, TableBatch};
 use enrich::Chain;
@@ -24,7 +24,7 @@ use crate::live::Progress;
 use crate::merge::{MergeGone, ToMerge};
 use crate::outbox::Mail;
 use crate::queue::{self, Receiver, Sender, Weigh};
-use crate::rules::LiveRules;
+use crate::rules::{Disabled, Half, LiveRules};
 use crate::telemetry::Telemetry;
 
 /// Rows a batch: enough to spread the cost of a batch, few enough to stay in cache.
@@ -79,6 +79,16 @@ impl ShardContext {
     /// The same context without a way into the merge stage, for the merge stage itself.
     pub(crate) fn detached(&self) -> Self {
         Self { to_merge: queue::closed(), ..self.clone() }
+    }
+
+    /// Notes how rules fared. One that fails over and over, or costs too much, is taken out of force and told; the rest run on.
+    pub(crate) fn note_work(&self, half: Half, work: &[RuleWork]) -> anyhow::Result<()> {
+        for Disabled { rule, why } in self.rules.note(half, work)? {
+            self.telemetry.rule_disabled.with_label_values(&[rule.uid()]).set(1);
+            let (name, file) = (rule.name(), rule.file());
+            tracing::error!(rule = rule.uid(), name, file, why, "a rule is disabled; the others run on");
+        }
+        Ok(())
     }
 
     /// What decides the rows and alerts of a range.
@@ -252,6 +262,7 @@ impl OpenPartition {
         let groups = NonZeroU32::new(context.warehouse.merge_groups()).unwrap_or(NonZeroU32::MIN);
         let mut stage = SourceStage::new(context.rules.set(), id.clone(), disorder, watermark, groups);
         stage.set_versions(&context.versions());
+        stage.set_clock(clock::instant);
         Ok(Self {
             stage,
             id: id.clone(),
@@ -346,6 +357,7 @@ impl OpenPartition {
     fn write(&mut self, range: OffsetRange, context: &ShardContext) -> anyhow::Result<Flushed> {
         let source = self.stage.take_delta()?;
         context.telemetry.note_failures(&source.failures);
+        context.note_work(Half::Source, &source.work)?;
         let late_batches = [source.alerts.clone(), self.dead.finish()];
         late_batches.into_iter().flatten().try_for_each(|batch| self.encode(&batch, context))?;
         let mut entry = SourceEntry::empty(self.id.clone(), range.start, range.next, &context.writer, Uuid::new_v4());

@@ -23,7 +23,7 @@ use crate::alert::{AlertWriter, Provenance};
 use crate::correlation::CorrelationState;
 use crate::delta::Delta;
 use crate::error::{AggregateError, Result};
-use crate::failures::{Failures, RuleFailure};
+use crate::failures::{Failures, RuleFailure, RuleWork};
 use crate::late::LateWriter;
 use crate::rule::{Rule, RuleSet};
 use crate::source_stage::labels;
@@ -57,6 +57,8 @@ pub struct StepOutput {
     pub overflow_rows: u64,
     /// Groups on which HAVING or SELECT failed.
     pub failures: Vec<RuleFailure>,
+    /// What each windowed rule was asked.
+    pub work: Vec<RuleWork>,
 }
 
 /// Bounds on a rule's state.
@@ -264,8 +266,8 @@ impl MergeStage {
         }
         self.unsettled = false;
         let (late, late_rows, overflow_rows) = self.late.take();
-        let (alerts, failures) = (alerts.take(), failures.take());
-        Ok(StepOutput { alerts, late, windows_closed, late_rows, overflow_rows, failures })
+        let (alerts, (failures, work)) = (alerts.take(), failures.take(&self.rules));
+        Ok(StepOutput { alerts, late, windows_closed, late_rows, overflow_rows, failures, work })
     }
 
     /// The smallest watermark that closes every open window; none if none is open. For the end of a bounded input.

@@ -51,7 +51,10 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
         let stream = given.get(&(rule.uid().to_owned(), rule.version().to_string())).cloned().unwrap_or_default();
         let batch = match of_rows(seen, &rows, rule).await {
             Ok(batch) => batch,
-            Err(e) => return Ok(Verdict::not_checked(format!("rule {}: no batch result: {e:#}", rule.name()))),
+            Err(e) => {
+                sums.no_result.push(format!("{}: {e:#}", rule.name()));
+                continue;
+            }
         };
         sums.left_out += stream.keys().filter(|a| skip(a)).count();
         let (stream, batch) = (without(stream, &skip), without(batch, &skip));
@@ -60,6 +63,9 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     }
     if sums.rules == 0 && sums.never > 0 {
         return Ok(Verdict::not_checked("none of the loaded rules ran: give the configuration with -c"));
+    }
+    if faults.total == 0 && !sums.no_result.is_empty() {
+        return Ok(Verdict::not_checked(format!("{}; no batch result: {}", sums.detail(), sums.no_result.join("; "))));
     }
     Ok(faults.verdict(sums.detail()))
 }
@@ -74,6 +80,8 @@ struct Sums {
     partly: usize,
     never: usize,
     gone: usize,
+    /// Rules whose SQL fails over the rows, and why.
+    no_result: Vec<String>,
 }
 
 impl Sums {

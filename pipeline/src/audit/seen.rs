@@ -124,7 +124,8 @@ impl Versions<'_> {
     /// which the rule was taken away up to the last row that it had.
     fn unknown(&self, group: &Chain, seen: &[&SourceEntry]) -> Result<Vec<(i64, i64)>, String> {
         let steps: Vec<&MergeEntry> = group.entries.values().filter_map(|entry| entry.merge()).collect();
-        let runs: Vec<bool> = steps.iter().map(|step| self.held_it(step.versions.get("rules"))).collect::<Result<_, _>>()?;
+        let runs: Vec<bool> =
+            steps.iter().map(|step| self.held_it(step.versions.get("rules"))).collect::<Result<_, _>>()?;
         let merged_in = |entry: &SourceEntry| {
             let before = |step: &&MergeEntry| step.vector.get(&entry.partition).is_none_or(|next| *next < entry.next);
             steps.partition_point(before)
@@ -145,7 +146,8 @@ impl Versions<'_> {
 /// Where in time windows take the range's rows: from the first to after the last; none if it has none. Of a row whose time is too
 /// far ahead they take the receive time.
 fn stretch(entry: &SourceEntry) -> Option<(i64, i64)> {
-    let files = || entry.tables.iter().filter(|(table, _)| dataflow::Table::EVENTS.contains(table)).flat_map(|(_, t)| &t.files);
+    let files =
+        || entry.tables.iter().filter(|(table, _)| dataflow::Table::EVENTS.contains(table)).flat_map(|(_, t)| &t.files);
     let first = files().map(|file| file.time_min).min()?.min(entry.received_min.unwrap_or(i64::MAX));
     let ahead = entry.received_max.unwrap_or(i64::MAX).saturating_add(FUTURE_TOLERANCE_US);
     let last = files().map(|file| file.time_max).max()?.min(ahead);

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::alerts;
 use crate::clock;
-use crate::rules;
+use crate::rules::{self, Half};
 use crate::shard::{ShardContext, stage_files, versions};
 
 /// A range that is in the ledger: what every group is offered.
@@ -262,6 +262,7 @@ impl Group {
         }
         self.adopt(&entry);
         report(context, self.number, &output, watermark, oldest.unwrap_or(stamp.at));
+        context.note_work(Half::Merge, &output.work)?;
         Ok(Stepped::Ours)
     }
 

@@ -1,8 +1,9 @@
-//! The rules of a running worker: which are in force, and how they follow their files.
+//! The rules of a running worker: which are in force, how they follow their files, and how those leave that do harm.
 //!
 //! ```text
 //! files -> Reloader: compile, test -> record of the set -> in force -> shards: their next ranges
 //!                                                                  -> merge stage: the next step of each group
+//! shards, merge stage: what each rule was asked, and what failed -> Ward -> in force, without a rule that does harm
 //! ```
 //!
 //! Invariants:
@@ -15,7 +16,9 @@
 mod in_force;
 mod record;
 mod reload;
+mod ward;
 
-pub(crate) use in_force::{InForce, LiveRules};
+pub(crate) use in_force::{Disabled, InForce, LiveRules};
 pub(crate) use record::{Held, held, of_version, remember};
 pub(crate) use reload::{Changes, Outcome, Reloader};
+pub(crate) use ward::Half;

@@ -20,8 +20,6 @@ const SETTLE_US: i64 = 2_000_000;
 /// Loads the rules of a configuration again when their files change.
 pub(crate) struct Reloader {
     config: RulesConfig,
-    warehouse: Warehouse,
-    runtime: Handle,
     in_force: InForce,
     /// The last good set, and the files that it is of.
     rules: Arc<RuleSet>,
@@ -65,16 +63,10 @@ impl Reloader {
         let files = RuleFiles::read(&config.paths)?;
         let rules = setup::rules_of(config, &files)?;
         remember(warehouse, &rules).await?;
-        Ok(Self {
-            config: config.clone(),
-            warehouse: warehouse.clone(),
-            runtime: Handle::current(),
-            in_force: InForce::new(rules.clone()),
-            rules,
-            tried: files.clone(),
-            files,
-            failure: None,
-        })
+        let (store, runtime) = (warehouse.clone(), Handle::current());
+        let record = Box::new(move |rules: &RuleSet| runtime.block_on(remember(&store, rules)));
+        let in_force = InForce::new(rules.clone(), config.row_budget, record);
+        Ok(Self { config: config.clone(), in_force, rules, tried: files.clone(), files, failure: None })
     }
 
     /// A reader of the rules in force.
@@ -82,9 +74,9 @@ impl Reloader {
         self.in_force.live()
     }
 
-    /// The last good set.
-    pub(crate) fn rules(&self) -> &RuleSet {
-        &self.rules
+    /// The loaded rules that are disabled.
+    pub(crate) fn disabled(&self) -> Vec<Arc<Rule>> {
+        self.in_force.disabled()
     }
 
     /// Looks at the files, and puts their rules into force if they are others. Reads files and runs tests: not for a thread that
@@ -111,14 +103,13 @@ impl Reloader {
         }
         self.tried = files.clone();
         let rules = self.proved(&files)?;
-        if let Err(error) = self.runtime.block_on(remember(&self.warehouse, &rules)) {
+        if let Err(error) = self.in_force.publish(rules.clone()) {
             // The files are right: the next check tries them again.
             self.tried = self.files.clone();
             return Err(vec![format!("{error:#}")]);
         }
         let changes = Changes::between(&self.rules, &rules);
-        (self.files, self.rules, self.failure) = (files, rules.clone(), None);
-        self.in_force.publish(rules);
+        (self.files, self.rules, self.failure) = (files, rules, None);
         Ok(Outcome::Loaded(changes))
     }
 

@@ -143,10 +143,40 @@ fn rules_are_replaced_between_ranges_and_what_they_found_is_right() {
          count(DISTINCT finding_info.uid) AS ids FROM detection_finding GROUP BY 1, 2 ORDER BY 1, 2",
     );
     let text = |row: &Value, name: &str| row[name].as_str().expect("a text").to_owned();
-    let rules: Vec<String> = given.iter().map(|row| format!("{} {}", text(row, "rule"), text(row, "version"))).collect();
-    assert_eq!(rules, ["also.yaml 1", "changes.yaml 1", "changes.yaml 2", "comes.yaml 1", "goes.yaml 1", "stays.yaml 1"]);
+    let rules: Vec<String> =
+        given.iter().map(|row| format!("{} {}", text(row, "rule"), text(row, "version"))).collect();
+    assert_eq!(
+        rules,
+        ["also.yaml 1", "changes.yaml 1", "changes.yaml 2", "comes.yaml 1", "goes.yaml 1", "stays.yaml 1"]
+    );
     assert!(given.iter().all(|row| row["n"] == row["ids"]), "none twice: {given:?}");
     let audit = stdout(palisade().args(["tables", "audit", "--warehouse"]).arg(dir.join("w")).arg("-c").arg(&config));
     let line = audit.lines().find(|line| line.starts_with("I4 ")).expect("a line");
     assert!(line.contains("I4      ok") && line.contains("; 3 rules ran for a part of the time"), "{audit}");
+}
+
+#[test]
+fn a_rule_that_fails_on_every_row_is_disabled_until_it_is_repaired() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (config, dir) = (dir.path().join("palisade.yaml"), dir.path());
+    std::fs::create_dir(dir.join("rules")).expect("a folder");
+    std::fs::write(&config, CONFIG).expect("a file");
+    let fails = "SELECT src_ip FROM network_activity WHERE 1 / (action_id - action_id) > 0";
+    write_rule(dir, "stays.yaml", 1, 1, &busy(3));
+    write_rule(dir, "fails.yaml", 2, 1, fails);
+    let (mut child, address, mut lines) = start_and_hear(&config);
+    let told = lines.find(|line| line.contains("a rule is disabled")).expect("it says so");
+    assert!(told.contains("it fails on most of what it is asked") && told.contains("fails.yaml"), "{told}");
+    let disabled = format!("palisade_rule_disabled{{rule=\"{}\"}}", id(2));
+    assert_eq!(counted(&address, &disabled), 1);
+    wait(&address, &alerts(1), 1);
+    write_rule(dir, "fails.yaml", 2, 2, &denied("> 0"));
+    lines.find(|line| line.contains("rules in force")).expect("it says that it reloads");
+    on_thread(move || lines.for_each(drop));
+    wait(&address, &alerts(2), 1);
+    assert_eq!(counted(&address, &disabled), 0);
+    end(&mut child, Signal::TERM);
+    let audit = stdout(palisade().args(["tables", "audit", "--warehouse"]).arg(dir.join("w")).arg("-c").arg(&config));
+    let line = audit.lines().find(|line| line.starts_with("I4 ")).expect("a line");
+    assert!(line.contains("I4      ok") && line.contains("; 1 rules ran for a part of the time"), "{audit}");
 }

@@ -35,7 +35,10 @@ fn a_rule_that_stays_keeps_its_windows_and_a_changed_one_begins_without() {
         apply(merge, &before, 0, 2, &events(6, 1));
         apply(merge, &after, 0, 3, &events(10, 3));
         let found = lines(step(merge, 1, Some(60 * SECOND)).alerts.as_ref());
-        assert_eq!(found, [r#"Create 0 0 acme {"src_ip":"10.0.0.1","n":6}"#, r#"Create 0 0 acme {"src_ip":"10.0.0.1","n":22}"#]);
+        assert_eq!(
+            found,
+            [r#"Create 0 0 acme {"src_ip":"10.0.0.1","n":6}"#, r#"Create 0 0 acme {"src_ip":"10.0.0.1","n":22}"#]
+        );
     };
     go_on(&mut merge);
     // Who takes it up from the ledger under the rules of today goes the same way.
@@ -55,7 +58,10 @@ fn a_rule_that_comes_back_begins_anew() {
     }
     apply(&mut merge, &before, 0, 2, &events(10, 1));
     let found = lines(step(&mut merge, 1, Some(60 * SECOND)).alerts.as_ref());
-    assert_eq!(found, [r#"Create 0 0 acme {"src_ip":"10.0.0.1","n":3}"#, r#"Create 0 0 acme {"src_ip":"10.0.0.1","n":1}"#]);
+    assert_eq!(
+        found,
+        [r#"Create 0 0 acme {"src_ip":"10.0.0.1","n":3}"#, r#"Create 0 0 acme {"src_ip":"10.0.0.1","n":1}"#]
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A worker's rule files change in every way, right and wrong.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sinks::WarehouseConfig;
 use tokio::runtime::Runtime;
@@ -40,7 +41,7 @@ impl Fixture {
         let (dir, runtime) = (tempfile::tempdir().expect("a folder"), Runtime::new().expect("a runtime"));
         std::fs::create_dir(dir.path().join("rules")).expect("a folder");
         std::fs::write(dir.path().join("rules/port.yaml"), RULE).expect("written");
-        let config = RulesConfig { builtin: false, paths: vec![dir.path().join("rules")] };
+        let config = RulesConfig { builtin: false, paths: vec![dir.path().join("rules")], row_budget: Duration::ZERO };
         let (warehouse, reloader) = runtime.block_on(async {
             let warehouse = Warehouse::open(WarehouseConfig::at(&dir.path().join("w"))).await.expect("opens");
             let reloader = Reloader::open(&config, &warehouse).await.expect("right");
@@ -68,7 +69,9 @@ impl Fixture {
     /// The changes that a check puts into force.
     fn loaded(&mut self) -> [Vec<String>; 3] {
         let live = self.reloader.live();
-        let Outcome::Loaded(Changes { added, changed, removed }) = self.reloader.check(NOW) else { panic!("new rules") };
+        let Outcome::Loaded(Changes { added, changed, removed }) = self.reloader.check(NOW) else {
+            panic!("new rules")
+        };
         assert!(live.is_stale());
         let in_force = self.reloader.live().set().clone();
         let held = self.runtime.block_on(held(&self.warehouse, in_force.version())).expect("a store that answers");
@@ -91,9 +94,12 @@ fn what_is_right_is_put_into_force_as_a_whole() {
     assert_eq!(fixture.loaded(), [names(&[]), names(&["port"]), names(&[])]);
     std::fs::remove_file(fixture.path("other.yaml")).expect("removed");
     assert_eq!(fixture.loaded(), [names(&[]), names(&[]), names(&["other"])]);
-    fixture.write("port.yaml", &RULE.replace("version: 1", "version: 2").replace("low", "high").replace("dst_port = 22", "dst_port <= 22"));
+    fixture.write(
+        "port.yaml",
+        &RULE.replace("version: 1", "version: 2").replace("low", "high").replace("dst_port = 22", "dst_port <= 22"),
+    );
     assert_eq!(fixture.loaded(), [names(&[]), names(&[]), names(&[])], "prose alone");
-    assert_eq!(fixture.reloader.rules().rules()[0].level(), aggregate::Level::High);
+    assert_eq!(fixture.reloader.live().set().rules()[0].level(), aggregate::Level::High);
     assert_eq!(fixture.reloader.check(NOW), Outcome::Unchanged);
 }
 
@@ -102,9 +108,15 @@ fn what_is_wrong_is_told_with_its_place_and_the_last_good_rules_stay() {
     let mut fixture = Fixture::new();
     let live = fixture.reloader.live();
     let cases = [
-        (RULE.replace("dst_port = 22", "dst_prot = 22"), "port.yaml:5:50: table network_activity has no column dst_prot; did you mean dst_port?"),
+        (
+            RULE.replace("dst_port = 22", "dst_prot = 22"),
+            "port.yaml:5:50: table network_activity has no column dst_prot; did you mean dst_port?",
+        ),
         (RULE.replace("port: 22", "port: 23"), "port.yaml:7:11: test \"fires\" fails: "),
-        (RULE.replace("= 22", "<= 22"), "port.yaml:3:10: it finds other things than version 1 that runs; raise version"),
+        (
+            RULE.replace("= 22", "<= 22"),
+            "port.yaml:3:10: it finds other things than version 1 that runs; raise version",
+        ),
     ];
     for (text, want) in cases {
         fixture.write("port.yaml", &text);
