@@ -35,39 +35,58 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     let missed = missed(session).await?;
     let given = given(session).await?;
     let seen = if facts.any_reprocessed() { &without_reprocessed(session).await? } else { session };
-    let (mut faults, mut sums) = (Faults::default(), Sums::default());
     let (sigma, sql_rules): (Vec<_>, Vec<_>) = rules.rules().iter().partition(|rule| rule.is_sigma());
-    (sums.sigma, sums.gone) = (sigma.len(), gone(facts, rules));
+    let sums = Sums { sigma: sigma.len(), gone: gone(facts, rules), ..Sums::default() };
+    let mut comparison = Comparison { session: seen, closed, missed, given, faults: Faults::default(), sums };
     for rule in sql_rules {
-        let rows = match Seen::of(facts, rules, rule) {
-            Ok(rows) => rows,
+        match Seen::of(facts, rules, rule) {
+            Ok(rows) => comparison.compare(rule, &rows).await,
             Err(reason) => return Ok(Verdict::not_checked(reason)),
-        };
-        if rows.is_nothing() {
-            sums.never += 1;
-            continue;
         }
-        let skip = |alert: &BatchAlert| rows.misses(alert.window) || is_left_out(rule, alert, closed, &missed);
-        let stream = given.get(&(rule.uid().to_owned(), rule.version().to_string())).cloned().unwrap_or_default();
-        let batch = match of_rows(seen, &rows, rule).await {
+    }
+    Ok(comparison.verdict())
+}
+
+/// One rule after the other.
+struct Comparison<'a> {
+    session: &'a SessionContext,
+    closed: i64,
+    missed: Missed,
+    given: BTreeMap<RuleVersion, Alerts>,
+    faults: Faults,
+    sums: Sums,
+}
+
+impl Comparison<'_> {
+    async fn compare(&mut self, rule: &Rule, rows: &Seen) {
+        if rows.is_nothing() {
+            self.sums.never += 1;
+            return;
+        }
+        let batch = match of_rows(self.session, rows, rule).await {
             Ok(batch) => batch,
-            Err(e) => {
-                sums.no_result.push(format!("{}: {e:#}", rule.name()));
-                continue;
-            }
+            Err(e) => return self.sums.no_result.push(format!("{}: {e:#}", rule.name())),
         };
-        sums.left_out += stream.keys().filter(|a| skip(a)).count();
+        let stream = self.given.remove(&(rule.uid().to_owned(), rule.version().to_string())).unwrap_or_default();
+        let skip =
+            |alert: &BatchAlert| rows.misses(alert.window) || is_left_out(rule, alert, self.closed, &self.missed);
+        self.sums.left_out += stream.keys().filter(|a| skip(a)).count();
         let (stream, batch) = (without(stream, &skip), without(batch, &skip));
-        sums.note(&rows, &batch);
-        differences(rule, &stream, &batch, &mut faults);
+        self.sums.note(rows, &batch);
+        differences(rule, &stream, &batch, &mut self.faults);
     }
-    if sums.rules == 0 && sums.never > 0 {
-        return Ok(Verdict::not_checked("none of the loaded rules ran: give the configuration with -c"));
+
+    fn verdict(self) -> Verdict {
+        let Self { faults, sums, .. } = self;
+        if sums.rules == 0 && sums.never > 0 {
+            return Verdict::not_checked("none of the loaded rules ran: give the configuration with -c");
+        }
+        if faults.total == 0 && !sums.no_result.is_empty() {
+            let failed = sums.no_result.join("; ");
+            return Verdict::not_checked(format!("{}; no batch result: {failed}", sums.detail()));
+        }
+        faults.verdict(sums.detail())
     }
-    if faults.total == 0 && !sums.no_result.is_empty() {
-        return Ok(Verdict::not_checked(format!("{}; no batch result: {}", sums.detail(), sums.no_result.join("; "))));
-    }
-    Ok(faults.verdict(sums.detail()))
 }
 
 /// What was compared, and what was not.
