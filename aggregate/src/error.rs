@@ -87,8 +87,8 @@ pub enum AggregateError {
         /// The group that was meant.
         wanted: u32,
     },
-    /// A snapshot was asked for between `apply` and `step`.
-    #[error("deltas were applied that no step has taken in; snapshot after the step")]
+    /// A snapshot was asked for, or other rules were given, between `apply` and `step`.
+    #[error("deltas were applied that no step has taken in; ask after the step")]
     Unsettled,
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{FilterBuilder, FilterPredicate};
@@ -20,7 +21,7 @@ use crate::correlation::{CorrelationPlan, HitRows};
 use crate::error::{AggregateError, Result};
 use crate::evidence::{Candidates, EvidenceRow};
 use crate::exchange::Deltas;
-use crate::failures::{Failures, RuleFailure};
+use crate::failures::{Failures, RuleFailure, RuleWork};
 use crate::group_table::{GroupTable, StateLayout, Taken, Values, truth};
 use crate::merge_group;
 use crate::rows::{Common, Row, Rows, Selection};
@@ -36,7 +37,12 @@ pub struct SourceDelta {
     pub alerts: Option<TableBatch>,
     /// Rows on which a rule failed.
     pub failures: Vec<RuleFailure>,
+    /// What each rule was asked.
+    pub work: Vec<RuleWork>,
 }
+
+/// What tells how long rules take. Nothing else hangs on it.
+pub type Clock = fn() -> Instant;
 
 /// See the module's front. One a partition.
 #[derive(Debug)]
@@ -57,6 +63,7 @@ pub struct SourceStage {
     alerts: AlertWriter,
     failures: Failures,
     versions: Vec<String>,
+    stopwatch: Option<Clock>,
 }
 
 impl SourceStage {
@@ -76,18 +83,36 @@ impl SourceStage {
             clock: PartitionClock::resume(lateness_bound_us, resume),
             groups,
             tables: rules.rules().iter().map(|_| None).collect(),
-            hits: rules.rules().iter().map(|rule| rule.correlation().map(|_| HitRows::default())).collect(),
+            hits: hits(rules),
             room: vec![0; rules.rules().len()],
             codes: Codes::default(),
             alerts: AlertWriter::new(),
             failures: Failures::default(),
             versions: Vec::new(),
+            stopwatch: None,
         }
+    }
+
+    /// Lets it measure how long rules take.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.stopwatch = Some(clock);
     }
 
     /// The versions that alerts of filter rules name from now on, e.g. of the enrichment tables.
     pub fn set_versions(&mut self, versions: &BTreeMap<String, String>) {
         self.versions = labels(versions);
+    }
+
+    /// Goes on with these rules, between two ranges: what the last one added has been taken.
+    pub fn set_rules(&mut self, rules: &Arc<RuleSet>) {
+        if Arc::ptr_eq(&self.rules, rules) {
+            return;
+        }
+        assert!(self.tables.iter().all(Option::is_none), "the range's deltas were taken");
+        self.rules = rules.clone();
+        self.tables = rules.rules().iter().map(|_| None).collect();
+        self.hits = hits(rules);
+        self.room = vec![0; rules.rules().len()];
     }
 
     /// Takes in rows of any table, in offset order.
@@ -105,7 +130,10 @@ impl SourceStage {
         let rules = self.rules.clone();
         for (index, rule) in rules.rules().iter().enumerate() {
             for input in rule.inputs_of(batch.table) {
+                let begin = self.stopwatch.map(|now| now());
                 self.rule(index, rule, input, batch, &mut rows)?;
+                let spent = begin.zip(self.stopwatch).map(|(begin, now)| now().saturating_duration_since(begin));
+                self.failures.ask(rule, batch.rows.num_rows(), spent.unwrap_or_default());
             }
         }
         Ok(())
@@ -168,7 +196,8 @@ impl SourceStage {
                 delta.push(&rule.fingerprint, part);
             }
         }
-        Ok(SourceDelta { deltas, alerts: self.alerts.take(), failures: self.failures.take() })
+        let (failures, work) = self.failures.take(&self.rules);
+        Ok(SourceDelta { deltas, alerts: self.alerts.take(), failures, work })
     }
 
     fn window_rule(
@@ -271,6 +300,11 @@ impl SourceStage {
         vector.push_str(&format!(":{}}}", offset + 1));
         self.alerts.push(&finding, &identity, &Provenance { vector, versions: self.versions.clone() });
     }
+}
+
+/// None but for correlations.
+fn hits(rules: &RuleSet) -> Vec<Option<HitRows>> {
+    rules.rules().iter().map(|rule| rule.correlation().map(|_| HitRows::default())).collect()
 }
 
 /// `name=version`, in the order of the names.

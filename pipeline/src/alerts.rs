@@ -36,7 +36,7 @@ pub(crate) fn announce(alerts: &TableBatch, now_us: i64, oldest_us: Option<i64>,
 /// The alert as the fleet's scorer takes it: see [`crate::account::alerts`], which reads the same from the table.
 fn seen(rows: &RecordBatch, row: usize, context: &ShardContext) -> AlertSeen {
     let uid = nested_text(rows, &["finding_info", "analytic", "uid"], row).unwrap_or_default();
-    let rule = context.rules.rules().iter().find(|r| r.uid() == uid);
+    let rule = context.rules.set().rules().iter().find(|r| r.uid() == uid);
     let named = |name: &str| Some((name.to_owned(), nested_text(rows, &[name], row)?));
     let mut key: BTreeMap<String, String> = ["src_ip", "dst_ip", "user_name"].into_iter().filter_map(named).collect();
     key.extend(number(rows, "dst_port", row).map(|port| ("dst_port".to_owned(), port.to_string())));

@@ -29,6 +29,7 @@ mod plan;
 mod queue;
 mod reload;
 mod reprocess;
+mod rules;
 mod score;
 mod setup;
 mod shard;

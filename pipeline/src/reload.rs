@@ -1,4 +1,4 @@
-//! The thread that looks at the files of enrichment tables and mappings now and then, so that no other has to.
+//! The thread that looks at the files of enrichment tables, mappings and rules now and then, so that no other has to.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -7,12 +7,14 @@ use enrich::{Outcome, Reloader, TableInfo};
 use ingest::mapping;
 
 use crate::clock;
+use crate::rules;
 use crate::telemetry::Telemetry;
 
-/// Keeps tables and mappings up to date until it is stopped.
+/// Keeps tables, mappings and rules up to date until it is stopped.
 pub(crate) struct Reloads {
     reloader: Reloader,
     mappings: mapping::Reloader,
+    rules: rules::Reloader,
     interval: Duration,
     telemetry: Telemetry,
 }
@@ -23,16 +25,20 @@ pub(crate) fn stop() -> (SyncSender<()>, Receiver<()>) {
 }
 
 impl Reloads {
-    /// Tables and mappings as they were loaded at the start.
+    /// Tables, mappings and rules as they were loaded at the start.
     pub(crate) fn new(
         reloader: Reloader,
         mappings: mapping::Reloader,
+        rules: rules::Reloader,
         interval: Duration,
         telemetry: Telemetry,
     ) -> Self {
-        let reloads = Self { reloader, mappings, interval, telemetry };
+        let reloads = Self { reloader, mappings, rules, interval, telemetry };
         // So that the first failure is an increase.
-        ["loaded", "failed"].iter().for_each(|outcome| reloads.count_mappings(outcome, 0));
+        for outcome in ["loaded", "failed"] {
+            reloads.count_mappings(outcome, 0);
+            reloads.count_rules(outcome, 0);
+        }
         reloads.reloader.tables().for_each(|table| reloads.tell(&table));
         reloads
     }
@@ -43,6 +49,7 @@ impl Reloads {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
             self.check(clock::now_us());
             self.check_mappings(clock::now_us());
+            self.check_rules(clock::now_us());
         }
         Ok(())
     }
@@ -90,6 +97,32 @@ impl Reloads {
         }
     }
 
+    /// One look at the rule files.
+    fn check_rules(&mut self, now_us: i64) {
+        match self.rules.check(now_us) {
+            rules::Outcome::Unchanged => {}
+            rules::Outcome::Loaded(rules::Changes { added, changed, removed }) => {
+                self.count_rules("loaded", 1);
+                let (rules, disabled) = (self.rules.live(), self.rules.disabled());
+                let (version, count) = (rules.set().version(), rules.set().rules().len());
+                tracing::info!(version, count, ?added, ?changed, ?removed, "rules in force");
+                self.telemetry.rule_disabled.reset();
+                disabled.iter().for_each(|rule| self.telemetry.rule_disabled.with_label_values(&[rule.uid()]).set(1));
+            }
+            rules::Outcome::Failed { errors, repeated } => {
+                self.count_rules("failed", 1);
+                if !repeated {
+                    let error = errors.join("; ");
+                    tracing::error!(error, "changed rules cannot be loaded; the last good ones stay");
+                }
+            }
+        }
+    }
+
+    fn count_rules(&self, outcome: &str, by: u64) {
+        self.telemetry.rule_reloads.with_label_values(&[outcome]).inc_by(by);
+    }
+
     fn count_mappings(&self, outcome: &str, by: u64) {
         self.telemetry.mapping_reloads.with_label_values(&[outcome]).inc_by(by);
     }
@@ -119,9 +152,13 @@ impl Reloads {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use enrich::{EnrichConfig, TableSource};
+    use sinks::{Warehouse, WarehouseConfig};
 
     use super::*;
+    use crate::config::RulesConfig;
 
     /// 2001: no file of the test was written then.
     const NOW: i64 = 1_000_000_000_000_000;
@@ -134,7 +171,7 @@ mod tests {
         write("ip,category,confidence\n192.0.2.1,c2,50\n");
         let config = EnrichConfig { intel: vec![TableSource::File(path.clone())], ..EnrichConfig::default() };
         let reloader = Reloader::open(&config, NOW).expect("a table");
-        let mut reloads = Reloads::new(reloader, no_mappings(), Duration::ZERO, Telemetry::new());
+        let mut reloads = reloads(reloader, no_mappings(), Vec::new());
         let counted = |reloads: &Reloads| {
             let of = |outcome| reloads.telemetry.tables.reloads.with_label_values(&["intel", outcome]).get();
             (of("loaded"), of("failed"), reloads.telemetry.tables.entries.with_label_values(&["intel"]).get())
@@ -147,6 +184,36 @@ mod tests {
         reloads.check(NOW);
         reloads.check(NOW);
         assert_eq!(counted(&reloads), (1, 2, 2));
+    }
+
+    fn reloads(tables: Reloader, mappings: mapping::Reloader, rules: Vec<PathBuf>) -> Reloads {
+        let dir = tempfile::tempdir().expect("a folder");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let rules = RulesConfig { builtin: false, paths: rules, row_budget: Duration::ZERO };
+        let rules = runtime.block_on(async {
+            let warehouse = Warehouse::open(WarehouseConfig::at(dir.path())).await.expect("opens");
+            rules::Reloader::open(&rules, &warehouse).await.expect("right")
+        });
+        Reloads::new(tables, mappings, rules, Duration::ZERO, Telemetry::new())
+    }
+
+    #[test]
+    fn a_failed_reload_of_rules_is_counted_each_time() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("rule.yaml");
+        let text = "title: T\nid: 3f2b6a4e-1111-4222-8333-444455556666\nversion: 1\nlevel: low\nsql: SELECT src_ip FROM network_activity";
+        std::fs::write(&path, text).expect("written");
+        let tables = Reloader::open(&EnrichConfig::default(), NOW).expect("tables");
+        let mut reloads = reloads(tables, no_mappings(), vec![path.clone()]);
+        let counted = |reloads: &Reloads| {
+            ["loaded", "failed"].map(|outcome| reloads.telemetry.rule_reloads.with_label_values(&[outcome]).get())
+        };
+        reloads.check_rules(NOW);
+        assert_eq!(counted(&reloads), [0, 0]);
+        std::fs::write(&path, "nothing").expect("written");
+        reloads.check_rules(NOW);
+        reloads.check_rules(NOW);
+        assert_eq!(counted(&reloads), [0, 2]);
     }
 
     fn no_mappings() -> mapping::Reloader {
@@ -168,7 +235,7 @@ mod tests {
         let loaded = mapping::Mappings::load(&paths).expect("right");
         let tables = Reloader::open(&EnrichConfig::default(), NOW).expect("tables");
         let mappings = mapping::Reloader::new(paths, loaded);
-        let mut reloads = Reloads::new(tables, mappings, Duration::ZERO, Telemetry::new());
+        let mut reloads = reloads(tables, mappings, Vec::new());
         let counted = |reloads: &Reloads| {
             ["loaded", "failed"].map(|outcome| reloads.telemetry.mapping_reloads.with_label_values(&[outcome]).get())
         };
@@ -186,6 +253,6 @@ mod tests {
         let reloader = Reloader::open(&EnrichConfig::default(), NOW).expect("no table");
         let (stop, stopped) = stop();
         drop(stop);
-        Reloads::new(reloader, no_mappings(), Duration::ZERO, Telemetry::new()).run(&stopped).expect("ends");
+        reloads(reloader, no_mappings(), Vec::new()).run(&stopped).expect("ends");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aggregate::RuleSet;
+use aggregate::{RuleErrors, RuleFiles, RuleSet};
 use anyhow::Context;
 use dataflow::{PartitionId, Positions, Source};
 use enrich::Reloader;
@@ -14,7 +14,7 @@ use sinks::{AlertTopic, Warehouse, WarehouseConfig};
 
 use crate::builtin_rules::BUILTIN_RULES;
 use crate::clock;
-use crate::config::{self, Config, FilesSource, GeneratorSource as GeneratorConfig, SourceConfig};
+use crate::config::{self, Config, FilesSource, GeneratorSource as GeneratorConfig, RulesConfig, SourceConfig};
 use crate::outbox::{Mail, Outbox};
 use crate::telemetry::Telemetry;
 
@@ -31,8 +31,16 @@ pub(crate) async fn warehouse(config: &Config) -> anyhow::Result<Warehouse> {
 
 /// Loads and proves the rules.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<Arc<RuleSet>> {
-    let builtin: &[(&str, &str)] = if config.rules.builtin { BUILTIN_RULES } else { &[] };
-    Ok(RuleSet::load_beside(builtin, &config.rules.paths)?)
+    Ok(RuleSet::load_beside(builtin(&config.rules), &config.rules.paths)?)
+}
+
+/// The rules of files that were read, beside those that ship if the configuration says so.
+pub(crate) fn rules_of(config: &RulesConfig, files: &RuleFiles) -> Result<Arc<RuleSet>, RuleErrors> {
+    RuleSet::of_files(builtin(config), files)
+}
+
+fn builtin(config: &RulesConfig) -> &'static [(&'static str, &'static str)] {
+    if config.builtin { BUILTIN_RULES } else { &[] }
 }
 
 /// The rules that ship, whatever a configuration says.

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aggregate::{RuleSet, SourceStage};
+use aggregate::{RuleSet, RuleWork, SourceStage};
 use anyhow::{Context, bail};
 use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Reason, Table, TableBatch};
 use enrich::Chain;
@@ -24,6 +24,7 @@ use crate::live::Progress;
 use crate::merge::{MergeGone, ToMerge};
 use crate::outbox::Mail;
 use crate::queue::{self, Receiver, Sender, Weigh};
+use crate::rules::{Disabled, Half, LiveRules};
 use crate::telemetry::Telemetry;
 
 /// Rows a batch: enough to spread the cost of a batch, few enough to stay in cache.
@@ -61,7 +62,7 @@ impl Weigh for ToShard {
 #[derive(Clone)]
 pub(crate) struct ShardContext {
     pub(crate) config: Arc<Config>,
-    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) rules: LiveRules,
     pub(crate) enrich: Chain,
     pub(crate) mappings: mapping::Live,
     pub(crate) warehouse: Warehouse,
@@ -80,9 +81,19 @@ impl ShardContext {
         Self { to_merge: queue::closed(), ..self.clone() }
     }
 
+    /// Notes how rules fared. One that fails over and over, or costs too much, is taken out of force and told; the rest run on.
+    pub(crate) fn note_work(&self, half: Half, work: &[RuleWork]) -> anyhow::Result<()> {
+        for Disabled { rule, why } in self.rules.note(half, work)? {
+            self.telemetry.rule_disabled.with_label_values(&[rule.uid()]).set(1);
+            let (name, file) = (rule.name(), rule.file());
+            tracing::error!(rule = rule.uid(), name, file, why, "a rule is disabled; the others run on");
+        }
+        Ok(())
+    }
+
     /// What decides the rows and alerts of a range.
     fn versions(&self) -> BTreeMap<String, String> {
-        let mut versions = versions(&self.rules, &self.enrich);
+        let mut versions = versions(self.rules.set(), &self.enrich);
         versions.extend(self.mappings.mappings().version().map(|version| ("mappings".to_owned(), version)));
         versions
     }
@@ -139,7 +150,7 @@ impl Shard {
                 Err(_) => {}
             }
             self.flush_due()?;
-            self.take_new_tables()?;
+            self.take_what_is_new()?;
         }
         self.flush_all()
     }
@@ -170,18 +181,21 @@ impl Shard {
         Ok(())
     }
 
-    /// New enrichment tables and mappings begin with new ranges: what is open is flushed with the old ones first, so that
+    /// New enrichment tables, mappings and rules begin with new ranges: what is open is flushed with the old ones first, so that
     /// every row of a range, and its entry, has the same versions.
-    fn take_new_tables(&mut self) -> anyhow::Result<()> {
-        if !self.context.enrich.is_stale() && !self.context.mappings.is_stale() {
+    fn take_what_is_new(&mut self) -> anyhow::Result<()> {
+        let ShardContext { enrich, mappings, rules, .. } = &self.context;
+        if !enrich.is_stale() && !mappings.is_stale() && !rules.is_stale() {
             return Ok(());
         }
         self.flush_all()?;
         self.context.enrich.refresh();
         self.context.mappings.refresh();
+        self.context.rules.refresh();
         self.decoder.set_mappings(self.context.mappings.mappings().clone());
         let versions = self.context.versions();
         for partition in self.partitions.values_mut() {
+            partition.stage.set_rules(self.context.rules.set());
             partition.stage.set_versions(&versions);
         }
         Ok(())
@@ -246,8 +260,9 @@ impl OpenPartition {
         let disorder = i64::try_from(context.config.worker.disorder.as_micros())?;
         let watermark = context.runtime.block_on(context.warehouse.watermark(id))?;
         let groups = NonZeroU32::new(context.warehouse.merge_groups()).unwrap_or(NonZeroU32::MIN);
-        let mut stage = SourceStage::new(&context.rules, id.clone(), disorder, watermark, groups);
+        let mut stage = SourceStage::new(context.rules.set(), id.clone(), disorder, watermark, groups);
         stage.set_versions(&context.versions());
+        stage.set_clock(clock::instant);
         Ok(Self {
             stage,
             id: id.clone(),
@@ -342,6 +357,7 @@ impl OpenPartition {
     fn write(&mut self, range: OffsetRange, context: &ShardContext) -> anyhow::Result<Flushed> {
         let source = self.stage.take_delta()?;
         context.telemetry.note_failures(&source.failures);
+        context.note_work(Half::Source, &source.work)?;
         let late_batches = [source.alerts.clone(), self.dead.finish()];
         late_batches.into_iter().flatten().try_for_each(|batch| self.encode(&batch, context))?;
         let mut entry = SourceEntry::empty(self.id.clone(), range.start, range.next, &context.writer, Uuid::new_v4());

@@ -22,6 +22,7 @@ use crate::merge::{Merger, Roster};
 use crate::outbox::Mail;
 use crate::queue;
 use crate::reload::{self, Reloads};
+use crate::rules::{self, LiveRules};
 use crate::setup;
 use crate::shard::{Shard, ShardContext};
 use crate::stages::Stages;
@@ -50,7 +51,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let writer = setup::writer_name();
     warehouse.committer(&writer).roll_forward().await?;
     let positions = warehouse.start_positions().await?;
-    let rules = setup::rules(&config)?;
+    let rules = rules::Reloader::open(&config.rules, &warehouse).await?;
     let tables = setup::enrich(&config)?;
     let mappings = mapping::Reloader::new(config.decode.mappings.clone(), config.mappings.clone());
     let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse).await?;
@@ -62,7 +63,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let (to_merge, merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
     let outbox = setup::outbox(&config, &warehouse, &telemetry)?;
     let context = ShardContext {
-        rules,
+        rules: rules.live(),
         enrich: tables.chain(),
         mappings: mappings.live(),
         to_merge: to_merge.clone(),
@@ -79,7 +80,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let mut stages = Stages::start("merge", move || merger.run())?;
     let routes = start_shards(&mut stages, context, &partitions)?;
     let (stop_reloads, reloads_stopped) = reload::stop();
-    let reloads = Reloads::new(tables, mappings, config.enrich.reload_interval, telemetry.clone());
+    let reloads = Reloads::new(tables, mappings, rules, config.enrich.reload_interval, telemetry.clone());
     stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
     let (stop_last, last_stopped) = watch::channel(false);
     let outbox = stages.task(outbox.run(last_stopped.clone()));
@@ -124,7 +125,7 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
     let w = &config.worker;
     let (to_merge, mut merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
     let context = ShardContext {
-        rules: RuleSet::from_texts(&[])?,
+        rules: LiveRules::fixed(RuleSet::from_texts(&[])?),
         enrich: setup::enrich(&config)?.chain(),
         mappings: mappings.live(),
         to_merge: to_merge.clone(),

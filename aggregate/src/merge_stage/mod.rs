@@ -23,7 +23,7 @@ use crate::alert::{AlertWriter, Provenance};
 use crate::correlation::CorrelationState;
 use crate::delta::Delta;
 use crate::error::{AggregateError, Result};
-use crate::failures::{Failures, RuleFailure};
+use crate::failures::{Failures, RuleFailure, RuleWork};
 use crate::late::LateWriter;
 use crate::rule::{Rule, RuleSet};
 use crate::source_stage::labels;
@@ -57,6 +57,8 @@ pub struct StepOutput {
     pub overflow_rows: u64,
     /// Groups on which HAVING or SELECT failed.
     pub failures: Vec<RuleFailure>,
+    /// What each windowed rule was asked.
+    pub work: Vec<RuleWork>,
 }
 
 /// Bounds on a rule's state.
@@ -166,6 +168,31 @@ impl MergeStage {
         self.limits = limits;
     }
 
+    /// The rules that it runs.
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Goes on with these rules. One that stays as it was keeps its windows and the alerts that it gave, one that is new has none.
+    ///
+    /// # Errors
+    /// [`AggregateError::Unsettled`] if deltas were applied since the last step.
+    pub fn set_rules(&mut self, rules: &Arc<RuleSet>) -> Result<()> {
+        if self.unsettled {
+            return Err(AggregateError::Unsettled);
+        }
+        let fresh = Self::new(rules, self.group);
+        let mut old = std::mem::replace(self, fresh);
+        (self.limits, self.watermark, self.late) = (old.limits, old.watermark, old.late);
+        for (index, rule) in rules.rules().iter().enumerate() {
+            if let Some(was) = old.rules.position(&rule.fingerprint) {
+                self.states[index] = old.states[was].take();
+                self.correlations[index] = old.correlations[was].take();
+            }
+        }
+        Ok(())
+    }
+
     /// Lets alerts of correlations name so many rows of each rule that they refer to, whatever the rule says.
     pub fn set_correlation_evidence(&mut self, rows: usize) {
         self.correlations.iter_mut().flatten().for_each(|state| state.set_evidence(rows));
@@ -193,8 +220,8 @@ impl MergeStage {
         let watermark = self.watermark.unwrap_or(i64::MIN);
         self.late.begin(partition, range);
         for part in delta.parts() {
-            let found = self.rules.rules().iter().position(|rule| rule.fingerprint == part.fingerprint);
-            let Some((index, rule)) = found.map(|index| (index, &self.rules.rules()[index])) else { continue };
+            let Some(index) = self.rules.position(&part.fingerprint) else { continue };
+            let rule = &self.rules.rules()[index];
             if let Some(state) = &mut self.states[index] {
                 state.apply(rule, &part.state, watermark, self.limits, &mut self.late)?;
                 self.unsettled = true;
@@ -239,8 +266,8 @@ impl MergeStage {
         }
         self.unsettled = false;
         let (late, late_rows, overflow_rows) = self.late.take();
-        let (alerts, failures) = (alerts.take(), failures.take());
-        Ok(StepOutput { alerts, late, windows_closed, late_rows, overflow_rows, failures })
+        let (alerts, (failures, work)) = (alerts.take(), failures.take(&self.rules));
+        Ok(StepOutput { alerts, late, windows_closed, late_rows, overflow_rows, failures, work })
     }
 
     /// The smallest watermark that closes every open window; none if none is open. For the end of a bounded input.

@@ -120,14 +120,13 @@ pub(super) fn read(rules: &Arc<RuleSet>, group: u32, bytes: &[u8]) -> Result<Mer
     stage.limits = Limits { pane_keys_max, rule_keys_max, key_hits_max, hit_bytes_max };
     let mut blocks = blocks.into_iter();
     for (rule_head, batches) in head.rules.into_iter().zip(blocks.by_ref()) {
-        let found = rules.rules().iter().zip(&mut stage.states);
-        let found = found.into_iter().find(|(rule, _)| rule.fingerprint == rule_head.fingerprint);
-        if let Some((_, Some(state))) = found {
+        let found = rules.position(&rule_head.fingerprint);
+        if let Some(state) = found.and_then(|index| stage.states[index].as_mut()) {
             fill(state, rule_head, batches)?;
         }
     }
     for ((fingerprint, own), batches) in head.correlations.into_iter().zip(blocks) {
-        let found = rules.rules().iter().position(|rule| rule.fingerprint == fingerprint);
+        let found = rules.position(&fingerprint);
         if let Some(state) = found.and_then(|index| stage.correlations[index].as_mut()) {
             state.restore(own, &batches)?;
         }

@@ -4,12 +4,12 @@ mod attack;
 mod batch;
 mod explain;
 mod file;
+mod files;
 mod of_sigma;
 pub(crate) mod scenario;
+mod set;
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use dataflow::Table;
@@ -20,10 +20,11 @@ pub use batch::{BatchAlert, BatchQuery};
 pub use explain::{ExplainedAggregate, ExplainedField, ExplainedInput, ExplainedWindow, Explanation};
 pub use file::{Emit, Level};
 use file::{RawRule, RuleText};
+pub use files::RuleFiles;
+pub use set::RuleSet;
 
 use crate::correlation::CorrelationPlan;
-use crate::error::{RuleError, RuleErrors};
-use crate::sigma;
+use crate::error::RuleError;
 use crate::sql::{Plan, WindowPlan, plan};
 use crate::window::WindowKind;
 
@@ -115,6 +116,11 @@ impl Rule {
     /// Which of [`Rule::tables`] are this one.
     pub(crate) fn inputs_of(&self, table: Table) -> impl Iterator<Item = usize> {
         self.tables.iter().enumerate().filter(move |(_, own)| **own == table).map(|(i, _)| i)
+    }
+
+    /// A hash over everything that decides what its states and alerts are: not over its tests or its prose.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// When it alerts.
@@ -287,143 +293,10 @@ impl Rule {
     }
 }
 
-/// Everything that decides what a rule's states and alerts are. Not its tests or its prose.
+/// See [`Rule::fingerprint`].
 fn fingerprint(uid: &str, raw: &RawRule, lateness: i64) -> String {
     let all = serde_json::json!([uid, raw.version, raw.sql, format!("{:?}", raw.emit), lateness, raw.evidence]);
     Uuid::new_v5(&NAMESPACE, all.to_string().as_bytes()).to_string()
-}
-
-/// The loaded rules, in the order of their uid.
-#[derive(Debug)]
-pub struct RuleSet {
-    rules: Vec<Rule>,
-    version: String,
-}
-
-impl RuleSet {
-    /// Loads rule files, SQL and Sigma; a folder means the `*.yaml` and `*.yml` files in it and below, in the order of their names.
-    ///
-    /// # Errors
-    /// Every mistake in every file.
-    pub fn load(paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
-        RuleSet::load_beside(&[], paths)
-    }
-
-    /// As [`RuleSet::load`], beside rules that are given by name and text.
-    ///
-    /// # Errors
-    /// Every mistake in every file and text.
-    pub fn load_beside(given: &[(&str, &str)], paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
-        let mut all: Vec<(String, String)> =
-            given.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let (found, mut errors) = texts(paths);
-        all.extend(found);
-        let (rules, more) = assemble(&borrowed(&all));
-        errors.extend(more);
-        if errors.is_empty() { Ok(RuleSet::of(rules)) } else { Err(RuleErrors(errors)) }
-    }
-
-    /// Rules from their names and texts, e.g. embedded with `include_str!`.
-    ///
-    /// # Errors
-    /// Every mistake in every text.
-    pub fn from_texts(texts: &[(&str, &str)]) -> Result<Arc<RuleSet>, RuleErrors> {
-        let (rules, errors) = assemble(texts);
-        if errors.is_empty() { Ok(RuleSet::of(rules)) } else { Err(RuleErrors(errors)) }
-    }
-
-    /// The rules of these files and folders that can run, and what is wrong with the others.
-    pub fn survey(paths: &[PathBuf]) -> (Arc<RuleSet>, RuleErrors) {
-        let (texts, mut errors) = texts(paths);
-        let (rules, more) = assemble(&borrowed(&texts));
-        errors.extend(more);
-        (RuleSet::of(rules), RuleErrors(errors))
-    }
-
-    fn of(mut rules: Vec<Rule>) -> Arc<RuleSet> {
-        rules.sort_by(|a, b| a.uid.cmp(&b.uid));
-        let all: Vec<&str> = rules.iter().map(|r| r.fingerprint.as_str()).collect();
-        let version = Uuid::new_v5(&NAMESPACE, all.join(",").as_bytes()).simple().to_string();
-        Arc::new(RuleSet { rules, version })
-    }
-
-    /// The rules.
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
-    }
-
-    /// A hash over everything that decides what the rules find; for ledger entries.
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-}
-
-/// Each text's rules: our own one by one, those in Sigma together, since filters are for rules of other files.
-fn assemble(texts: &[(&str, &str)]) -> (Vec<Rule>, Vec<RuleError>) {
-    let (sigma, own): (Vec<_>, Vec<_>) = texts.iter().partition(|(_, text)| sigma::is_sigma(text));
-    let (found, mut errors) = sigma::load(&sigma);
-    let own = own.into_iter().map(|(name, text)| {
-        let file = RuleText { name, text };
-        Rule::build(file).map(|rule| (rule, file.key_place("id")))
-    });
-    let (mut rules, mut seen): (Vec<Rule>, _) = (Vec::new(), HashSet::new());
-    let texts: BTreeMap<&str, &str> = sigma.iter().copied().collect();
-    let found = found.into_iter().map(|rule| {
-        let text = texts.get(rule.file.as_str()).copied().unwrap_or_default();
-        let name = rule.file.clone();
-        let file = RuleText { name: &name, text };
-        let (rule, place) = of_sigma::build(rule, file::tests_of_sigma(&file)?)?;
-        rule.check_tests(file)?;
-        Ok((rule, place))
-    });
-    for built in own.chain(found) {
-        match built {
-            Ok((rule, _)) if seen.insert(rule.uid.clone()) => rules.push(rule),
-            Ok((rule, (line, column))) => {
-                let what = format!("a rule with id {} is loaded already", rule.uid);
-                errors.push(RuleError { file: rule.file, line, column, what, suggestion: None });
-            }
-            Err(error) => errors.push(error),
-        }
-    }
-    (rules, errors)
-}
-
-fn borrowed(texts: &[(String, String)]) -> Vec<(&str, &str)> {
-    texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
-}
-
-/// Name and text of every rule file that the paths name, and which of them cannot be read.
-fn texts(paths: &[PathBuf]) -> (Vec<(String, String)>, Vec<RuleError>) {
-    let (mut files, mut texts, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    for path in paths {
-        errors.extend(walk(path, &mut files).err());
-    }
-    for path in files {
-        match fs::read_to_string(&path) {
-            Ok(text) => texts.push((path.display().to_string(), text)),
-            Err(error) => errors.push(unreadable(&path, &error)),
-        }
-    }
-    (texts, errors)
-}
-
-fn walk(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), RuleError> {
-    if !path.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    let entries = fs::read_dir(path).map_err(|e| unreadable(path, &e))?;
-    let entries: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
-    let mut entries = entries.map_err(|e: std::io::Error| unreadable(path, &e))?;
-    entries.retain(|p| p.is_dir() || p.extension().is_some_and(|e| e == "yaml" || e == "yml"));
-    entries.sort();
-    entries.iter().try_for_each(|entry| walk(entry, files))
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> RuleError {
-    let what = format!("cannot read it: {error}");
-    RuleError { file: path.display().to_string(), line: 1, column: 1, what, suggestion: None }
 }
 
 #[cfg(test)]

@@ -142,5 +142,8 @@ fn a_row_on_which_an_expression_fails_stops_nobody() {
         let failed: Vec<u64> = given.failures.iter().map(|f| f.rows).collect();
         assert_eq!(failed, [2, 2], "{:?}", given.failures);
         assert!(given.failures.iter().all(|f| f.error.contains("zero")));
+        let work: Vec<_> = given.work.iter().map(|w| (w.rule.uid(), w.asked, w.failed, w.spent.is_zero())).collect();
+        let [filter, window] = [0, 1].map(|i| rules.rules()[i].uid());
+        assert_eq!(work, [(filter, 10, 2, true), (window, 10, 2, true)], "no clock was given");
     }
 }

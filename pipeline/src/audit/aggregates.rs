@@ -1,10 +1,11 @@
 //! I4: what the stream found is what batch SQL finds. Each rule runs a second time, by plain DataFusion over the stored rows,
 //! and gives the same alerts as stand in `detection_finding`.
 //!
-//! A Sigma rule has no SQL and is left out. Compared are the windows that have closed: an open one may still change. Windows that missed rows (`late_window`) are left
+//! A Sigma rule has no SQL and is left out. A rule that came or went in between is compared over the rows that it has seen
+//! (`seen.rs`). Compared are the windows that have closed: an open one may still change. Windows that missed rows (`late_window`) are left
 //! out and counted, and rows that were read back stand aside: no rule has seen them. Values are compared as text; floats to nine digits, since the order of a sum may differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aggregate::{BatchAlert, Rule, RuleSet};
 use anyhow::Context;
@@ -15,6 +16,7 @@ use datafusion::prelude::SessionContext;
 use serde_json::Value;
 
 use super::facts::{Facts, Key};
+use super::seen::Seen;
 use super::{Faults, Sql, Verdict};
 use crate::reprocess::IS_REPROCESSED;
 use crate::warehouse_sql::{query, texts};
@@ -25,7 +27,7 @@ type Alerts = BTreeMap<BatchAlert, i64>;
 /// Runs every rule over the tables and compares.
 pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyhow::Result<Verdict> {
     let session = sql.map_err(anyhow::Error::msg)?;
-    if let Some(reason) = other_rules(facts, rules).or_else(|| unmerged(facts)) {
+    if let Some(reason) = unmerged(facts) {
         return Ok(Verdict::not_checked(reason));
     }
     aggregate::register_functions(session);
@@ -33,33 +35,101 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     let missed = missed(session).await?;
     let given = given(session).await?;
     let seen = if facts.any_reprocessed() { &without_reprocessed(session).await? } else { session };
-    let (mut faults, mut compared, mut left_out) = (Faults::default(), 0, 0);
-    let (sigma, rules): (Vec<_>, Vec<_>) = rules.rules().iter().partition(|rule| rule.is_sigma());
-    for rule in &rules {
-        let skip = |alert: &BatchAlert| is_left_out(rule, alert, closed, &missed);
-        let stream = given.get(rule.uid()).cloned().unwrap_or_default();
-        let batch = match computed(seen, rule).await {
-            Ok(batch) => batch,
-            Err(e) => return Ok(Verdict::not_checked(format!("rule {}: no batch result: {e:#}", rule.name()))),
-        };
-        left_out += stream.keys().filter(|a| skip(a)).count();
-        let (stream, batch) = (without(stream, &skip), without(batch, &skip));
-        compared += batch.len();
-        differences(rule, &stream, &batch, &mut faults);
+    let (sigma, sql_rules): (Vec<_>, Vec<_>) = rules.rules().iter().partition(|rule| rule.is_sigma());
+    let sums = Sums { sigma: sigma.len(), gone: gone(facts, rules), ..Sums::default() };
+    let mut comparison = Comparison { session: seen, closed, missed, given, faults: Faults::default(), sums };
+    for rule in sql_rules {
+        match Seen::of(facts, rules, rule) {
+            Ok(rows) => comparison.compare(rule, &rows).await,
+            Err(reason) => return Ok(Verdict::not_checked(reason)),
+        }
     }
-    let no_sql = if sigma.is_empty() { String::new() } else { format!("; {} Sigma rules are no SQL", sigma.len()) };
-    let rules = rules.len();
-    Ok(faults
-        .verdict(format!("{compared} alerts of {rules} rules; {left_out} of open or late windows left out{no_sql}")))
+    Ok(comparison.verdict())
 }
 
-/// Rules of another version decided some of the alerts.
-fn other_rules(facts: &Facts, rules: &RuleSet) -> Option<String> {
-    let ruled = facts.entries().filter(|(key, _, _)| !key.is_reprocessed());
-    let versions = ruled.filter_map(|(_, _, entry)| entry.versions().get("rules"));
-    let other = versions.into_iter().find(|v| *v != rules.version())?;
-    let loaded = rules.version();
-    Some(format!("rules of version {other} ran, {loaded} are loaded: give the configuration with -c"))
+/// One rule after the other.
+struct Comparison<'a> {
+    session: &'a SessionContext,
+    closed: i64,
+    missed: Missed,
+    given: BTreeMap<RuleVersion, Alerts>,
+    faults: Faults,
+    sums: Sums,
+}
+
+impl Comparison<'_> {
+    async fn compare(&mut self, rule: &Rule, rows: &Seen) {
+        if rows.is_nothing() {
+            self.sums.never += 1;
+            return;
+        }
+        let batch = match of_rows(self.session, rows, rule).await {
+            Ok(batch) => batch,
+            Err(e) => return self.sums.no_result.push(format!("{}: {e:#}", rule.name())),
+        };
+        let stream = self.given.remove(&(rule.uid().to_owned(), rule.version().to_string())).unwrap_or_default();
+        let skip =
+            |alert: &BatchAlert| rows.misses(alert.window) || is_left_out(rule, alert, self.closed, &self.missed);
+        self.sums.left_out += stream.keys().filter(|a| skip(a)).count();
+        let (stream, batch) = (without(stream, &skip), without(batch, &skip));
+        self.sums.note(rows, &batch);
+        differences(rule, &stream, &batch, &mut self.faults);
+    }
+
+    fn verdict(self) -> Verdict {
+        let Self { faults, sums, .. } = self;
+        if sums.rules == 0 && sums.never > 0 {
+            return Verdict::not_checked("none of the loaded rules ran: give the configuration with -c");
+        }
+        if faults.total == 0 && !sums.no_result.is_empty() {
+            let failed = sums.no_result.join("; ");
+            return Verdict::not_checked(format!("{}; no batch result: {failed}", sums.detail()));
+        }
+        faults.verdict(sums.detail())
+    }
+}
+
+/// What was compared, and what was not.
+#[derive(Debug, Default)]
+struct Sums {
+    rules: usize,
+    alerts: usize,
+    left_out: usize,
+    sigma: usize,
+    partly: usize,
+    never: usize,
+    gone: usize,
+    /// Rules whose SQL fails over the rows, and why.
+    no_result: Vec<String>,
+}
+
+impl Sums {
+    fn note(&mut self, rows: &Seen, batch: &Alerts) {
+        self.rules += 1;
+        self.alerts += batch.len();
+        self.partly += usize::from(rows.condition().is_some());
+    }
+
+    fn detail(&self) -> String {
+        let Self { rules, alerts, left_out, .. } = self;
+        let mut detail = format!("{alerts} alerts of {rules} rules; {left_out} of open or late windows left out");
+        let more = [
+            (self.sigma, "Sigma rules are no SQL"),
+            (self.partly, "rules ran for a part of the time: compared over the rows that they saw"),
+            (self.never, "rules never ran"),
+            (self.gone, "rules, or versions of rules, ran that are not loaded"),
+        ];
+        for (count, what) in more.into_iter().filter(|(count, _)| *count > 0) {
+            detail += &format!("; {count} {what}");
+        }
+        detail
+    }
+}
+
+/// How many rules ran that cannot be asked.
+fn gone(facts: &Facts, rules: &RuleSet) -> usize {
+    let ran: BTreeSet<&String> = facts.rule_sets.values().flat_map(|held| held.keys()).collect();
+    ran.into_iter().filter(|ran| !rules.rules().iter().any(|rule| rule.fingerprint() == ran.as_str())).count()
 }
 
 /// Ranges that no step has merged, or rows that a table lacks.
@@ -125,16 +195,19 @@ fn without(alerts: Alerts, skip: &impl Fn(&BatchAlert) -> bool) -> Alerts {
     alerts.into_iter().filter(|(alert, _)| !skip(alert)).collect()
 }
 
-/// Palisade's alerts in their final revision, by rule; those that were closed are gone.
-async fn given(session: &SessionContext) -> anyhow::Result<BTreeMap<String, Alerts>> {
-    let sql = "SELECT finding_info.analytic.uid AS rule, finding_info.uid AS uid, tenant_uid, _window_start, _window_end, unmapped, \
+/// A rule's uid, and its version as text.
+type RuleVersion = (String, String);
+
+/// Palisade's alerts in their final revision, by rule and its version; those that were closed are gone.
+async fn given(session: &SessionContext) -> anyhow::Result<BTreeMap<RuleVersion, Alerts>> {
+    let sql = "SELECT finding_info.analytic.uid AS rule, finding_info.analytic.version AS version, finding_info.uid AS uid, tenant_uid, _window_start, _window_end, unmapped, \
                       coalesce(_revision, 0) AS revision, activity_id \
-               FROM detection_finding WHERE substr(_topic, 1, 1) = '_' ORDER BY 2, 7";
-    let mut last: BTreeMap<String, (String, Option<BatchAlert>)> = BTreeMap::new();
+               FROM detection_finding WHERE substr(_topic, 1, 1) = '_' ORDER BY 3, 8";
+    let mut last: BTreeMap<String, (RuleVersion, Option<BatchAlert>)> = BTreeMap::new();
     for batch in query(session, sql).await? {
         let column = |name| texts(&batch, name);
-        let (rules, uids, tenants, values) =
-            (column("rule")?, column("uid")?, column("tenant_uid")?, column("unmapped")?);
+        let (rules, versions, uids, tenants, values) =
+            (column("rule")?, column("version")?, column("uid")?, column("tenant_uid")?, column("unmapped")?);
         let activity = batch.column_by_name("activity_id").context("no column activity_id")?.clone();
         for row in 0..batch.num_rows() {
             let text = |values: &[Option<String>]| values[row].clone().unwrap_or_default();
@@ -142,10 +215,10 @@ async fn given(session: &SessionContext) -> anyhow::Result<BTreeMap<String, Aler
             let window = window.0.zip(window.1);
             let stands = activity.as_primitive::<Int32Type>().value(row) != 3;
             let alert = BatchAlert { tenant: text(&tenants), window, values: normal(&text(&values)) };
-            last.insert(text(&uids), (text(&rules), stands.then_some(alert)));
+            last.insert(text(&uids), ((text(&rules), text(&versions)), stands.then_some(alert)));
         }
     }
-    let mut given: BTreeMap<String, Alerts> = BTreeMap::new();
+    let mut given: BTreeMap<RuleVersion, Alerts> = BTreeMap::new();
     for (rule, alert) in last.into_values() {
         alert.into_iter().for_each(|a| *given.entry(rule.clone()).or_default().entry(a).or_default() += 1);
     }
@@ -154,16 +227,29 @@ async fn given(session: &SessionContext) -> anyhow::Result<BTreeMap<String, Aler
 
 /// The tables as the rules saw them: without rows that were read back.
 async fn without_reprocessed(session: &SessionContext) -> anyhow::Result<SessionContext> {
-    let seen = SessionContext::new_with_config(session.copied_config());
-    aggregate::register_functions(&seen);
+    rows_that(session, &format!("NOT {IS_REPROCESSED}")).await
+}
+
+/// The tables' rows that meet a condition on their identity.
+async fn rows_that(session: &SessionContext, condition: &str) -> anyhow::Result<SessionContext> {
+    let some = SessionContext::new_with_config(session.copied_config());
+    aggregate::register_functions(&some);
     for table in Table::ALL {
         let rows = match table {
             Table::LateWindow => session.table(table.name()).await?,
-            _ => session.sql(&format!("SELECT * FROM {table} WHERE NOT {IS_REPROCESSED}")).await?,
+            _ => session.sql(&format!("SELECT * FROM {table} WHERE {condition}")).await?,
         };
-        seen.register_table(table.name(), rows.into_view())?;
+        some.register_table(table.name(), rows.into_view())?;
     }
-    Ok(seen)
+    Ok(some)
+}
+
+/// What the rule finds in the rows that it has seen.
+async fn of_rows(session: &SessionContext, rows: &Seen, rule: &Rule) -> anyhow::Result<Alerts> {
+    match rows.condition() {
+        None => computed(session, rule).await,
+        Some(condition) => computed(&rows_that(session, &condition).await?, rule).await,
+    }
 }
 
 /// What the rule finds as batch SQL.
@@ -180,7 +266,7 @@ async fn computed(session: &SessionContext, rule: &Rule) -> anyhow::Result<Alert
 
 fn differences(rule: &Rule, stream: &Alerts, batch: &Alerts, faults: &mut Faults) {
     let count = |alerts: &Alerts, alert: &BatchAlert| alerts.get(alert).copied().unwrap_or(0);
-    let all: std::collections::BTreeSet<&BatchAlert> = stream.keys().chain(batch.keys()).collect();
+    let all: BTreeSet<&BatchAlert> = stream.keys().chain(batch.keys()).collect();
     for alert in all {
         let (given, due) = (count(stream, alert), count(batch, alert));
         if given != due {

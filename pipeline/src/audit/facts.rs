@@ -1,6 +1,6 @@
 //! What ledger, catalog and manifests say, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use dataflow::{PartitionId, Table};
@@ -9,6 +9,7 @@ use sinks::commit::RANGES_PROPERTY;
 use sinks::{Ledger, MergeEntry, Nexts, SourceEntry, TableFiles, Warehouse};
 
 use crate::reprocess;
+use crate::rules::{self, Held};
 
 /// A chain of entries: of a partition, or of a merge group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,6 +165,8 @@ pub(crate) struct Facts {
     /// Sources first, then merge groups.
     pub(crate) chains: Vec<Chain>,
     pub(crate) tables: Vec<TableFacts>,
+    /// What each version of the rules held that an entry names, where that was recorded.
+    pub(crate) rule_sets: BTreeMap<String, Held>,
 }
 
 impl Facts {
@@ -184,7 +187,14 @@ impl Facts {
         for table in Table::ALL {
             tables.push(table_facts(warehouse, table).await?);
         }
-        Ok(Self { ledger, chains, tables })
+        let mut facts = Self { ledger, chains, tables, rule_sets: BTreeMap::new() };
+        let versions = facts.entries().filter_map(|(_, _, entry)| entry.versions().get("rules").cloned());
+        for version in versions.collect::<BTreeSet<String>>() {
+            if let Some(held) = rules::held(warehouse, &version).await? {
+                facts.rule_sets.insert(version, held);
+            }
+        }
+        Ok(facts)
     }
 
     pub(crate) fn chain(&self, key: &Key) -> Option<&Chain> {

@@ -13,6 +13,7 @@ mod identity;
 mod progress;
 mod ranges;
 mod references;
+mod seen;
 mod tenants;
 
 use std::collections::BTreeMap;

@@ -139,9 +139,13 @@ impl Fixture {
         let rule = self.rules.rules().iter().find(|r| r.name() == "port_scan").expect("it ships");
         let table = Table::DetectionFinding;
         let mut builder = TableBuilder::new(table);
-        for (path, text) in
-            [("finding_info.uid", "alert-1"), ("finding_info.analytic.uid", rule.uid()), ("unmapped", "{}")]
-        {
+        let version = rule.version().to_string();
+        for (path, text) in [
+            ("finding_info.uid", "alert-1"),
+            ("finding_info.analytic.uid", rule.uid()),
+            ("finding_info.analytic.version", &version),
+            ("unmapped", "{}"),
+        ] {
             builder.set_str(table.expect_leaf(path), text);
         }
         let hour = DAY - 3_600_000_000;
@@ -428,4 +432,26 @@ async fn alerts_of_other_rules_are_not_judged() {
     fixture.settle().await;
     assert_eq!(fixture.failed().await, NONE);
     assert!(fixture.said("I4").await.contains("rules of version other ran"));
+}
+
+#[tokio::test]
+async fn a_rule_that_went_is_judged_by_what_it_saw() {
+    let fixture = Fixture::sound().await;
+    let left = fixture.rules.only(|rule| rule.name() != "port_scan");
+    crate::rules::remember(&fixture.warehouse, &left).await.expect("recorded");
+    let version = left.version().to_owned();
+    let without = |versions: &mut BTreeMap<String, String>| drop(versions.insert("rules".to_owned(), version.clone()));
+    for n in 0..2 {
+        fixture.range(n, 20..30, |entry| without(&mut entry.versions)).await;
+    }
+    fixture.step(2, 30, DAY + 2, &[], |entry| without(&mut entry.versions)).await;
+    fixture.settle().await;
+    assert_eq!(fixture.failed().await, NONE);
+    let said = fixture.said("I4").await;
+    assert!(said.contains("; 1 rules ran for a part of the time"), "{said}");
+    assert!(!said.contains("that are not loaded"), "{said}");
+    // What it said of the time before stands beside the rows of that time.
+    fixture.step(3, 30, DAY + 3, &[fixture.alert(1, None)], |entry| without(&mut entry.versions)).await;
+    fixture.settle().await;
+    assert_eq!(fixture.failed().await, ["I4"]);
 }

@@ -93,6 +93,15 @@ pub(crate) struct RulesConfig {
     pub(crate) builtin: bool,
     /// Files and folders of more.
     pub(crate) paths: Vec<PathBuf>,
+    /// The longest mean time that a rule may take for a row before it is disabled; zero for any.
+    pub(crate) row_budget: Duration,
+}
+
+impl Default for RulesConfig {
+    /// Those that ship, with a budget of a hundred times what a dear rule takes.
+    fn default() -> Self {
+        Self { builtin: true, paths: Vec::new(), row_budget: Duration::from_micros(100) }
+    }
 }
 
 /// How a worker works.

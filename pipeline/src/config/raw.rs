@@ -212,15 +212,21 @@ struct RawRules {
     builtin: bool,
     #[serde(default)]
     paths: Vec<PathBuf>,
+    #[serde(default = "row_budget", deserialize_with = "duration")]
+    row_budget: Duration,
 }
 
 fn yes() -> bool {
     true
 }
 
+fn row_budget() -> Duration {
+    RulesConfig::default().row_budget
+}
+
 impl Default for RawRules {
     fn default() -> Self {
-        Self { builtin: true, paths: Vec::new() }
+        Self { builtin: true, paths: Vec::new(), row_budget: row_budget() }
     }
 }
 
@@ -314,6 +320,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         rules: RulesConfig {
             builtin: raw.rules.builtin,
             paths: raw.rules.paths.iter().map(|p| base.join(p)).collect(),
+            row_budget: raw.rules.row_budget,
         },
         worker,
         listen: raw.telemetry.listen,

@@ -5,9 +5,10 @@
 //! and the exchange files; no source is read again for it (PROTOCOL.md, merge groups).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
-use aggregate::{Delta, Deltas, MergeStage, StepOutput, StepStamp};
+use aggregate::{Delta, Deltas, MergeStage, RuleSet, StepOutput, StepStamp};
 use anyhow::{Context, bail};
 use dataflow::{OffsetRange, PartitionId, Positions, Watermark};
 use sinks::{AlertChain, Created, Ledger, MergeEntry, Origin, SourceEntry};
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use crate::alerts;
 use crate::clock;
+use crate::rules::{self, Half};
 use crate::shard::{ShardContext, stage_files, versions};
 
 /// A range that is in the ledger: what every group is offered.
@@ -79,13 +81,13 @@ impl Group {
     pub(super) fn recover(context: &ShardContext, number: u32) -> anyhow::Result<Self> {
         let mut group = Self {
             number,
-            stage: MergeStage::new(&context.rules, number),
+            stage: MergeStage::new(context.rules.set(), number),
             next_step: 0,
             vector: Positions::new(),
             reached: Positions::new(),
             watermarks: BTreeMap::new(),
             pending: Vec::new(),
-            versions: versions(&context.rules, &context.enrich),
+            versions: versions(context.rules.set(), &context.enrich),
             idle: BTreeSet::new(),
             state_at: clock::instant(),
         };
@@ -102,7 +104,8 @@ impl Group {
         while let Some(entry) = at {
             if let Some(object) = &entry.state {
                 let bytes = ledger.get_object(object).await?;
-                self.stage = MergeStage::restore(&context.rules, self.number, &bytes)
+                let rules = rules_of(context, &entry).await?;
+                self.stage = MergeStage::restore(&rules, self.number, &bytes)
                     .with_context(|| format!("merge state {}", object.path))?;
                 self.adopt(&entry);
                 break;
@@ -112,13 +115,18 @@ impl Group {
             at = if before < 0 { None } else { ledger.get_merge(self.number, before).await? };
         }
         for entry in to_redo.iter().rev() {
-            self.redo(ledger, entry).await.with_context(|| format!("redo of merge step {}", entry.step))?;
+            self.redo(context, entry).await.with_context(|| format!("redo of merge step {}", entry.step))?;
         }
         self.reached.clone_from(&self.vector);
         Ok(())
     }
 
-    async fn redo(&mut self, ledger: &Ledger, entry: &MergeEntry) -> anyhow::Result<()> {
+    /// Under the rules that took the step: what others would have made of it, nobody was told.
+    async fn redo(&mut self, context: &ShardContext, entry: &MergeEntry) -> anyhow::Result<()> {
+        let ledger = context.warehouse.ledger();
+        if self.versions.get(RULES) != entry.versions.get(RULES) || self.next_step == 0 {
+            self.stage.set_rules(&rules_of(context, entry).await?)?;
+        }
         for (partition, next) in &entry.vector {
             let Some(mut at) = start(ledger, &self.vector, partition).await? else { continue };
             while at < *next {
@@ -229,6 +237,9 @@ impl Group {
         }
         let oldest = self.pending.iter().filter_map(|p| p.ranged.received_min).min();
         let versions = self.step_versions(context);
+        if !Arc::ptr_eq(self.stage.rules(), context.rules.set()) {
+            self.stage.set_rules(context.rules.set())?;
+        }
         self.apply_pending()?;
         self.idle.clone_from(around.idle);
         let watermarks = self.partition_watermarks(around);
@@ -251,6 +262,7 @@ impl Group {
         }
         self.adopt(&entry);
         report(context, self.number, &output, watermark, oldest.unwrap_or(stamp.at));
+        context.note_work(Half::Merge, &output.work)?;
         Ok(Stepped::Ours)
     }
 
@@ -258,7 +270,7 @@ impl Group {
     fn step_versions(&self, context: &ShardContext) -> BTreeMap<String, String> {
         let merged = union(self.pending.iter().map(|p| &p.ranged.versions));
         let mut versions = if merged.is_empty() { self.versions.clone() } else { merged };
-        versions.insert("rules".to_owned(), context.rules.version().to_owned());
+        versions.insert(RULES.to_owned(), context.rules.set().version().to_owned());
         versions
     }
 
@@ -309,6 +321,14 @@ impl Group {
         Ok(())
     }
 }
+
+/// Those of the rules in force that took the step.
+async fn rules_of(context: &ShardContext, entry: &MergeEntry) -> anyhow::Result<Arc<RuleSet>> {
+    rules::of_version(&context.warehouse, context.rules.set(), entry.versions.get(RULES)).await
+}
+
+/// What entries call the version of the rules.
+const RULES: &str = "rules";
 
 /// Entries of one partition read at a time.
 const FOLLOW_ENTRIES: usize = 256;

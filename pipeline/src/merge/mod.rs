@@ -237,6 +237,8 @@ impl Merger {
 
     /// Takes the next step of every group. True if another worker was faster in any.
     fn step(&mut self, is_last: bool) -> anyhow::Result<bool> {
+        // Before ranges are merged that shards made under them.
+        self.context.rules.refresh();
         let (partitions, idle) = (self.roster.partitions.as_slice(), &self.idle);
         let mut lost = Vec::new();
         for (number, group) in &mut self.groups {

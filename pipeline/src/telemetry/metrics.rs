@@ -40,6 +40,8 @@ pub(crate) struct Telemetry {
     pub(crate) windows_closed: IntCounter,
     pub(crate) tables: TableMetrics,
     pub(crate) mapping_reloads: IntCounterVec,
+    pub(crate) rule_reloads: IntCounterVec,
+    pub(crate) rule_disabled: IntGaugeVec,
     queue_rows: IntGaugeVec,
     queue_bytes: IntGaugeVec,
     cpu: prometheus::Counter,
@@ -173,6 +175,22 @@ fn mapping_reloads(make: &Make) -> IntCounterVec {
     )
 }
 
+fn rule_reloads(make: &Make) -> IntCounterVec {
+    make.counters(
+        "palisade_rule_reloads_total",
+        "Checks that found changed rule files: loaded, or failed, again at each check while they cannot be.",
+        &["outcome"],
+    )
+}
+
+fn rule_disabled(make: &Make) -> IntGaugeVec {
+    make.gauges(
+        "palisade_rule_disabled",
+        "1 for a rule that was taken out of force: it failed over and over, or took longer than its budget.",
+        &["rule"],
+    )
+}
+
 impl Default for Telemetry {
     fn default() -> Self {
         Self::new()
@@ -239,6 +257,8 @@ impl Telemetry {
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
             tables: TableMetrics::new(&make),
             mapping_reloads: mapping_reloads(&make),
+            rule_reloads: rule_reloads(&make),
+            rule_disabled: rule_disabled(&make),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
             queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
             cpu: make.add(prometheus::Counter::new(
@@ -345,6 +365,8 @@ mod tests {
             .iter()
             .for_each(|gauge| gauge.with_label_values(&["intel"]).set(1));
         telemetry.mapping_reloads.with_label_values(&["loaded"]).inc();
+        telemetry.rule_reloads.with_label_values(&["loaded"]).inc();
+        telemetry.rule_disabled.with_label_values(&["x"]).set(1);
         telemetry.queue("merge").add(1, 1);
         let mut exported: Vec<String> = telemetry.registry.gather().iter().map(|f| f.name().to_owned()).collect();
         exported.sort();

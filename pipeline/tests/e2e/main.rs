@@ -20,6 +20,7 @@ mod readme;
 mod reprocess;
 mod rules;
 mod rules_guide;
+mod rules_reload;
 mod service;
 mod sigma;
 mod streams;

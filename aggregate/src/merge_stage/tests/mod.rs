@@ -1,5 +1,6 @@
 mod expressions;
 mod harness;
+mod life;
 mod properties;
 mod shipped;
 
@@ -353,6 +354,8 @@ fn a_group_on_which_the_condition_fails_stops_nobody() {
     assert_eq!(texts(&output.alerts.expect("b and d"), "src_ip"), ["b", "d"]);
     let [failure] = output.failures.as_slice() else { panic!("{:?}", output.failures) };
     assert_eq!((failure.rows, failure.error.contains("zero")), (2, true), "a by HAVING, c by SELECT: {failure:?}");
+    let [work] = output.work.as_slice() else { panic!("{:?}", output.work) };
+    assert_eq!((work.rule.uid(), work.asked, work.failed), (rules.rules()[0].uid(), 4, 2));
 }
 
 #[test]
