@@ -18,6 +18,7 @@ mod pack;
 mod plan;
 mod readme;
 mod reprocess;
+mod rsigma;
 mod rules;
 mod rules_guide;
 mod service;
