@@ -3,6 +3,7 @@
 mod backtest;
 mod bad_input;
 mod corpus;
+mod correlations;
 mod crash;
 mod demo;
 mod enrich;
