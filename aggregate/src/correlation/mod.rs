@@ -40,6 +40,8 @@ pub(crate) struct CorrelationPlan {
     pub(crate) nodes: Vec<Node>,
     /// Of the rule's own key, the fields that every correlation below groups by too: equal ones share a merge group.
     pub(crate) routes: Vec<usize>,
+    /// For each field of the rule's own key the plain column of alerts that it is, if it is one.
+    pub(crate) hot: Vec<Option<&'static str>>,
 }
 
 impl CorrelationPlan {
@@ -87,8 +89,6 @@ pub(crate) struct Node {
     pub(crate) span_us: i64,
     /// The names of the key's fields.
     pub(crate) group: Vec<String>,
-    /// For each of them the plain column of alerts that it is, if it is one.
-    pub(crate) hot: Vec<Option<&'static str>>,
     /// How many rules it refers to.
     pub(crate) references: usize,
     pub(crate) condition: Condition,

@@ -1,6 +1,7 @@
 //! One correlation rule in a merge group: the keys of each of its correlations.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -154,7 +155,9 @@ impl CorrelationState {
             let found = self.look(rule, (number, node), until);
             match node.then {
                 Some(above) => lost += self.rise(found, above, limits),
-                None => found.iter().for_each(|(tenant, key, finding)| alert(rule, node, (tenant, key), finding, sink)),
+                None => {
+                    found.iter().for_each(|(tenant, key, finding)| alert(rule, &plan, (tenant, key), finding, sink))
+                }
             }
         }
         self.forget(rule, until);
@@ -275,7 +278,9 @@ fn other(why: &str) -> AggregateError {
     AggregateError::Decode { what: "snapshot", why: why.to_owned() }
 }
 
-fn alert(rule: &Rule, node: &Node, (tenant, key): (&str, &str), finding: &Finding, sink: &mut Sink<'_>) {
+/// Of the rule itself, the first correlation of its plan.
+fn alert(rule: &Rule, plan: &CorrelationPlan, (tenant, key): (&str, &str), finding: &Finding, sink: &mut Sink<'_>) {
+    let Some(node) = plan.nodes.first() else { return };
     let window = (finding.time.saturating_sub(node.span_us), finding.time);
     let group: Vec<Option<String>> = serde_json::from_str(key).unwrap_or_default();
     let alert = Alert {
@@ -288,7 +293,7 @@ fn alert(rule: &Rule, node: &Node, (tenant, key): (&str, &str), finding: &Findin
         window: Some(window),
         created_at: sink.stamp.at,
         values: &values(node, &group, finding.value),
-        hot: &hot(node, &group),
+        hot: &hot(plan, &group),
         evidence: &finding.rows,
     };
     let identity = Identity {
@@ -321,13 +326,14 @@ fn values(node: &Node, group: &[Option<String>], value: Option<f64>) -> String {
     text + &format!("}},\"value\":{value}}}")
 }
 
-/// The key's fields that are plain columns of alerts.
-fn hot(node: &Node, group: &[Option<String>]) -> Hot {
+/// The key's fields that are plain columns of alerts. What stands where an address is meant may be a name.
+fn hot(plan: &CorrelationPlan, group: &[Option<String>]) -> Hot {
     let mut hot = Hot::default();
-    for (column, value) in node.hot.iter().zip(group) {
+    let address = |value: &Option<String>| value.clone().filter(|text| text.parse::<IpAddr>().is_ok());
+    for (column, value) in plan.hot.iter().zip(group) {
         match *column {
-            Some("src_ip") => hot.src_ip.clone_from(value),
-            Some("dst_ip") => hot.dst_ip.clone_from(value),
+            Some("src_ip") => hot.src_ip = address(value),
+            Some("dst_ip") => hot.dst_ip = address(value),
             Some("user_name") => hot.user_name.clone_from(value),
             _ => {}
         }

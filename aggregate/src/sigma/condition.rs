@@ -40,7 +40,7 @@ pub(super) fn parse_over(
         }
         Some(word) => {
             let mistake = parser.mistake(format!("{word:?} is not expected here"));
-            Err(mistake.suggest("searches stand with and, or and not between them"))
+            Err(mistake.suggest(format!("{} stand with and, or and not between them", said.2)))
         }
     }
 }

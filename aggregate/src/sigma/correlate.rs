@@ -3,14 +3,17 @@
 //! Correlations of correlations become one plan: each reference to a correlation is a copy of it below. A field of a correlation's key or
 //! value is followed down, through the aliases on the way, to the field of the rows that it is made of.
 
+use std::collections::BTreeMap;
+
 use dataflow::Table;
+use dataflow::schema::Place as Filled;
 use dataflow::yaml::Place;
 
 use super::condition::{self, Condition as Parsed};
 use super::correlation_document::{Asked, CorrelationDocument};
 use super::document::{Document, Head};
 use super::taxonomy::{self, Reads};
-use super::{Mistake, is_for, is_named, plans};
+use super::{Mistake, is_for, is_named, places, plans};
 use crate::correlation::{Compare, Condition, CorrelationPlan, HitInput, Logic, Node, Step};
 use crate::error::RuleError;
 use crate::sql::{FilterPlan, nearest};
@@ -19,6 +22,9 @@ use crate::sql::{FilterPlan, nearest};
 const DEPTH_MAX: usize = 8;
 /// Correlations and rules of one plan.
 const PARTS_MAX: usize = 256;
+
+/// The plain columns of alerts that a key's field may be.
+const HOT: [&str; 3] = ["src_ip", "dst_ip", "user_name"];
 
 /// Everything that is loaded, by files.
 #[derive(Debug)]
@@ -82,11 +88,12 @@ impl Library<'_> {
 /// # Errors
 /// What it refers to that is not there, or has no such field.
 pub(super) fn build(library: &Library<'_>, number: usize) -> Result<(CorrelationPlan, String), RuleError> {
-    let plan = CorrelationPlan { inputs: Vec::new(), nodes: Vec::new(), routes: Vec::new() };
+    let plan = CorrelationPlan { inputs: Vec::new(), nodes: Vec::new(), routes: Vec::new(), hot: Vec::new() };
     let mut build = Build { library, plan, said: String::new(), common: None };
     build.correlation(number, None, &mut Vec::new())?;
     let Build { mut plan, said, common, .. } = build;
     plan.routes = common.unwrap_or_default();
+    plan.hot = hot(&plan);
     Ok((plan, said))
 }
 
@@ -237,6 +244,34 @@ impl<'a> Build<'a> {
 /// A field of rows; where it is asked for, and by which correlation.
 type Name = (String, Place, usize);
 
+/// For each field of the rule's own key, the plain column that it fills in a table of each rule; what other tables have instead is
+/// what the vendor calls so, too.
+fn hot(plan: &CorrelationPlan) -> Vec<Option<&'static str>> {
+    let fields = plan.nodes.first().map_or(0, |root| root.group.len());
+    let one = |field: usize| {
+        let mut rules: BTreeMap<(usize, usize), Option<&'static str>> = BTreeMap::new();
+        for input in &plan.inputs {
+            let rule = rules.entry((input.node, input.reference)).or_default();
+            *rule = rule.or_else(|| filled(&input.rows, (*input.steps.last()?.key.get(field)?)?));
+        }
+        let mut all = rules.into_values();
+        let first = all.next()??;
+        all.all(|column| column == Some(first)).then_some(first)
+    };
+    (0..fields).map(one).collect()
+}
+
+/// The plain column that a field of rows fills.
+fn filled(rows: &FilterPlan, field: usize) -> Option<&'static str> {
+    let places = places(&rows.projection.get(field)?.1, &rows.input)?;
+    let leaves = &rows.table.layout().leaves;
+    HOT.into_iter().find(|column| {
+        let leaf = rows.table.leaf(column).map(|leaf| &leaves[leaf.index()]);
+        let same = leaf.and_then(|leaf| if let Filled::SameAs(same) = leaf.place { Some(same) } else { None });
+        places.iter().any(|place| place == column || same.is_some_and(|same| leaves[same.index()].path == *place))
+    })
+}
+
 fn column(plan: &FilterPlan, name: &str) -> Option<usize> {
     plan.projection.iter().position(|(own, _)| own == name)
 }
@@ -257,7 +292,6 @@ fn node(document: &CorrelationDocument, then: Option<(usize, usize)>) -> Result<
     Ok(Node {
         kind: document.kind,
         span_us: document.span_us,
-        hot: group.iter().map(|_| None).collect(),
         group,
         references: document.rules.len(),
         condition: asked(document)?,

@@ -304,4 +304,6 @@ fn cidr_of(text: &str) -> Option<IpNet> {
 }
 
 #[cfg(test)]
+mod correlation_tests;
+#[cfg(test)]
 mod tests;

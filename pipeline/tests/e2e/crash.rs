@@ -65,6 +65,11 @@ pub(crate) fn verify(score: Value, warehouse: &Path, wanted: &[Value]) -> Result
     if score["attacks_detected"] != score["attacks_planted"] {
         return Err(format!("attacks were missed: {score}"));
     }
+    verify_alerts(warehouse, wanted)
+}
+
+/// Each alert is there once, and they are those `wanted`.
+pub(crate) fn verify_alerts(warehouse: &Path, wanted: &[Value]) -> Result<(), String> {
     let twice = sql(warehouse, ALERTS_TWICE);
     if !twice.is_empty() {
         return Err(format!("alerts stand twice: {twice:?}"));
@@ -106,7 +111,7 @@ pub(crate) fn run(config: &Path) -> Command {
 }
 
 /// How often each step stands in a trace.
-fn counts(trace: &Path) -> BTreeMap<String, u64> {
+pub(crate) fn counts(trace: &Path) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for step in std::fs::read_to_string(trace).unwrap_or_default().lines() {
         *counts.entry(step.to_owned()).or_default() += 1;

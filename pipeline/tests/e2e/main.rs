@@ -3,6 +3,7 @@
 mod backtest;
 mod bad_input;
 mod corpus;
+mod correlations;
 mod crash;
 mod demo;
 mod enrich;
@@ -18,6 +19,7 @@ mod pack;
 mod plan;
 mod readme;
 mod reprocess;
+mod rsigma;
 mod rules;
 mod rules_guide;
 mod rules_reload;
