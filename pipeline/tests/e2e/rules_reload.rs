@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Child;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -61,6 +62,23 @@ fn wait(address: &str, name: &str, more: u64) {
     while counted(address, name) < first + more {}
 }
 
+/// What the worker says of its rules, as it says it. All else is read and dropped: a worker that nobody reads stands still.
+fn of_rules(lines: impl Iterator<Item = String> + Send + 'static) -> Receiver<String> {
+    let (heard, told) = sync_channel(64);
+    on_thread(move || {
+        let is_of_rules = |line: &String| OF_RULES.iter().any(|what| line.contains(what));
+        lines.filter(is_of_rules).for_each(|line| drop(heard.try_send(line)));
+    });
+    told
+}
+
+const OF_RULES: [&str; 3] = ["changed rules cannot be loaded", "rules in force", "a rule is disabled"];
+
+/// The next line that says this.
+fn next(told: &Receiver<String>, what: &str) -> String {
+    told.iter().find(|line| line.contains(what)).expect("it says so")
+}
+
 const ENTRIES: &str = "palisade_ledger_entries_total{chain=\"source\"}";
 
 fn alerts(number: u32) -> String {
@@ -96,15 +114,16 @@ fn rules_are_replaced_between_ranges_and_what_they_found_is_right() {
     write_rule(dir, "stays.yaml", 1, 1, &busy(3));
     write_rule(dir, "changes.yaml", 2, 1, &busy(4));
     write_rule(dir, "goes.yaml", 3, 1, &denied("< 1000"));
-    let (mut child, address, mut lines) = start_and_hear(&config);
+    let (mut child, address, lines) = start_and_hear(&config);
+    let told = of_rules(lines);
     for number in 1..4 {
         wait(&address, &alerts(number), 1);
     }
 
     // Broken: the last good ones stay, and go on.
     write_rule(dir, "changes.yaml", 2, 2, &busy(9).replace("src_ip", "scr_ip"));
-    let told = lines.find(|line| line.contains("changed rules cannot be loaded")).expect("it says so");
-    assert!(told.contains("changes.yaml:6:24: ") && told.contains("did you mean src_ip?"), "{told}");
+    let mistake = next(&told, "changed rules cannot be loaded");
+    assert!(mistake.contains("changes.yaml:6:24: ") && mistake.contains("did you mean src_ip?"), "{mistake}");
     wait(&address, ENTRIES, 8);
     assert!(counted(&address, "palisade_rule_reloads_total{outcome=\"failed\"}") > 0);
 
@@ -113,8 +132,7 @@ fn rules_are_replaced_between_ranges_and_what_they_found_is_right() {
     write_rule(dir, "also.yaml", 5, 1, &denied(">= 1000"));
     std::fs::remove_file(dir.join("rules/goes.yaml")).expect("removed");
     write_rule(dir, "changes.yaml", 2, 2, &busy(9));
-    lines.find(|line| line.contains("rules in force")).expect("it says that it reloads");
-    on_thread(move || lines.for_each(drop));
+    next(&told, "rules in force");
     for number in [4, 5] {
         wait(&address, &alerts(number), 1);
     }
@@ -164,15 +182,15 @@ fn a_rule_that_fails_on_every_row_is_disabled_until_it_is_repaired() {
     let fails = "SELECT src_ip FROM network_activity WHERE 1 / (action_id - action_id) > 0";
     write_rule(dir, "stays.yaml", 1, 1, &busy(3));
     write_rule(dir, "fails.yaml", 2, 1, fails);
-    let (mut child, address, mut lines) = start_and_hear(&config);
-    let told = lines.find(|line| line.contains("a rule is disabled")).expect("it says so");
-    assert!(told.contains("it fails on most of what it is asked") && told.contains("fails.yaml"), "{told}");
+    let (mut child, address, lines) = start_and_hear(&config);
+    let told = of_rules(lines);
+    let why = next(&told, "a rule is disabled");
+    assert!(why.contains("it fails on most of what it is asked") && why.contains("fails.yaml"), "{why}");
     let disabled = format!("palisade_rule_disabled{{rule=\"{}\"}}", id(2));
     assert_eq!(counted(&address, &disabled), 1);
     wait(&address, &alerts(1), 1);
     write_rule(dir, "fails.yaml", 2, 2, &denied("> 0"));
-    lines.find(|line| line.contains("rules in force")).expect("it says that it reloads");
-    on_thread(move || lines.for_each(drop));
+    next(&told, "rules in force");
     wait(&address, &alerts(2), 1);
     assert_eq!(counted(&address, &disabled), 0);
     end(&mut child, Signal::TERM);
