@@ -23,6 +23,8 @@ worker: {flush_interval: 100ms, step_interval: 50ms, commit_interval: 200ms, sta
 telemetry: {listen: '127.0.0.1:0'}
 ";
 
+const PATIENCE_SECONDS: u32 = 180;
+
 /// The id of a test's rule.
 fn id(number: u32) -> String {
     format!("3f2b6a4e-1111-4222-8333-{number:012}")
@@ -58,8 +60,12 @@ fn counted(address: &str, name: &str) -> u64 {
 
 /// Reads a counter until it has grown by `more`.
 fn wait(address: &str, name: &str, more: u64) {
-    let first = counted(address, name);
-    while counted(address, name) < first + more {}
+    let (first, looks_a_second) = (counted(address, name), 20);
+    let has_grown = (0..PATIENCE_SECONDS * looks_a_second).any(|_| {
+        std::thread::park_timeout(Duration::from_secs(1) / looks_a_second);
+        counted(address, name) >= first + more
+    });
+    assert!(has_grown, "{name} was {first} and has not grown by {more} in {PATIENCE_SECONDS} s");
 }
 
 /// What the worker says of its rules, as it says it. All else is read and dropped: a worker that nobody reads stands still.
