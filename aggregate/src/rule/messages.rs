@@ -348,7 +348,7 @@ const OF_SIGMA: &[Case] = &[
     (
         "startswith: Stop",
         "expand: '%names%'",
-        "r.yaml:10:9: expand: nothing says what the placeholder stands for; write the values into the rule",
+        "r.yaml:10:27: nothing says what the placeholder names stands for; load a file with `placeholders: {names: [a value]}`, too",
     ),
     ("startswith: Stop", "exists: maybe", "r.yaml:10:9: exists takes true or false, and a field; `field|exists: true`"),
     (

@@ -111,10 +111,6 @@ impl Scope<'_> {
         values: &[(Value, Place)],
         at: Place,
     ) -> Result<Node, Mistake> {
-        if modifiers.expand {
-            let mistake = Mistake::new(at, "expand: nothing says what the placeholder stands for");
-            return Err(mistake.suggest("write the values into the rule"));
-        }
         if modifiers.compare == Compare::Exists {
             return exists(subject, values, at);
         }

@@ -7,6 +7,7 @@ use dataflow::yaml::{Entry, Node, Place, Yaml};
 
 use super::Mistake;
 use super::correlation_document::{self, CorrelationDocument};
+use super::placeholders::{self, Placeholder};
 use crate::rule::Level;
 
 /// A document of a file.
@@ -14,6 +15,7 @@ use crate::rule::Level;
 pub(super) enum Read {
     Rule(Document),
     Correlation(CorrelationDocument),
+    Placeholders(Vec<Placeholder>),
 }
 
 /// A rule or a filter.
@@ -24,6 +26,8 @@ pub(super) struct Document {
     pub(super) detection: Detection,
     /// Of a filter, the rules that it is for; none of a rule.
     pub(super) filters: Option<Filters>,
+    /// A placeholder that stands for nothing.
+    pub(super) unfilled: Option<Mistake>,
 }
 
 /// Which rules a filter is for.
@@ -188,6 +192,9 @@ fn document(node: &Node) -> Result<Read, Mistake> {
     if let Some(entry) = node.get("correlation") {
         return correlation_document::read(node, entry).map(Read::Correlation);
     }
+    if let Some(entry) = node.get("placeholders") {
+        return placeholders::read(entry).map(Read::Placeholders);
+    }
     let filter = node.get("filter");
     let detection = match filter {
         Some(filter) => filter,
@@ -203,6 +210,7 @@ fn document(node: &Node) -> Result<Read, Mistake> {
         logsource: log_source(logsource)?,
         detection: self::detection(detection)?,
         filters: filter.map(|entry| filters(&entry.value)).transpose()?,
+        unfilled: None,
     }))
 }
 

@@ -5,7 +5,7 @@
 //! such conditions for the rules it refers to, and what is asked of the rows that meet them.
 //!
 //! ```text
-//! YAML -> document (what is written, with places) -> compile (over a taxonomy and a table) -> predicate (a physical expression)
+//! YAML -> document (what is written, with places) -> placeholders (their values) -> compile (over a taxonomy and a table) -> predicate (a physical expression)
 //! ```
 //!
 //! Invariants:
@@ -13,7 +13,7 @@
 //! - Each answer is true or false: a field that is not there meets nothing, and `not` of it is true.
 //! - A row is judged by its columns alone; how rows are batched changes nothing.
 //!
-//! Absent: placeholders (`expand`), look-around in regular expressions.
+//! Absent: look-around in regular expressions.
 
 mod compile;
 mod condition;
@@ -26,6 +26,7 @@ mod item;
 pub(crate) mod json;
 mod modifiers;
 mod pattern;
+mod placeholders;
 mod predicate;
 mod taxonomy;
 mod time_part;
@@ -48,6 +49,7 @@ use compile::Scope;
 use correlate::{Library, Target};
 use correlation_document::CorrelationDocument;
 use document::{Document, Filters, Head, Read};
+use placeholders::Placeholder;
 use predicate::{Node, Predicate, Shown};
 use taxonomy::Reads;
 
@@ -106,13 +108,16 @@ pub(crate) enum Body {
 /// True if the text is a Sigma file rather than one of our own rules.
 pub(crate) fn is_sigma(text: &str) -> bool {
     let has = |key: &str| text.lines().any(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
-    !has("sql") && ["detection", "correlation", "filter", "logsource"].into_iter().any(has)
+    !has("sql") && ["detection", "correlation", "filter", "logsource", "placeholders"].into_iter().any(has)
 }
 
 /// The rules of some Sigma files, with the filters among them applied, and what is wrong with the others. What only serves correlations is
 /// checked, and is none of the rules.
 pub(crate) fn load(files: &[(&str, &str)]) -> (Vec<SigmaRule>, Vec<RuleError>) {
-    let Loaded { rules, filters, correlations, mut errors } = read(files);
+    let Loaded { mut rules, mut filters, correlations, placeholders, mut errors } = read(files);
+    for (_, document) in rules.iter_mut().chain(&mut filters) {
+        document.unfilled = placeholders::fill(&mut document.detection, &placeholders).err();
+    }
     errors.extend(aimless(&filters, &rules));
     let library = Library { rules: &rules, filters: &filters, correlations: &correlations };
     let silent = library.silent();
@@ -140,6 +145,7 @@ struct Loaded<'a> {
     rules: Vec<(&'a str, Document)>,
     filters: Vec<(&'a str, Document)>,
     correlations: Vec<(&'a str, CorrelationDocument)>,
+    placeholders: Vec<Placeholder>,
     errors: Vec<RuleError>,
 }
 
@@ -158,11 +164,23 @@ fn read<'a>(files: &[(&'a str, &str)]) -> Loaded<'a> {
                 Ok(Read::Rule(filter)) if filter.filters.is_some() => all.filters.push((file, filter)),
                 Ok(Read::Rule(rule)) => all.rules.push((file, rule)),
                 Ok(Read::Correlation(correlation)) => all.correlations.push((file, correlation)),
+                Ok(Read::Placeholders(own)) => own.into_iter().for_each(|placeholder| all.define(file, placeholder)),
                 Err(mistake) => all.errors.push(mistake.in_file(file)),
             }
         }
     }
     all
+}
+
+impl Loaded<'_> {
+    fn define(&mut self, file: &str, placeholder: Placeholder) {
+        if self.placeholders.iter().any(|known| known.name == placeholder.name) {
+            let mistake = Mistake::new(placeholder.at, format!("the placeholder {} is said twice", placeholder.name));
+            self.errors.push(mistake.suggest("name all values in one place").in_file(file));
+        } else {
+            self.placeholders.push(placeholder);
+        }
+    }
 }
 
 fn is_named(head: &Head, name: &str) -> bool {
@@ -237,6 +255,11 @@ fn plans(
     let taxonomies = taxonomy::of(&rule.logsource);
     if taxonomies.is_empty() {
         return Err(no_source(rule).in_file(file));
+    }
+    let unfilled = |file: &str, document: &Document| document.unfilled.clone().map(|mistake| mistake.in_file(file));
+    let filters_unfilled = filters.iter().find_map(|(file, filter)| unfilled(file, filter));
+    if let Some(error) = unfilled(file, rule).or(filters_unfilled) {
+        return Err(error);
     }
     let mut by_table: BTreeMap<Table, (Reads, Vec<Node>, Vec<String>)> = BTreeMap::new();
     for taxonomy in taxonomies {

@@ -41,7 +41,6 @@ pub(super) struct Modifiers {
     pub(super) is_negated: bool,
     /// The value names another field.
     pub(super) is_reference: bool,
-    pub(super) expand: bool,
     /// `i`, `m` and `s` of a regular expression.
     pub(super) flags: String,
 }
@@ -95,7 +94,6 @@ impl Modifiers {
             is_cased: false,
             is_negated: false,
             is_reference: false,
-            expand: false,
             flags: String::new(),
         };
         let mut compared_by = None;
@@ -120,7 +118,8 @@ impl Modifiers {
             "cased" => self.is_cased = true,
             "neq" => self.is_negated = true,
             "fieldref" => self.is_reference = true,
-            "expand" => self.expand = true,
+            // Its values are the placeholders' by now.
+            "expand" => {}
             "i" | "ignorecase" => self.flags.push('i'),
             "m" | "multiline" => self.flags.push('m'),
             "s" | "dotall" => self.flags.push('s'),

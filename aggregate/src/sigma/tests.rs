@@ -163,6 +163,58 @@ fn each_modifier_on_values() {
 }
 
 #[test]
+fn placeholders_are_the_values_that_some_file_gives_them() {
+    let known = "placeholders:\n    admins: [ann, 'bob*']\n    port: 22\n    signs: ['5', '50']\n";
+    let meets = |text: &str, x: Value| {
+        let event = row(Table::ApiActivity, &[], &json!({"x": x, "y": "Example"}));
+        found(&format!("{known}---\n{}", line(text)), &[event]) == [0]
+    };
+    for (text, value, want) in [
+        ("x|expand: '%admins%'", json!("ANN"), true),
+        ("x|expand: '%admins%'", json!("bobby"), true),
+        ("x|expand: '%admins%'", json!("annie"), false),
+        ("x|expand: ['%port%', 80]", json!(22), true),
+        ("x|expand: ['%port%', 80]", json!(80), true),
+        ("x|expand|contains: 'user/%admins%'", json!("arn:user/ann"), true),
+        ("x|contains|expand: '%admins%:%port%'", json!("to ann:22"), true),
+        ("x|contains|expand: '%admins%:%port%'", json!("to ann:23"), false),
+        ("x|expand|contains|all: '%admins%'", json!("ann and bob"), true),
+        ("x|expand|contains|all: '%admins%'", json!("ann and eve"), false),
+        ("x|expand: '%signs%\\% of 100%'", json!("50% of 100%"), true),
+        ("x|expand: '% %'", json!("% %"), true),
+        ("x: '%admins%'", json!("%admins%"), true),
+        ("x: '%admins%'", json!("ann"), false),
+    ] {
+        assert_eq!(meets(text, value.clone()), want, "{text} on {value}");
+    }
+    let filter =
+        "title: F\nlogsource: {product: aws}\nfilter:\n    s: {who|expand: '%admins%'}\n    condition: not s\n";
+    let rows =
+        ["ann", "eve"].map(|who| row(Table::ApiActivity, &[("api.operation", json!("A"))], &json!({"who": who})));
+    assert_eq!(found(&format!("{known}---\n{filter}---\n{}", line("eventName: A")), &rows), [1]);
+}
+
+#[test]
+fn placeholders_that_cannot_be_filled_are_refused() {
+    let with = |known: &str| format!("{}---\nplaceholders: {known}\n", line("x|expand: '%admins%%admins%'"));
+    let many = format!("{{admins: {:?}}}", (0..101).collect::<Vec<_>>());
+    for (text, want) in [
+        (with("{admin: ann}"), "r.yml:8:19: nothing says what the placeholder admins stands for; did you mean admin?"),
+        (with("{admins: []}"), "r.yml:11:16: the placeholder admins stands for nothing; admins: [a value, another]"),
+        (with("{admins: }"), "r.yml:11:16: the placeholder admins stands for nothing; admins: [a value, another]"),
+        (with("[admins]"), "r.yml:11:15: placeholders are a map; placeholders: {admins: [ann, bob]}"),
+        (with("{admins: [[ann]]}"), "r.yml:11:25: a value is one text, not a list"),
+        (with(&many), "r.yml:8:19: placeholders for more than 10000 values"),
+        (
+            with("{admins: ann}") + "---\nplaceholders: {admins: bob}\n",
+            "r.yml:13:16: the placeholder admins is said twice; name all values in one place",
+        ),
+    ] {
+        assert!(refusal(&text).starts_with(want), "{text}\n{}", refusal(&text));
+    }
+}
+
+#[test]
 fn searches_are_joined_as_the_condition_says() {
     let event = |op: &str, user: Option<&str>| {
         let user = user.map_or(json!(null), |u| json!({"who": u}));
@@ -316,7 +368,10 @@ fn mistakes_have_file_line_column_and_a_way_out() {
         (line("eventName|re: '(?=a)'"), "r.yml:8:23: not a regular expression that runs in linear time: look-around"),
         (line("x|cidr: 192.0.2.0/33"), "r.yml:8:17: 192.0.2.0/33 is no network; write it as 192.0.2.0/24"),
         (line("x|gt: many"), "r.yml:8:15: many is not a number"),
-        (line("x|expand: '%admins%'"), "r.yml:8:9: expand: nothing says what the placeholder stands for"),
+        (
+            line("x|expand: '%admins%'"),
+            "r.yml:8:19: nothing says what the placeholder admins stands for; load a file with",
+        ),
         (line("x|base64: 'a*'"), "r.yml:8:19: a text with wildcards cannot be encoded"),
         (line("x|exists: maybe"), "r.yml:8:9: exists takes true or false, and a field"),
         (line("x|contains: null"), "r.yml:8:21: null stands alone, without such a modifier; `field: null`"),

@@ -132,9 +132,9 @@ fn killed_in_the_middle_of_windows_each_finding_is_there_once() {
     let with_columns = "SELECT count(*) FROM detection_finding WHERE finding_info.title = 'names' \
                         AND src_ip LIKE '192.0.2.%' AND (user_name LIKE 'u_' OR user_name IS NULL)";
     assert_eq!(number(&calm, with_columns), titles["\"names\""] as i64);
-    for (step, count) in counts(&trace) {
+    // What happens once happens at the start. The middle of the run is the middle of windows.
+    for (step, count) in counts(&trace).into_iter().filter(|(_, count)| *count > 1) {
         let (warehouse, path) = config(folder.path(), &format!("killed-at-{step}"));
-        // In the middle of the run, and of the windows: of what happens once, there.
         let killed = run(&path).env("PALISADE_KILL_AT", format!("{step}:{}", count.div_ceil(2))).output();
         assert_eq!(killed.expect("the binary starts").status.signal(), Some(9), "{step}");
         run_to_end(&path);
