@@ -27,6 +27,12 @@ type Alerts = BTreeMap<BatchAlert, i64>;
 /// Runs every rule over the tables and compares.
 pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyhow::Result<Verdict> {
     let session = sql.map_err(anyhow::Error::msg)?;
+    let (sigma, sql_rules): (Vec<_>, Vec<_>) = rules.rules().iter().partition(|rule| rule.is_sigma());
+    let ran = sql_rules.into_iter().map(|rule| Ok((rule, Seen::of(facts, rules, rule)?)));
+    let ran: Vec<_> = match ran.collect::<Result<_, String>>() {
+        Ok(ran) => ran,
+        Err(reason) => return Ok(Verdict::not_checked(reason)),
+    };
     if let Some(reason) = unmerged(facts) {
         return Ok(Verdict::not_checked(reason));
     }
@@ -35,14 +41,10 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     let missed = missed(session).await?;
     let given = given(session).await?;
     let seen = if facts.any_reprocessed() { &without_reprocessed(session).await? } else { session };
-    let (sigma, sql_rules): (Vec<_>, Vec<_>) = rules.rules().iter().partition(|rule| rule.is_sigma());
     let sums = Sums { sigma: sigma.len(), gone: gone(facts, rules), ..Sums::default() };
     let mut comparison = Comparison { session: seen, closed, missed, given, faults: Faults::default(), sums };
-    for rule in sql_rules {
-        match Seen::of(facts, rules, rule) {
-            Ok(rows) => comparison.compare(rule, &rows).await,
-            Err(reason) => return Ok(Verdict::not_checked(reason)),
-        }
+    for (rule, rows) in &ran {
+        comparison.compare(rule, rows).await;
     }
     Ok(comparison.verdict())
 }

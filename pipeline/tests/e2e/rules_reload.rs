@@ -16,10 +16,10 @@ use crate::kit::{on_thread, palisade, sql, stdout};
 use crate::service::{get, start_and_hear};
 
 const CONFIG: &str = "warehouse: {path: w}
-sources: [{generator: {seed: 4, events: 2000000, duration: 10m}}]
+sources: [{generator: {seed: 4, events: 200000, duration: 10m}}]
 rules: {builtin: false, paths: [rules]}
 enrich: {reload_interval: 50ms}
-worker: {flush_interval: 100ms, step_interval: 50ms, commit_interval: 200ms, state_interval: 500ms}
+worker: {flush_interval: 200ms, step_interval: 100ms, commit_interval: 500ms, state_interval: 1s}
 telemetry: {listen: '127.0.0.1:0'}
 ";
 
@@ -117,8 +117,8 @@ fn rules_are_replaced_between_ranges_and_what_they_found_is_right() {
     let (config, dir) = (dir.path().join("palisade.yaml"), dir.path());
     std::fs::create_dir(dir.join("rules")).expect("a folder");
     std::fs::write(&config, CONFIG).expect("a file");
-    write_rule(dir, "stays.yaml", 1, 1, &busy(3));
-    write_rule(dir, "changes.yaml", 2, 1, &busy(4));
+    write_rule(dir, "stays.yaml", 1, 1, &busy(1));
+    write_rule(dir, "changes.yaml", 2, 1, &busy(2));
     write_rule(dir, "goes.yaml", 3, 1, &denied("< 1000"));
     let (mut child, address, lines) = start_and_hear(&config);
     let told = of_rules(lines);
@@ -127,17 +127,17 @@ fn rules_are_replaced_between_ranges_and_what_they_found_is_right() {
     }
 
     // Broken: the last good ones stay, and go on.
-    write_rule(dir, "changes.yaml", 2, 2, &busy(9).replace("src_ip", "scr_ip"));
+    write_rule(dir, "changes.yaml", 2, 2, &busy(3).replace("src_ip", "scr_ip"));
     let mistake = next(&told, "changed rules cannot be loaded");
-    assert!(mistake.contains("changes.yaml:6:24: ") && mistake.contains("did you mean src_ip?"), "{mistake}");
+    assert!(mistake.contains("changes.yaml:6:") && mistake.contains("did you mean src_ip?"), "{mistake}");
     wait(&address, ENTRIES, 8);
     assert!(counted(&address, "palisade_rule_reloads_total{outcome=\"failed\"}") > 0);
 
     // Right: one has changed, one is new, one is gone; all at once.
-    write_rule(dir, "comes.yaml", 4, 1, &busy(5));
+    write_rule(dir, "comes.yaml", 4, 1, &busy(1));
     write_rule(dir, "also.yaml", 5, 1, &denied(">= 1000"));
     std::fs::remove_file(dir.join("rules/goes.yaml")).expect("removed");
-    write_rule(dir, "changes.yaml", 2, 2, &busy(9));
+    write_rule(dir, "changes.yaml", 2, 2, &busy(3));
     next(&told, "rules in force");
     for number in [4, 5] {
         wait(&address, &alerts(number), 1);
@@ -164,7 +164,7 @@ fn rules_are_replaced_between_ranges_and_what_they_found_is_right() {
     let given = sql(
         &dir.join("w"),
         "SELECT finding_info.analytic.name AS rule, finding_info.analytic.version AS version, count(*) AS n, \
-         count(DISTINCT finding_info.uid) AS ids FROM detection_finding GROUP BY 1, 2 ORDER BY 1, 2",
+         count(DISTINCT finding_info.uid) AS ids FROM detection_finding WHERE substr(_topic, 1, 1) = '_' GROUP BY 1, 2 ORDER BY 1, 2",
     );
     let text = |row: &Value, name: &str| row[name].as_str().expect("a text").to_owned();
     let rules: Vec<String> =
@@ -186,7 +186,7 @@ fn a_rule_that_fails_on_every_row_is_disabled_until_it_is_repaired() {
     std::fs::create_dir(dir.join("rules")).expect("a folder");
     std::fs::write(&config, CONFIG).expect("a file");
     let fails = "SELECT src_ip FROM network_activity WHERE 1 / (action_id - action_id) > 0";
-    write_rule(dir, "stays.yaml", 1, 1, &busy(3));
+    write_rule(dir, "stays.yaml", 1, 1, &busy(1));
     write_rule(dir, "fails.yaml", 2, 1, fails);
     let (mut child, address, lines) = start_and_hear(&config);
     let told = of_rules(lines);
