@@ -19,9 +19,11 @@ use crate::codes::Codes;
 use crate::correlation::{CorrelationPlan, HitRows};
 use crate::error::{AggregateError, Result};
 use crate::evidence::{Candidates, EvidenceRow};
+use crate::exception::Verdict;
 use crate::exchange::Deltas;
 use crate::failures::{Failures, RuleFailure};
 use crate::group_table::{GroupTable, StateLayout, Taken, Values, truth};
+use crate::held::{Held, HeldAlerts};
 use crate::merge_group;
 use crate::rows::{Common, Row, Rows, Selection};
 use crate::rule::{Rule, RulePlan, RuleSet};
@@ -36,6 +38,8 @@ pub struct SourceDelta {
     pub alerts: Option<TableBatch>,
     /// Rows on which a rule failed.
     pub failures: Vec<RuleFailure>,
+    /// Alerts of filter rules that exceptions took away.
+    pub held: Vec<Held>,
 }
 
 /// See the module's front. One a partition.
@@ -56,6 +60,7 @@ pub struct SourceStage {
     codes: Codes,
     alerts: AlertWriter,
     failures: Failures,
+    held: HeldAlerts,
     versions: Vec<String>,
 }
 
@@ -81,6 +86,7 @@ impl SourceStage {
             codes: Codes::default(),
             alerts: AlertWriter::new(),
             failures: Failures::default(),
+            held: HeldAlerts::default(),
             versions: Vec::new(),
         }
     }
@@ -168,7 +174,8 @@ impl SourceStage {
                 delta.push(&rule.fingerprint, part);
             }
         }
-        Ok(SourceDelta { deltas, alerts: self.alerts.take(), failures: self.failures.take() })
+        let (alerts, failures, held) = (self.alerts.take(), self.failures.take(), self.held.take());
+        Ok(SourceDelta { deltas, alerts, failures, held })
     }
 
     fn window_rule(
@@ -205,7 +212,10 @@ impl SourceStage {
         let named = plan.projection.iter().map(|(name, _)| name.clone());
         let columns: Vec<(String, ArrayRef)> = named.zip(columns).collect();
         let hot = hot_columns(rows, &predicate)?;
-        self.filter_alerts((rule, number), &columns, &hot, &common);
+        let (exceptions, times) = (&rule.exceptions, common.times());
+        let verdicts = exceptions.of_rows(rule, number, (rows, &predicate), times, &mut self.failures)?;
+        verdicts.iter().for_each(|verdict| exceptions.count(rule, *verdict, &mut self.held));
+        self.filter_alerts((rule, number), &columns, &hot, (&common, &verdicts));
         Ok(())
     }
 
@@ -229,11 +239,11 @@ impl SourceStage {
         (rule, input): (&Rule, usize),
         columns: &[(String, ArrayRef)],
         hot: &[(&str, ArrayRef)],
-        common: &Common,
+        (common, verdicts): (&Common, &[Verdict]),
     ) {
         let partition = filter_partition(rule, &self.partition);
         let columns: Vec<(&str, ArrayRef)> = columns.iter().map(|(n, a)| (n.as_str(), a.clone())).collect();
-        for row in 0..common.times.len() {
+        for row in (0..common.times.len()).filter(|row| !verdicts[*row].is_taken()) {
             self.filter_alert((rule, input), &partition, &columns, hot, &common.row(row));
         }
     }

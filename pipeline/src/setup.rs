@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aggregate::RuleSet;
+use aggregate::{Exception, RuleSet};
 use anyhow::Context;
 use dataflow::{PartitionId, Positions, Source};
 use enrich::Reloader;
@@ -29,10 +29,23 @@ pub(crate) async fn warehouse(config: &Config) -> anyhow::Result<Warehouse> {
     Warehouse::open(config).await.with_context(|| format!("warehouse {}", at.display()))
 }
 
-/// Loads and proves the rules.
+/// Loads and proves the rules and their exceptions.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<Arc<RuleSet>> {
     let builtin: &[(&str, &str)] = if config.rules.builtin { BUILTIN_RULES } else { &[] };
-    Ok(RuleSet::load_beside(builtin, &config.rules.paths)?)
+    let rules = RuleSet::load_beside(builtin, &config.rules.paths)?;
+    if config.rules.exceptions.is_empty() {
+        return Ok(rules);
+    }
+    Ok(rules.except(&config.rules.exceptions)?)
+}
+
+/// Exceptions that have expired, as of now, each in a line for people.
+pub(crate) fn expired(rules: &RuleSet, now_us: i64) -> Vec<String> {
+    let expired = rules.exceptions().iter().filter(|exception| exception.until_us <= now_us);
+    let line = |e: &Exception| {
+        format!("{}: the exception of {} for {} expired after {}: {}", e.place(), e.owner, e.rule, e.expires, e.reason)
+    };
+    expired.map(|exception| line(exception)).collect()
 }
 
 /// The rules that ship, whatever a configuration says.

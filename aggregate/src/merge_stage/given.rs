@@ -1,4 +1,5 @@
-//! The alerts that a rule's windows have given, and what a new evaluation makes of them: create, update, close, or nothing.
+//! The alerts that a rule's windows have given or kept back, and what a new evaluation makes of them: create, update, close, or
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
@@ -9,6 +10,7 @@ use super::StepStamp;
 use super::evaluate::Evaluated;
 use crate::alert::{AlertWriter, Change, Finding, Identity, Provenance, alert_id};
 use crate::failures::Failures;
+use crate::held::{HeldAlerts, HeldBy};
 use crate::rule::{NAMESPACE, Rule};
 use dataflow::PartitionId;
 
@@ -17,11 +19,32 @@ use dataflow::PartitionId;
 pub(crate) struct Given {
     /// Start of its window.
     pub(super) start: i64,
+    /// [`KEPT`] if it never left.
     pub(super) revision: i32,
     /// A hash of its values and evidence.
     pub(super) content: Uuid,
-    /// False if the last revision closed it.
+    /// False if it never left, or the last revision closed it.
     pub(super) stands: bool,
+    /// What keeps it back, if something does.
+    pub(super) held: Option<HeldBy>,
+}
+
+/// The revision of an alert that was kept back from the start.
+const KEPT: i32 = -1;
+
+/// What an evaluation says of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Now {
+    /// HAVING does not hold.
+    Gone,
+    Held(HeldBy),
+    Stands,
+}
+
+impl Now {
+    fn held(self) -> Option<HeldBy> {
+        if let Now::Held(by) = self { Some(by) } else { None }
+    }
 }
 
 /// Tenant and key, as JSON.
@@ -32,6 +55,7 @@ pub(crate) type AlertKey = (String, String);
 pub(crate) struct Sink<'a> {
     pub(crate) alerts: &'a mut AlertWriter,
     pub(crate) failures: &'a mut Failures,
+    pub(crate) held: &'a mut HeldAlerts,
     pub(crate) partition: PartitionId,
     pub(crate) stamp: StepStamp,
     pub(crate) provenance: Provenance,
@@ -60,9 +84,13 @@ impl GivenAlerts {
         self.0.retain(|end, _| *end > closed_until);
     }
 
-    /// True if an alert of the key stands that ends there.
-    pub(super) fn stands(&self, key: &AlertKey, end: i64) -> bool {
-        self.0.get(&end).and_then(|alerts| alerts.get(key)).is_some_and(|given| given.stands)
+    /// True if an alert of the key stands or is kept back that ends there.
+    pub(super) fn is_open(&self, key: &AlertKey, end: i64) -> bool {
+        self.find(key, end).is_some_and(|given| given.stands || given.held.is_some())
+    }
+
+    fn find(&self, key: &AlertKey, end: i64) -> Option<&Given> {
+        self.0.get(&end)?.get(key)
     }
 
     /// The ends of a key's alerts that stand and whose windows share time with this one without being it.
@@ -79,19 +107,25 @@ impl GivenAlerts {
     /// Gives an evaluated group's alert, if it is news. `may_change`: a given one is revised or closed, not only created.
     pub(super) fn give(&mut self, rule: &Rule, alert: &Evaluated, may_change: bool, sink: &mut Sink<'_>) {
         let (key, end) = ((alert.tenant.clone(), alert.key.clone()), alert.window.1);
-        let last = self.0.get(&end).and_then(|given| given.get(&key)).filter(|last| last.start == alert.window.0);
-        let content = content(alert);
-        let change = match last {
-            None if alert.passes => Change::Create,
-            Some(last) if alert.passes && !last.stands => Change::Update,
-            Some(last) if alert.passes && may_change && last.content != content => Change::Update,
-            Some(last) if !alert.passes && may_change && last.stands => Change::Close,
-            _ => return,
+        let last = self.find(&key, end).filter(|last| last.start == alert.window.0);
+        let now = match alert.passes {
+            false => Now::Gone,
+            true if alert.verdict.is_taken() => Now::Held(HeldBy::Exception),
+            true => Now::Stands,
         };
-        let revision = last.map_or(0, |last| last.revision + 1);
-        push(rule, alert, revision, change, alert.window, sink);
-        let stands = change != Change::Close;
-        self.insert(end, key, Given { start: alert.window.0, revision, content, stands });
+        let content = content(alert);
+        let change = change(last, now, content, may_change);
+        let (before, held) = (last.and_then(|last| last.held), now.held());
+        if change.is_none() && held == before {
+            return;
+        }
+        if change == Some(Change::Create) || held.is_some() && held != before {
+            note(rule, alert, held, sink);
+        }
+        let revision = last.map_or(KEPT, |last| last.revision) + i32::from(change.is_some());
+        change.iter().for_each(|change| push(rule, alert, revision, *change, alert.window, sink));
+        let stands = now == Now::Stands;
+        self.insert(end, key, Given { start: alert.window.0, revision, content, stands, held });
     }
 
     /// Closes the alerts of windows that this one has taken the place of.
@@ -103,6 +137,26 @@ impl GivenAlerts {
                 push(rule, alert, given.revision, Change::Close, (given.start, end), sink);
             }
         }
+    }
+}
+
+/// The revision that makes what was said last into what is so now.
+fn change(last: Option<&Given>, now: Now, content: Uuid, may_change: bool) -> Option<Change> {
+    let last = last.filter(|last| last.revision > KEPT);
+    match (last, now) {
+        (None, Now::Stands) => Some(Change::Create),
+        (Some(last), Now::Stands) if !last.stands || may_change && last.content != content => Some(Change::Update),
+        (Some(last), Now::Gone) if last.stands && may_change => Some(Change::Close),
+        (Some(last), Now::Held(by)) if last.stands => Some(Change::Hold(by)),
+        _ => None,
+    }
+}
+
+/// Counts an alert that is kept back, or leaves though an exception that has expired is for it.
+fn note(rule: &Rule, alert: &Evaluated, held: Option<HeldBy>, sink: &mut Sink<'_>) {
+    match held {
+        Some(HeldBy::Suppression) => sink.held.note(rule.uid(), HeldBy::Suppression, None),
+        _ => rule.exceptions.count(rule, alert.verdict, sink.held),
     }
 }
 

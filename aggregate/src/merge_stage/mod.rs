@@ -24,6 +24,7 @@ use crate::correlation::CorrelationState;
 use crate::delta::Delta;
 use crate::error::{AggregateError, Result};
 use crate::failures::{Failures, RuleFailure};
+use crate::held::{Held, HeldAlerts};
 use crate::late::LateWriter;
 use crate::rule::{Rule, RuleSet};
 use crate::source_stage::labels;
@@ -57,6 +58,8 @@ pub struct StepOutput {
     pub overflow_rows: u64,
     /// Groups on which HAVING or SELECT failed.
     pub failures: Vec<RuleFailure>,
+    /// Alerts that were kept back.
+    pub held: Vec<Held>,
 }
 
 /// Bounds on a rule's state.
@@ -223,9 +226,10 @@ impl MergeStage {
         self.watermark = self.watermark.max(watermark);
         let after = self.watermark.unwrap_or(i64::MIN);
         let provenance = Provenance { vector: vector_json(vector), versions: labels(versions) };
-        let (mut alerts, mut failures) = (AlertWriter::new(), Failures::default());
+        let (mut alerts, mut failures, mut held) = (AlertWriter::new(), Failures::default(), HeldAlerts::default());
         let partition = merge_partition(self.group);
-        let mut sink = Sink { alerts: &mut alerts, failures: &mut failures, partition, stamp, provenance };
+        let mut sink =
+            Sink { alerts: &mut alerts, failures: &mut failures, held: &mut held, partition, stamp, provenance };
         let mut windows_closed = 0;
         for (rule, state) in self.rules.rules().iter().zip(&mut self.states) {
             if let Some(state) = state {
@@ -239,8 +243,8 @@ impl MergeStage {
         }
         self.unsettled = false;
         let (late, late_rows, overflow_rows) = self.late.take();
-        let (alerts, failures) = (alerts.take(), failures.take());
-        Ok(StepOutput { alerts, late, windows_closed, late_rows, overflow_rows, failures })
+        let (alerts, failures, held) = (alerts.take(), failures.take(), held.take());
+        Ok(StepOutput { alerts, late, windows_closed, late_rows, overflow_rows, failures, held })
     }
 
     /// The smallest watermark that closes every open window; none if none is open. For the end of a bounded input.

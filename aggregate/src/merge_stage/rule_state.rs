@@ -169,7 +169,7 @@ impl RuleState {
             states.extend(pane.states(marks.as_ref().map(|marks| marks[i].as_slice()))?);
         }
         let (plan, layout, window) = (&self.plan, &self.layout, Some((start, end)));
-        let stands = |key: &AlertKey, _| self.given.stands(key, end);
+        let stands = |key: &AlertKey, _| self.given.is_open(key, end);
         evaluate(Question { rule, plan, layout, window, states, stands: &stands }, failures)
     }
 

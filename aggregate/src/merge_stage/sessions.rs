@@ -312,7 +312,7 @@ impl SessionState {
         }
         let (plan, layout) = (&self.plan, &self.numbered);
         let stands = |key: &AlertKey, window: (i64, i64)| {
-            self.given.stands(key, window.1) || !self.given.overtaken(key, window).is_empty()
+            self.given.is_open(key, window.1) || !self.given.overtaken(key, window).is_empty()
         };
         evaluate(Question { rule, plan, layout, window: None, states, stands: &stands }, failures)
     }

@@ -12,6 +12,7 @@ use super::{Limits, MergeStage, State};
 use crate::codec::{self, Kind};
 use crate::correlation;
 use crate::error::{AggregateError, Result};
+use crate::held::HeldBy;
 use crate::rule::{Rule, RuleSet};
 
 const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 5 };
@@ -55,6 +56,9 @@ struct GivenHead {
     revision: i32,
     content: Uuid,
     stands: bool,
+    /// What keeps it back; states of earlier releases have no such alerts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<HeldBy>,
 }
 
 pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
@@ -100,6 +104,7 @@ fn rule_head(rule: &Rule, panes: Vec<(i64, &Pane, Vec<usize>)>, given: &GivenAle
         revision: given.revision,
         content: given.content,
         stands: given.stands,
+        held: given.held,
     });
     let pane = |(start, pane, gone): (i64, &Pane, _)| PaneHead { start, batches: pane.settled_len(), gone };
     RuleHead {
@@ -155,8 +160,8 @@ fn fill(state: &mut State, head: RuleHead, batches: Vec<RecordBatch>) -> Result<
         State::Windows(windows) => &mut windows.given,
         State::Sessions(sessions) => &mut sessions.given,
     };
-    for GivenHead { window_start: start, window_end, tenant, key, revision, content, stands } in head.given {
-        given.insert(window_end, (tenant, key), Given { start, revision, content, stands });
+    for GivenHead { window_start: start, window_end, tenant, key, revision, content, stands, held } in head.given {
+        given.insert(window_end, (tenant, key), Given { start, revision, content, stands, held });
     }
     Ok(())
 }

@@ -16,13 +16,16 @@ use dataflow::Table;
 use uuid::Uuid;
 
 pub(crate) use attack::Attack;
-pub use batch::{BatchAlert, BatchQuery};
-pub use explain::{ExplainedAggregate, ExplainedField, ExplainedInput, ExplainedWindow, Explanation};
+pub use batch::{BatchAlert, BatchFound, BatchQuery, BatchRow};
+pub use explain::{
+    ExplainedAggregate, ExplainedException, ExplainedField, ExplainedInput, ExplainedWindow, Explanation,
+};
 pub use file::{Emit, Level};
 use file::{RawRule, RuleText};
 
 use crate::correlation::CorrelationPlan;
 use crate::error::{RuleError, RuleErrors};
+use crate::exception::{self, Exception, Exceptions};
 use crate::sigma;
 use crate::sql::{Plan, WindowPlan, plan};
 use crate::window::WindowKind;
@@ -34,7 +37,7 @@ pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x8d3b_6c1e_52f0_4a57_9e0c_1f
 const EVIDENCE_MAX: usize = 100;
 
 /// A checked rule.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rule {
     uid: String,
     name: String,
@@ -55,10 +58,12 @@ pub struct Rule {
     pub(crate) fingerprint: String,
     pub(crate) plan: RulePlan,
     pub(crate) tests: Vec<scenario::RawTest>,
+    /// What of its alerts nobody wants to hear of; no part of the fingerprint.
+    pub(crate) exceptions: Exceptions,
 }
 
 /// What the stages run: [`Plan`], or a Sigma rule's conditions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum RulePlan {
     /// One for each of the rule's tables.
     Filter(Vec<crate::sql::FilterPlan>),
@@ -189,6 +194,11 @@ impl Rule {
         self.tests.len()
     }
 
+    /// What of its alerts nobody wants to hear of.
+    pub fn exceptions(&self) -> impl Iterator<Item = &Exception> {
+        self.exceptions.iter()
+    }
+
     /// True if it was written in Sigma.
     pub fn is_sigma(&self) -> bool {
         self.sql.is_none()
@@ -265,6 +275,7 @@ impl Rule {
             fingerprint,
             plan,
             tests: raw.tests,
+            exceptions: Exceptions::default(),
         };
         rule.check_tests(file)?;
         Ok(rule)
@@ -297,6 +308,7 @@ fn fingerprint(uid: &str, raw: &RawRule, lateness: i64) -> String {
 #[derive(Debug)]
 pub struct RuleSet {
     rules: Vec<Rule>,
+    exceptions: Vec<Arc<Exception>>,
     version: String,
 }
 
@@ -316,7 +328,7 @@ impl RuleSet {
     pub fn load_beside(given: &[(&str, &str)], paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
         let mut all: Vec<(String, String)> =
             given.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let (found, mut errors) = texts(paths);
+        let (found, mut errors) = rule_texts(paths);
         all.extend(found);
         let (rules, more) = assemble(&borrowed(&all));
         errors.extend(more);
@@ -334,17 +346,67 @@ impl RuleSet {
 
     /// The rules of these files and folders that can run, and what is wrong with the others.
     pub fn survey(paths: &[PathBuf]) -> (Arc<RuleSet>, RuleErrors) {
-        let (texts, mut errors) = texts(paths);
+        let (texts, mut errors) = rule_texts(paths);
         let (rules, more) = assemble(&borrowed(&texts));
         errors.extend(more);
         (RuleSet::of(rules), RuleErrors(errors))
+    }
+
+    /// As [`RuleSet::survey`], with the exceptions of files and folders; without those if one of them is wrong.
+    pub fn survey_excepted(paths: &[PathBuf], exceptions: &[PathBuf]) -> (Arc<RuleSet>, RuleErrors) {
+        let (rules, mut errors) = RuleSet::survey(paths);
+        match rules.except(exceptions) {
+            Ok(excepted) => (excepted, errors),
+            Err(more) => {
+                errors.0.extend(more.0);
+                (rules, errors)
+            }
+        }
     }
 
     fn of(mut rules: Vec<Rule>) -> Arc<RuleSet> {
         rules.sort_by(|a, b| a.uid.cmp(&b.uid));
         let all: Vec<&str> = rules.iter().map(|r| r.fingerprint.as_str()).collect();
         let version = Uuid::new_v5(&NAMESPACE, all.join(",").as_bytes()).simple().to_string();
-        Arc::new(RuleSet { rules, version })
+        Arc::new(RuleSet { rules, exceptions: Vec::new(), version })
+    }
+
+    /// These rules with the exceptions of files and folders. Windows keep their state; the set's version is another.
+    ///
+    /// # Errors
+    /// Every mistake in every file, and exceptions that fit no rule.
+    pub fn except(&self, paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
+        self.with_exceptions(exception::load(paths)?)
+    }
+
+    /// As [`RuleSet::except`], with the names and texts of the files.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn except_texts(&self, texts: &[(&str, &str)]) -> Result<Arc<RuleSet>, RuleErrors> {
+        match exception::read(texts.iter().copied()) {
+            (exceptions, errors) if errors.is_empty() => self.with_exceptions(exceptions),
+            (_, errors) => Err(RuleErrors(errors)),
+        }
+    }
+
+    fn with_exceptions(&self, exceptions: Vec<Arc<Exception>>) -> Result<Arc<RuleSet>, RuleErrors> {
+        let mut rules = self.rules.clone();
+        rules.iter_mut().for_each(|rule| rule.exceptions = Exceptions::default());
+        exception::bind(&mut rules, &exceptions)?;
+        let bare = RuleSet::of(rules);
+        if exceptions.is_empty() {
+            return Ok(bare);
+        }
+        let decides = exceptions.iter().map(|e| (&e.rule, &e.condition, e.until_us)).collect::<Vec<_>>();
+        let all = serde_json::json!([bare.version, decides]);
+        let version = Uuid::new_v5(&NAMESPACE, all.to_string().as_bytes()).simple().to_string();
+        Ok(Arc::new(RuleSet { rules: bare.rules.clone(), exceptions, version }))
+    }
+
+    /// The exceptions, in the order they were read.
+    pub fn exceptions(&self) -> &[Arc<Exception>] {
+        &self.exceptions
     }
 
     /// The rules.
@@ -394,7 +456,7 @@ fn borrowed(texts: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 /// Name and text of every rule file that the paths name, and which of them cannot be read.
-fn texts(paths: &[PathBuf]) -> (Vec<(String, String)>, Vec<RuleError>) {
+pub(crate) fn rule_texts(paths: &[PathBuf]) -> (Vec<(String, String)>, Vec<RuleError>) {
     let (mut files, mut texts, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
         errors.extend(walk(path, &mut files).err());

@@ -10,6 +10,7 @@
 mod aggregates;
 mod batch;
 mod columns;
+mod condition;
 mod from;
 mod functions;
 mod hint;
@@ -24,7 +25,8 @@ mod with;
 
 use datafusion::prelude::SessionContext;
 
-pub(crate) use batch::{TENANT, WINDOW, batch_sql};
+pub(crate) use batch::{TAKEN, TENANT, WINDOW, batch_sql};
+pub(crate) use condition::{batch_condition, column_condition, row_condition, schema_of};
 pub(crate) use hint::as_written;
 pub(crate) use needs::Need;
 pub(crate) use plan::{

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use aggregate::{BatchAlert, Rule, RuleSet};
+use aggregate::{BatchAlert, BatchFound, Rule, RuleSet};
 use anyhow::Context;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
@@ -33,13 +33,16 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     let missed = missed(session).await?;
     let given = given(session).await?;
     let seen = if facts.any_reprocessed() { &without_reprocessed(session).await? } else { session };
-    let (mut faults, mut compared, mut left_out) = (Faults::default(), 0, 0);
+    let (mut faults, mut compared, mut left_out, mut excepted) = (Faults::default(), 0, 0, 0);
     let (sigma, rules): (Vec<_>, Vec<_>) = rules.rules().iter().partition(|rule| rule.is_sigma());
     for rule in &rules {
         let skip = |alert: &BatchAlert| is_left_out(rule, alert, closed, &missed);
         let stream = given.get(rule.uid()).cloned().unwrap_or_default();
         let batch = match computed(seen, rule).await {
-            Ok(batch) => batch,
+            Ok(found) => {
+                excepted += found.excepted.iter().filter(|alert| !skip(alert)).count();
+                counted(found.alerts)
+            }
             Err(e) => return Ok(Verdict::not_checked(format!("rule {}: no batch result: {e:#}", rule.name()))),
         };
         left_out += stream.keys().filter(|a| skip(a)).count();
@@ -48,9 +51,10 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
         differences(rule, &stream, &batch, &mut faults);
     }
     let no_sql = if sigma.is_empty() { String::new() } else { format!("; {} Sigma rules are no SQL", sigma.len()) };
+    let held = if excepted == 0 { String::new() } else { format!("; {excepted} taken away by exceptions") };
     let rules = rules.len();
-    Ok(faults
-        .verdict(format!("{compared} alerts of {rules} rules; {left_out} of open or late windows left out{no_sql}")))
+    let said = format!("{compared} alerts of {rules} rules; {left_out} of open or late windows left out{held}{no_sql}");
+    Ok(faults.verdict(said))
 }
 
 /// Rules of another version decided some of the alerts.
@@ -165,15 +169,21 @@ async fn without_reprocessed(session: &SessionContext) -> anyhow::Result<Session
 }
 
 /// What the rule finds as batch SQL.
-async fn computed(session: &SessionContext, rule: &Rule) -> anyhow::Result<Alerts> {
+async fn computed(session: &SessionContext, rule: &Rule) -> anyhow::Result<BatchFound> {
     let batch_query = rule.batch_query().map_err(|e| anyhow::anyhow!("{e}"))?;
-    let mut alerts = Alerts::new();
+    let mut rows = Vec::new();
     for batch in query(session, &batch_query.sql).await? {
-        for alert in batch_query.alerts(&batch)? {
-            *alerts.entry(BatchAlert { values: normal(&alert.values), ..alert }).or_default() += 1;
-        }
+        rows.extend(batch_query.rows(&batch)?);
     }
-    Ok(alerts)
+    Ok(batch_query.found(rows))
+}
+
+fn counted(all: Vec<BatchAlert>) -> Alerts {
+    let mut alerts = Alerts::new();
+    for alert in all {
+        *alerts.entry(BatchAlert { values: normal(&alert.values), ..alert }).or_default() += 1;
+    }
+    alerts
 }
 
 fn differences(rule: &Rule, stream: &Alerts, batch: &Alerts, faults: &mut Faults) {

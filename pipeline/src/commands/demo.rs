@@ -96,7 +96,7 @@ fn config(args: &DemoArgs) -> Config {
         decode: ingest::decode::DecodeConfig::default(),
         mappings: ingest::mapping::Mappings::builtin(),
         enrich: enrich::EnrichConfig::demo(),
-        rules: RulesConfig { builtin: true, paths: Vec::new() },
+        rules: RulesConfig { builtin: true, paths: Vec::new(), exceptions: Vec::new() },
         alert_topic: None,
         worker: WorkerConfig {
             flush_interval: Duration::from_secs(2),

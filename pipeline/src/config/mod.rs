@@ -93,6 +93,8 @@ pub(crate) struct RulesConfig {
     pub(crate) builtin: bool,
     /// Files and folders of more.
     pub(crate) paths: Vec<PathBuf>,
+    /// Files and folders of exceptions.
+    pub(crate) exceptions: Vec<PathBuf>,
 }
 
 /// How a worker works.

@@ -212,6 +212,8 @@ struct RawRules {
     builtin: bool,
     #[serde(default)]
     paths: Vec<PathBuf>,
+    #[serde(default)]
+    exceptions: Vec<PathBuf>,
 }
 
 fn yes() -> bool {
@@ -220,7 +222,7 @@ fn yes() -> bool {
 
 impl Default for RawRules {
     fn default() -> Self {
-        Self { builtin: true, paths: Vec::new() }
+        Self { builtin: true, paths: Vec::new(), exceptions: Vec::new() }
     }
 }
 
@@ -314,6 +316,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         rules: RulesConfig {
             builtin: raw.rules.builtin,
             paths: raw.rules.paths.iter().map(|p| base.join(p)).collect(),
+            exceptions: raw.rules.exceptions.iter().map(|p| base.join(p)).collect(),
         },
         worker,
         listen: raw.telemetry.listen,

@@ -29,7 +29,7 @@ struct Report {
 /// # Errors
 /// If nothing can be printed.
 pub(super) fn run(args: &RulesPathsArgs) -> anyhow::Result<ExitCode> {
-    let (rules, refused) = RuleSet::survey(&args.paths);
+    let (rules, refused) = RuleSet::survey_excepted(&args.paths, &args.exceptions);
     let problems = refused.0.iter().map(ToString::to_string).collect();
     let report = Report::new(&rules, aggregate::run_tests(&rules), problems);
     let mut out = std::io::stdout().lock();

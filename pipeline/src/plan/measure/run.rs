@@ -111,7 +111,7 @@ fn config(fleet: &Fleet, logs: &Path, dir: &Path) -> Config {
         decode: ingest::decode::DecodeConfig::default(),
         mappings: ingest::mapping::Mappings::builtin(),
         enrich: enrich::EnrichConfig::demo(),
-        rules: RulesConfig { builtin: true, paths: Vec::new() },
+        rules: RulesConfig { builtin: true, paths: Vec::new(), exceptions: Vec::new() },
         alert_topic: None,
         worker: WorkerConfig { flush_interval: often, commit_interval: often, ..WorkerConfig::default() },
         listen: None,
