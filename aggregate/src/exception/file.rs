@@ -53,11 +53,13 @@ impl ExceptionText<'_> {
             self.error(expires.1, what, Some("e.g. `expires: 2027-06-30`, the last day that it holds".to_owned()))
         })?;
         let at = |(line, column): (usize, usize)| (line as u64, column as u64);
+        let within = self.within(node, condition.1);
         Ok(Exception {
             file: self.name.to_owned(),
             line: at(at_of(node)).0,
             rule_at: at(rule.1),
-            condition_at: self.inside(node, &condition),
+            condition_at: within.0,
+            indent: within.1,
             rule: rule.0,
             condition: condition.0,
             owner: owner.0,
@@ -87,16 +89,16 @@ impl ExceptionText<'_> {
         self.error((entry.at.line, entry.at.column), format!("unknown key {}", entry.key), Some(suggestion))
     }
 
-    /// Where the text of the condition begins: behind a quote, or on the line behind a block's mark.
-    fn inside(self, node: &Node, (_, (line, column)): &(String, (usize, usize))) -> (u64, u64) {
-        let is_quoted = node.get("where").is_some_and(|entry| entry.value.is_quoted);
-        let written = self.text.lines().nth(line - 1).unwrap_or_default();
-        let mark = written.split_once("where:").map_or("", |(_, rest)| rest.trim_start());
-        if is_quoted && mark.starts_with(['|', '>']) {
-            let block = self.text.lines().nth(*line).unwrap_or_default();
-            return (*line as u64 + 1, (block.len() - block.trim_start().len()) as u64 + 1);
+    /// Where the text of the condition begins, behind a quote if there is one, and what its further lines are indented by.
+    fn within(self, node: &Node, (line, column): (usize, usize)) -> ((u64, u64), u64) {
+        let entry = node.get("where");
+        let is_quoted = entry.is_some_and(|entry| entry.value.is_quoted);
+        let at = |column: usize| (line as u64, column as u64);
+        match entry {
+            // A block: its text stands below its key.
+            Some(entry) if is_quoted && entry.at.line < line => (at(column), column.saturating_sub(1) as u64),
+            _ => (at(column + usize::from(is_quoted)), 0),
         }
-        (*line as u64, (*column + usize::from(is_quoted)) as u64)
     }
 
     fn error(self, (line, column): (usize, usize), what: String, suggestion: Option<String>) -> RuleError {

@@ -54,6 +54,8 @@ pub struct Exception {
     pub until_us: i64,
     rule_at: (u64, u64),
     condition_at: (u64, u64),
+    /// Of the condition's further lines.
+    indent: u64,
 }
 
 impl Exception {
@@ -73,7 +75,7 @@ impl Exception {
     /// A refusal of the condition, where it stands in the file.
     fn of_condition(&self, error: SqlError) -> RuleError {
         let (line, column) = self.condition_at;
-        let column = if error.line == 1 { column + error.column - 1 } else { error.column };
+        let column = if error.line == 1 { column + error.column - 1 } else { error.column + self.indent };
         self.error((line + error.line - 1, column), error.what, error.suggestion)
     }
 }

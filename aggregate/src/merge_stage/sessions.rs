@@ -218,11 +218,12 @@ impl SessionState {
         let due = ended.into_iter().chain(self.revised(before)).collect();
         for alert in self.evaluate(rule, &due, sink.failures)? {
             self.given.close_overtaken(rule, &alert, sink);
-            self.given.give(rule, &alert, true, sink);
+            // Sessions that may be suppressed end one after the other, once and for all.
+            let _none = self.given.give(rule, &alert, true, sink);
         }
         self.settle(rule)?;
         let lateness = rule.allowed_lateness_us();
-        self.forget(before.saturating_sub(lateness), after.saturating_sub(lateness))?;
+        self.forget(rule, before.saturating_sub(lateness), after.saturating_sub(lateness))?;
         Ok(closed)
     }
 
@@ -324,7 +325,7 @@ impl SessionState {
     }
 
     /// Drops the sessions that can change no more.
-    fn forget(&mut self, before: i64, after: i64) -> Result<()> {
+    fn forget(&mut self, rule: &Rule, before: i64, after: i64) -> Result<()> {
         for last in self.ending(before..after) {
             for (start, number) in self.session(last) {
                 if let Some(pane) = self.panes.get_mut(&start) {
@@ -332,7 +333,7 @@ impl SessionState {
                 }
             }
         }
-        self.given.forget(after);
+        self.given.forget(rule, after);
         self.panes.retain(|_, pane| pane.live().next().is_some());
         let is_sparse = |(_, pane): &(&i64, &SessionPane)| 2 * pane.live().count() < pane.of_keys.len();
         let sparse: Vec<i64> = self.panes.iter().filter(is_sparse).map(|(start, _)| *start).collect();

@@ -36,6 +36,9 @@ struct RuleHead {
     fingerprint: String,
     panes: Vec<PaneHead>,
     given: Vec<GivenHead>,
+    /// Tenant, key and start of earlier alerts that may keep others back; states of earlier releases have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    anchors: Vec<(String, String, i64)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,6 +99,7 @@ pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
 }
 
 fn rule_head(rule: &Rule, panes: Vec<(i64, &Pane, Vec<usize>)>, given: &GivenAlerts) -> RuleHead {
+    let anchors = given.anchors().map(|((tenant, key), start)| (tenant.clone(), key.clone(), start)).collect();
     let given = given.iter().map(|(end, (tenant, key), given)| GivenHead {
         window_start: given.start,
         window_end: end,
@@ -111,6 +115,7 @@ fn rule_head(rule: &Rule, panes: Vec<(i64, &Pane, Vec<usize>)>, given: &GivenAle
         fingerprint: rule.fingerprint.clone(),
         panes: panes.into_iter().map(pane).collect(),
         given: given.collect(),
+        anchors,
     }
 }
 
@@ -163,6 +168,7 @@ fn fill(state: &mut State, head: RuleHead, batches: Vec<RecordBatch>) -> Result<
     for GivenHead { window_start: start, window_end, tenant, key, revision, content, stands, held } in head.given {
         given.insert(window_end, (tenant, key), Given { start, revision, content, stands, held });
     }
+    head.anchors.into_iter().for_each(|(tenant, key, start)| given.insert_anchor((tenant, key), start));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A rule as a query over stored rows, for audits and backtests: the same alerts by another way.
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 
@@ -9,7 +9,8 @@ use crate::alert::selected;
 use crate::error::{AggregateError, Result, RuleError};
 use crate::exception::Verdict;
 use crate::failures::Failures;
-use crate::sql::{PhysicalRef, TAKEN, TENANT, WINDOW, batch_sql};
+use crate::json::row_json;
+use crate::sql::{Besides, KEY, PhysicalRef, TAKEN, TENANT, WINDOW, batch_sql};
 
 /// SQL that any engine with DataFusion's functions runs over the tables.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct BatchRow {
     pub alert: BatchAlert,
     /// An exception takes it away.
     pub is_taken: bool,
+    /// What it was grouped by, as JSON, if suppression asks for that.
+    key: String,
 }
 
 /// What stands of the rows that the query gives.
@@ -48,6 +51,8 @@ pub struct BatchFound {
     pub alerts: Vec<BatchAlert>,
     /// Those that exceptions take away.
     pub excepted: Vec<BatchAlert>,
+    /// Those that earlier ones keep back.
+    pub suppressed: Vec<BatchAlert>,
 }
 
 impl BatchQuery {
@@ -62,8 +67,9 @@ impl BatchQuery {
         let Some(sql) = &rule.sql else {
             return Err(refused(1, 1, "a Sigma rule is no SQL".to_owned(), None));
         };
+        let keys = rule.suppress_us > 0;
         let taken = rule.exceptions.batch_sql();
-        let sql = taken.and_then(|taken| batch_sql(sql, taken.as_deref()));
+        let sql = taken.and_then(|taken| batch_sql(sql, Besides { taken: taken.as_deref(), keys }));
         let sql = sql.map_err(|e| refused(e.line, e.column, e.what, e.suggestion))?;
         let (projection, schema) = match &rule.plan {
             RulePlan::Filter(plans) => (plans.first().map(|p| &p.projection), plans.first().map(|p| &p.input.schema)),
@@ -94,7 +100,10 @@ impl BatchQuery {
             window: window(row),
             values: selected(&columns, row).0,
         };
-        Ok((0..batch.num_rows()).map(|row| BatchRow { alert: alert(row), is_taken: taken[row] }).collect())
+        let keys = keys(batch);
+        let keys: Vec<&dyn Array> = keys.iter().map(AsRef::as_ref).collect();
+        let row = |row: usize| BatchRow { alert: alert(row), is_taken: taken[row], key: row_json(&keys, row) };
+        Ok((0..batch.num_rows()).map(row).collect())
     }
 
     /// For each row whether an exception takes it away: the query says so of a filter rule's.
@@ -123,10 +132,35 @@ impl BatchQuery {
 
     /// What stands of all rows that the query gave.
     pub fn found(&self, rows: Vec<BatchRow>) -> BatchFound {
-        let (taken, rest): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_taken);
-        let alerts = |rows: Vec<BatchRow>| rows.into_iter().map(|row| row.alert).collect();
-        BatchFound { alerts: alerts(rest), excepted: alerts(taken) }
+        let (taken, mut rest): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_taken);
+        // A key's windows in the order that they end in.
+        let ends = |row: &BatchRow| row.alert.window.map(|(start, end)| (end, start));
+        rest.sort_by(|a, b| (&a.alert.tenant, &a.key, ends(a)).cmp(&(&b.alert.tenant, &b.key, ends(b))));
+        let (mut found, mut last, suppress_us) = (BatchFound::default(), None, self.rule.suppress_us);
+        for BatchRow { alert, key, .. } in rest {
+            let (tenant, start) = (alert.tenant.clone(), alert.window.map_or(0, |(start, _)| start));
+            let is_near = |(of, by, at): &(String, String, i64)| {
+                (of, by) == (&tenant, &key) && start.saturating_sub(*at) < suppress_us
+            };
+            if suppress_us > 0 && last.as_ref().is_some_and(is_near) {
+                found.suppressed.push(alert);
+            } else {
+                last = Some((tenant, key, start));
+                found.alerts.push(alert);
+            }
+        }
+        found.excepted = taken.into_iter().map(|row| row.alert).collect();
+        found
     }
+}
+
+fn keys(batch: &RecordBatch) -> Vec<ArrayRef> {
+    let named = (0..).map_while(|i| batch.column_by_name(&format!("{KEY}{i}")));
+    named.map(|keys| cast(keys, &plain(keys.data_type())).unwrap_or_else(|_| keys.clone())).collect()
+}
+
+fn plain(kind: &DataType) -> DataType {
+    if let DataType::Dictionary(_, values) = kind { values.as_ref().clone() } else { kind.clone() }
 }
 
 fn first(batch: &RecordBatch, name: &'static str) -> Result<ArrayRef> {

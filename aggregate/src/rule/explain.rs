@@ -31,6 +31,8 @@ pub struct Explanation {
     pub selects: Vec<String>,
     /// When it alerts.
     pub alerts: String,
+    /// For how long an alert keeps others of its key back, in microseconds; 0 if it keeps none.
+    pub suppress_us: i64,
     /// What of its alerts does not leave.
     pub exceptions: Vec<ExplainedException>,
     /// Rows of evidence an alert carries at most.
@@ -121,6 +123,7 @@ impl Rule {
             window: self.window().map(|plan| self.explain_window(plan, rules)),
             selects: self.selects().into_iter().map(str::to_owned).collect(),
             alerts: self.alerts().to_owned(),
+            suppress_us: self.suppress_us,
             exceptions: self.exceptions().map(ExplainedException::of).collect(),
             evidence: self.evidence,
         }

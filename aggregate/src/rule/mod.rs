@@ -36,6 +36,9 @@ pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x8d3b_6c1e_52f0_4a57_9e0c_1f
 /// Most rows of evidence a rule may ask for.
 const EVIDENCE_MAX: usize = 100;
 
+/// Longest time that one alert may stand for those that follow.
+const SUPPRESS_US_MAX: i64 = 30 * 86_400_000_000;
+
 /// A checked rule.
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -49,6 +52,7 @@ pub struct Rule {
     tuning: String,
     emit: Emit,
     allowed_lateness_us: i64,
+    suppress_us: i64,
     evidence: usize,
     tables: Vec<Table>,
     file: String,
@@ -152,6 +156,11 @@ impl Rule {
         self.allowed_lateness_us
     }
 
+    /// For how long an alert stands for those of its key whose windows begin after its own; 0 without suppression.
+    pub fn suppress_us(&self) -> i64 {
+        self.suppress_us
+    }
+
     /// Rows of evidence an alert carries at most.
     pub fn evidence(&self) -> usize {
         self.evidence
@@ -249,6 +258,7 @@ impl Rule {
         })?;
         file.check_tests(&raw.tests)?;
         let tables = plan.tables();
+        let suppress_us = suppress_us(file, &raw, &plan, lateness)?;
         let plan = match plan {
             Plan::Filter(plan) => RulePlan::Filter(vec![plan]),
             Plan::Window(plan) => RulePlan::Window(Arc::new(plan)),
@@ -267,6 +277,7 @@ impl Rule {
             tuning: raw.tuning,
             emit: raw.emit,
             allowed_lateness_us: lateness,
+            suppress_us,
             evidence: raw.evidence,
             tables,
             file: file.name.to_owned(),
@@ -298,7 +309,32 @@ impl Rule {
     }
 }
 
-/// Everything that decides what a rule's states and alerts are. Not its tests or its prose.
+fn suppress_us(file: RuleText<'_>, raw: &RawRule, plan: &Plan, lateness: i64) -> Result<i64, RuleError> {
+    let Some(suppress) = &raw.suppress else { return Ok(0) };
+    let refused = |what: &str, way_out: &str| Err(file.at_key("suppress", what, Some(way_out.to_owned())));
+    match plan {
+        Plan::Filter(_) => {
+            return refused(
+                "suppress needs a window: a row's alert knows of no other",
+                "FROM TUMBLE(...), or leave it out",
+            );
+        }
+        Plan::Window(plan) if plan.spec.is_session() && lateness > 0 => {
+            return refused(
+                "suppress: late rows may join sessions, and nothing is sure before",
+                "leave out allowed_lateness, or use HOP",
+            );
+        }
+        Plan::Window(_) => {}
+    }
+    match scenario::duration_us(&suppress.length) {
+        Some(us) if (1..=SUPPRESS_US_MAX).contains(&us) => Ok(us),
+        Some(_) => refused("suppress takes a length above zero and up to 30d", "suppress: {for: 1h}"),
+        None => refused("suppress.for is not a length of time", "suppress: {for: 1h}"),
+    }
+}
+
+/// Everything that decides what a rule's states are. Not its tests or its prose, and not what keeps alerts back.
 fn fingerprint(uid: &str, raw: &RawRule, lateness: i64) -> String {
     let all = serde_json::json!([uid, raw.version, raw.sql, format!("{:?}", raw.emit), lateness, raw.evidence]);
     Uuid::new_v5(&NAMESPACE, all.to_string().as_bytes()).to_string()
@@ -366,7 +402,11 @@ impl RuleSet {
 
     fn of(mut rules: Vec<Rule>) -> Arc<RuleSet> {
         rules.sort_by(|a, b| a.uid.cmp(&b.uid));
-        let all: Vec<&str> = rules.iter().map(|r| r.fingerprint.as_str()).collect();
+        let decides = |rule: &Rule| match rule.suppress_us {
+            0 => rule.fingerprint.clone(),
+            us => format!("{} suppress {us}", rule.fingerprint),
+        };
+        let all: Vec<String> = rules.iter().map(decides).collect();
         let version = Uuid::new_v5(&NAMESPACE, all.join(",").as_bytes()).simple().to_string();
         Arc::new(RuleSet { rules, exceptions: Vec::new(), version })
     }

@@ -57,6 +57,7 @@ pub(super) fn build(sigma: SigmaRule, tests: Vec<RawTest>) -> Result<(Rule, (u64
         tuning: String::new(),
         emit: Emit::OnClose,
         allowed_lateness_us: sigma.lateness_us,
+        suppress_us: 0,
         file: sigma.file,
         sql: None,
         tests,

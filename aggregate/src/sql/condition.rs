@@ -18,7 +18,9 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::columns::resolve;
 use super::from::{From, Source};
 use super::parse::{parse, parser_error};
-use super::plan::{FilterPlan, PhysicalRef, Places, Plan, check_expressions, plan, simplified, typed_over};
+use super::plan::{
+    FilterPlan, PhysicalRef, Places, Plan, check_expressions, check_possible, plan, simplified, typed_over,
+};
 use super::{SqlError, batch, place};
 
 /// The condition over a table's rows; what it selects is of no matter.
@@ -50,6 +52,7 @@ fn over(columns: SchemaRef, sql: &str) -> Result<PhysicalRef, SqlError> {
     let plan = simplified(typed).map_err(|e| places.locate(&e))?;
     let lowered = match plan.inputs().first() {
         Some(LogicalPlan::Filter(filter)) => {
+            check_possible(&filter.predicate, &places)?;
             create_physical_expr(&filter.predicate, filter.input.schema(), &ExecutionProps::new())
         }
         _ => Err(plan_datafusion_err!("not a condition")),
@@ -84,7 +87,7 @@ fn of_text(error: SqlError, head: &str) -> SqlError {
     SqlError { column, what, suggestion: error.suggestion, line: error.line }
 }
 
-/// Whether a condition over columns can be made of these.
+/// Columns of these names and types, as a condition reads them.
 pub(crate) fn schema_of(columns: impl Iterator<Item = (String, arrow::datatypes::DataType)>) -> Schema {
     let field = |(name, kind)| Arc::new(arrow::datatypes::Field::new(name, kind, true));
     Schema::new(columns.map(field).collect::<Vec<_>>())

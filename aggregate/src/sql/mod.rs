@@ -25,7 +25,7 @@ mod with;
 
 use datafusion::prelude::SessionContext;
 
-pub(crate) use batch::{TAKEN, TENANT, WINDOW, batch_sql};
+pub(crate) use batch::{Besides, KEY, TAKEN, TENANT, WINDOW, batch_sql};
 pub(crate) use condition::{batch_condition, column_condition, row_condition, schema_of};
 pub(crate) use hint::as_written;
 pub(crate) use needs::Need;

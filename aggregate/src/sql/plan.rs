@@ -481,7 +481,7 @@ fn projection<'a>(plan: &'a LogicalPlan, places: &Places<'_>) -> Result<(&'a [Ex
 }
 
 /// A condition that simplifies to FALSE or NULL is a rule that never fires.
-fn check_possible(predicate: &Expr, places: &Places<'_>) -> Result<(), SqlError> {
+pub(super) fn check_possible(predicate: &Expr, places: &Places<'_>) -> Result<(), SqlError> {
     match predicate {
         Expr::Literal(ScalarValue::Boolean(Some(false) | None) | ScalarValue::Null, _) => {
             let error = SqlError::new(places.select, "the condition can never be true: the rule would never fire");

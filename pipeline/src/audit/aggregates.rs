@@ -4,7 +4,7 @@
 //! A Sigma rule has no SQL and is left out. Compared are the windows that have closed: an open one may still change. Windows that missed rows (`late_window`) are left
 //! out and counted, and rows that were read back stand aside: no rule has seen them. Values are compared as text; floats to nine digits, since the order of a sum may differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aggregate::{BatchAlert, BatchFound, Rule, RuleSet};
 use anyhow::Context;
@@ -33,25 +33,28 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     let missed = missed(session).await?;
     let given = given(session).await?;
     let seen = if facts.any_reprocessed() { &without_reprocessed(session).await? } else { session };
-    let (mut faults, mut compared, mut left_out, mut excepted) = (Faults::default(), 0, 0, 0);
+    let (mut faults, mut compared, mut left_out, mut excepted, mut suppressed) = (Faults::default(), 0, 0, 0, 0);
     let (sigma, rules): (Vec<_>, Vec<_>) = rules.rules().iter().partition(|rule| rule.is_sigma());
     for rule in &rules {
-        let skip = |alert: &BatchAlert| is_left_out(rule, alert, closed, &missed);
         let stream = given.get(rule.uid()).cloned().unwrap_or_default();
-        let batch = match computed(seen, rule).await {
-            Ok(found) => {
-                excepted += found.excepted.iter().filter(|alert| !skip(alert)).count();
-                counted(found.alerts)
-            }
+        let found = match computed(seen, rule).await {
+            Ok(found) => found,
             Err(e) => return Ok(Verdict::not_checked(format!("rule {}: no batch result: {e:#}", rule.name()))),
         };
+        let missed = reached(rule, &missed, stream.keys().chain(&found.alerts).chain(&found.suppressed));
+        let skip = |alert: &BatchAlert| is_left_out(alert, closed, &missed);
+        excepted += found.excepted.iter().filter(|alert| !skip(alert)).count();
+        suppressed += found.suppressed.iter().filter(|alert| !skip(alert)).count();
+        let batch = counted(found.alerts);
         left_out += stream.keys().filter(|a| skip(a)).count();
         let (stream, batch) = (without(stream, &skip), without(batch, &skip));
         compared += batch.len();
         differences(rule, &stream, &batch, &mut faults);
     }
     let no_sql = if sigma.is_empty() { String::new() } else { format!("; {} Sigma rules are no SQL", sigma.len()) };
-    let held = if excepted == 0 { String::new() } else { format!("; {excepted} taken away by exceptions") };
+    let held = [(excepted, "taken away by exceptions"), (suppressed, "suppressed")];
+    let held = held.into_iter().filter(|(n, _)| *n > 0).map(|(n, how)| format!("; {n} {how}"));
+    let held: String = held.collect();
     let rules = rules.len();
     let said = format!("{compared} alerts of {rules} rules; {left_out} of open or late windows left out{held}{no_sql}");
     Ok(faults.verdict(said))
@@ -117,9 +120,39 @@ async fn missed(session: &SessionContext) -> anyhow::Result<Missed> {
     Ok(missed)
 }
 
-fn is_left_out(rule: &Rule, alert: &BatchAlert, closed: i64, missed: &Missed) -> bool {
+/// The stretches in which a rule's windows missed rows, by tenant. With suppression such a window may have kept others back that it
+/// should not have, or not those that it should: each stretch goes on for as long as alerts follow that may hang on it.
+fn reached<'a>(
+    rule: &Rule,
+    missed: &Missed,
+    alerts: impl Iterator<Item = &'a BatchAlert>,
+) -> BTreeMap<String, Vec<(i64, i64)>> {
+    let own = missed.iter().filter(|((uid, _), _)| uid == rule.uid());
+    let mut own: BTreeMap<String, Vec<(i64, i64)>> =
+        own.map(|((_, tenant), panes)| (tenant.clone(), panes.clone())).collect();
+    if rule.suppress_us() == 0 || own.is_empty() {
+        return own;
+    }
+    let starts: BTreeSet<(&str, i64)> = alerts.filter_map(|a| Some((a.tenant.as_str(), a.window?.0))).collect();
+    let size = rule.window_us().map_or(0, |(_, _, size)| size);
+    for (tenant, stretches) in &mut own {
+        for (from, to) in stretches {
+            *to += rule.suppress_us();
+            let later = starts.range((tenant.as_str(), from.saturating_sub(size))..);
+            for (_, start) in later.take_while(|(of, _)| *of == tenant.as_str()) {
+                if *start >= *to {
+                    break;
+                }
+                *to = (*to).max(start + rule.suppress_us());
+            }
+        }
+    }
+    own
+}
+
+fn is_left_out(alert: &BatchAlert, closed: i64, missed: &BTreeMap<String, Vec<(i64, i64)>>) -> bool {
     let Some((start, end)) = alert.window else { return false };
-    let panes = missed.get(&(rule.uid().to_owned(), alert.tenant.clone()));
+    let panes = missed.get(&alert.tenant);
     end > closed || panes.into_iter().flatten().any(|pane| pane.0 < end && start < pane.1)
 }
 

@@ -6,6 +6,7 @@ mod corpus;
 mod crash;
 mod demo;
 mod enrich;
+mod exceptions;
 mod formats;
 mod gate;
 mod house;

@@ -2,6 +2,7 @@ mod expressions;
 mod harness;
 mod properties;
 mod shipped;
+mod suppression;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

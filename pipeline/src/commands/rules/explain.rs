@@ -45,6 +45,15 @@ fn write(rule: &Explanation, out: &mut impl Write, paint: Paint) -> std::io::Res
     rule.fields.iter().try_for_each(|field| line(out, paint, "field", &places(field)))?;
     rule.window.iter().try_for_each(|window| write_window(window, out, paint))?;
     line(out, paint, "alerts", &rule.alerts)?;
+    if rule.suppress_us > 0 {
+        let length = length(rule.suppress_us);
+        line(
+            out,
+            paint,
+            "once",
+            &format!("windows of the key that begin less than {length} after an alert's own give none"),
+        )?;
+    }
     rule.exceptions.iter().try_for_each(|exception| line(out, paint, "but not", &said(exception)))?;
     line(out, paint, "with", &format!("{}; evidence: {} rows at most", rule.selects.join(", "), rule.evidence))
 }

@@ -91,6 +91,11 @@ fn write_difference(difference: &Difference, out: &mut impl Write, paint: Paint)
     if let Some((expected, found)) = difference.late_rows {
         writeln!(out, "        {}", paint.bad(format!("! late rows: expected {expected}, found {found}")))?;
     }
+    for (word, differs) in [("suppressed", difference.suppressed), ("excepted", difference.excepted)] {
+        if let Some((expected, found)) = differs {
+            writeln!(out, "        {}", paint.bad(format!("! {word}: expected {expected}, found {found}")))?;
+        }
+    }
     match &difference.error {
         Some(error) => writeln!(out, "        {}", paint.bad(format!("! {error}"))),
         None => Ok(()),
