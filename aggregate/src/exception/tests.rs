@@ -217,8 +217,8 @@ const MISTAKES: &[(&str, &str)] = &[
         "e.yaml:1:30: n is not expected here; where: src_ip = '10.0.0.5' AND dst_port = 22",
     ),
     (
-        "- {rule: rule, where: n = 1 AND n > now(), owner: a, reason: r, expires: 2027-01-01}",
-        "e.yaml:1:37: now() gives another value each time it is evaluated",
+        "- {rule: rule, where: n = 1 AND window_start > now(), owner: a, reason: r, expires: 2027-01-01}",
+        "e.yaml:1:48: now() gives another value each time it is evaluated",
     ),
     (
         "- {rule: rule, where: 1 = 2, owner: a, reason: r, expires: 2027-01-01}",
