@@ -16,6 +16,7 @@ use dataflow::{PartitionId, Record, Table, TableBatch, TableBuilder};
 use uuid::Uuid;
 
 use crate::evidence::EvidenceRow;
+use crate::held::HeldBy;
 use crate::json::{push_value, text};
 use crate::rule::{NAMESPACE, Rule};
 
@@ -77,6 +78,8 @@ pub(crate) enum Change {
     Update,
     /// Late rows came, and the condition holds no longer.
     Close,
+    /// The condition holds, and the alert is kept back all the same.
+    Hold(HeldBy),
 }
 
 impl Change {
@@ -86,6 +89,16 @@ impl Change {
             Change::Create => (1, "Create", 1, "New"),
             Change::Update => (2, "Update", 1, "New"),
             Change::Close => (3, "Close", 4, "Resolved"),
+            Change::Hold(_) => (3, "Close", 3, "Suppressed"),
+        }
+    }
+
+    fn detail(self) -> Option<&'static str> {
+        match self {
+            Change::Create | Change::Update => None,
+            Change::Close => Some("late rows came, and the condition holds no longer"),
+            Change::Hold(HeldBy::Suppression) => Some("late rows came, and an earlier alert of the key stands"),
+            Change::Hold(_) => Some("late rows came, and an exception takes it away"),
         }
     }
 }
@@ -204,9 +217,7 @@ impl AlertWriter {
         self.text("severity", severity);
         self.int("status_id", status_id);
         self.text("status", status);
-        if finding.change == Change::Close {
-            self.text("status_detail", "late rows came, and the condition holds no longer");
-        }
+        finding.change.detail().iter().for_each(|detail| self.text("status_detail", detail));
         self.text("message", finding.rule.title());
         self.text("unmapped", finding.values);
         if let Some((start, end)) = finding.window {

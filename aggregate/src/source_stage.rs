@@ -20,9 +20,11 @@ use crate::codes::Codes;
 use crate::correlation::{CorrelationPlan, HitRows};
 use crate::error::{AggregateError, Result};
 use crate::evidence::{Candidates, EvidenceRow};
+use crate::exception::Verdict;
 use crate::exchange::Deltas;
 use crate::failures::{Failures, RuleFailure, RuleWork};
 use crate::group_table::{GroupTable, StateLayout, Taken, Values, truth};
+use crate::held::{Held, HeldAlerts};
 use crate::merge_group;
 use crate::rows::{Common, Row, Rows, Selection};
 use crate::rule::{Rule, RulePlan, RuleSet};
@@ -39,6 +41,8 @@ pub struct SourceDelta {
     pub failures: Vec<RuleFailure>,
     /// What each rule was asked.
     pub work: Vec<RuleWork>,
+    /// Alerts of filter rules that exceptions took away.
+    pub held: Vec<Held>,
 }
 
 /// What tells how long rules take. Nothing else hangs on it.
@@ -62,6 +66,7 @@ pub struct SourceStage {
     codes: Codes,
     alerts: AlertWriter,
     failures: Failures,
+    held: HeldAlerts,
     versions: Vec<String>,
     stopwatch: Option<Clock>,
 }
@@ -88,6 +93,7 @@ impl SourceStage {
             codes: Codes::default(),
             alerts: AlertWriter::new(),
             failures: Failures::default(),
+            held: HeldAlerts::default(),
             versions: Vec::new(),
             stopwatch: None,
         }
@@ -196,8 +202,8 @@ impl SourceStage {
                 delta.push(&rule.fingerprint, part);
             }
         }
-        let (failures, work) = self.failures.take(&self.rules);
-        Ok(SourceDelta { deltas, alerts: self.alerts.take(), failures, work })
+        let (alerts, (failures, work), held) = (self.alerts.take(), self.failures.take(&self.rules), self.held.take());
+        Ok(SourceDelta { deltas, alerts, failures, work, held })
     }
 
     fn window_rule(
@@ -234,7 +240,10 @@ impl SourceStage {
         let named = plan.projection.iter().map(|(name, _)| name.clone());
         let columns: Vec<(String, ArrayRef)> = named.zip(columns).collect();
         let hot = hot_columns(rows, &predicate)?;
-        self.filter_alerts((rule, number), &columns, &hot, &common);
+        let (exceptions, times) = (&rule.exceptions, common.times());
+        let verdicts = exceptions.of_rows(rule, number, (rows, &predicate), times, &mut self.failures)?;
+        verdicts.iter().for_each(|verdict| exceptions.count(rule, *verdict, &mut self.held));
+        self.filter_alerts((rule, number), &columns, &hot, (&common, &verdicts));
         Ok(())
     }
 
@@ -258,11 +267,11 @@ impl SourceStage {
         (rule, input): (&Rule, usize),
         columns: &[(String, ArrayRef)],
         hot: &[(&str, ArrayRef)],
-        common: &Common,
+        (common, verdicts): (&Common, &[Verdict]),
     ) {
         let partition = filter_partition(rule, &self.partition);
         let columns: Vec<(&str, ArrayRef)> = columns.iter().map(|(n, a)| (n.as_str(), a.clone())).collect();
-        for row in 0..common.times.len() {
+        for row in (0..common.times.len()).filter(|row| !verdicts[*row].is_taken()) {
             self.filter_alert((rule, input), &partition, &columns, hot, &common.row(row));
         }
     }

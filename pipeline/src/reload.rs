@@ -189,7 +189,7 @@ mod tests {
     fn reloads(tables: Reloader, mappings: mapping::Reloader, rules: Vec<PathBuf>) -> Reloads {
         let dir = tempfile::tempdir().expect("a folder");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let rules = RulesConfig { builtin: false, paths: rules, row_budget: Duration::ZERO };
+        let rules = RulesConfig { builtin: false, paths: rules, exceptions: Vec::new(), row_budget: Duration::ZERO };
         let rules = runtime.block_on(async {
             let warehouse = Warehouse::open(WarehouseConfig::at(dir.path())).await.expect("opens");
             rules::Reloader::open(&rules, &warehouse).await.expect("right")

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aggregate::{RuleErrors, RuleFiles, RuleSet};
+use aggregate::{Exception, RuleErrors, RuleFiles, RuleSet};
 use anyhow::Context;
 use dataflow::{PartitionId, Positions, Source};
 use enrich::Reloader;
@@ -29,18 +29,23 @@ pub(crate) async fn warehouse(config: &Config) -> anyhow::Result<Warehouse> {
     Warehouse::open(config).await.with_context(|| format!("warehouse {}", at.display()))
 }
 
-/// Loads and proves the rules.
+/// Loads and proves the rules and their exceptions.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<Arc<RuleSet>> {
-    Ok(RuleSet::load_beside(builtin(&config.rules), &config.rules.paths)?)
+    Ok(rules_of(&config.rules, &RuleFiles::read(&config.rules.paths, &config.rules.exceptions)?)?)
 }
 
-/// The rules of files that were read, beside those that ship if the configuration says so.
+/// The rules of files that were read, beside those that ship if the configuration says so, and with their exceptions.
 pub(crate) fn rules_of(config: &RulesConfig, files: &RuleFiles) -> Result<Arc<RuleSet>, RuleErrors> {
-    RuleSet::of_files(builtin(config), files)
+    RuleSet::of_files(if config.builtin { BUILTIN_RULES } else { &[] }, files)
 }
 
-fn builtin(config: &RulesConfig) -> &'static [(&'static str, &'static str)] {
-    if config.builtin { BUILTIN_RULES } else { &[] }
+/// Exceptions that have expired, as of now, each in a line for people.
+pub(crate) fn expired(rules: &RuleSet, now_us: i64) -> Vec<String> {
+    let expired = rules.exceptions().iter().filter(|exception| exception.until_us <= now_us);
+    let line = |e: &Exception| {
+        format!("{}: the exception of {} for {} expired after {}: {}", e.place(), e.owner, e.rule, e.expires, e.reason)
+    };
+    expired.map(|exception| line(exception)).collect()
 }
 
 /// The rules that ship, whatever a configuration says.

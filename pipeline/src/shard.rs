@@ -358,6 +358,7 @@ impl OpenPartition {
         let source = self.stage.take_delta()?;
         context.telemetry.note_failures(&source.failures);
         context.note_work(Half::Source, &source.work)?;
+        context.telemetry.note_held(&source.held);
         let late_batches = [source.alerts.clone(), self.dead.finish()];
         late_batches.into_iter().flatten().try_for_each(|batch| self.encode(&batch, context))?;
         let mut entry = SourceEntry::empty(self.id.clone(), range.start, range.next, &context.writer, Uuid::new_v4());

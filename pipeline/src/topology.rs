@@ -52,6 +52,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     warehouse.committer(&writer).roll_forward().await?;
     let positions = warehouse.start_positions().await?;
     let rules = rules::Reloader::open(&config.rules, &warehouse).await?;
+    setup::expired(rules.live().set(), crate::clock::now_us()).iter().for_each(|line| tracing::warn!("{line}"));
     let tables = setup::enrich(&config)?;
     let mappings = mapping::Reloader::new(config.decode.mappings.clone(), config.mappings.clone());
     let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse).await?;

@@ -26,6 +26,8 @@ mod state;
 mod tests;
 mod window;
 
+use arrow::datatypes::DataType;
+
 use crate::sql::FilterPlan;
 
 pub(crate) use rows::HitRows;
@@ -53,6 +55,13 @@ impl CorrelationPlan {
                 .fold(0_i64, |sum, node| sum.saturating_add(node.span_us))
         };
         self.nodes.iter().map(total).max().unwrap_or(0)
+    }
+
+    /// What its alerts say, as columns: the fields of its key, and the value.
+    pub(crate) fn alert_columns(&self) -> impl Iterator<Item = (String, DataType)> {
+        let group = self.nodes.first().map_or(&[][..], |node| &node.group);
+        let fields = group.iter().map(|name| (name.clone(), DataType::Utf8));
+        fields.chain([("value".to_owned(), DataType::Float64)])
     }
 
     /// The word for the rule's own type.

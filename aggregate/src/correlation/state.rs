@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,8 +12,10 @@ use super::hit::{Hit, Rows, Value};
 use super::key::{Finding, Given, Key, Look};
 use super::rows::{Batch, HitRows, Read};
 use super::{CorrelationPlan, Node};
-use crate::alert::{Finding as Alert, Hot, Identity, alert_id};
+use crate::alert::{Change, Finding as Alert, Hot, Identity, alert_id};
 use crate::error::{AggregateError, Result};
+use crate::exception::Verdict;
+use crate::held::HeldBy;
 use crate::late::{LateWriter, Missed};
 use crate::merge_stage::{Limits, Sink};
 use crate::rule::Rule;
@@ -283,12 +285,22 @@ fn alert(rule: &Rule, plan: &CorrelationPlan, (tenant, key): (&str, &str), findi
     let Some(node) = plan.nodes.first() else { return };
     let window = (finding.time.saturating_sub(node.span_us), finding.time);
     let group: Vec<Option<String>> = serde_json::from_str(key).unwrap_or_default();
+    let verdict = verdict(rule, node, &group, finding, sink);
+    if finding.change == Change::Create {
+        rule.exceptions.count(rule, verdict, sink.held);
+    }
+    // Whether a revised one left is not known: it is closed once more.
+    let change = match (verdict.is_taken(), finding.change) {
+        (true, Change::Create) => return,
+        (true, _) => Change::Hold(HeldBy::Exception),
+        (false, change) => change,
+    };
     let alert = Alert {
         rule,
         tenant,
         alert_id: alert_id(tenant, rule, key, Some(window)),
         revision: finding.revision,
-        change: finding.change,
+        change,
         time: window.1,
         window: Some(window),
         created_at: sink.stamp.at,
@@ -303,6 +315,19 @@ fn alert(rule: &Rule, plan: &CorrelationPlan, (tenant, key): (&str, &str), findi
         received_at: sink.stamp.at,
     };
     sink.alerts.push(&alert, &identity, &sink.provenance);
+}
+
+/// What exceptions say of a finding.
+fn verdict(rule: &Rule, node: &Node, group: &[Option<String>], finding: &Finding, sink: &mut Sink<'_>) -> Verdict {
+    if rule.exceptions.is_empty() {
+        return Verdict::default();
+    }
+    let text = |value: &Option<String>| -> ArrayRef { Arc::new(StringArray::from(vec![value.clone()])) };
+    let fields = node.group.iter().zip(group).map(|(name, value)| (name.as_str(), text(value)));
+    let value: ArrayRef = Arc::new(Float64Array::from(vec![finding.value]));
+    let columns: Vec<(&str, ArrayRef)> = fields.chain([("value", value)]).collect();
+    let verdicts = rule.exceptions.of_columns(rule, &columns, &[finding.time], sink.failures);
+    verdicts.ok().and_then(|all| all.into_iter().next()).unwrap_or_default()
 }
 
 /// `{"group":{"user":"ann"},"value":12}`: a number without a fraction is written without one.

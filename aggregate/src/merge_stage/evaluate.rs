@@ -16,6 +16,7 @@ use crate::alert::{Hot, selected};
 use crate::codes::Codes;
 use crate::error::{AggregateError, Result};
 use crate::evidence::{Evidence, EvidenceRow, StateColumns};
+use crate::exception::Verdict;
 use crate::failures::Failures;
 use crate::group_table::{GroupTable, StateLayout, truth};
 use crate::json::row_json;
@@ -32,6 +33,8 @@ pub(crate) struct Evaluated {
     pub(super) window: (i64, i64),
     /// HAVING holds.
     pub(super) passes: bool,
+    /// What exceptions say of it; nothing where HAVING does not hold.
+    pub(super) verdict: Verdict,
     /// The selected columns as a JSON object.
     pub(super) values: String,
     pub(super) hot: Hot,
@@ -47,7 +50,7 @@ pub(super) struct Question<'a> {
     pub(super) window: Option<(i64, i64)>,
     /// States of its panes, of the keys that are asked about.
     pub(super) states: Vec<RecordBatch>,
-    /// Whether an alert stands for a key and window.
+    /// Whether an alert of a key and window stands, or is held back.
     pub(super) stands: &'a dyn Fn(&AlertKey, (i64, i64)) -> bool,
 }
 
@@ -70,13 +73,17 @@ pub(super) fn evaluate(mut question: Question<'_>, failures: &mut Failures) -> R
     let rows = question.wanted(&groups, &windows, &passes);
     let (rows, columns) = project(question, &output, rows, failures)?;
     let evidence = evidence(question, &states, &rows, passes.len());
+    // A window belongs to the day that it ends in, midnight itself to the day before.
+    let times: Vec<i64> = rows.iter().map(|&row| windows[row as usize].1 - 1).collect();
+    let verdicts = question.rule.exceptions.of_columns(question.rule, &columns, &times, failures)?;
     let mut all: Vec<Evaluated> = Vec::with_capacity(rows.len());
     for (i, &row) in rows.iter().enumerate() {
         let row = row as usize;
         let (tenant, key) = alert_key(&groups, row);
         let (values, hot) = selected(&columns, i);
         let (window, passes) = (windows[row], passes[row]);
-        all.push(Evaluated { tenant, key, window, passes, values, hot, evidence: evidence.of(i) });
+        let verdict = if passes { verdicts[i] } else { Verdict::default() };
+        all.push(Evaluated { tenant, key, window, passes, verdict, values, hot, evidence: evidence.of(i) });
     }
     all.sort_by(|a, b| (&a.tenant, &a.key, a.window).cmp(&(&b.tenant, &b.key, b.window)));
     Ok(all)

@@ -24,6 +24,7 @@ use crate::correlation::CorrelationState;
 use crate::delta::Delta;
 use crate::error::{AggregateError, Result};
 use crate::failures::{Failures, RuleFailure, RuleWork};
+use crate::held::{Held, HeldAlerts};
 use crate::late::LateWriter;
 use crate::rule::{Rule, RuleSet};
 use crate::source_stage::labels;
@@ -59,6 +60,8 @@ pub struct StepOutput {
     pub failures: Vec<RuleFailure>,
     /// What each windowed rule was asked.
     pub work: Vec<RuleWork>,
+    /// Alerts that were kept back.
+    pub held: Vec<Held>,
 }
 
 /// Bounds on a rule's state.
@@ -250,9 +253,10 @@ impl MergeStage {
         self.watermark = self.watermark.max(watermark);
         let after = self.watermark.unwrap_or(i64::MIN);
         let provenance = Provenance { vector: vector_json(vector), versions: labels(versions) };
-        let (mut alerts, mut failures) = (AlertWriter::new(), Failures::default());
+        let (mut alerts, mut failures, mut held) = (AlertWriter::new(), Failures::default(), HeldAlerts::default());
         let partition = merge_partition(self.group);
-        let mut sink = Sink { alerts: &mut alerts, failures: &mut failures, partition, stamp, provenance };
+        let mut sink =
+            Sink { alerts: &mut alerts, failures: &mut failures, held: &mut held, partition, stamp, provenance };
         let mut windows_closed = 0;
         for (rule, state) in self.rules.rules().iter().zip(&mut self.states) {
             if let Some(state) = state {
@@ -266,8 +270,8 @@ impl MergeStage {
         }
         self.unsettled = false;
         let (late, late_rows, overflow_rows) = self.late.take();
-        let (alerts, (failures, work)) = (alerts.take(), failures.take(&self.rules));
-        Ok(StepOutput { alerts, late, windows_closed, late_rows, overflow_rows, failures, work })
+        let (alerts, (failures, work), held) = (alerts.take(), failures.take(&self.rules), held.take());
+        Ok(StepOutput { alerts, late, windows_closed, late_rows, overflow_rows, failures, work, held })
     }
 
     /// The smallest watermark that closes every open window; none if none is open. For the end of a bounded input.

@@ -38,6 +38,15 @@ enum Due {
     Threshold,
     /// It had closed, and late rows came: the keys that changed.
     Revise,
+    /// An earlier alert came or went that may keep one of its own back: every key.
+    Again,
+}
+
+impl Due {
+    /// Looked at for the keys behind an earlier alert, too.
+    fn and_again(self) -> Self {
+        if self == Due::Close { Due::Close } else { Due::Again }
+    }
 }
 
 impl RuleState {
@@ -131,14 +140,18 @@ impl RuleState {
 
     /// Evaluates the windows that are due. Returns how many closed.
     pub(super) fn step(&mut self, rule: &Rule, before: i64, after: i64, sink: &mut Sink<'_>) -> Result<u64> {
-        let due = self.due(rule, before, after);
+        let mut due = self.due(rule, before, after);
         let closed = due.values().filter(|d| **d == Due::Close).count() as u64;
-        for (end, due) in due {
-            let alerts = self.evaluate(rule, end, due, sink.failures)?;
-            alerts.iter().for_each(|alert| self.given.give(rule, alert, due != Due::Threshold, sink));
+        // What is looked at again ends later than what is looked at, so this ends.
+        while let Some((end, why)) = due.pop_first() {
+            let alerts = self.evaluate(rule, end, why, sink.failures)?;
+            let behind = alerts.iter().flat_map(|alert| self.given.give(rule, alert, end <= after, sink));
+            for later in behind {
+                due.entry(later).and_modify(|why| *why = why.and_again()).or_insert(Due::Again);
+            }
         }
         self.settle(rule)?;
-        self.forget(after.saturating_sub(rule.allowed_lateness_us()));
+        self.forget(rule, after.saturating_sub(rule.allowed_lateness_us()));
         Ok(closed)
     }
 
@@ -163,13 +176,14 @@ impl RuleState {
     fn evaluate(&self, rule: &Rule, end: i64, due: Due, failures: &mut Failures) -> Result<Vec<Evaluated>> {
         let start = self.spec().start_of(end);
         let panes: Vec<&Pane> = self.panes.range(start..end).map(|(_, pane)| pane).collect();
-        let marks = worth(&panes, &self.plan.needs, due != Due::Close);
+        let is_of_changed = matches!(due, Due::Threshold | Due::Revise);
+        let marks = worth(&panes, &self.plan.needs, is_of_changed);
         let mut states = Vec::new();
         for (i, pane) in panes.iter().enumerate() {
             states.extend(pane.states(marks.as_ref().map(|marks| marks[i].as_slice()))?);
         }
         let (plan, layout, window) = (&self.plan, &self.layout, Some((start, end)));
-        let stands = |key: &AlertKey, _| self.given.stands(key, end);
+        let stands = |key: &AlertKey, _| self.given.is_open(key, end);
         evaluate(Question { rule, plan, layout, window, states, stands: &stands }, failures)
     }
 
@@ -179,10 +193,10 @@ impl RuleState {
     }
 
     /// Drops what no window can change any more.
-    fn forget(&mut self, closed_until: i64) {
+    fn forget(&mut self, rule: &Rule, closed_until: i64) {
         let spec = self.spec();
         self.panes.retain(|pane, _| spec.last_end(*pane) > closed_until);
-        self.given.forget(closed_until);
+        self.given.forget(rule, closed_until);
     }
 }
 

@@ -218,12 +218,13 @@ impl SessionState {
         let due = ended.into_iter().chain(self.revised(before)).collect();
         for alert in self.evaluate(rule, &due, sink.failures)? {
             self.given.close_overtaken(rule, &alert, sink);
-            self.given.give(rule, &alert, true, sink);
+            // Sessions that may be suppressed end one after the other, once and for all.
+            let _none = self.given.give(rule, &alert, true, sink);
         }
         self.settle(rule)?;
         // A gap longer than its end says: until then a row that is not late may still go on from it.
         let reach = rule.allowed_lateness_us().saturating_add(self.gap());
-        self.forget(before.saturating_sub(reach), after.saturating_sub(reach))?;
+        self.forget(rule, before.saturating_sub(reach), after.saturating_sub(reach))?;
         Ok(closed)
     }
 
@@ -313,7 +314,7 @@ impl SessionState {
         }
         let (plan, layout) = (&self.plan, &self.numbered);
         let stands = |key: &AlertKey, window: (i64, i64)| {
-            self.given.stands(key, window.1) || !self.given.overtaken(key, window).is_empty()
+            self.given.is_open(key, window.1) || !self.given.overtaken(key, window).is_empty()
         };
         evaluate(Question { rule, plan, layout, window: None, states, stands: &stands }, failures)
     }
@@ -325,7 +326,7 @@ impl SessionState {
     }
 
     /// Drops the sessions that can change no more.
-    fn forget(&mut self, before: i64, after: i64) -> Result<()> {
+    fn forget(&mut self, rule: &Rule, before: i64, after: i64) -> Result<()> {
         for last in self.ending(before..after) {
             for (start, number) in self.session(last) {
                 if let Some(pane) = self.panes.get_mut(&start) {
@@ -333,7 +334,7 @@ impl SessionState {
                 }
             }
         }
-        self.given.forget(after);
+        self.given.forget(rule, after);
         self.panes.retain(|_, pane| pane.live().next().is_some());
         let is_sparse = |(_, pane): &(&i64, &SessionPane)| 2 * pane.live().count() < pane.of_keys.len();
         let sparse: Vec<i64> = self.panes.iter().filter(is_sparse).map(|(start, _)| *start).collect();

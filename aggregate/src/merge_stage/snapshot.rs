@@ -12,6 +12,7 @@ use super::{Limits, MergeStage, State};
 use crate::codec::{self, Kind};
 use crate::correlation;
 use crate::error::{AggregateError, Result};
+use crate::held::HeldBy;
 use crate::rule::{Rule, RuleSet};
 
 const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 5 };
@@ -35,6 +36,9 @@ struct RuleHead {
     fingerprint: String,
     panes: Vec<PaneHead>,
     given: Vec<GivenHead>,
+    /// Tenant, key and start of earlier alerts that may keep others back; states of earlier releases have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    anchors: Vec<(String, String, i64)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,6 +59,9 @@ struct GivenHead {
     revision: i32,
     content: Uuid,
     stands: bool,
+    /// What keeps it back; states of earlier releases have no such alerts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<HeldBy>,
 }
 
 pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
@@ -92,6 +99,7 @@ pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
 }
 
 fn rule_head(rule: &Rule, panes: Vec<(i64, &Pane, Vec<usize>)>, given: &GivenAlerts) -> RuleHead {
+    let anchors = given.anchors().map(|((tenant, key), start)| (tenant.clone(), key.clone(), start)).collect();
     let given = given.iter().map(|(end, (tenant, key), given)| GivenHead {
         window_start: given.start,
         window_end: end,
@@ -100,12 +108,14 @@ fn rule_head(rule: &Rule, panes: Vec<(i64, &Pane, Vec<usize>)>, given: &GivenAle
         revision: given.revision,
         content: given.content,
         stands: given.stands,
+        held: given.held,
     });
     let pane = |(start, pane, gone): (i64, &Pane, _)| PaneHead { start, batches: pane.settled_len(), gone };
     RuleHead {
         fingerprint: rule.fingerprint.clone(),
         panes: panes.into_iter().map(pane).collect(),
         given: given.collect(),
+        anchors,
     }
 }
 
@@ -154,9 +164,10 @@ fn fill(state: &mut State, head: RuleHead, batches: Vec<RecordBatch>) -> Result<
         State::Windows(windows) => &mut windows.given,
         State::Sessions(sessions) => &mut sessions.given,
     };
-    for GivenHead { window_start: start, window_end, tenant, key, revision, content, stands } in head.given {
-        given.insert(window_end, (tenant, key), Given { start, revision, content, stands });
+    for GivenHead { window_start: start, window_end, tenant, key, revision, content, stands, held } in head.given {
+        given.insert(window_end, (tenant, key), Given { start, revision, content, stands, held });
     }
+    head.anchors.into_iter().for_each(|(tenant, key, start)| given.insert_anchor((tenant, key), start));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use dataflow::Table;
 use regex::Regex;
 use serde::Serialize;
 
-use super::{Emit, Rule, RulePlan, RuleSet};
+use super::{Emit, Exception, Rule, RulePlan, RuleSet};
 use crate::sigma;
 use crate::sql::{FilterPlan, Input, PhysicalRef, WindowPlan, as_written};
 
@@ -31,8 +31,27 @@ pub struct Explanation {
     pub selects: Vec<String>,
     /// When it alerts.
     pub alerts: String,
+    /// For how long an alert keeps others of its key back, in microseconds; 0 if it keeps none.
+    pub suppress_us: i64,
+    /// What of its alerts does not leave.
+    pub exceptions: Vec<ExplainedException>,
     /// Rows of evidence an alert carries at most.
     pub evidence: usize,
+}
+
+/// Alerts that do not leave.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExplainedException {
+    /// Where it stands, `file:line`.
+    pub place: String,
+    /// As it is written.
+    pub condition: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why it is there.
+    pub reason: String,
+    /// The last day that it holds.
+    pub expires: String,
 }
 
 /// What it reads of a table.
@@ -104,6 +123,8 @@ impl Rule {
             window: self.window().map(|plan| self.explain_window(plan, rules)),
             selects: self.selects().into_iter().map(str::to_owned).collect(),
             alerts: self.alerts().to_owned(),
+            suppress_us: self.suppress_us,
+            exceptions: self.exceptions().map(ExplainedException::of).collect(),
             evidence: self.evidence,
         }
     }
@@ -195,6 +216,18 @@ impl Rule {
             (true, Emit::OnThreshold) => {
                 "each group as soon as it meets HAVING; again at the window's end if the alert then reads otherwise"
             }
+        }
+    }
+}
+
+impl ExplainedException {
+    fn of(exception: &Exception) -> Self {
+        Self {
+            place: exception.place(),
+            condition: exception.condition.clone(),
+            owner: exception.owner.clone(),
+            reason: exception.reason.clone(),
+            expires: exception.expires.clone(),
         }
     }
 }

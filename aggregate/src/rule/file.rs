@@ -27,10 +27,19 @@ pub(crate) struct RawRule {
     #[serde(default)]
     pub(crate) emit: Emit,
     pub(crate) allowed_lateness: Option<String>,
+    pub(crate) suppress: Option<RawSuppress>,
     #[serde(default = "default_evidence")]
     pub(crate) evidence: usize,
     #[serde(default)]
     pub(crate) tests: Vec<RawTest>,
+}
+
+/// How long one alert stands for those that follow.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawSuppress {
+    #[serde(rename = "for")]
+    pub(crate) length: String,
 }
 
 fn default_evidence() -> usize {
@@ -120,6 +129,7 @@ fn example(key: &str) -> Option<&'static str> {
         "tags" => "tags: [attack.discovery, attack.t1046]",
         "falsepositives" => "falsepositives: [Vulnerability scanners of your own]",
         "evidence" => "evidence: 10",
+        "suppress" | "for" => "suppress: {for: 1h}",
         "tests" => "tests: [{name: fires, events: [{set: {dst_port: 22}}], alerts: [{values: {dst_port: 22}}]}]",
         "name" => "name: fires above the threshold",
         "events" => "events: [{count: 300, every: 100ms, set: {dst_port: {from: 1}}}]",

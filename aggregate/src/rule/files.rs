@@ -1,4 +1,4 @@
-//! Rule files, read at once: what rules are made of, and whether that has changed.
+//! Rule files and files of exceptions, read at once: what rules are made of, and whether that has changed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,10 +8,11 @@ use std::time::UNIX_EPOCH;
 use super::file::RuleText;
 use crate::error::{RuleError, RuleErrors};
 
-/// Names and texts of rule files, in the order in which their paths were given.
+/// Names and texts of rule files and of files of exceptions, in the order in which their paths were given.
 #[derive(Debug, Clone, Default)]
 pub struct RuleFiles {
     texts: Vec<(String, String)>,
+    exceptions: Vec<(String, String)>,
     modified_us: Option<i64>,
 }
 
@@ -20,30 +21,42 @@ impl RuleFiles {
     ///
     /// # Errors
     /// Every file and folder that cannot be read.
-    pub fn read(paths: &[PathBuf]) -> Result<Self, RuleErrors> {
-        let (files, errors) = Self::survey(paths);
+    pub fn read(paths: &[PathBuf], exceptions: &[PathBuf]) -> Result<Self, RuleErrors> {
+        let (files, errors) = Self::survey(paths, exceptions);
         if errors.is_empty() { Ok(files) } else { Err(RuleErrors(errors)) }
     }
 
     /// What can be read, and what cannot.
-    pub(super) fn survey(paths: &[PathBuf]) -> (Self, Vec<RuleError>) {
-        let (mut found, mut files, mut errors) = (Vec::new(), Self::default(), Vec::new());
+    pub(super) fn survey(paths: &[PathBuf], exceptions: &[PathBuf]) -> (Self, Vec<RuleError>) {
+        let (mut files, mut errors) = (Self::default(), Vec::new());
+        files.texts = files.texts_of(paths, &mut errors);
+        files.exceptions = files.texts_of(exceptions, &mut errors);
+        (files, errors)
+    }
+
+    fn texts_of(&mut self, paths: &[PathBuf], errors: &mut Vec<RuleError>) -> Vec<(String, String)> {
+        let (mut found, mut texts) = (Vec::new(), Vec::new());
         for path in paths {
             errors.extend(walk(path, &mut found).err());
         }
         for path in found {
             match fs::read_to_string(&path) {
-                Ok(text) => files.texts.push((path.display().to_string(), text)),
+                Ok(text) => texts.push((path.display().to_string(), text)),
                 Err(error) => errors.push(unreadable(&path, &error)),
             }
-            files.modified_us = files.modified_us.max(modified_us(&path));
+            self.modified_us = self.modified_us.max(modified_us(&path));
         }
-        (files, errors)
+        texts
     }
 
-    /// Name and text of each file.
+    /// Name and text of each rule file.
     pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.texts.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
+    /// Name and text of each file of exceptions.
+    pub fn exceptions(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.exceptions.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
     /// When the newest file was written, microseconds UTC; none without files.
@@ -59,10 +72,10 @@ impl RuleFiles {
 
     /// True if names and texts are those of the other.
     pub fn is_same(&self, other: &RuleFiles) -> bool {
-        self.texts == other.texts
+        (&self.texts, &self.exceptions) == (&other.texts, &other.exceptions)
     }
 
-    /// Names of the files that the other lacks, or has with another text.
+    /// Names of the rule files that the other lacks, or has with another text.
     pub fn changed_since(&self, other: &RuleFiles) -> BTreeSet<&str> {
         let known: BTreeSet<(&str, &str)> = other.texts().collect();
         self.texts().filter(|file| !known.contains(file)).map(|(name, _)| name).collect()
@@ -100,7 +113,7 @@ mod tests {
     fn a_change_is_a_text_or_a_name_that_was_not_there() {
         let dir = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("written");
-        let read = || RuleFiles::read(&[dir.path().to_owned()]).expect("readable");
+        let read = || RuleFiles::read(&[dir.path().to_owned()], &[]).expect("readable");
         write("a.yaml", "1");
         write("b.yml", "2");
         write("c.txt", "no rule");

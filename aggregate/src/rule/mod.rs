@@ -16,8 +16,10 @@ use dataflow::Table;
 use uuid::Uuid;
 
 pub(crate) use attack::Attack;
-pub use batch::{BatchAlert, BatchQuery};
-pub use explain::{ExplainedAggregate, ExplainedField, ExplainedInput, ExplainedWindow, Explanation};
+pub use batch::{BatchAlert, BatchFound, BatchQuery, BatchRow};
+pub use explain::{
+    ExplainedAggregate, ExplainedException, ExplainedField, ExplainedInput, ExplainedWindow, Explanation,
+};
 pub use file::{Emit, Level};
 use file::{RawRule, RuleText};
 pub use files::RuleFiles;
@@ -25,6 +27,7 @@ pub use set::RuleSet;
 
 use crate::correlation::CorrelationPlan;
 use crate::error::RuleError;
+use crate::exception::{Exception, Exceptions};
 use crate::sql::{Plan, WindowPlan, plan};
 use crate::window::WindowKind;
 
@@ -34,8 +37,11 @@ pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x8d3b_6c1e_52f0_4a57_9e0c_1f
 /// Most rows of evidence a rule may ask for.
 const EVIDENCE_MAX: usize = 100;
 
+/// Longest time that one alert may stand for those that follow.
+const SUPPRESS_US_MAX: i64 = 30 * 86_400_000_000;
+
 /// A checked rule.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rule {
     uid: String,
     name: String,
@@ -47,6 +53,7 @@ pub struct Rule {
     tuning: String,
     emit: Emit,
     allowed_lateness_us: i64,
+    suppress_us: i64,
     evidence: usize,
     tables: Vec<Table>,
     file: String,
@@ -56,10 +63,12 @@ pub struct Rule {
     pub(crate) fingerprint: String,
     pub(crate) plan: RulePlan,
     pub(crate) tests: Vec<scenario::RawTest>,
+    /// What of its alerts nobody wants to hear of; no part of the fingerprint.
+    pub(crate) exceptions: Exceptions,
 }
 
 /// What the stages run: [`Plan`], or a Sigma rule's conditions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum RulePlan {
     /// One for each of the rule's tables.
     Filter(Vec<crate::sql::FilterPlan>),
@@ -153,6 +162,11 @@ impl Rule {
         self.allowed_lateness_us
     }
 
+    /// For how long an alert stands for those of its key whose windows begin after its own; 0 without suppression.
+    pub fn suppress_us(&self) -> i64 {
+        self.suppress_us
+    }
+
     /// Rows of evidence an alert carries at most.
     pub fn evidence(&self) -> usize {
         self.evidence
@@ -193,6 +207,20 @@ impl Rule {
     /// How many tests its file holds.
     pub fn test_count(&self) -> usize {
         self.tests.len()
+    }
+
+    /// What of its alerts nobody wants to hear of.
+    pub fn exceptions(&self) -> impl Iterator<Item = &Exception> {
+        self.exceptions.iter()
+    }
+
+    /// A hash over what keeps its alerts back: exceptions and suppression. None if nothing does.
+    pub fn keeps_back(&self) -> String {
+        let mut all = self.exceptions.print();
+        if self.suppress_us > 0 {
+            all += &format!("suppress {}", self.suppress_us);
+        }
+        if all.is_empty() { all } else { Uuid::new_v5(&NAMESPACE, all.as_bytes()).simple().to_string() }
     }
 
     /// True if it was written in Sigma.
@@ -245,6 +273,7 @@ impl Rule {
         })?;
         file.check_tests(&raw.tests)?;
         let tables = plan.tables();
+        let suppress_us = suppress_us(file, &raw, &plan, lateness)?;
         let plan = match plan {
             Plan::Filter(plan) => RulePlan::Filter(vec![plan]),
             Plan::Window(plan) => RulePlan::Window(Arc::new(plan)),
@@ -263,6 +292,7 @@ impl Rule {
             tuning: raw.tuning,
             emit: raw.emit,
             allowed_lateness_us: lateness,
+            suppress_us,
             evidence: raw.evidence,
             tables,
             file: file.name.to_owned(),
@@ -271,6 +301,7 @@ impl Rule {
             fingerprint,
             plan,
             tests: raw.tests,
+            exceptions: Exceptions::default(),
         };
         rule.check_tests(file)?;
         Ok(rule)
@@ -290,6 +321,31 @@ impl Rule {
             RulePlan::Correlation(_) => return vec!["group", "value"],
         };
         projection.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+fn suppress_us(file: RuleText<'_>, raw: &RawRule, plan: &Plan, lateness: i64) -> Result<i64, RuleError> {
+    let Some(suppress) = &raw.suppress else { return Ok(0) };
+    let refused = |what: &str, way_out: &str| Err(file.at_key("suppress", what, Some(way_out.to_owned())));
+    match plan {
+        Plan::Filter(_) => {
+            return refused(
+                "suppress needs a window: a row's alert knows of no other",
+                "FROM TUMBLE(...), or leave it out",
+            );
+        }
+        Plan::Window(plan) if plan.spec.is_session() && lateness > 0 => {
+            return refused(
+                "suppress: late rows may join sessions, and nothing is sure before",
+                "leave out allowed_lateness, or use HOP",
+            );
+        }
+        Plan::Window(_) => {}
+    }
+    match scenario::duration_us(&suppress.length) {
+        Some(us) if (1..=SUPPRESS_US_MAX).contains(&us) => Ok(us),
+        Some(_) => refused("suppress takes a length above zero and up to 30d", "suppress: {for: 1h}"),
+        None => refused("suppress.for is not a length of time", "suppress: {for: 1h}"),
     }
 }
 

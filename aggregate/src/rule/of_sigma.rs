@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::scenario::RawTest;
 use super::{Attack, Emit, NAMESPACE, Rule, RulePlan};
 use crate::error::RuleError;
+use crate::exception::Exceptions;
 use crate::sigma::{Body, SigmaRule};
 
 /// Rows of evidence of each of the rules that a correlation refers to; a filter rule's alert is one row.
@@ -56,9 +57,11 @@ pub(super) fn build(sigma: SigmaRule, tests: Vec<RawTest>) -> Result<(Rule, (u64
         tuning: String::new(),
         emit: Emit::OnClose,
         allowed_lateness_us: sigma.lateness_us,
+        suppress_us: 0,
         file: sigma.file,
         sql: None,
         tests,
+        exceptions: Exceptions::default(),
     };
     Ok((rule, place))
 }

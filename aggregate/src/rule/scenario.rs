@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use super::{Rule, RuleSet};
 use crate::error::Result;
+use crate::held::{Held, HeldBy};
 use crate::json::text;
 use crate::leaves::Leaves;
 use crate::merge_stage::{MergeStage, StepStamp};
@@ -47,6 +48,10 @@ pub(crate) struct RawTest {
     /// Rows that come too late for a window.
     #[serde(default)]
     late_rows: u64,
+    /// Alerts that suppression keeps back; not compared if it is not said.
+    suppressed: Option<u64>,
+    /// Alerts that exceptions take away; not compared if it is not said.
+    excepted: Option<u64>,
 }
 
 /// Rows made from one template, or a watermark that every partition reaches.
@@ -289,7 +294,18 @@ struct Run<'a> {
     /// Final revisions by alert id; none where it was closed.
     alerts: BTreeMap<String, Option<Found>>,
     late_rows: u64,
+    held: Vec<Held>,
     next_source: usize,
+}
+
+/// All that a run gave.
+#[derive(Debug)]
+struct Given {
+    /// Alerts in their final revision.
+    alerts: Vec<Found>,
+    late_rows: u64,
+    suppressed: u64,
+    excepted: u64,
 }
 
 struct Source {
@@ -319,10 +335,11 @@ impl<'a> Run<'a> {
         };
         let sources = (0..split.partitions).map(source).collect();
         let merges = (0..split.groups.get()).map(|group| MergeStage::new(rules, group)).collect();
-        Ok(Self { rule, split, sources, merges, step: 0, alerts: BTreeMap::new(), late_rows: 0, next_source: 0 })
+        let (alerts, held) = (BTreeMap::new(), Vec::new());
+        Ok(Self { rule, split, sources, merges, step: 0, alerts, late_rows: 0, held, next_source: 0 })
     }
 
-    fn finish(mut self, test: &RawTest) -> Result<(Vec<Found>, u64), String> {
+    fn finish(mut self, test: &RawTest) -> Result<Given, String> {
         for events in &test.events {
             match events.watermark.as_deref().and_then(duration_us) {
                 Some(us) => self.segment(Some(BASE_US + us)).map_err(|e| e.to_string())?,
@@ -332,7 +349,11 @@ impl<'a> Run<'a> {
         self.segment(None).map_err(|e| e.to_string())?;
         let end = self.merges.iter().filter_map(MergeStage::close_all_watermark).max();
         self.merge_step(end).map_err(|e| e.to_string())?;
-        Ok((self.alerts.into_values().flatten().collect(), self.late_rows))
+        let own = |by: HeldBy| self.held.iter().filter(move |h| h.by == by && h.rule == self.rule.uid());
+        let [suppressed, excepted] =
+            [HeldBy::Suppression, HeldBy::Exception].map(|by| own(by).map(|held| held.alerts).sum());
+        let alerts = self.alerts.into_values().flatten().collect();
+        Ok(Given { alerts, late_rows: self.late_rows, suppressed, excepted })
     }
 
     fn rows(&mut self, events: &RawEvents) {
@@ -375,6 +396,7 @@ impl<'a> Run<'a> {
             merge.apply(&source.partition, range, &delta).map_err(|e| e.to_string())?;
         }
         delta.alerts.iter().for_each(|a| note(&mut self.alerts, self.rule, a));
+        Held::add(&mut self.held, delta.held);
         Ok(())
     }
 
@@ -384,6 +406,7 @@ impl<'a> Run<'a> {
         for merge in &mut self.merges {
             let output = merge.step(stamp, watermark, &Positions::new(), &BTreeMap::new())?;
             output.alerts.iter().for_each(|a| note(&mut self.alerts, self.rule, a));
+            Held::add(&mut self.held, output.held);
             if let Some(late) = &output.late {
                 let rows = late_rows_of(late).into_iter().filter(|(uid, _)| uid == self.rule.uid());
                 self.late_rows += rows.map(|(_, rows)| u64::try_from(rows).unwrap_or_default()).sum::<u64>();

@@ -9,12 +9,14 @@ use uuid::Uuid;
 use super::file::{self, RuleText};
 use super::{NAMESPACE, Rule, RuleFiles, of_sigma};
 use crate::error::{RuleError, RuleErrors};
+use crate::exception::{self, Exception, Exceptions};
 use crate::sigma;
 
 /// The loaded rules, in the order of their uid.
 #[derive(Debug)]
 pub struct RuleSet {
     rules: Vec<Arc<Rule>>,
+    exceptions: Vec<Arc<Exception>>,
     version: String,
 }
 
@@ -32,18 +34,18 @@ impl RuleSet {
     /// # Errors
     /// Every mistake in every file and text.
     pub fn load_beside(given: &[(&str, &str)], paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
-        let (files, mut errors) = RuleFiles::survey(paths);
+        let (files, mut errors) = RuleFiles::survey(paths, &[]);
         let (rules, more) = assemble(&beside(given, &files));
         errors.extend(more);
         if errors.is_empty() { Ok(RuleSet::of(rules)) } else { Err(RuleErrors(errors)) }
     }
 
-    /// The rules of files that were read, beside rules that are given by name and text.
+    /// The rules of files that were read, beside rules that are given by name and text; with the files' exceptions.
     ///
     /// # Errors
     /// Every mistake in every file and text.
     pub fn of_files(given: &[(&str, &str)], files: &RuleFiles) -> Result<Arc<RuleSet>, RuleErrors> {
-        RuleSet::from_texts(&beside(given, files))
+        RuleSet::from_texts(&beside(given, files))?.except_texts(&files.exceptions().collect::<Vec<_>>())
     }
 
     /// Rules from their names and texts, e.g. embedded with `include_str!`.
@@ -57,26 +59,67 @@ impl RuleSet {
 
     /// The rules of these files and folders that can run, and what is wrong with the others.
     pub fn survey(paths: &[PathBuf]) -> (Arc<RuleSet>, RuleErrors) {
-        let (files, mut errors) = RuleFiles::survey(paths);
+        let (files, mut errors) = RuleFiles::survey(paths, &[]);
         let (rules, more) = assemble(&beside(&[], &files));
         errors.extend(more);
         (RuleSet::of(rules), RuleErrors(errors))
     }
 
+    /// As [`RuleSet::survey`], with the exceptions of files and folders; without those if one of them is wrong.
+    pub fn survey_excepted(paths: &[PathBuf], exceptions: &[PathBuf]) -> (Arc<RuleSet>, RuleErrors) {
+        let (rules, mut errors) = RuleSet::survey(paths);
+        match rules.except(exceptions) {
+            Ok(excepted) => (excepted, errors),
+            Err(more) => {
+                errors.0.extend(more.0);
+                (rules, errors)
+            }
+        }
+    }
+
     fn of(mut rules: Vec<Rule>) -> Arc<RuleSet> {
         rules.sort_by(|a, b| a.uid.cmp(&b.uid));
-        RuleSet::of_sorted(rules.into_iter().map(Arc::new).collect())
+        RuleSet::of_sorted(rules.into_iter().map(Arc::new).collect(), Vec::new())
     }
 
-    fn of_sorted(rules: Vec<Arc<Rule>>) -> Arc<RuleSet> {
-        let all: Vec<&str> = rules.iter().map(|r| r.fingerprint.as_str()).collect();
+    fn of_sorted(rules: Vec<Arc<Rule>>, exceptions: Vec<Arc<Exception>>) -> Arc<RuleSet> {
+        let decides = |rule: &Arc<Rule>| format!("{}{}", rule.fingerprint, rule.keeps_back());
+        let all: Vec<String> = rules.iter().map(decides).collect();
         let version = Uuid::new_v5(&NAMESPACE, all.join(",").as_bytes()).simple().to_string();
-        Arc::new(RuleSet { rules, version })
+        Arc::new(RuleSet { rules, exceptions, version })
     }
 
-    /// Those of the rules that are to be kept, as a set of their own.
+    /// Those of the rules that are to be kept, with their exceptions, as a set of their own.
     pub fn only(&self, keep: impl Fn(&Rule) -> bool) -> Arc<RuleSet> {
-        RuleSet::of_sorted(self.rules.iter().filter(|rule| keep(rule)).cloned().collect())
+        RuleSet::of_sorted(self.rules.iter().filter(|rule| keep(rule)).cloned().collect(), self.exceptions.clone())
+    }
+
+    /// These rules with the exceptions of files and folders. Windows keep their state; the set's version is another.
+    ///
+    /// # Errors
+    /// Every mistake in every file, and exceptions that fit no rule.
+    pub fn except(&self, paths: &[PathBuf]) -> Result<Arc<RuleSet>, RuleErrors> {
+        self.except_texts(&RuleFiles::read(&[], paths)?.exceptions().collect::<Vec<_>>())
+    }
+
+    /// As [`RuleSet::except`], with the names and texts of the files.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn except_texts(&self, texts: &[(&str, &str)]) -> Result<Arc<RuleSet>, RuleErrors> {
+        let (exceptions, errors) = exception::read(texts.iter().copied());
+        if !errors.is_empty() {
+            return Err(RuleErrors(errors));
+        }
+        let mut rules: Vec<Rule> = self.rules.iter().map(|rule| rule.as_ref().clone()).collect();
+        rules.iter_mut().for_each(|rule| rule.exceptions = Exceptions::default());
+        exception::bind(&mut rules, &exceptions)?;
+        Ok(RuleSet::of_sorted(rules.into_iter().map(Arc::new).collect(), exceptions))
+    }
+
+    /// The exceptions, in the order they were read.
+    pub fn exceptions(&self) -> &[Arc<Exception>] {
+        &self.exceptions
     }
 
     /// The rules.

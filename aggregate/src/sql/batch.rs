@@ -25,16 +25,30 @@ use crate::window::{WindowKind, WindowSpec};
 pub(crate) const TENANT: &str = "_tenant";
 pub(crate) const WINDOW: [&str; 2] = ["_window_start", "_window_end"];
 
-/// The rule's SQL over plain tables: tenant, window bounds if there is a window, then what the rule selects.
-pub(crate) fn batch_sql(sql: &str) -> Result<String, SqlError> {
-    let mut select = parse_for_print(sql)?;
-    let _ = select.visit(&mut ElementFields);
+/// Whether an exception takes a filter rule's row away.
+pub(crate) const TAKEN: &str = "_taken";
+
+/// What the query gives besides: [`TAKEN`] if `taken` says of a table's rows when an exception takes them away, and what is grouped
+/// by, as many columns that begin with [`KEY`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Besides<'a> {
+    pub(crate) taken: Option<&'a str>,
+    pub(crate) keys: bool,
+}
+
+/// What a column's name begins with that is grouped by.
+pub(crate) const KEY: &str = "_key";
+
+/// The rule's SQL over plain tables: tenant, window bounds if there is a window, what is asked for besides, then what the rule selects.
+pub(crate) fn batch_sql(sql: &str, besides: Besides<'_>) -> Result<String, SqlError> {
+    let taken = besides.taken;
+    let mut select = printable(sql)?;
     let subquery = subquery(&select);
     let from = take_from(&mut select, false)?;
     let (name, own) = match (&from.source, subquery) {
-        (Source::Table(table), _) => (table.name(), own_rows(*table)),
+        (Source::Table(table), _) => (table.name(), own_rows(*table, taken)),
         (Source::Subquery(_), Some(mut query)) => {
-            own_union(&mut query)?;
+            own_union(&mut query, taken)?;
             ("input", query.to_string())
         }
         (Source::Subquery(_), None) => {
@@ -52,9 +66,21 @@ pub(crate) fn batch_sql(sql: &str) -> Result<String, SqlError> {
     if from.window.is_some() {
         added.extend([column("window_start", WINDOW[0]), column("window_end", WINDOW[1])]);
     }
+    added.extend(taken.map(|_| column(TAKEN, TAKEN)));
+    let keys = if besides.keys { group_keys(&select)? } else { Vec::new() };
+    for (i, expr) in keys.into_iter().enumerate() {
+        added.push(SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', format!("{KEY}{i}")) });
+    }
     select.projection.splice(0..0, added);
     group_by_tenant(&mut select, from.window.is_some());
     Ok(select.to_string())
+}
+
+/// A statement whose text DataFusion's own planner takes.
+pub(super) fn printable(sql: &str) -> Result<Box<Select>, SqlError> {
+    let mut select = parse_for_print(sql)?;
+    let _ = select.visit(&mut ElementFields);
+    Ok(select)
 }
 
 /// Writes `resources[1].name` as `resources[1]['name']`, as DataFusion's own planner takes it.
@@ -108,8 +134,9 @@ fn relation(text: &str) -> Result<Vec<TableWithJoins>, SqlError> {
 const IS_EVENT: &str = "substr(_topic, 1, 1) <> '_'";
 
 /// The events of a table.
-fn own_rows(table: Table) -> String {
-    format!("SELECT * FROM {table} WHERE {IS_EVENT}")
+fn own_rows(table: Table, taken: Option<&str>) -> String {
+    let taken = taken.map_or_else(String::new, |taken| format!(", {taken} AS {TAKEN}"));
+    format!("SELECT *{taken} FROM {table} WHERE {IS_EVENT}")
 }
 
 /// The subquery in FROM, or the one that the window function there reads, as it is written.
@@ -124,16 +151,20 @@ fn subquery(select: &Select) -> Option<Box<Query>> {
     }
 }
 
-/// Lets each SELECT of a UNION ALL give events only, with the tenant and the receive time, which windows need.
-fn own_union(query: &mut Query) -> Result<(), SqlError> {
+/// Lets each SELECT of a UNION ALL give events only, with the tenant and the receive time, which windows need, and [`TAKEN`].
+fn own_union(query: &mut Query, taken: Option<&str>) -> Result<(), SqlError> {
     let is_event = expression(IS_EVENT)?;
     for select in union::selects(&mut query.body)? {
         for (column, place) in ["tenant_uid", "_received_at"].into_iter().zip(0..) {
             select.projection.insert(place, SelectItem::UnnamedExpr(Expr::Identifier(Ident::new(column))));
         }
         if let Some(TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|from| &mut from.relation) {
-            own_union(subquery)?;
+            own_union(subquery, taken)?;
+            select.projection.extend(taken.map(|_| SelectItem::UnnamedExpr(Expr::Identifier(Ident::new(TAKEN)))));
             continue;
+        }
+        if let Some(taken) = taken {
+            select.projection.push(SelectItem::ExprWithAlias { expr: expression(taken)?, alias: Ident::new(TAKEN) });
         }
         let written = select.selection.take().map(|written| Box::new(Expr::Nested(Box::new(written))));
         select.selection = Some(match written {
@@ -196,7 +227,7 @@ fn session_rows(own: &str, select: &mut Select, spec: WindowSpec) -> Result<Stri
     let WindowSpec { slide: gap, size, .. } = spec;
     let name = own.rsplit(" AS ").next().unwrap_or_default();
     let condition = select.selection.take().map_or(String::new(), |condition| format!(" WHERE {condition}"));
-    let keys = session_keys(select)?;
+    let keys = group_keys(select)?;
     let named: String = keys.iter().enumerate().map(|(i, key)| format!(", {key} AS _k{i}")).collect();
     let keys: String = (0..keys.len()).map(|i| format!(", _k{i}")).collect();
     let by = format!("PARTITION BY tenant_uid, _cut{keys}");
@@ -213,7 +244,7 @@ fn session_rows(own: &str, select: &mut Select, spec: WindowSpec) -> Result<Stri
 }
 
 /// What the statement groups by besides the window; an alias of SELECT as what it stands for.
-fn session_keys(select: &Select) -> Result<Vec<Expr>, SqlError> {
+fn group_keys(select: &Select) -> Result<Vec<Expr>, SqlError> {
     let GroupByExpr::Expressions(group, _) = &select.group_by else { return Ok(Vec::new()) };
     let of_alias = |key: &Expr| {
         select.projection.iter().find_map(|item| match (item, key) {
@@ -240,7 +271,7 @@ mod tests {
         let sql = "SELECT window_start, window_end, n.src_ip, count(*) AS c \
                    FROM HOP(TABLE network_activity, DESCRIPTOR(time), INTERVAL '20' SECOND, INTERVAL '50' SECOND) AS n \
                    WHERE n.dst_port = 22 GROUP BY window_start, window_end, n.src_ip HAVING count(*) > 5";
-        let batch = batch_sql(sql).expect("a batch form");
+        let batch = batch_sql(sql, Besides::default()).expect("a batch form");
         assert!(batch.starts_with("SELECT tenant_uid AS \"_tenant\", window_start AS \"_window_start\""), "{batch}");
         assert!(batch.contains("(VALUES (0), (1), (2)) AS k"), "three windows may hold a row: {batch}");
         assert!(batch.contains("AS \"n\" WHERE n.\"dst_port\" = 22 GROUP BY tenant_uid, window_start"), "{batch}");
@@ -252,7 +283,7 @@ mod tests {
         let sql = "SELECT window_start, window_end, count(*) AS c \
                    FROM CUMULATE(TABLE network_activity, DESCRIPTOR(time), INTERVAL '20' SECOND, INTERVAL '1' MINUTE) \
                    GROUP BY window_start, window_end";
-        let batch = batch_sql(sql).expect("a batch form");
+        let batch = batch_sql(sql, Besides::default()).expect("a batch form");
         assert!(batch.contains("r._us - r._us % 60000000 AS _start"), "{batch}");
         assert!(batch.contains("r._us - r._us % 20000000 + (k.n + 1) * 20000000 AS _end"), "{batch}");
         assert!(batch.contains("(VALUES (0), (1), (2)) AS k"), "{batch}");
@@ -264,7 +295,7 @@ mod tests {
         let sql = "SELECT window_start, window_end, upper(n.user_name) AS who, count(*) AS c \
                    FROM SESSION(TABLE authentication, DESCRIPTOR(time), INTERVAL '5' MINUTE, INTERVAL '1' HOUR) AS n \
                    WHERE n.status_id = 2 GROUP BY window_start, window_end, who";
-        let batch = batch_sql(sql).expect("a batch form");
+        let batch = batch_sql(sql, Besides::default()).expect("a batch form");
         assert!(batch.contains("upper(n.\"user_name\") AS _k0 FROM (SELECT * FROM authentication"), "{batch}");
         assert!(batch.contains("AS \"n\" WHERE n.\"status_id\" = 2) AS r"), "{batch}");
         assert!(batch.contains("OVER (PARTITION BY tenant_uid, _cut, _k0 ORDER BY _us) < 300000000"), "{batch}");
@@ -277,7 +308,7 @@ mod tests {
                      SELECT time, src_ip FROM network_activity WHERE action_id = 1 OR dst_port = 22 \
                      UNION ALL SELECT time, src_ip FROM detection_finding), DESCRIPTOR(time), INTERVAL '1' MINUTE) \
                    GROUP BY window_start, window_end, src_ip";
-        let batch = batch_sql(sql).expect("a batch form");
+        let batch = batch_sql(sql, Besides::default()).expect("a batch form");
         let first = "SELECT tenant_uid, _received_at, time, src_ip FROM network_activity \
                      WHERE (action_id = 1 OR dst_port = 22) AND substr(_topic, 1, 1) <> '_'";
         let second = "UNION ALL SELECT tenant_uid, _received_at, time, src_ip FROM detection_finding WHERE substr(";
@@ -291,20 +322,21 @@ mod tests {
                    own AS (SELECT time, src_ip FROM ssh WHERE src_ip LIKE '10.%') \
                    SELECT window_start, window_end, o.src_ip, count(*) AS c \
                    FROM TUMBLE(TABLE own, DESCRIPTOR(time), INTERVAL '1' MINUTE) AS o GROUP BY window_start, window_end, o.src_ip";
-        let batch = batch_sql(sql).expect("a batch form");
+        let batch = batch_sql(sql, Besides::default()).expect("a batch form");
         let inner = "(SELECT tenant_uid, _received_at, time, src_ip FROM network_activity \
                      WHERE (dst_port = 22) AND SUBSTR(_topic, 1, 1) <> '_') AS ssh WHERE src_ip LIKE '10.%'";
         assert!(batch.contains(inner), "{batch}");
-        let filter = batch_sql(
-            "WITH a AS (SELECT time, src_ip FROM api_activity) SELECT time, src_ip FROM a WHERE src_ip = 'x'",
-        );
-        assert!(filter.expect("a batch form").ends_with("AS \"a\" WHERE src_ip = 'x'"));
+        let filter = "WITH a AS (SELECT time, src_ip FROM api_activity) SELECT time, src_ip FROM a WHERE src_ip = 'x'";
+        assert!(batch_sql(filter, Besides::default()).expect("a batch form").ends_with("AS \"a\" WHERE src_ip = 'x'"));
+        let taken = batch_sql(filter, Besides { taken: Some("dst_port = 22"), keys: false }).expect("a batch form");
+        assert!(taken.contains("src_ip, dst_port = 22 AS _taken FROM api_activity"), "{taken}");
+        assert!(taken.contains("_taken AS \"_taken\", time, src_ip FROM (SELECT tenant_uid"), "{taken}");
     }
 
     #[test]
     fn a_field_of_an_element_stands_in_brackets() {
         let sql = "SELECT resources[1].name AS what FROM api_activity WHERE resources[2].owner.name = 'x'";
-        let batch = batch_sql(sql).expect("a batch form");
+        let batch = batch_sql(sql, Besides::default()).expect("a batch form");
         assert!(batch.contains("resources[1]['name'] AS what"), "{batch}");
         assert!(batch.ends_with("WHERE resources[2]['owner']['name'] = 'x'"), "{batch}");
     }
@@ -312,7 +344,7 @@ mod tests {
     #[test]
     fn a_filter_keeps_its_shape() {
         let sql = "SELECT src_ip, actor.user.name AS who FROM api_activity WHERE user_name = 'x'";
-        let batch = batch_sql(sql).expect("a batch form");
+        let batch = batch_sql(sql, Besides::default()).expect("a batch form");
         assert!(
             batch.starts_with("SELECT tenant_uid AS \"_tenant\", src_ip, actor.\"user\".\"name\" AS who FROM (SELECT * FROM api_activity"),
             "{batch}"

@@ -10,6 +10,7 @@
 mod aggregates;
 mod batch;
 mod columns;
+mod condition;
 mod filtered;
 mod from;
 mod functions;
@@ -28,7 +29,8 @@ use std::sync::Arc;
 
 use datafusion::prelude::SessionContext;
 
-pub(crate) use batch::{TENANT, WINDOW, batch_sql};
+pub(crate) use batch::{Besides, KEY, TAKEN, TENANT, WINDOW, batch_sql};
+pub(crate) use condition::{batch_condition, column_condition, row_condition, schema_of};
 pub(crate) use hint::as_written;
 pub(crate) use needs::Need;
 pub(crate) use plan::{

@@ -80,7 +80,7 @@ fn opens_window_function(kept: &[TokenWithSpan]) -> bool {
 }
 
 /// sqlparser gives the place only in its text: `... at Line: 2, Column: 7`.
-fn parser_error(error: &ParserError) -> SqlError {
+pub(super) fn parser_error(error: &ParserError) -> SqlError {
     let text = match error {
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.as_str(),
         ParserError::RecursionLimitExceeded => "the SQL nests too deeply",

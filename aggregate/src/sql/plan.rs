@@ -58,7 +58,7 @@ pub(crate) struct Input {
 }
 
 /// A filter rule.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FilterPlan {
     pub(crate) table: Table,
     pub(crate) input: Input,
@@ -178,15 +178,15 @@ impl Plan {
 }
 
 /// Where things stand in the text, for refusals that DataFusion raises without a place.
-struct Places<'a> {
-    sql: &'a str,
-    select: Place,
-    having: Option<Place>,
+pub(super) struct Places<'a> {
+    pub(super) sql: &'a str,
+    pub(super) select: Place,
+    pub(super) having: Option<Place>,
 }
 
 impl Places<'_> {
     /// DataFusion quotes what it objects to: the first quoted word that stands in the text is the place.
-    fn locate(&self, error: &DataFusionError) -> SqlError {
+    pub(super) fn locate(&self, error: &DataFusionError) -> SqlError {
         // Around the reason stand the names of the planner's own passes.
         let text = error.find_root().strip_backtrace();
         let text = text.trim_start_matches("Error during planning: ").trim_start_matches("Schema error: ");
@@ -257,6 +257,8 @@ struct Catalog {
     state: &'static SessionState,
     /// Tables have the window's columns too.
     has_window: bool,
+    /// What is read instead of a table.
+    columns: Option<SchemaRef>,
 }
 
 static SESSION: LazyLock<SessionState> = LazyLock::new(|| {
@@ -271,6 +273,9 @@ static SESSION: LazyLock<SessionState> = LazyLock::new(|| {
 
 impl ContextProvider for Catalog {
     fn get_table_source(&self, name: TableReference) -> DfResult<Arc<dyn TableSource>> {
+        if let Some(columns) = &self.columns {
+            return Ok(Arc::new(LogicalTableSource::new(columns.clone())));
+        }
         let table = Table::by_name(name.table());
         let table = table.ok_or_else(|| plan_datafusion_err!("no table {name}"))?;
         Ok(Arc::new(LogicalTableSource::new(scan_schema(table, self.has_window))))
@@ -326,7 +331,15 @@ fn scan_schema(table: Table, has_window: bool) -> SchemaRef {
 }
 
 fn typed_plan(select: Select, from: &From) -> DfResult<LogicalPlan> {
-    let catalog = Catalog { state: &SESSION, has_window: from.window.is_some() };
+    typed(select, &Catalog { state: &SESSION, has_window: from.window.is_some(), columns: None })
+}
+
+/// A SELECT over given columns instead of a table.
+pub(super) fn typed_over(select: Select, columns: SchemaRef) -> DfResult<LogicalPlan> {
+    typed(select, &Catalog { state: &SESSION, has_window: false, columns: Some(columns) })
+}
+
+fn typed(select: Select, catalog: &Catalog) -> DfResult<LogicalPlan> {
     let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
     let statement = Statement::Query(Box::new(Query {
         body: Box::new(SetExpr::Select(Box::new(select))),
@@ -340,12 +353,12 @@ fn typed_plan(select: Select, from: &From) -> DfResult<LogicalPlan> {
         format_clause: None,
         pipe_operators: Vec::new(),
     }));
-    let plan = SqlToRel::new_with_options(&catalog, options).sql_statement_to_plan(statement)?;
+    let plan = SqlToRel::new_with_options(catalog, options).sql_statement_to_plan(statement)?;
     SESSION.analyzer().execute_and_check(plan, SESSION.config_options(), |_, _| {})
 }
 
 /// Expressions are simplified, nothing is rearranged: no rule moves a filter or splits an aggregate.
-fn simplified(plan: LogicalPlan) -> DfResult<LogicalPlan> {
+pub(super) fn simplified(plan: LogicalPlan) -> DfResult<LogicalPlan> {
     Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]).optimize(
         plan,
         &OptimizerContext::new(),
@@ -379,7 +392,7 @@ const MERGEABLE: [&str; 21] = [
 ];
 
 /// Refuses what would give another result when it is evaluated again, or merged in another order.
-fn check_expressions(plan: &LogicalPlan, places: &Places<'_>) -> Result<(), SqlError> {
+pub(super) fn check_expressions(plan: &LogicalPlan, places: &Places<'_>) -> Result<(), SqlError> {
     let mut refused = None;
     let visited = plan.apply(|node| {
         node.apply_expressions(|expr| {
@@ -468,7 +481,7 @@ fn projection<'a>(plan: &'a LogicalPlan, places: &Places<'_>) -> Result<(&'a [Ex
 }
 
 /// A condition that simplifies to FALSE or NULL is a rule that never fires.
-fn check_possible(predicate: &Expr, places: &Places<'_>) -> Result<(), SqlError> {
+pub(super) fn check_possible(predicate: &Expr, places: &Places<'_>) -> Result<(), SqlError> {
     match predicate {
         Expr::Literal(ScalarValue::Boolean(Some(false) | None) | ScalarValue::Null, _) => {
             let error = SqlError::new(places.select, "the condition can never be true: the rule would never fire");

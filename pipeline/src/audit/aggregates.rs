@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aggregate::{BatchAlert, Rule, RuleSet};
+use aggregate::{BatchAlert, BatchFound, Rule, RuleSet};
 use anyhow::Context;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
@@ -19,6 +19,7 @@ use super::facts::{Facts, Key};
 use super::seen::Seen;
 use super::{Faults, Sql, Verdict};
 use crate::reprocess::IS_REPROCESSED;
+use crate::rules::Held;
 use crate::warehouse_sql::{query, texts};
 
 /// Alerts of one rule: each with how often it is there.
@@ -42,7 +43,15 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     let given = given(session).await?;
     let seen = if facts.any_reprocessed() { &without_reprocessed(session).await? } else { session };
     let sums = Sums { sigma: sigma.len(), gone: gone(facts, rules), ..Sums::default() };
-    let mut comparison = Comparison { session: seen, closed, missed, given, faults: Faults::default(), sums };
+    let mut comparison = Comparison {
+        session: seen,
+        rule_sets: &facts.rule_sets,
+        closed,
+        missed,
+        given,
+        faults: Faults::default(),
+        sums,
+    };
     for (rule, rows) in &ran {
         comparison.compare(rule, rows).await;
     }
@@ -52,6 +61,7 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
 /// One rule after the other.
 struct Comparison<'a> {
     session: &'a SessionContext,
+    rule_sets: &'a BTreeMap<String, Held>,
     closed: i64,
     missed: Missed,
     given: BTreeMap<RuleVersion, Alerts>,
@@ -65,17 +75,30 @@ impl Comparison<'_> {
             self.sums.never += 1;
             return;
         }
-        let batch = match of_rows(self.session, rows, rule).await {
-            Ok(batch) => batch,
+        if self.keeps_back_otherwise(rule) {
+            self.sums.otherwise += 1;
+            return;
+        }
+        let found = match of_rows(self.session, rows, rule).await {
+            Ok(found) => found,
             Err(e) => return self.sums.no_result.push(format!("{}: {e:#}", rule.name())),
         };
         let stream = self.given.remove(&(rule.uid().to_owned(), rule.version().to_string())).unwrap_or_default();
-        let skip =
-            |alert: &BatchAlert| rows.misses(alert.window) || is_left_out(rule, alert, self.closed, &self.missed);
+        let missed = reached(rule, &self.missed, stream.keys().chain(&found.alerts).chain(&found.suppressed));
+        let skip = |alert: &BatchAlert| rows.misses(alert.window) || is_left_out(alert, self.closed, &missed);
+        self.sums.excepted += found.excepted.iter().filter(|alert| !skip(alert)).count();
+        self.sums.suppressed += found.suppressed.iter().filter(|alert| !skip(alert)).count();
         self.sums.left_out += stream.keys().filter(|a| skip(a)).count();
-        let (stream, batch) = (without(stream, &skip), without(batch, &skip));
+        let (stream, batch) = (without(stream, &skip), without(counted(found.alerts), &skip));
         self.sums.note(rows, &batch);
         differences(rule, &stream, &batch, &mut self.faults);
+    }
+
+    /// True if the rule ran with other exceptions, or another suppression, than it has now.
+    fn keeps_back_otherwise(&self, rule: &Rule) -> bool {
+        let own = rule.keeps_back();
+        let ran = self.rule_sets.values().filter_map(|held| held.get(rule.fingerprint()));
+        ran.into_iter().any(|ran| ran.keeps_back != own)
     }
 
     fn verdict(self) -> Verdict {
@@ -101,6 +124,9 @@ struct Sums {
     partly: usize,
     never: usize,
     gone: usize,
+    otherwise: usize,
+    excepted: usize,
+    suppressed: usize,
     /// Rules whose SQL fails over the rows, and why.
     no_result: Vec<String>,
 }
@@ -116,9 +142,12 @@ impl Sums {
         let Self { rules, alerts, left_out, .. } = self;
         let mut detail = format!("{alerts} alerts of {rules} rules; {left_out} of open or late windows left out");
         let more = [
+            (self.excepted, "taken away by exceptions"),
+            (self.suppressed, "suppressed"),
             (self.sigma, "Sigma rules are no SQL"),
             (self.partly, "rules ran for a part of the time: compared over the rows that they saw"),
             (self.never, "rules never ran"),
+            (self.otherwise, "rules had other exceptions or another suppression before: not compared"),
             (self.gone, "rules, or versions of rules, ran that are not loaded"),
         ];
         for (count, what) in more.into_iter().filter(|(count, _)| *count > 0) {
@@ -185,12 +214,43 @@ async fn missed(session: &SessionContext) -> anyhow::Result<Missed> {
     Ok(missed)
 }
 
-fn is_left_out(rule: &Rule, alert: &BatchAlert, closed: i64, missed: &Missed) -> bool {
-    let Some((start, end)) = alert.window else { return false };
-    let panes = missed.get(&(rule.uid().to_owned(), alert.tenant.clone()));
+/// The stretches in which a rule's windows missed rows, by tenant. With suppression such a window may have kept others back that it
+/// should not have, or not those that it should: each stretch goes on for as long as alerts follow that may hang on it.
+fn reached<'a>(
+    rule: &Rule,
+    missed: &Missed,
+    alerts: impl Iterator<Item = &'a BatchAlert>,
+) -> BTreeMap<String, Vec<(i64, i64)>> {
     // A row that a session missed would have joined what is less than a gap away.
-    let reach = rule.window_us().filter(|(function, ..)| *function == "SESSION").map_or(0, |(_, gap, _)| gap);
-    end > closed || panes.into_iter().flatten().any(|pane| pane.0 - reach < end && start < pane.1 + reach)
+    let gap = rule.window_us().filter(|(function, ..)| *function == "SESSION").map_or(0, |(_, gap, _)| gap);
+    let own = missed.iter().filter(|((uid, _), _)| uid == rule.uid());
+    let wide = |panes: &Vec<(i64, i64)>| panes.iter().map(|(from, to)| (from - gap, to + gap)).collect();
+    let mut own: BTreeMap<String, Vec<(i64, i64)>> =
+        own.map(|((_, tenant), panes)| (tenant.clone(), wide(panes))).collect();
+    if rule.suppress_us() == 0 || own.is_empty() {
+        return own;
+    }
+    let starts: BTreeSet<(&str, i64)> = alerts.filter_map(|a| Some((a.tenant.as_str(), a.window?.0))).collect();
+    let size = rule.window_us().map_or(0, |(_, _, size)| size);
+    for (tenant, stretches) in &mut own {
+        for (from, to) in stretches {
+            *to += rule.suppress_us();
+            let later = starts.range((tenant.as_str(), from.saturating_sub(size))..);
+            for (_, start) in later.take_while(|(of, _)| *of == tenant.as_str()) {
+                if *start >= *to {
+                    break;
+                }
+                *to = (*to).max(start + rule.suppress_us());
+            }
+        }
+    }
+    own
+}
+
+fn is_left_out(alert: &BatchAlert, closed: i64, missed: &BTreeMap<String, Vec<(i64, i64)>>) -> bool {
+    let Some((start, end)) = alert.window else { return false };
+    let panes = missed.get(&alert.tenant);
+    end > closed || panes.into_iter().flatten().any(|pane| pane.0 < end && start < pane.1)
 }
 
 fn without(alerts: Alerts, skip: &impl Fn(&BatchAlert) -> bool) -> Alerts {
@@ -247,7 +307,7 @@ async fn rows_that(session: &SessionContext, condition: &str) -> anyhow::Result<
 }
 
 /// What the rule finds in the rows that it has seen.
-async fn of_rows(session: &SessionContext, rows: &Seen, rule: &Rule) -> anyhow::Result<Alerts> {
+async fn of_rows(session: &SessionContext, rows: &Seen, rule: &Rule) -> anyhow::Result<BatchFound> {
     match rows.condition() {
         None => computed(session, rule).await,
         Some(condition) => computed(&rows_that(session, &condition).await?, rule).await,
@@ -255,15 +315,21 @@ async fn of_rows(session: &SessionContext, rows: &Seen, rule: &Rule) -> anyhow::
 }
 
 /// What the rule finds as batch SQL.
-async fn computed(session: &SessionContext, rule: &Rule) -> anyhow::Result<Alerts> {
+async fn computed(session: &SessionContext, rule: &Rule) -> anyhow::Result<BatchFound> {
     let batch_query = rule.batch_query().map_err(|e| anyhow::anyhow!("{e}"))?;
-    let mut alerts = Alerts::new();
+    let mut rows = Vec::new();
     for batch in query(session, &batch_query.sql).await? {
-        for alert in batch_query.alerts(&batch)? {
-            *alerts.entry(BatchAlert { values: normal(&alert.values), ..alert }).or_default() += 1;
-        }
+        rows.extend(batch_query.rows(&batch)?);
     }
-    Ok(alerts)
+    Ok(batch_query.found(rows))
+}
+
+fn counted(all: Vec<BatchAlert>) -> Alerts {
+    let mut alerts = Alerts::new();
+    for alert in all {
+        *alerts.entry(BatchAlert { values: normal(&alert.values), ..alert }).or_default() += 1;
+    }
+    alerts
 }
 
 fn differences(rule: &Rule, stream: &Alerts, batch: &Alerts, faults: &mut Faults) {

@@ -13,6 +13,7 @@ use dataflow::watermark::FUTURE_TOLERANCE_US;
 use sinks::{MergeEntry, SourceEntry};
 
 use super::facts::{Chain, Facts, Key};
+use crate::rules::Recorded;
 
 /// The rows that a rule has seen, and the stretches of time in which its windows are not known.
 #[derive(Debug, Default)]
@@ -113,9 +114,9 @@ impl Versions<'_> {
 
     /// Alerts name the rule's version: two rules of one number cannot be told apart.
     fn check_number(&self) -> Result<(), String> {
-        let own = (self.rule.uid().to_owned(), self.rule.version());
+        let is_own = |known: &Recorded| known.uid == self.rule.uid() && known.version == self.rule.version();
         let held = self.facts.rule_sets.values().flatten();
-        let twice = held.into_iter().any(|(print, known)| *known == own && print != self.rule.fingerprint());
+        let twice = held.into_iter().any(|(print, known)| is_own(known) && print != self.rule.fingerprint());
         let name = self.rule.name();
         if twice { Err(format!("rule {name} found other things under the same version before")) } else { Ok(()) }
     }

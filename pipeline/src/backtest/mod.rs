@@ -22,7 +22,7 @@ mod tally;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aggregate::{RuleFailure, RuleSet};
+use aggregate::{Held, RuleFailure, RuleSet};
 use anyhow::Context;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -100,6 +100,8 @@ pub(crate) struct Done {
     pub(crate) rows_stored: u64,
     pub(crate) tables: Vec<Table>,
     pub(crate) failures: Vec<RuleFailure>,
+    /// Alerts that were kept back, those of windows that begin behind the range among them.
+    pub(crate) held: Vec<Held>,
 }
 
 /// Runs the rules over a range; without bounds, over all that is stored.
@@ -142,7 +144,8 @@ pub(crate) async fn run(
     stages.end(watch)?;
     let (rows_read, rows_stored) = (progress.rows_read, stored.rows);
     let tables = tables.into_iter().collect();
-    Ok(Done { range, rows_read, rows_stored, tables, failures: stages.into_failures() })
+    let (failures, held) = stages.into_reports();
+    Ok(Done { range, rows_read, rows_stored, tables, failures, held })
 }
 
 fn slices(range: Range) -> Vec<Range> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use aggregate::{MergeStage, RuleFailure, RuleSet, SourceStage, StepStamp};
+use aggregate::{Held, MergeStage, RuleFailure, RuleSet, SourceStage, StepStamp};
 use anyhow::Context;
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
@@ -30,14 +30,15 @@ pub(super) struct Stages {
     /// Rows since the last delta.
     rows: usize,
     failures: HashMap<String, RuleFailure>,
+    held: Vec<Held>,
 }
 
 impl Stages {
     pub(super) fn new(rules: &Arc<RuleSet>, range: Range) -> Self {
         let versions = BTreeMap::from([("rules".to_owned(), rules.version().to_owned())]);
-        let (sources, failures) = (BTreeMap::new(), HashMap::new());
+        let (sources, failures, held) = (BTreeMap::new(), HashMap::new(), Vec::new());
         let merge = MergeStage::new(rules, 0);
-        Self { rules: rules.clone(), range, sources, merge, versions, step: 0, rows: 0, failures }
+        Self { rules: rules.clone(), range, sources, merge, versions, step: 0, rows: 0, failures, held }
     }
 
     /// Takes in rows of one slice.
@@ -67,6 +68,7 @@ impl Stages {
                 self.merge.apply(partition, NO_RANGE, &part)?;
             }
             note(&mut self.failures, delta.failures);
+            Held::add(&mut self.held, delta.held);
             give(self.range, delta.alerts.as_ref(), watch)?;
         }
         Ok(())
@@ -89,14 +91,15 @@ impl Stages {
         self.step += 1;
         let output = self.merge.step(stamp, watermark, &Positions::new(), &self.versions)?;
         note(&mut self.failures, output.failures);
+        Held::add(&mut self.held, output.held);
         give(self.range, output.alerts.as_ref(), watch)
     }
 
-    /// Rows and groups on which rules failed, by rule.
-    pub(super) fn into_failures(self) -> Vec<RuleFailure> {
+    /// Rows and groups on which rules failed, by rule; and alerts that were kept back.
+    pub(super) fn into_reports(self) -> (Vec<RuleFailure>, Vec<Held>) {
         let mut failures: Vec<RuleFailure> = self.failures.into_values().collect();
         failures.sort_by(|a, b| a.rule.cmp(&b.rule));
-        failures
+        (failures, self.held)
     }
 }
 

@@ -11,7 +11,7 @@ Examples:
   palisade rules check rules/ sigma/rules/cloud/aws
   palisade rules check rules/ --output json | jq .problems
   palisade rules test rules/
-  palisade rules explain rules/port_scan.yaml
+  palisade rules explain rules/port_scan.yaml --exceptions exceptions/
   palisade rules backtest --rules rules/ --from 7d --warehouse warehouse
   palisade rules coverage rules/ --output json > layer.json
   palisade rules run --rules sigma/rules/cloud/aws --events cloudtrail.ndjson.gz
@@ -46,6 +46,9 @@ pub(crate) struct RulesPathsArgs {
     /// Rule files, or folders of them.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Exceptions for them: files, or folders of such. May be given several times.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) exceptions: Vec<PathBuf>,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
@@ -56,6 +59,9 @@ pub(crate) struct RulesBacktestArgs {
     /// Rule files, or folders of them. May be given several times; without it, the configuration's rules.
     #[arg(long, num_args = 1.., value_name = "PATH", required_unless_present = "config")]
     pub(crate) rules: Vec<PathBuf>,
+    /// Exceptions for the rules that --rules names. May be given several times; those of a configuration are its own.
+    #[arg(long, value_name = "PATH", requires = "rules")]
+    pub(crate) exceptions: Vec<PathBuf>,
     /// The first time: 2026-01-05, 2026-01-05T08:00:00Z, or a length such as 7d before now. The first row's, without it.
     #[arg(long, value_name = "TIME", value_parser = when)]
     pub(crate) from: Option<When>,
@@ -104,6 +110,9 @@ pub(crate) struct RulesRunArgs {
     /// Rule files, or folders of them. May be given several times.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     pub(crate) rules: Vec<PathBuf>,
+    /// Exceptions for them: files, or folders of such. May be given several times.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) exceptions: Vec<PathBuf>,
     /// A file of log lines, plain or .gz; - for stdin.
     #[arg(long, value_name = "FILE")]
     pub(crate) events: PathBuf,

@@ -93,6 +93,8 @@ pub(crate) struct RulesConfig {
     pub(crate) builtin: bool,
     /// Files and folders of more.
     pub(crate) paths: Vec<PathBuf>,
+    /// Files and folders of exceptions.
+    pub(crate) exceptions: Vec<PathBuf>,
     /// The longest mean time that a rule may take for a row before it is disabled; zero for any.
     pub(crate) row_budget: Duration,
 }
@@ -100,7 +102,7 @@ pub(crate) struct RulesConfig {
 impl Default for RulesConfig {
     /// Those that ship, with a budget of a hundred times what a dear rule takes.
     fn default() -> Self {
-        Self { builtin: true, paths: Vec::new(), row_budget: Duration::from_micros(100) }
+        Self { builtin: true, paths: Vec::new(), exceptions: Vec::new(), row_budget: Duration::from_micros(100) }
     }
 }
 

@@ -212,6 +212,8 @@ struct RawRules {
     builtin: bool,
     #[serde(default)]
     paths: Vec<PathBuf>,
+    #[serde(default)]
+    exceptions: Vec<PathBuf>,
     #[serde(default = "row_budget", deserialize_with = "duration")]
     row_budget: Duration,
 }
@@ -226,7 +228,7 @@ fn row_budget() -> Duration {
 
 impl Default for RawRules {
     fn default() -> Self {
-        Self { builtin: true, paths: Vec::new(), row_budget: row_budget() }
+        Self { builtin: true, paths: Vec::new(), exceptions: Vec::new(), row_budget: row_budget() }
     }
 }
 
@@ -320,6 +322,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         rules: RulesConfig {
             builtin: raw.rules.builtin,
             paths: raw.rules.paths.iter().map(|p| base.join(p)).collect(),
+            exceptions: raw.rules.exceptions.iter().map(|p| base.join(p)).collect(),
             row_budget: raw.rules.row_budget,
         },
         worker,

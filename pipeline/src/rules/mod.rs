@@ -19,6 +19,6 @@ mod reload;
 mod ward;
 
 pub(crate) use in_force::{Disabled, InForce, LiveRules};
-pub(crate) use record::{Held, held, of_version, remember};
+pub(crate) use record::{Held, Recorded, held, of_version, remember};
 pub(crate) use reload::{Changes, Outcome, Reloader};
 pub(crate) use ward::Half;

@@ -14,11 +14,15 @@ struct Record {
     rules: Vec<Recorded>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Recorded {
-    uid: String,
-    version: u32,
+/// A rule of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recorded {
+    pub(crate) uid: String,
+    pub(crate) version: u32,
     fingerprint: String,
+    /// What kept its alerts back, see [`aggregate::Rule::keeps_back`].
+    #[serde(default)]
+    pub(crate) keeps_back: String,
 }
 
 fn name(version: &str) -> String {
@@ -34,14 +38,15 @@ pub(crate) async fn remember(warehouse: &Warehouse, rules: &RuleSet) -> anyhow::
         uid: rule.uid().to_owned(),
         version: rule.version(),
         fingerprint: rule.fingerprint().to_owned(),
+        keeps_back: rule.keeps_back(),
     });
     let record = serde_json::to_vec(&Record { rules: recorded.collect() })?;
     warehouse.remember(&name(rules.version()), record.into()).await?;
     Ok(())
 }
 
-/// The rules that a version held: uid and version of each by its fingerprint.
-pub(crate) type Held = BTreeMap<String, (String, u32)>;
+/// The rules that a version held, by their fingerprints.
+pub(crate) type Held = BTreeMap<String, Recorded>;
 
 /// What a version held; none if that was never recorded.
 ///
@@ -50,7 +55,7 @@ pub(crate) type Held = BTreeMap<String, (String, u32)>;
 pub(crate) async fn held(warehouse: &Warehouse, version: &str) -> anyhow::Result<Option<Held>> {
     let Some(bytes) = warehouse.recall(&name(version)).await? else { return Ok(None) };
     let record: Record = serde_json::from_slice(&bytes).with_context(|| format!("record of rules {version}"))?;
-    Ok(Some(record.rules.into_iter().map(|rule| (rule.fingerprint, (rule.uid, rule.version))).collect()))
+    Ok(Some(record.rules.into_iter().map(|rule| (rule.fingerprint.clone(), rule)).collect()))
 }
 
 /// Of these rules those that a version held. All of them where that was never recorded: such an entry is of a release whose workers

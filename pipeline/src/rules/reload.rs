@@ -60,7 +60,7 @@ impl Reloader {
     /// # Errors
     /// Every mistake in every file; what the store says.
     pub(crate) async fn open(config: &RulesConfig, warehouse: &Warehouse) -> anyhow::Result<Self> {
-        let files = RuleFiles::read(&config.paths)?;
+        let files = RuleFiles::read(&config.paths, &config.exceptions)?;
         let rules = setup::rules_of(config, &files)?;
         remember(warehouse, &rules).await?;
         let (store, runtime) = (warehouse.clone(), Handle::current());
@@ -82,7 +82,9 @@ impl Reloader {
     /// Looks at the files, and puts their rules into force if they are others. Reads files and runs tests: not for a thread that
     /// has rows to wait for it.
     pub(crate) fn check(&mut self, now_us: i64) -> Outcome {
-        let renewed = RuleFiles::read(&self.config.paths).map_err(|e| lines(&e)).and_then(|f| self.renew(f, now_us));
+        let renewed = RuleFiles::read(&self.config.paths, &self.config.exceptions)
+            .map_err(|e| lines(&e))
+            .and_then(|files| self.renew(files, now_us));
         renewed.unwrap_or_else(|errors| {
             let repeated = self.failure.as_ref() == Some(&errors);
             self.failure = Some(errors.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aggregate::RuleFailure;
+use aggregate::{Held, RuleFailure};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -29,6 +29,7 @@ pub(crate) struct Telemetry {
     pub(crate) alerts: IntCounterVec,
     pub(crate) outbox: OutboxMetrics,
     pub(crate) rule_failures: IntCounterVec,
+    pub(crate) alerts_held: IntCounterVec,
     pub(crate) late_rows: IntCounter,
     pub(crate) queryable_latency: Histogram,
     pub(crate) alert_latency: Histogram,
@@ -229,6 +230,11 @@ impl Telemetry {
                 "Rows and groups on which a rule's expression failed; they did not match.",
                 &["rule"],
             ),
+            alerts_held: make.counters(
+                "palisade_alerts_held_total",
+                "Alerts that an exception or suppression kept back; `expired`: that left since their exception had expired.",
+                &["rule", "by"],
+            ),
             late_rows: make
                 .counter("palisade_late_rows_total", "Rows that came after their window had closed for good."),
             queryable_latency: make.histogram(
@@ -283,6 +289,13 @@ impl Telemetry {
         for RuleFailure { rule, rows, error } in failures {
             self.rule_failures.with_label_values(&[rule]).inc_by(*rows);
             tracing::error!(rule, rows, error, "a rule could not be evaluated; these rows did not match");
+        }
+    }
+
+    /// Counts alerts that were kept back.
+    pub(crate) fn note_held(&self, held: &[Held]) {
+        for Held { rule, by, alerts, .. } in held {
+            self.alerts_held.with_label_values(&[rule, by.name()]).inc_by(*alerts);
         }
     }
 
@@ -360,6 +373,7 @@ mod tests {
         telemetry.ledger_entries.with_label_values(&["source"]).inc();
         telemetry.watermark.with_label_values(&["all"]).set(1);
         telemetry.rule_failures.with_label_values(&["x"]).inc();
+        telemetry.alerts_held.with_label_values(&["x", "exception"]).inc();
         telemetry.tables.reloads.with_label_values(&["intel", "loaded"]).inc();
         [&telemetry.tables.modified, &telemetry.tables.entries, &telemetry.tables.skipped]
             .iter()

@@ -7,6 +7,7 @@ mod correlations;
 mod crash;
 mod demo;
 mod enrich;
+mod exceptions;
 mod formats;
 mod gate;
 mod house;

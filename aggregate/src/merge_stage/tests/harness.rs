@@ -262,8 +262,10 @@ pub(super) fn batch_answer(rules: &RuleSet, seen: &[Seen]) -> Vec<String> {
         let query = rule.batch_query().expect("a batch form");
         let rows = runtime.block_on(async { context.sql(&query.sql).await?.collect().await });
         let rows = rows.unwrap_or_else(|e| panic!("{}: {e}", query.sql));
-        let alerts = rows.iter().flat_map(|batch| query.alerts(batch).expect("alerts"));
-        all.extend(alerts.map(|alert| format!("{}: {} {}", rule.title(), alert.tenant, alert.values)));
+        let rows = rows.iter().flat_map(|batch| query.rows(batch).expect("rows")).collect();
+        all.extend(
+            query.found(rows).alerts.iter().map(|alert| format!("{}: {} {}", rule.title(), alert.tenant, alert.values)),
+        );
     }
     all.sort();
     all

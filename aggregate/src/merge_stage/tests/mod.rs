@@ -3,6 +3,7 @@ mod harness;
 mod life;
 mod properties;
 mod shipped;
+mod suppression;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

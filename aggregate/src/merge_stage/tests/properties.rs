@@ -125,6 +125,34 @@ proptest! {
     }
 
     #[test]
+    fn what_is_kept_back_is_what_the_batch_form_keeps_back(plan in plans(connection(), 60)) {
+        let kinds = oracles();
+        let on_close = "allowed_lateness: 1h\nevidence: 3\nsuppress: {for: 45s}";
+        let at_once = "allowed_lateness: 1h\nevidence: 3\nsuppress: {for: 2m}\nemit: on_threshold";
+        let falling = kinds[0].replace("HAVING count(*) > 2", "HAVING count(*) < 3");
+        let cases = [(on_close, &kinds[0]), (at_once, &kinds[0]), (at_once, &kinds[2]), (on_close, &falling)];
+        for (head, sql) in cases {
+            let rules = rule(head, sql);
+            let exceptions = "- {rule: rule, where: total < 30, owner: a, reason: r, expires: 1970-01-01}";
+            let rules = rules.except_texts(&[("e.yaml", exceptions)]).expect("exceptions");
+            let (whole, seen) = all(&rules, &plan, Split::Whole);
+            prop_assert_eq!(&whole.values(), &batch_answer(&rules, &seen), "{} {}", head, sql);
+            prop_assert_eq!(&all(&rules, &plan, Split::Chosen(2)).0, &whole, "{} {}", head, sql);
+        }
+    }
+
+    #[test]
+    fn of_sessions_too(plan in plans(connection(), 60)) {
+        // Sessions that may be suppressed take no late rows: the plan's watermarks stay behind.
+        let sql = over_sessions().replace("HAVING count(*) > 2", "HAVING count(*) > 1");
+        let rules = rule("evidence: 3\nsuppress: {for: 40s}", &sql);
+        let (whole, seen) = all(&rules, &plan, Split::Whole);
+        prop_assert_eq!(&whole.values(), &batch_answer(&rules, &seen));
+        let (chosen, _) = run(&rules, &plan, Split::Chosen(2), 1, Limits::default());
+        prop_assert_eq!(&chosen, &whole);
+    }
+
+    #[test]
     fn sessions_too(plan in plans(connection(), 60)) {
         let sql = over_sessions();
         let rules = rule("allowed_lateness: 1h\nevidence: 3", &sql);

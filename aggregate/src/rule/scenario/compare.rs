@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{BASE_US, Found, RawAlert, RawTest, duration_us};
+use super::{BASE_US, Found, Given, RawAlert, RawTest, duration_us};
 
 /// An alert's fields by name: `tenant`, `window_start` since the test's time zero, and the columns that the rule selects.
 pub type AlertFields = BTreeMap<String, Value>;
@@ -19,6 +19,10 @@ pub struct Difference {
     pub alerts: Vec<AlertDifference>,
     /// Rows that came too late for a window: expected and found, if they differ.
     pub late_rows: Option<(u64, u64)>,
+    /// Alerts that suppression kept back: expected and found, if they differ.
+    pub suppressed: Option<(u64, u64)>,
+    /// Alerts that exceptions took away: expected and found, if they differ.
+    pub excepted: Option<(u64, u64)>,
     /// Why the test could not be run to its end.
     pub error: Option<String>,
 }
@@ -51,7 +55,10 @@ impl Difference {
             (None, found) => format!("unexpected alert {}", found.as_ref().map(said).unwrap_or_default()),
         });
         let late = self.late_rows.map(|(expected, found)| format!("{found} late rows, not {expected}"));
-        let faults = alerts.chain(late).chain(self.error.clone());
+        let held = [("suppressed", self.suppressed), ("excepted", self.excepted)];
+        let held = held.into_iter().filter_map(|(word, differs)| Some((word, differs?)));
+        let held = held.map(|(word, (expected, found))| format!("{found} alerts {word}, not {expected}"));
+        let faults = alerts.chain(late).chain(held).chain(self.error.clone());
         let splits = self.splits.join("; ");
         faults.map(|fault| format!("{fault} ({splits})")).collect()
     }
@@ -70,7 +77,8 @@ pub(super) fn note(differences: &mut Vec<Difference>, split: String, difference:
 }
 
 /// Takes expected alerts and those that came apart, and pairs what is left: the likest first.
-pub(super) fn compare(test: &RawTest, (mut found, late_rows): (Vec<Found>, u64)) -> Difference {
+pub(super) fn compare(test: &RawTest, given: Given) -> Difference {
+    let Given { alerts: mut found, late_rows, suppressed, excepted } = given;
     let mut missing = Vec::new();
     for wanted in &test.alerts {
         match found.iter().position(|f| f.matches(wanted)) {
@@ -90,7 +98,9 @@ pub(super) fn compare(test: &RawTest, (mut found, late_rows): (Vec<Found>, u64))
     }
     alerts.extend(found.into_iter().map(|found| AlertDifference { expected: None, found: Some(found) }));
     let late_rows = (late_rows != test.late_rows).then_some((test.late_rows, late_rows));
-    Difference { alerts, late_rows, ..Difference::default() }
+    let differs = |wanted: Option<u64>, found: u64| wanted.filter(|w| *w != found).map(|wanted| (wanted, found));
+    let (suppressed, excepted) = (differs(test.suppressed, suppressed), differs(test.excepted, excepted));
+    Difference { alerts, late_rows, suppressed, excepted, ..Difference::default() }
 }
 
 fn fields_of_wanted(wanted: &RawAlert) -> AlertFields {
@@ -133,11 +143,23 @@ mod tests {
         Found { tenant: "acme".to_owned(), window_start: Some(BASE_US - 30_000_000), values: values.into() }
     }
 
+    fn given(alerts: Vec<Found>) -> Given {
+        Given { alerts, late_rows: 0, suppressed: 2, excepted: 0 }
+    }
+
+    #[test]
+    fn what_is_kept_back_is_compared_where_a_test_speaks_of_it() {
+        let test: RawTest = serde_saphyr::from_str("name: t\nevents: []\nsuppressed: 1\n").expect("a test");
+        let difference = compare(&test, given(Vec::new()));
+        assert_eq!((difference.suppressed, difference.excepted), (Some((1, 2)), None));
+        assert_eq!(difference.lines(), ["2 alerts suppressed, not 1 ()"]);
+    }
+
     #[test]
     fn what_is_missing_stands_beside_the_likest_that_came() {
         let test = test("[{ window_start: -30s, values: { src_ip: 10.0.0.1, ports: 300 } }, { tenant: globex }]");
         let came = vec![found("10.0.0.2", 7), found("10.0.0.1", 299)];
-        let difference = compare(&test, (came, 0));
+        let difference = compare(&test, given(came));
         let pairs: Vec<(Option<&Value>, Option<&Value>)> = difference
             .alerts
             .iter()
@@ -162,8 +184,8 @@ mod tests {
     #[test]
     fn an_alert_that_is_expected_is_no_difference() {
         let test = test("[{ values: { ports: 7 } }]");
-        assert!(compare(&test, (vec![found("10.0.0.2", 7)], 0)).is_none());
-        let lines = Difference { splits: vec!["s".to_owned()], ..compare(&test, (Vec::new(), 0)) }.lines();
+        assert!(compare(&test, given(vec![found("10.0.0.2", 7)])).is_none());
+        let lines = Difference { splits: vec!["s".to_owned()], ..compare(&test, given(Vec::new())) }.lines();
         assert_eq!(lines, [r#"no alert {"ports":7,"tenant":"acme"} (s)"#]);
     }
 }

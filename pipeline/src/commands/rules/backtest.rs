@@ -5,7 +5,7 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use aggregate::RuleSet;
+use aggregate::{Held, RuleSet};
 use anyhow::{Context, bail};
 use dataflow::TableBatch;
 use dataflow::json::JsonRows;
@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sinks::{Warehouse, WarehouseConfig};
 
+use super::held::write_held;
 use super::paint::Paint;
 use crate::backtest::{self, Done, Progress, Range, RuleTally, Tally, Watch};
 use crate::cli::{Output, RulesBacktestArgs, When};
@@ -37,6 +38,8 @@ struct Report {
     rules: Vec<RuleTally>,
     /// Rows and groups on which a rule failed.
     failures: Vec<String>,
+    /// Alerts that exceptions and suppression kept back.
+    held: Vec<Held>,
 }
 
 /// Runs the command.
@@ -47,7 +50,7 @@ pub(super) async fn run(args: &RulesBacktestArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.as_ref().map(|file| Config::load(file)).transpose()?;
     let rules = match &config {
         Some(config) if args.rules.is_empty() => setup::rules(config)?,
-        _ => RuleSet::load(&args.rules)?,
+        _ => RuleSet::load(&args.rules)?.except(&args.exceptions)?,
     };
     let folder = config.as_ref().map_or(&args.warehouse, |config| &config.warehouse);
     if !folder.join("catalog.db").exists() {
@@ -70,7 +73,7 @@ pub(super) async fn run(args: &RulesBacktestArgs) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string(&report)?)?,
-        Output::Text => report.write(&mut out, std::io::stdout().is_terminal(), Paint::of_stdout())?,
+        Output::Text => report.write(&mut out, &rules, std::io::stdout().is_terminal(), Paint::of_stdout())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -137,10 +140,11 @@ impl Report {
             rows_stored: done.rows_stored,
             rules: tally.report(rules),
             failures: failures.collect(),
+            held: done.held.clone(),
         }
     }
 
-    fn write(&self, out: &mut impl Write, terminal: bool, paint: Paint) -> std::io::Result<()> {
+    fn write(&self, out: &mut impl Write, rules: &RuleSet, terminal: bool, paint: Paint) -> std::io::Result<()> {
         let mut listing = Listing::new(&["rule", "level", "alerts", "groups", "a day", "over time"], &[2, 3, 4]);
         for rule in &self.rules {
             let numbers = [grouped(rule.alerts), grouped(rule.groups), format!("{:.1}", rule.alerts_a_day)];
@@ -151,6 +155,7 @@ impl Report {
         }
         listing.write(out, terminal)?;
         self.rules.iter().filter(|rule| rule.alerts > 0).try_for_each(|rule| write_rule(rule, out, paint))?;
+        write_held(&self.held, rules, out)?;
         self.failures.iter().try_for_each(|failure| writeln!(out, "failed: {failure}"))?;
         writeln!(out, "{}", self.share())
     }

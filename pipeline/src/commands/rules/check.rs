@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use super::super::check::{RuleLine, failures, lines, write_rules};
 use crate::cli::{Output, RulesPathsArgs};
+use crate::clock;
+use crate::setup;
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -20,7 +22,8 @@ struct Report {
 /// # Errors
 /// If nothing can be printed.
 pub(super) fn run(args: &RulesPathsArgs) -> anyhow::Result<ExitCode> {
-    let (rules, refused) = RuleSet::survey(&args.paths);
+    let (rules, refused) = RuleSet::survey_excepted(&args.paths, &args.exceptions);
+    setup::expired(&rules, clock::now_us()).iter().for_each(|line| eprintln!("expired: {line}"));
     let outcomes = aggregate::run_tests(&rules);
     let failed = outcomes.iter().flat_map(failures);
     let problems: Vec<String> = refused.0.iter().map(ToString::to_string).chain(failed).collect();

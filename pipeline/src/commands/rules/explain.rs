@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use aggregate::{ExplainedField, ExplainedWindow, Explanation, RuleSet};
+use aggregate::{ExplainedException, ExplainedField, ExplainedWindow, Explanation, RuleSet};
 
 use super::super::check::length;
 use super::paint::Paint;
@@ -17,7 +17,7 @@ const MARGIN: usize = 12;
 /// # Errors
 /// If nothing can be printed.
 pub(super) fn run(args: &RulesPathsArgs) -> anyhow::Result<ExitCode> {
-    let (rules, refused) = RuleSet::survey(&args.paths);
+    let (rules, refused) = RuleSet::survey_excepted(&args.paths, &args.exceptions);
     refused.0.iter().for_each(|error| eprintln!("refused: {error}"));
     let mut explained: Vec<Explanation> = rules.rules().iter().map(|rule| rule.explain(&rules)).collect();
     explained.sort_by(|a, b| a.file.cmp(&b.file));
@@ -45,7 +45,23 @@ fn write(rule: &Explanation, out: &mut impl Write, paint: Paint) -> std::io::Res
     rule.fields.iter().try_for_each(|field| line(out, paint, "field", &places(field)))?;
     rule.window.iter().try_for_each(|window| write_window(window, out, paint))?;
     line(out, paint, "alerts", &rule.alerts)?;
+    if rule.suppress_us > 0 {
+        let length = length(rule.suppress_us);
+        line(
+            out,
+            paint,
+            "once",
+            &format!("windows of the key that begin less than {length} after an alert's own give none"),
+        )?;
+    }
+    rule.exceptions.iter().try_for_each(|exception| line(out, paint, "but not", &said(exception)))?;
     line(out, paint, "with", &format!("{}; evidence: {} rows at most", rule.selects.join(", "), rule.evidence))
+}
+
+fn said(exception: &ExplainedException) -> String {
+    let ExplainedException { place, condition, owner, reason, expires } = exception;
+    let condition = condition.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{condition}; until {expires}, {owner}: {reason} ({place})")
 }
 
 fn places(field: &ExplainedField) -> String {

@@ -6,6 +6,7 @@ mod backtest;
 mod check;
 mod coverage;
 mod explain;
+mod held;
 mod paint;
 mod run;
 mod test;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use aggregate::{Limits, MergeStage, RuleFailure, RuleSet, SourceStage, StepStamp};
+use aggregate::{Held, Limits, MergeStage, RuleFailure, RuleSet, SourceStage, StepStamp};
 use anyhow::Context;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::decode::{LINE_LIMIT, LINES, lines};
 use super::alert;
+use super::held::write_held;
 use crate::cli::RulesRunArgs;
 use crate::clock;
 
@@ -55,7 +56,7 @@ struct Wrapped {
 /// # Errors
 /// If the file cannot be read, or a mapping is wrong.
 pub(super) fn run(args: &RulesRunArgs) -> anyhow::Result<ExitCode> {
-    let (rules, refused) = RuleSet::survey(&args.rules);
+    let (rules, refused) = RuleSet::survey_excepted(&args.rules, &args.exceptions);
     refused.0.iter().for_each(|error| eprintln!("refused: {error}"));
     if args.strict && !refused.0.is_empty() {
         return Ok(ExitCode::from(1));
@@ -74,6 +75,7 @@ pub(super) fn run(args: &RulesRunArgs) -> anyhow::Result<ExitCode> {
         matcher.print(&mut std::io::stdout().lock())?;
     }
     matcher.close(&mut std::io::stdout().lock())?;
+    write_held(&matcher.held, &rules, &mut std::io::stderr().lock())?;
     if matcher.dead > 0 {
         eprintln!("{} of {next} lines could not be decoded", matcher.dead);
     }
@@ -127,6 +129,7 @@ struct Matcher {
     /// The event times of the rows seen: first and last.
     times: Option<(i64, i64)>,
     dead: usize,
+    held: Vec<Held>,
 }
 
 /// What a file holds is bounded by the file.
@@ -143,7 +146,7 @@ impl Matcher {
         let mut merge = MergeStage::new(rules, 0);
         merge.set_limits(NO_LIMITS);
         merge.set_correlation_evidence(LINES_MAX);
-        Self { decoder, source, merge, hits: Hits::new(), times: None, dead: 0 }
+        Self { decoder, source, merge, hits: Hits::new(), times: None, dead: 0, held: Vec::new() }
     }
 
     fn take(&mut self, chunk: &Chunk, range: OffsetRange) -> anyhow::Result<()> {
@@ -155,6 +158,7 @@ impl Matcher {
         }
         let found = self.source.take_delta()?;
         tell(&found.failures);
+        Held::add(&mut self.held, found.held);
         if let Some(alerts) = &found.alerts {
             self.note(&alerts.rows).context("an alert lacks a column")?;
         }
@@ -181,6 +185,7 @@ impl Matcher {
             let stamp = StepStamp { step, at: clock::now_us() };
             let found = self.merge.step(stamp, Some(watermark), &Positions::new(), &BTreeMap::new())?;
             tell(&found.failures);
+            Held::add(&mut self.held, found.held);
             if let Some(alerts) = &found.alerts {
                 alert::print(&alerts.rows, out)?;
             }

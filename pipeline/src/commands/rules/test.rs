@@ -29,7 +29,7 @@ struct Report {
 /// # Errors
 /// If nothing can be printed.
 pub(super) fn run(args: &RulesPathsArgs) -> anyhow::Result<ExitCode> {
-    let (rules, refused) = RuleSet::survey(&args.paths);
+    let (rules, refused) = RuleSet::survey_excepted(&args.paths, &args.exceptions);
     let problems = refused.0.iter().map(ToString::to_string).collect();
     let report = Report::new(&rules, aggregate::run_tests(&rules), problems);
     let mut out = std::io::stdout().lock();
@@ -90,6 +90,11 @@ fn write_difference(difference: &Difference, out: &mut impl Write, paint: Paint)
     difference.alerts.iter().try_for_each(|alert| write_alert(alert, out, paint))?;
     if let Some((expected, found)) = difference.late_rows {
         writeln!(out, "        {}", paint.bad(format!("! late rows: expected {expected}, found {found}")))?;
+    }
+    for (word, differs) in [("suppressed", difference.suppressed), ("excepted", difference.excepted)] {
+        if let Some((expected, found)) = differs {
+            writeln!(out, "        {}", paint.bad(format!("! {word}: expected {expected}, found {found}")))?;
+        }
     }
     match &difference.error {
         Some(error) => writeln!(out, "        {}", paint.bad(format!("! {error}"))),

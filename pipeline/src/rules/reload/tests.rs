@@ -39,9 +39,12 @@ impl Fixture {
     /// A worker's rules: one file in a folder.
     fn new() -> Self {
         let (dir, runtime) = (tempfile::tempdir().expect("a folder"), Runtime::new().expect("a runtime"));
-        std::fs::create_dir(dir.path().join("rules")).expect("a folder");
+        for folder in ["rules", "exceptions"] {
+            std::fs::create_dir(dir.path().join(folder)).expect("a folder");
+        }
         std::fs::write(dir.path().join("rules/port.yaml"), RULE).expect("written");
-        let config = RulesConfig { builtin: false, paths: vec![dir.path().join("rules")], row_budget: Duration::ZERO };
+        let [paths, exceptions] = ["rules", "exceptions"].map(|folder| vec![dir.path().join(folder)]);
+        let config = RulesConfig { builtin: false, paths, exceptions, row_budget: Duration::ZERO };
         let (warehouse, reloader) = runtime.block_on(async {
             let warehouse = Warehouse::open(WarehouseConfig::at(&dir.path().join("w"))).await.expect("opens");
             let reloader = Reloader::open(&config, &warehouse).await.expect("right");
@@ -128,6 +131,25 @@ fn what_is_wrong_is_told_with_its_place_and_the_last_good_rules_stay() {
     fixture.write("port.yaml", RULE);
     assert_eq!(fixture.reloader.check(NOW), Outcome::Unchanged, "what is in force again");
     assert!(!live.is_stale());
+}
+
+#[test]
+fn exceptions_follow_their_files_too() {
+    let mut fixture = Fixture::new();
+    let before = fixture.reloader.live().set().clone();
+    let exception =
+        "- {rule: port, where: src_ip = '10.0.0.1', owner: a@example.com, reason: ours, expires: 2027-01-01}\n";
+    fixture.write("../exceptions/ours.yaml", exception);
+    assert_eq!(fixture.loaded(), [names(&[]), names(&[]), names(&[])], "no rule finds other things");
+    let after = fixture.reloader.live().set().clone();
+    assert_eq!(after.exceptions().len(), 1);
+    assert_ne!(after.version(), before.version());
+    assert_eq!(after.rules()[0].fingerprint(), before.rules()[0].fingerprint());
+    assert_ne!(after.rules()[0].keeps_back(), before.rules()[0].keeps_back());
+    fixture.write("../exceptions/ours.yaml", &exception.replace("src_ip", "scr_ip"));
+    let errors = fixture.failed();
+    assert!(errors.len() == 1 && errors[0].contains("ours.yaml:1:"), "{errors:?}");
+    assert_eq!(fixture.reloader.live().set().version(), after.version(), "the last good ones stay");
 }
 
 #[test]
