@@ -43,7 +43,7 @@ impl Fixture {
         std::fs::write(dir.path().join("rules/port.yaml"), RULE).expect("written");
         let config = RulesConfig { builtin: false, paths: vec![dir.path().join("rules")], row_budget: Duration::ZERO };
         let (warehouse, reloader) = runtime.block_on(async {
-            let warehouse = Warehouse::open(WarehouseConfig::at(&dir.path().join("w"))).await.expect("opens");
+            let warehouse = Warehouse::open(WarehouseConfig::at(dir.path().join("w"))).await.expect("opens");
             let reloader = Reloader::open(&config, &warehouse).await.expect("right");
             (warehouse, reloader)
         });
