@@ -46,7 +46,7 @@ impl Fixture {
         let [paths, exceptions] = ["rules", "exceptions"].map(|folder| vec![dir.path().join(folder)]);
         let config = RulesConfig { builtin: false, paths, exceptions, row_budget: Duration::ZERO };
         let (warehouse, reloader) = runtime.block_on(async {
-            let warehouse = Warehouse::open(WarehouseConfig::at(&dir.path().join("w"))).await.expect("opens");
+            let warehouse = Warehouse::open(WarehouseConfig::at(dir.path().join("w"))).await.expect("opens");
             let reloader = Reloader::open(&config, &warehouse).await.expect("right");
             (warehouse, reloader)
         });
