@@ -168,6 +168,14 @@ fn drift(make: &Make) -> DriftLog {
     ))
 }
 
+fn alerts_held(make: &Make) -> IntCounterVec {
+    make.counters(
+        "palisade_alerts_held_total",
+        "Alerts that an exception or suppression kept back; `expired`: that left since their exception had expired.",
+        &["rule", "by"],
+    )
+}
+
 fn mapping_reloads(make: &Make) -> IntCounterVec {
     make.counters(
         "palisade_mapping_reloads_total",
@@ -230,11 +238,7 @@ impl Telemetry {
                 "Rows and groups on which a rule's expression failed; they did not match.",
                 &["rule"],
             ),
-            alerts_held: make.counters(
-                "palisade_alerts_held_total",
-                "Alerts that an exception or suppression kept back; `expired`: that left since their exception had expired.",
-                &["rule", "by"],
-            ),
+            alerts_held: alerts_held(&make),
             late_rows: make
                 .counter("palisade_late_rows_total", "Rows that came after their window had closed for good."),
             queryable_latency: make.histogram(
