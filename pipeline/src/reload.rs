@@ -201,7 +201,7 @@ mod tests {
     fn a_failed_reload_of_rules_is_counted_each_time() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("rule.yaml");
-        let text = "title: T\nid: 3f2b6a4e-1111-4222-8333-444455556666\nversion: 1\nlevel: low\nsql: SELECT src_ip FROM network_activity";
+        let text = "title: T\nid: 3f2b6a4e-1111-4222-8333-444455556666\nversion: 1\nlevel: low\nsql: SELECT src_ip FROM network_activity WHERE dst_port = 22";
         std::fs::write(&path, text).expect("written");
         let tables = Reloader::open(&EnrichConfig::default(), NOW).expect("tables");
         let mut reloads = reloads(tables, no_mappings(), vec![path.clone()]);

@@ -31,12 +31,17 @@ pub(crate) async fn warehouse(config: &Config) -> anyhow::Result<Warehouse> {
 
 /// Loads and proves the rules and their exceptions.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<Arc<RuleSet>> {
-    Ok(rules_of(&config.rules, &RuleFiles::read(&config.rules.paths, &config.rules.exceptions)?)?)
+    let rules = RuleSet::load_beside(builtin(&config.rules), &config.rules.paths)?;
+    Ok(rules.except(&config.rules.exceptions)?)
+}
+
+fn builtin(config: &RulesConfig) -> &'static [(&'static str, &'static str)] {
+    if config.builtin { BUILTIN_RULES } else { &[] }
 }
 
 /// The rules of files that were read, beside those that ship if the configuration says so, and with their exceptions.
 pub(crate) fn rules_of(config: &RulesConfig, files: &RuleFiles) -> Result<Arc<RuleSet>, RuleErrors> {
-    RuleSet::of_files(if config.builtin { BUILTIN_RULES } else { &[] }, files)
+    RuleSet::of_files(builtin(config), files)
 }
 
 /// Exceptions that have expired, as of now, each in a line for people.

@@ -156,7 +156,7 @@ mod tests {
     fn rules(titles: &[&str]) -> Arc<RuleSet> {
         let text = |title: &&str| {
             let head = format!("title: T\nid: 3f2b6a4e-1111-4222-8333-{title:0>12}\nversion: 1\nlevel: low\n");
-            (format!("{title}.yaml"), format!("{head}sql: SELECT src_ip FROM network_activity\n"))
+            (format!("{title}.yaml"), format!("{head}sql: SELECT src_ip FROM network_activity WHERE dst_port = 22\n"))
         };
         let texts: Vec<(String, String)> = titles.iter().map(text).collect();
         let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();

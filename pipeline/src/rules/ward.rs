@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     const RULE: &str = "title: T\nid: 3f2b6a4e-1111-4222-8333-444455556666\nversion: 1\nlevel: low\n\
-                        sql: SELECT src_ip FROM network_activity";
+                        sql: SELECT src_ip FROM network_activity WHERE dst_port = 22";
 
     fn work(asked: u64, failed: u64, us: u64) -> RuleWork {
         let rules = RuleSet::from_texts(&[("t.yaml", RULE)]).expect("right");

@@ -113,7 +113,7 @@ fn what_is_wrong_is_told_with_its_place_and_the_last_good_rules_stay() {
     let cases = [
         (
             RULE.replace("dst_port = 22", "dst_prot = 22"),
-            "port.yaml:5:50: table network_activity has no column dst_prot; did you mean dst_port?",
+            "port.yaml:5:48: table network_activity has no column dst_prot; did you mean dst_port?",
         ),
         (RULE.replace("port: 22", "port: 23"), "port.yaml:7:11: test \"fires\" fails: "),
         (
