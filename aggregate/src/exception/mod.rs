@@ -119,6 +119,15 @@ impl Exceptions {
         self.0.is_empty()
     }
 
+    /// The conditions over rows.
+    pub(crate) fn row_plans(&self) -> impl Iterator<Item = &FilterPlan> {
+        let plans = self.0.iter().filter_map(|bound| match &bound.condition {
+            Condition::Rows(plans) => Some(plans.iter().flatten()),
+            Condition::Columns(_) => None,
+        });
+        plans.flatten()
+    }
+
     /// What decides which alerts they take: another text when that changes, none without exceptions.
     pub(crate) fn print(&self) -> String {
         self.0.iter().map(|Bound { exception: e, .. }| format!("{:?} {}\n", e.condition, e.until_us)).collect()

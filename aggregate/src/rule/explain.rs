@@ -131,7 +131,9 @@ impl Rule {
 
     /// The columns that it reads of each of its tables, as paths.
     pub fn reads(&self) -> Vec<(Table, Vec<String>)> {
-        self.inputs().into_iter().map(|input| (input.table, input.columns)).collect()
+        let own = self.inputs().into_iter().map(|input| (input.table, input.columns));
+        let of_exceptions = self.exceptions.row_plans().map(|plan| (plan.table, columns(&plan.input)));
+        own.chain(of_exceptions).collect()
     }
 
     /// What it groups by besides tenant and window, as its alerts name it where they do; nothing for a filter rule.

@@ -81,7 +81,7 @@ fn write_rules(folder: &Path) {
 fn rows(seed: u64) -> Vec<(i32, Vec<u8>)> {
     let (mut dice, start, step) = (Dice(seed), 1_767_225_600_000_000, 3_600_000_000 / ROWS);
     let row = |i: u64| {
-        let late = if i * step / 60_000_000 % 20 == 0 { 240_000_000 } else { 45_000_000 };
+        let late = if (i * step / 60_000_000).is_multiple_of(20) { 240_000_000 } else { 45_000_000 };
         let bound = if dice.roll(50) == 0 { late } else { 9_000_000 };
         let jitter = dice.roll(bound);
         let at = start + i * step - jitter;

@@ -14,7 +14,7 @@ fn sum_by_source(what: &str) -> String {
 /// The rules before and after: one that stays, and one that is changed.
 fn before_and_after() -> [Arc<RuleSet>; 2] {
     let of = |changing: &str| rules(&[("", &sum_by_source("count(*)")), ("", &sum_by_source(changing))]);
-    [of("sum(bytes_out)"), of("max(dst_port)")]
+    [of("sum(traffic.bytes_out)"), of("max(dst_port)")]
 }
 
 fn events(from: i64, count: i64) -> Vec<Event> {
