@@ -121,6 +121,8 @@ pub(crate) struct Worker {
     child: Child,
     config: PathBuf,
     log: PathBuf,
+    /// How long the log was when it started.
+    log_start: usize,
 }
 
 impl Worker {
@@ -128,7 +130,8 @@ impl Worker {
         let stderr = File::options().create(true).append(true).open(&log).expect("a log file");
         let mut run = palisade();
         run.args(["--log", "info", "run", "-c"]).arg(config).stdout(Stdio::null()).stderr(stderr);
-        Self { child: run.spawn().expect("the binary starts"), config: config.to_owned(), log }
+        let log_start = std::fs::read_to_string(&log).expect("a log file").len();
+        Self { child: run.spawn().expect("the binary starts"), config: config.to_owned(), log, log_start }
     }
 
     fn assert_alive(&mut self) {
@@ -143,7 +146,18 @@ impl Worker {
         *self = Self::start(&self.config, self.log.clone());
     }
 
+    /// Ends it as an operator does, once it is up.
     pub(crate) fn stop(mut self) {
+        let is_up = |worker: &Self| worker.said()[worker.log_start..].contains("the worker is ready");
+        let looks_a_second = 20;
+        let is_ready = (0..PATIENCE_SECONDS * looks_a_second).any(|_| {
+            self.assert_alive();
+            is_up(&self) || {
+                std::thread::park_timeout(Duration::from_secs(1) / looks_a_second);
+                false
+            }
+        });
+        assert!(is_ready, "not ready within {PATIENCE_SECONDS} s:\n{}", self.said());
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("our child");
         let status = self.child.wait().expect("our child");
         assert!(status.success(), "{status} at SIGTERM:\n{}", self.said());
