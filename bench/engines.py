@@ -1,9 +1,33 @@
 """What benchmarks beside other engines share: CPU seconds of a command, rounds in turn, a table of the costs."""
+import argparse
 import os
+import pathlib
 import statistics
 import subprocess
 import sys
 import time
+
+
+def parser(description, names):
+    """The arguments that all have; `names`: the peers to run by default."""
+    target = os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parent.parent / "target")
+    own = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    own.add_argument("--data", type=pathlib.Path, required=True, help="folder with data/panos_traffic.ndjson and tables")
+    own.add_argument("--peers", type=pathlib.Path, required=True, help="folder with the peers' scripts")
+    own.add_argument("--names", default=names, help="peers to run (default: %(default)s)")
+    own.add_argument("--rounds", type=int, default=3)
+    own.add_argument("--palisade", type=pathlib.Path, default=pathlib.Path(target) / "release/palisade")
+    own.add_argument("--python", default=sys.executable, help="Python that has the peers")
+    own.add_argument("--out", type=pathlib.Path, help="where everybody writes (default: out/ in --data)")
+    return own
+
+
+def resolved(args):
+    """Paths made absolute, and the input's."""
+    args.data, args.peers = args.data.resolve(), args.peers.resolve()
+    args.out = (args.out or args.data / "out").resolve()
+    args.input = args.data / "data/panos_traffic.ndjson"
+    return args
 
 
 def measured(command, log, env=None):

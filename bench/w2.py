@@ -11,16 +11,14 @@ DIR of --data holds data/panos_traffic.ndjson and, for Flink, which does not div
 holds chdb_peer.py, duckdb_peer.py, polars_peer.py (`NAME_peer.py w2 INPUT OUTDIR`) and flink.py (`flink.py w2 FOLDER`), run with
 PEERS_DATA set. From what each prints, (source, count, bytes, ports, destinations) of each find is read; the run fails if they differ.
 
-Costs are CPU seconds, user and system, of the process and its children, start-up included (a JVM's is about 20 of them).
+Costs are CPU seconds, user and system, of the process and its children, start-up included, a JVM's too.
 """
-import argparse
 import json
 import os
-import pathlib
 import re
 import sys
 
-from engines import measured, print_costs, rounds
+from engines import measured, parser, print_costs, resolved, rounds
 
 RULE = """title: Ports scanned by one source in a minute
 id: 5c0f3f0e-5b0a-4c8b-9a57-0d4d2f0d9a10
@@ -36,20 +34,7 @@ sql: |
 
 
 def arguments():
-    target = os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parent.parent / "target")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with data/panos_traffic.ndjson")
-    parser.add_argument("--peers", type=pathlib.Path, required=True, help="folder with the peers' scripts")
-    parser.add_argument("--names", default="chdb,flink", help="peers to run (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--palisade", type=pathlib.Path, default=pathlib.Path(target) / "release/palisade")
-    parser.add_argument("--python", default=sys.executable, help="Python that has the peers")
-    parser.add_argument("--out", type=pathlib.Path, help="where everybody writes (default: out/ in --data)")
-    args = parser.parse_args()
-    args.data, args.peers = args.data.resolve(), args.peers.resolve()
-    args.out = (args.out or args.data / "out").resolve()
-    args.input = args.data / "data/panos_traffic.ndjson"
-    return args
+    return resolved(parser(__doc__, "chdb,flink").parse_args())
 
 
 def run_peer(name, args):

@@ -15,7 +15,6 @@ same five numbers are read back from Palisade's tables; the run fails if they di
 Rounds are interleaved (A B C, B C A, ...), the input is in the page cache. Costs are CPU seconds, user and system, of the
 process and its children (wait4), so that a busy machine measures nearly the same; wall time and memory stand beside them.
 """
-import argparse
 import json
 import os
 import pathlib
@@ -24,26 +23,16 @@ import shutil
 import subprocess
 import sys
 
-from engines import measured, print_costs, rounds
+from engines import measured, parser, print_costs, resolved, rounds
 
 FIGURES = ["src_country", "dst_country", "src_intel_category", "dst_intel_category"]
 
 
 def arguments():
-    target = os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parent.parent / "target")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with data/panos_traffic.ndjson and tables")
-    parser.add_argument("--peers", type=pathlib.Path, required=True, help="folder with NAME_peer.py scripts")
-    parser.add_argument("--names", default="polars,chdb", help="peers to run (default: %(default)s)")
-    parser.add_argument("--country", type=pathlib.Path, required=True, help="MMDB that the peers' ranges were made from")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--palisade", type=pathlib.Path, default=pathlib.Path(target) / "release/palisade")
-    parser.add_argument("--python", default=sys.executable, help="Python that has the peers")
-    parser.add_argument("--out", type=pathlib.Path, help="where everybody writes (default: out/ in --data)")
-    args = parser.parse_args()
-    args.data, args.peers, args.country = args.data.resolve(), args.peers.resolve(), args.country.resolve()
-    args.out = (args.out or args.data / "out").resolve()
-    args.input = args.data / "data/panos_traffic.ndjson"
+    own = parser(__doc__, "polars,chdb")
+    own.add_argument("--country", type=pathlib.Path, required=True, help="MMDB that the peers' ranges were made from")
+    args = resolved(own.parse_args())
+    args.country = args.country.resolve()
     return args
 
 

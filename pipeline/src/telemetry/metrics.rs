@@ -184,6 +184,14 @@ fn mapping_reloads(make: &Make) -> IntCounterVec {
     )
 }
 
+fn rule_failures(make: &Make) -> IntCounterVec {
+    make.counters(
+        "palisade_rule_failures_total",
+        "Rows and groups on which a rule's expression failed; they did not match.",
+        &["rule"],
+    )
+}
+
 fn rule_reloads(make: &Make) -> IntCounterVec {
     make.counters(
         "palisade_rule_reloads_total",
@@ -233,11 +241,7 @@ impl Telemetry {
             in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
             alerts: make.counters("palisade_alerts_total", "Alerts, new and revised.", &["rule", "kind"]),
             outbox: OutboxMetrics::new(&make),
-            rule_failures: make.counters(
-                "palisade_rule_failures_total",
-                "Rows and groups on which a rule's expression failed; they did not match.",
-                &["rule"],
-            ),
+            rule_failures: rule_failures(&make),
             alerts_held: alerts_held(&make),
             late_rows: make
                 .counter("palisade_late_rows_total", "Rows that came after their window had closed for good."),
