@@ -151,7 +151,7 @@ fn close_all(merge: &mut MergeStage) -> u64 {
 
 fn step_to_the_end(merge: &mut MergeStage) -> StepOutput {
     let end = merge.close_all_watermark();
-    let stamp = StepStamp { step: 0, at: 0 };
+    let stamp = StepStamp { step: 0, at: 0, received_until: None };
     merge.step(stamp, end, &Positions::new(), &BTreeMap::new()).expect("a step")
 }
 

@@ -78,6 +78,8 @@ pub(crate) enum Change {
     Update,
     /// Late rows came, and the condition holds no longer.
     Close,
+    /// What a watch told of is over.
+    Over,
     /// The condition holds, and the alert is kept back all the same.
     Hold(HeldBy),
 }
@@ -88,7 +90,7 @@ impl Change {
         match self {
             Change::Create => (1, "Create", 1, "New"),
             Change::Update => (2, "Update", 1, "New"),
-            Change::Close => (3, "Close", 4, "Resolved"),
+            Change::Close | Change::Over => (3, "Close", 4, "Resolved"),
             Change::Hold(_) => (3, "Close", 3, "Suppressed"),
         }
     }
@@ -97,6 +99,7 @@ impl Change {
         match self {
             Change::Create | Change::Update => None,
             Change::Close => Some("late rows came, and the condition holds no longer"),
+            Change::Over => Some("it is over"),
             Change::Hold(HeldBy::Suppression) => Some("late rows came, and an earlier alert of the key stands"),
             Change::Hold(_) => Some("late rows came, and an exception takes it away"),
         }

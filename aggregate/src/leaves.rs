@@ -21,13 +21,13 @@ pub(crate) struct Leaves {
     paths: Vec<Vec<usize>>,
 }
 
-static LEAVES: LazyLock<Vec<Leaves>> = LazyLock::new(|| Table::EVENTS.into_iter().map(Leaves::new).collect());
+static LEAVES: LazyLock<Vec<Leaves>> = LazyLock::new(|| Table::ALL.into_iter().map(Leaves::new).collect());
 
 impl Leaves {
-    /// The leaves of an event table.
+    /// The leaves of a table.
     pub(crate) fn of(table: Table) -> &'static Leaves {
-        let index = Table::EVENTS.iter().position(|t| *t == table);
-        &LEAVES[index.expect("rules read event tables only")]
+        let index = Table::ALL.iter().position(|t| *t == table);
+        &LEAVES[index.expect("every table is among all")]
     }
 
     fn new(table: Table) -> Self {
@@ -159,9 +159,19 @@ impl<'a> LeafCache<'a> {
         self.leaves.index(name).ok_or(missing)
     }
 
+    /// The table.
+    pub(crate) fn table(&self) -> Table {
+        self.leaves.table
+    }
+
+    /// The index of a column that not every table has.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.leaves.index(name)
+    }
+
     /// True if the table has the column.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.leaves.index(name).is_some()
+        self.position(name).is_some()
     }
 }
 

@@ -49,6 +49,7 @@ mod source_stage;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod window;
 
 pub use delta::Delta;

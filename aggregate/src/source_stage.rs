@@ -29,6 +29,7 @@ use crate::merge_group;
 use crate::rows::{Common, Row, Rows, Selection};
 use crate::rule::{Rule, RulePlan, RuleSet};
 use crate::sql::{AggregateFunction, Call, FilterPlan, PhysicalRef, WindowInput, WindowPlan};
+use crate::watch::{WatchCounts, WatchPlan};
 
 /// What a range adds: to the windowed rules, and as alerts of the filter rules.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ pub struct SourceStage {
     tables: Vec<Option<GroupTable>>,
     /// For each rule, the hits of the open range; none but of correlations.
     hits: Vec<Option<HitRows>>,
+    /// For each rule, the records of the open range; none but of watches.
+    counts: Vec<Option<WatchCounts>>,
     /// For each rule, how many groups the last range had: the next one will be like it.
     room: Vec<usize>,
     /// What the tables' keys and values are numbered by.
@@ -89,6 +92,7 @@ impl SourceStage {
             groups,
             tables: rules.rules().iter().map(|_| None).collect(),
             hits: hits(rules),
+            counts: counts(rules),
             room: vec![0; rules.rules().len()],
             codes: Codes::default(),
             alerts: AlertWriter::new(),
@@ -118,19 +122,22 @@ impl SourceStage {
         self.rules = rules.clone();
         self.tables = rules.rules().iter().map(|_| None).collect();
         self.hits = hits(rules);
+        self.counts = counts(rules);
         self.room = vec![0; rules.rules().len()];
     }
 
-    /// Takes in rows of any table, in offset order.
+    /// Takes in rows of any table, in offset order; of dead letters watches alone.
     ///
     /// # Errors
     /// If the batch is not in its table's schema. Rows on which a rule fails are no error: [`SourceDelta::failures`].
     pub fn process(&mut self, batch: &TableBatch) -> Result<()> {
-        if !Table::EVENTS.contains(&batch.table) || batch.rows.num_rows() == 0 {
+        let is_event = Table::EVENTS.contains(&batch.table);
+        if !(is_event || batch.table == Table::DeadLetter) || batch.rows.num_rows() == 0 {
             return Ok(());
         }
         let mut rows = Rows::of(batch)?;
-        for (time, received) in rows.common.times().iter().zip(rows.common.received()) {
+        // A dead letter has no time of its own.
+        for (time, received) in rows.common.times().iter().zip(rows.common.received()).filter(|_| is_event) {
             self.clock.observe(*time, *received);
         }
         let rules = self.rules.clone();
@@ -152,6 +159,7 @@ impl SourceStage {
             RulePlan::Window(plan) => self.window_rule((index, input), rule, plan, rows),
             RulePlan::Filter(plans) => self.filter_rule(rule, &plans[input], input, rows),
             RulePlan::Correlation(plan) => self.correlation((index, input), rule, plan, rows),
+            RulePlan::Watch(plan) => self.watch((index, input), rule, plan, rows),
         };
         let Err(AggregateError::Evaluate { cause, .. }) = result else { return result };
         let rows = batch.rows.num_rows();
@@ -175,7 +183,8 @@ impl SourceStage {
     pub fn bytes(&self) -> usize {
         let hits = self.hits.iter().flatten().map(HitRows::bytes);
         let tables = self.tables.iter().flatten().map(GroupTable::bytes);
-        tables.chain(hits).sum::<usize>() + self.codes.size() + self.alerts.bytes()
+        let counts = self.counts.iter().flatten().map(WatchCounts::bytes);
+        tables.chain(hits).chain(counts).sum::<usize>() + self.codes.size() + self.alerts.bytes()
     }
 
     /// What the range adds; the stage is then as new, but for its clock.
@@ -199,6 +208,12 @@ impl SourceStage {
         for (rule, hits) in self.rules.rules().iter().zip(&mut self.hits) {
             let Some(hits) = hits else { continue };
             for (delta, part) in deltas.parts_mut().iter_mut().zip(hits.split(self.groups)?) {
+                delta.push(&rule.fingerprint, part);
+            }
+        }
+        for (rule, counts) in self.rules.rules().iter().zip(&mut self.counts) {
+            let Some(counts) = counts else { continue };
+            for (delta, part) in deltas.parts_mut().iter_mut().zip(counts.split(&codes, &self.source, self.groups)?) {
                 delta.push(&rule.fingerprint, part);
             }
         }
@@ -262,6 +277,18 @@ impl SourceStage {
         Ok(())
     }
 
+    fn watch(
+        &mut self,
+        (index, input): (usize, usize),
+        rule: &Rule,
+        plan: &WatchPlan,
+        rows: &mut Rows<'_>,
+    ) -> Result<()> {
+        let Some(counts) = &mut self.counts[index] else { return Ok(()) };
+        let taken = counts.take_in(plan, input, &self.partition, (rows, &mut self.codes));
+        taken.map_err(AggregateError::evaluate(rule.uid()))
+    }
+
     fn filter_alerts(
         &mut self,
         (rule, input): (&Rule, usize),
@@ -314,6 +341,11 @@ impl SourceStage {
 /// None but for correlations.
 fn hits(rules: &RuleSet) -> Vec<Option<HitRows>> {
     rules.rules().iter().map(|rule| rule.correlation().map(|_| HitRows::default())).collect()
+}
+
+/// None but for watches.
+fn counts(rules: &RuleSet) -> Vec<Option<WatchCounts>> {
+    rules.rules().iter().map(|rule| rule.watch().map(|_| WatchCounts::new())).collect()
 }
 
 /// `name=version`, in the order of the names.

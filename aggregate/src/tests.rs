@@ -101,7 +101,7 @@ pub(crate) fn apply(merge: &mut MergeStage, rules: &Arc<RuleSet>, number: i32, s
 
 /// A step at time `step`.
 pub(crate) fn step(merge: &mut MergeStage, step: i64, watermark: Option<i64>) -> StepOutput {
-    let stamp = StepStamp { step, at: step };
+    let stamp = StepStamp { step, at: step, received_until: None };
     merge.step(stamp, watermark, &Positions::new(), &Default::default()).expect("a step")
 }
 

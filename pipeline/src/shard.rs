@@ -355,11 +355,15 @@ impl OpenPartition {
     }
 
     fn write(&mut self, range: OffsetRange, context: &ShardContext) -> anyhow::Result<Flushed> {
+        let dead = self.dead.finish();
+        if let Some(batch) = &dead {
+            self.stage.process(batch).with_context(|| format!("watches over the dead letters of {}", self.id))?;
+        }
         let source = self.stage.take_delta()?;
         context.telemetry.note_failures(&source.failures);
         context.note_work(Half::Source, &source.work)?;
         context.telemetry.note_held(&source.held);
-        let late_batches = [source.alerts.clone(), self.dead.finish()];
+        let late_batches = [source.alerts.clone(), dead];
         late_batches.into_iter().flatten().try_for_each(|batch| self.encode(&batch, context))?;
         let mut entry = SourceEntry::empty(self.id.clone(), range.start, range.next, &context.writer, Uuid::new_v4());
         entry.tables = self.stage_files(range, entry.attempt, context)?;
@@ -438,7 +442,8 @@ impl OpenPartition {
             range,
             deltas: source.deltas,
             watermark: entry.watermark,
-            received_min: entry.received_min,
+            received_min,
+            received_max,
             versions: entry.versions.clone(),
         };
         context.runtime.block_on(context.to_merge.send(merged)).map_err(|_| MergeGone)?;

@@ -301,6 +301,9 @@ fn condition(rule: &Rule, text: &str) -> std::result::Result<Condition, SqlError
             schema_of(plan.output.projection.iter().map(|(name, e)| (name.clone(), kind(e))))
         }
         RulePlan::Correlation(plan) => schema_of(plan.alert_columns()),
+        RulePlan::Watch(plan) => {
+            schema_of(plan.alert_columns().into_iter().map(|(name, kind)| (name.to_owned(), kind)))
+        }
     };
     column_condition(columns, text).map(Condition::Columns)
 }

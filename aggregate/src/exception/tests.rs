@@ -167,7 +167,7 @@ fn a_correlation_s_alert_is_taken_away_by_its_key_and_value() {
     for delta in stage.take_delta().expect("a delta").deltas.into_groups() {
         merge.apply(&partition(0), OffsetRange { start: 0, next: 4 }, &delta).expect("applied");
     }
-    let stamp = StepStamp { step: 0, at: 0 };
+    let stamp = StepStamp { step: 0, at: 0, received_until: None };
     let output = merge.step(stamp, Some(60 * SECOND), &Positions::new(), &Default::default()).expect("a step");
     let alerts = lines(output.alerts.as_ref());
     assert!(alerts.len() == 1 && alerts[0].contains("192.0.2.2"), "{alerts:?}");

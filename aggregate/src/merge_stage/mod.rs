@@ -29,6 +29,7 @@ use crate::late::LateWriter;
 use crate::rule::{Rule, RuleSet};
 use crate::source_stage::labels;
 use crate::sql::WindowPlan;
+use crate::watch::WatchState;
 
 pub(crate) use given::Sink;
 use rule_state::RuleState;
@@ -41,6 +42,8 @@ pub struct StepStamp {
     pub step: i64,
     /// Its time, microseconds UTC: `_received_at` of its alerts.
     pub at: i64,
+    /// Everything that was received before it is merged, microseconds UTC; none if that is not known. For watches.
+    pub received_until: Option<i64>,
 }
 
 /// What a step gives.
@@ -153,6 +156,8 @@ pub struct MergeStage {
     states: Vec<Option<State>>,
     /// One a rule; none but for correlations.
     correlations: Vec<Option<CorrelationState>>,
+    /// One a rule; none but for watches.
+    watches: Vec<Option<WatchState>>,
     late: LateWriter,
     unsettled: bool,
 }
@@ -162,8 +167,9 @@ impl MergeStage {
     pub fn new(rules: &Arc<RuleSet>, group: u32) -> Self {
         let states = rules.rules().iter().map(|r| r.window().map(State::new)).collect();
         let correlations = rules.rules().iter().map(|r| r.correlation().map(CorrelationState::new)).collect();
-        let (rules, late) = (rules.clone(), LateWriter::new());
-        Self { rules, group, limits: Limits::default(), watermark: None, states, correlations, late, unsettled: false }
+        let watches = rules.rules().iter().map(|r| r.watch().map(WatchState::new)).collect();
+        let (rules, late, limits) = (rules.clone(), LateWriter::new(), Limits::default());
+        Self { rules, group, limits, watermark: None, states, correlations, watches, late, unsettled: false }
     }
 
     /// Sets the bounds on state. They are part of what makes a rebuilt state the same: keep them for the chain's life.
@@ -191,6 +197,7 @@ impl MergeStage {
             if let Some(was) = old.rules.position(&rule.fingerprint) {
                 self.states[index] = old.states[was].take();
                 self.correlations[index] = old.correlations[was].take();
+                self.watches[index] = old.watches[was].take();
             }
         }
         Ok(())
@@ -209,7 +216,8 @@ impl MergeStage {
     /// Bytes held, for budgets.
     pub fn bytes(&self) -> usize {
         let correlations = self.correlations.iter().flatten().map(CorrelationState::bytes);
-        self.states.iter().flatten().map(State::bytes).chain(correlations).sum()
+        let watches = self.watches.iter().flatten().map(WatchState::bytes);
+        self.states.iter().flatten().map(State::bytes).chain(correlations).chain(watches).sum()
     }
 
     /// Adds a range's delta. States of rules that are not loaded, or in another version, are left out.
@@ -231,6 +239,10 @@ impl MergeStage {
             }
             if let Some(state) = &mut self.correlations[index] {
                 state.apply(rule, &part.state, watermark, self.limits, &mut self.late)?;
+                self.unsettled = true;
+            }
+            if let Some(state) = &mut self.watches[index] {
+                self.late.note_overflow(state.apply(&part.state, self.limits)?);
                 self.unsettled = true;
             }
         }
@@ -268,6 +280,11 @@ impl MergeStage {
                 self.late.note_overflow(state.step(rule, after, self.limits, &mut sink));
             }
         }
+        for (rule, state) in self.rules.rules().iter().zip(&mut self.watches) {
+            if let Some(state) = state {
+                state.step(rule, stamp.received_until, &mut sink)?;
+            }
+        }
         self.unsettled = false;
         let (late, late_rows, overflow_rows) = self.late.take();
         let (alerts, (failures, work), held) = (alerts.take(), failures.take(&self.rules), held.take());
@@ -280,6 +297,11 @@ impl MergeStage {
         let correlations = self.correlations.iter().flatten().filter_map(CorrelationState::last_end);
         let ends = self.states.iter().flatten().filter_map(State::last_end).chain(correlations);
         ends.filter(|end| *end > after).max()
+    }
+
+    /// When a watch will have something to judge even if nothing comes: a step whose `received_until` is as late is due then.
+    pub fn wakes_at(&self) -> Option<i64> {
+        self.watches.iter().flatten().filter_map(WatchState::wakes_at).min()
     }
 
     /// Windows that hold rows and have not ended, over all rules.

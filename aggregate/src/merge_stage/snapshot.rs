@@ -14,6 +14,7 @@ use crate::correlation;
 use crate::error::{AggregateError, Result};
 use crate::held::HeldBy;
 use crate::rule::{Rule, RuleSet};
+use crate::watch;
 
 const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 5 };
 
@@ -28,6 +29,9 @@ struct Head {
     rules: Vec<RuleHead>,
     /// By fingerprint; each has a block behind those of the windowed rules.
     correlations: Vec<(String, correlation::Head)>,
+    /// By fingerprint; states of earlier releases have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    watches: Vec<(String, watch::Head)>,
 }
 
 /// One rule's state but for its batches, which are one block.
@@ -91,10 +95,20 @@ pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
             blocks.push(hits);
         }
     }
+    let watches = stage.rules.rules().iter().zip(&stage.watches);
+    let watches = watches.filter_map(|(rule, state)| Some((rule.fingerprint.clone(), state.as_ref()?.kept())));
     let Limits { pane_keys_max, rule_keys_max, key_hits_max, hit_bytes_max } = stage.limits;
-    let (group, watermark) = (stage.group, stage.watermark);
-    let head =
-        Head { group, watermark, pane_keys_max, rule_keys_max, key_hits_max, hit_bytes_max, rules, correlations };
+    let head = Head {
+        group: stage.group,
+        watermark: stage.watermark,
+        pane_keys_max,
+        rule_keys_max,
+        key_hits_max,
+        hit_bytes_max,
+        rules,
+        correlations,
+        watches: watches.collect(),
+    };
     codec::encode(KIND, &head, &blocks)
 }
 
@@ -139,6 +153,12 @@ pub(super) fn read(rules: &Arc<RuleSet>, group: u32, bytes: &[u8]) -> Result<Mer
         let found = rules.position(&fingerprint);
         if let Some(state) = found.and_then(|index| stage.correlations[index].as_mut()) {
             state.restore(own, &batches)?;
+        }
+    }
+    for (fingerprint, own) in head.watches {
+        let found = rules.position(&fingerprint);
+        if let Some(state) = found.and_then(|index| stage.watches[index].as_mut()) {
+            state.restore(own);
         }
     }
     Ok(stage)

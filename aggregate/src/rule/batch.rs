@@ -65,7 +65,8 @@ impl BatchQuery {
             suggestion,
         };
         let Some(sql) = &rule.sql else {
-            return Err(refused(1, 1, "a Sigma rule is no SQL".to_owned(), None));
+            let what = if rule.is_watch() { "a watch is no SQL" } else { "a Sigma rule is no SQL" };
+            return Err(refused(1, 1, what.to_owned(), None));
         };
         let keys = rule.suppress_us > 0;
         let taken = rule.exceptions.batch_sql();
@@ -74,7 +75,7 @@ impl BatchQuery {
         let (projection, schema) = match &rule.plan {
             RulePlan::Filter(plans) => (plans.first().map(|p| &p.projection), plans.first().map(|p| &p.input.schema)),
             RulePlan::Window(plan) => (Some(&plan.output.projection), Some(&plan.output.schema)),
-            RulePlan::Correlation(_) => (None, None),
+            RulePlan::Correlation(_) | RulePlan::Watch(_) => (None, None),
         };
         let kind = |e: &PhysicalRef| schema.and_then(|schema| e.data_type(schema).ok()).unwrap_or(DataType::Null);
         let columns = projection.into_iter().flatten().map(|(name, e)| (name.clone(), kind(e))).collect();

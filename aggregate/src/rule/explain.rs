@@ -19,7 +19,7 @@ pub struct Explanation {
     pub title: String,
     /// The file it was read from.
     pub file: String,
-    /// `sql` or `sigma`.
+    /// `sql`, `sigma` or `watch`.
     pub language: &'static str,
     /// One a table; a table that two SELECTs read stands twice.
     pub inputs: Vec<ExplainedInput>,
@@ -117,12 +117,16 @@ impl Rule {
             uid: self.uid.clone(),
             title: self.title.clone(),
             file: self.file.clone(),
-            language: if self.is_sigma() { "sigma" } else { "sql" },
+            language: match (self.is_sigma(), self.is_watch()) {
+                (true, _) => "sigma",
+                (_, true) => "watch",
+                _ => "sql",
+            },
             inputs: self.inputs(),
             fields: self.fields(),
             window: self.window().map(|plan| self.explain_window(plan, rules)),
             selects: self.selects().into_iter().map(str::to_owned).collect(),
-            alerts: self.alerts().to_owned(),
+            alerts: self.alerts(),
             suppress_us: self.suppress_us,
             exceptions: self.exceptions().map(ExplainedException::of).collect(),
             evidence: self.evidence,
@@ -141,6 +145,9 @@ impl Rule {
         if let Some(node) = self.correlation().and_then(|plan| plan.nodes.first()) {
             return node.group.clone();
         }
+        if let Some(plan) = self.watch() {
+            return plan.keys().iter().map(|key| (*key).to_owned()).collect();
+        }
         let keys = self.window().map(|plan| plan.keys.as_slice()).unwrap_or_default();
         keys.iter().map(|key| said(key.name())).collect()
     }
@@ -152,6 +159,11 @@ impl Rule {
             let inputs = plan.inputs.iter();
             return inputs.map(|i| of(i.table, &i.input, i.predicate.as_ref().map(condition))).collect();
         }
+        if let Some(plan) = self.watch() {
+            let columns = |table| plan.columns(table).iter().map(|column| (*column).to_owned()).collect();
+            let tables = self.tables.iter();
+            return tables.map(|t| ExplainedInput { table: *t, columns: columns(*t), condition: None }).collect();
+        }
         self.row_plans().into_iter().map(|plan| of(plan.table, &plan.input, Some(condition(&plan.predicate)))).collect()
     }
 
@@ -160,7 +172,7 @@ impl Rule {
         match &self.plan {
             RulePlan::Filter(plans) => plans.iter().collect(),
             RulePlan::Correlation(plan) => plan.inputs.iter().map(|input| &input.rows).collect(),
-            RulePlan::Window(_) => Vec::new(),
+            RulePlan::Window(_) | RulePlan::Watch(_) => Vec::new(),
         }
     }
 
@@ -208,7 +220,14 @@ impl Rule {
         own.spec == its.spec && self.keys() == other.keys() && conditions(self) == conditions(other)
     }
 
-    fn alerts(&self) -> &'static str {
+    fn alerts(&self) -> String {
+        if let Some(plan) = self.watch() {
+            return plan.said();
+        }
+        self.alerts_of_rows().to_owned()
+    }
+
+    fn alerts_of_rows(&self) -> &'static str {
         if self.is_correlation() {
             return "each key at each time that has a hit and meets the condition, when the watermark has passed it";
         }

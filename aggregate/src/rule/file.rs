@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::scenario::{Fault, RawTest};
 use crate::error::RuleError;
 use crate::sql::nearest;
+use crate::watch::RawWatch;
 
 /// A rule as it is written. Unknown keys are refused.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,7 +24,9 @@ pub(crate) struct RawRule {
     /// How to fit it to a network: thresholds, what to except.
     #[serde(default)]
     pub(crate) tuning: String,
-    pub(crate) sql: String,
+    /// What it detects: this, or `watch`.
+    pub(crate) sql: Option<String>,
+    pub(crate) watch: Option<RawWatch>,
     #[serde(default)]
     pub(crate) emit: Emit,
     pub(crate) allowed_lateness: Option<String>,
@@ -126,6 +129,7 @@ fn example(key: &str) -> Option<&'static str> {
         "version" => "version: 1",
         "level" => "level: medium",
         "sql" => "sql: SELECT src_ip FROM network_activity WHERE action = 'Denied'",
+        "watch" => "watch: {silence: {after: 15m, times: 2, learn: 1d}}",
         "tags" => "tags: [attack.discovery, attack.t1046]",
         "falsepositives" => "falsepositives: [Vulnerability scanners of your own]",
         "evidence" => "evidence: 10",
@@ -179,7 +183,7 @@ impl<'a> RuleText<'a> {
     }
 
     /// A key of the file itself is missing at its front; of a test, where the test stands.
-    fn missing(&self, key: &str, (line, column): (u64, u64)) -> RuleError {
+    pub(crate) fn missing(&self, key: &str, (line, column): (u64, u64)) -> RuleError {
         let is_own = example(key).is_some() && self.key_line(key).is_none();
         let (line, column) = if is_own { (1, 1) } else { (line, column) };
         let suggestion = example(key).map(|example| format!("e.g. `{example}`"));

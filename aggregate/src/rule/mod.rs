@@ -29,6 +29,7 @@ use crate::correlation::CorrelationPlan;
 use crate::error::RuleError;
 use crate::exception::{Exception, Exceptions};
 use crate::sql::{Plan, WindowPlan, plan};
+use crate::watch::{RawWatch, WatchPlan};
 use crate::window::WindowKind;
 
 /// Namespace of every name-based UUID of this crate. Never changes: alert ids hang on it.
@@ -57,7 +58,7 @@ pub struct Rule {
     evidence: usize,
     tables: Vec<Table>,
     file: String,
-    /// None of a Sigma rule.
+    /// None of a Sigma rule, and of a watch.
     sql: Option<String>,
     pub(crate) attack: Attack,
     pub(crate) fingerprint: String,
@@ -74,6 +75,7 @@ pub(crate) enum RulePlan {
     Filter(Vec<crate::sql::FilterPlan>),
     Window(Arc<WindowPlan>),
     Correlation(Arc<CorrelationPlan>),
+    Watch(Arc<WatchPlan>),
 }
 
 impl Rule {
@@ -147,10 +149,15 @@ impl Rule {
         self.correlation().is_some()
     }
 
-    /// How long its window state lives in event time: size and allowed lateness; 0 for a filter rule.
+    /// True if it is over whether records come, not over what they say.
+    pub fn is_watch(&self) -> bool {
+        self.watch().is_some()
+    }
+
+    /// How long its window state lives in event time: size and allowed lateness; 0 for a filter rule and a watch.
     pub fn max_window_us(&self) -> i64 {
         let size = match &self.plan {
-            RulePlan::Filter(_) => return 0,
+            RulePlan::Filter(_) | RulePlan::Watch(_) => return 0,
             RulePlan::Window(plan) => plan.spec.size,
             RulePlan::Correlation(plan) => plan.span_us(),
         };
@@ -225,13 +232,13 @@ impl Rule {
 
     /// True if it was written in Sigma.
     pub fn is_sigma(&self) -> bool {
-        self.sql.is_none()
+        self.sql.is_none() && !self.is_watch()
     }
 
     /// The rule as a query over stored rows.
     ///
     /// # Errors
-    /// If the rule is a Sigma rule; every SQL rule that loads has such a form.
+    /// If the rule is a Sigma rule or a watch; every SQL rule that loads has such a form.
     pub fn batch_query(&self) -> Result<BatchQuery, RuleError> {
         BatchQuery::of(self)
     }
@@ -239,15 +246,19 @@ impl Rule {
     pub(crate) fn window(&self) -> Option<&Arc<WindowPlan>> {
         match &self.plan {
             RulePlan::Window(plan) => Some(plan),
-            RulePlan::Filter(_) | RulePlan::Correlation(_) => None,
+            RulePlan::Filter(_) | RulePlan::Correlation(_) | RulePlan::Watch(_) => None,
         }
     }
 
     pub(crate) fn correlation(&self) -> Option<&Arc<CorrelationPlan>> {
         match &self.plan {
             RulePlan::Correlation(plan) => Some(plan),
-            RulePlan::Filter(_) | RulePlan::Window(_) => None,
+            RulePlan::Filter(_) | RulePlan::Window(_) | RulePlan::Watch(_) => None,
         }
+    }
+
+    pub(crate) fn watch(&self) -> Option<&Arc<WatchPlan>> {
+        if let RulePlan::Watch(plan) = &self.plan { Some(plan) } else { None }
     }
 
     fn build(file: RuleText<'_>) -> Result<Rule, RuleError> {
@@ -267,17 +278,8 @@ impl Rule {
         if raw.evidence > EVIDENCE_MAX {
             return Err(file.at_key("evidence", format!("at most {EVIDENCE_MAX} rows of evidence"), None));
         }
-        let plan = plan(&raw.sql, raw.emit == Emit::OnThreshold).map_err(|e| {
-            let (line, column) = file.of_sql(e.line, e.column);
-            RuleError { file: file.name.to_owned(), line, column, what: e.what, suggestion: e.suggestion }
-        })?;
         file.check_tests(&raw.tests)?;
-        let tables = plan.tables();
-        let suppress_us = suppress_us(file, &raw, &plan, lateness)?;
-        let plan = match plan {
-            Plan::Filter(plan) => RulePlan::Filter(vec![plan]),
-            Plan::Window(plan) => RulePlan::Window(Arc::new(plan)),
-        };
+        let (plan, tables, suppress_us) = plan_of(file, &raw, lateness)?;
         let uid = uid.to_string();
         let fingerprint = fingerprint(&uid, &raw, lateness);
         let stem = Path::new(file.name).file_stem().and_then(|s| s.to_str()).unwrap_or(file.name);
@@ -296,7 +298,7 @@ impl Rule {
             evidence: raw.evidence,
             tables,
             file: file.name.to_owned(),
-            sql: Some(raw.sql),
+            sql: raw.sql,
             attack,
             fingerprint,
             plan,
@@ -319,9 +321,55 @@ impl Rule {
             RulePlan::Filter(plans) => plans.first().map(|plan| &plan.projection),
             RulePlan::Window(plan) => Some(&plan.output.projection),
             RulePlan::Correlation(_) => return vec!["group", "value"],
+            RulePlan::Watch(plan) => return plan.alert_columns().into_iter().map(|(name, _)| name).collect(),
         };
         projection.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
     }
+}
+
+/// What the rule runs, its tables, and for how long an alert stands for others.
+fn plan_of(file: RuleText<'_>, raw: &RawRule, lateness: i64) -> Result<(RulePlan, Vec<Table>, i64), RuleError> {
+    let sql = match (&raw.sql, &raw.watch) {
+        (Some(sql), None) => sql,
+        (None, Some(watch)) => {
+            return watch_plan(file, raw, watch).map(|plan| (RulePlan::Watch(plan.clone()), plan.tables(), 0));
+        }
+        (None, None) => return Err(file.missing("sql", (1, 1))),
+        (Some(_), Some(_)) => {
+            return Err(file.at_key(
+                "watch",
+                "a rule has sql or watch, not both",
+                Some("write a rule for each".into()),
+            ));
+        }
+    };
+    let plan = plan(sql, raw.emit == Emit::OnThreshold).map_err(|e| {
+        let (line, column) = file.of_sql(e.line, e.column);
+        RuleError { file: file.name.to_owned(), line, column, what: e.what, suggestion: e.suggestion }
+    })?;
+    let (tables, suppress_us) = (plan.tables(), suppress_us(file, raw, &plan, lateness)?);
+    let plan = match plan {
+        Plan::Filter(plan) => RulePlan::Filter(vec![plan]),
+        Plan::Window(plan) => RulePlan::Window(Arc::new(plan)),
+    };
+    Ok((plan, tables, suppress_us))
+}
+
+fn watch_plan(file: RuleText<'_>, raw: &RawRule, watch: &RawWatch) -> Result<Arc<WatchPlan>, RuleError> {
+    let without = [
+        ("emit", raw.emit != Emit::default()),
+        ("allowed_lateness", raw.allowed_lateness.is_some()),
+        ("suppress", raw.suppress.is_some()),
+    ];
+    if let Some((key, _)) = without.iter().find(|(_, is)| *is) {
+        let what = format!("{key} has no meaning for a watch: it alerts once, until all is as before");
+        return Err(file.at_key(key, what, Some("leave it out".to_owned())));
+    }
+    WatchPlan::of(watch).map(Arc::new).map_err(|(word, what, example)| {
+        let (line, column) = file.place_within("watch", &word);
+        let suggestion = Some(format!("e.g. `watch: {{{example}}}`"));
+        RuleError { file: file.name.to_owned(), line, column, what, suggestion }
+    })
 }
 
 fn suppress_us(file: RuleText<'_>, raw: &RawRule, plan: &Plan, lateness: i64) -> Result<i64, RuleError> {
@@ -351,7 +399,9 @@ fn suppress_us(file: RuleText<'_>, raw: &RawRule, plan: &Plan, lateness: i64) ->
 
 /// See [`Rule::fingerprint`].
 fn fingerprint(uid: &str, raw: &RawRule, lateness: i64) -> String {
-    let all = serde_json::json!([uid, raw.version, raw.sql, format!("{:?}", raw.emit), lateness, raw.evidence]);
+    let watch = raw.watch.as_ref().map(|watch| format!("{watch:?}"));
+    let body = raw.sql.as_ref().or(watch.as_ref());
+    let all = serde_json::json!([uid, raw.version, body, format!("{:?}", raw.emit), lateness, raw.evidence]);
     Uuid::new_v5(&NAMESPACE, all.to_string().as_bytes()).to_string()
 }
 

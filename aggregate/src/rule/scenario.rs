@@ -348,7 +348,7 @@ impl<'a> Run<'a> {
         }
         self.segment(None).map_err(|e| e.to_string())?;
         let end = self.merges.iter().filter_map(MergeStage::close_all_watermark).max();
-        self.merge_step(end).map_err(|e| e.to_string())?;
+        self.merge_step(end, None).map_err(|e| e.to_string())?;
         let own = |by: HeldBy| self.held.iter().filter(move |h| h.by == by && h.rule == self.rule.uid());
         let [suppressed, excepted] =
             [HeldBy::Suppression, HeldBy::Exception].map(|by| own(by).map(|held| held.alerts).sum());
@@ -374,10 +374,10 @@ impl<'a> Run<'a> {
                 let rows = source.rows[from / self.split.deltas..to / self.split.deltas].to_vec();
                 self.range(index, &rows)?;
             }
-            self.merge_step(None).map_err(|e| e.to_string())?;
+            self.merge_step(None, None).map_err(|e| e.to_string())?;
         }
         self.sources.iter_mut().for_each(|s| s.rows.clear());
-        self.merge_step(watermark).map_err(|e| e.to_string())
+        self.merge_step(watermark, watermark).map_err(|e| e.to_string())
     }
 
     fn range(&mut self, index: usize, rows: &[Row]) -> Result<(), String> {
@@ -400,9 +400,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn merge_step(&mut self, watermark: Option<i64>) -> Result<()> {
+    /// The end of the events is no time: watches judge what was received before a watermark that the test sets.
+    fn merge_step(&mut self, watermark: Option<i64>, received_until: Option<i64>) -> Result<()> {
         self.step += 1;
-        let stamp = StepStamp { step: self.step, at: BASE_US };
+        let stamp = StepStamp { step: self.step, at: BASE_US, received_until };
         for merge in &mut self.merges {
             let output = merge.step(stamp, watermark, &Positions::new(), &BTreeMap::new())?;
             output.alerts.iter().for_each(|a| note(&mut self.alerts, self.rule, a));

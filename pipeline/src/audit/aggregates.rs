@@ -1,7 +1,7 @@
 //! I4: what the stream found is what batch SQL finds. Each rule runs a second time, by plain DataFusion over the stored rows,
 //! and gives the same alerts as stand in `detection_finding`.
 //!
-//! A Sigma rule has no SQL and is left out. A rule that came or went in between is compared over the rows that it has seen
+//! A Sigma rule and a watch have no SQL and are left out. A rule that came or went in between is compared over the rows that it has seen
 //! (`seen.rs`). Compared are the windows that have closed: an open one may still change. Windows that missed rows (`late_window`) are left
 //! out and counted, and rows that were read back stand aside: no rule has seen them. Values are compared as text; floats to nine digits, since the order of a sum may differ.
 
@@ -28,7 +28,9 @@ type Alerts = BTreeMap<BatchAlert, i64>;
 /// Runs every rule over the tables and compares.
 pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyhow::Result<Verdict> {
     let session = sql.map_err(anyhow::Error::msg)?;
-    let (sigma, sql_rules): (Vec<_>, Vec<_>) = rules.rules().iter().partition(|rule| rule.is_sigma());
+    let (others, sql_rules): (Vec<_>, Vec<_>) =
+        rules.rules().iter().partition(|rule| rule.is_sigma() || rule.is_watch());
+    let watches = others.iter().filter(|rule| rule.is_watch()).count();
     let ran = sql_rules.into_iter().map(|rule| Ok((rule, Seen::of(facts, rules, rule)?)));
     let ran: Vec<_> = match ran.collect::<Result<_, String>>() {
         Ok(ran) => ran,
@@ -42,7 +44,7 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>, rules: &RuleSet) -> anyho
     let missed = missed(session).await?;
     let given = given(session).await?;
     let seen = if facts.any_reprocessed() { &without_reprocessed(session).await? } else { session };
-    let sums = Sums { sigma: sigma.len(), gone: gone(facts, rules), ..Sums::default() };
+    let sums = Sums { sigma: others.len() - watches, watches, gone: gone(facts, rules), ..Sums::default() };
     let mut comparison = Comparison {
         session: seen,
         rule_sets: &facts.rule_sets,
@@ -121,6 +123,7 @@ struct Sums {
     alerts: usize,
     left_out: usize,
     sigma: usize,
+    watches: usize,
     partly: usize,
     never: usize,
     gone: usize,
@@ -145,6 +148,7 @@ impl Sums {
             (self.excepted, "taken away by exceptions"),
             (self.suppressed, "suppressed"),
             (self.sigma, "Sigma rules are no SQL"),
+            (self.watches, "watches are no SQL"),
             (self.partly, "rules ran for a part of the time: compared over the rows that they saw"),
             (self.never, "rules never ran"),
             (self.otherwise, "rules had other exceptions or another suppression before: not compared"),

@@ -87,7 +87,7 @@ impl Stages {
     }
 
     fn raise(&mut self, watermark: Option<i64>, watch: &mut impl Watch) -> anyhow::Result<()> {
-        let stamp = StepStamp { step: self.step, at: watermark.unwrap_or_default() };
+        let stamp = StepStamp { step: self.step, at: watermark.unwrap_or_default(), received_until: None };
         self.step += 1;
         let output = self.merge.step(stamp, watermark, &Positions::new(), &self.versions)?;
         note(&mut self.failures, output.failures);

@@ -26,6 +26,7 @@ pub(super) struct Ranged {
     pub(super) range: OffsetRange,
     pub(super) watermark: Option<i64>,
     pub(super) received_min: Option<i64>,
+    pub(super) received_max: Option<i64>,
     /// Of the tables that enriched it.
     pub(super) versions: BTreeMap<String, String>,
 }
@@ -65,6 +66,8 @@ pub(super) struct Group {
     /// Merged or pending up to here.
     reached: Positions,
     watermarks: BTreeMap<PartitionId, i64>,
+    /// When the last record that is merged was received.
+    received: BTreeMap<PartitionId, i64>,
     pending: Vec<Pending>,
     /// What enriched the ranges of the last step that merged any: named by the alerts and the entry of a step.
     versions: BTreeMap<String, String>,
@@ -86,6 +89,7 @@ impl Group {
             vector: Positions::new(),
             reached: Positions::new(),
             watermarks: BTreeMap::new(),
+            received: BTreeMap::new(),
             pending: Vec::new(),
             versions: versions(context.rules.set(), &context.enrich),
             idle: BTreeSet::new(),
@@ -137,7 +141,7 @@ impl Group {
                 at = source.next;
             }
         }
-        let stamp = StepStamp { step: entry.step, at: entry.at };
+        let stamp = StepStamp { step: entry.step, at: entry.at, received_until: entry.received_until };
         self.stage.step(stamp, entry.watermark, &entry.vector, &entry.versions)?;
         self.adopt(entry);
         Ok(())
@@ -202,6 +206,7 @@ impl Group {
                 range: range(&entry),
                 watermark: entry.watermark,
                 received_min: entry.received_min,
+                received_max: entry.received_max,
                 versions: entry.versions,
             };
             self.push(ranged, delta)?;
@@ -232,7 +237,8 @@ impl Group {
     /// # Errors
     /// What cannot be written or merged.
     pub(super) fn step(&mut self, context: &ShardContext, around: &Surroundings<'_>) -> anyhow::Result<Stepped> {
-        if self.pending.is_empty() && self.idle == *around.idle && !around.is_last {
+        let now = clock::now_us();
+        if self.pending.is_empty() && self.idle == *around.idle && !around.is_last && !self.is_woken(around, now) {
             return Ok(Stepped::Ours);
         }
         let oldest = self.pending.iter().filter_map(|p| p.ranged.received_min).min();
@@ -247,12 +253,12 @@ impl Group {
         let due = if around.is_last { combined.max(self.stage.close_all_watermark()) } else { combined };
         // A partition that was idle and spoke again may be behind; what is closed stays closed.
         let watermark = due.max(self.stage.watermark());
-        let stamp = StepStamp { step: self.next_step, at: clock::now_us() };
+        let stamp = StepStamp { step: self.next_step, at: now, received_until: self.received_until(around, now) };
         let output = self.stage.step(stamp, watermark, &self.vector, &versions)?;
 
         let mut entry = MergeEntry::empty(self.number, stamp.step, stamp.at, &context.writer, Uuid::new_v4());
         entry.vector.clone_from(&self.vector);
-        entry.partition_watermarks = watermarks;
+        (entry.partition_watermarks, entry.received_until) = (watermarks, stamp.received_until);
         (entry.watermark, entry.versions, entry.windows_closed) = (watermark, versions, output.windows_closed);
         entry.outbox = output.alerts.as_ref().map(alerts::ids).unwrap_or_default();
         self.write(context, &mut entry, &output, around.is_last)?;
@@ -282,14 +288,36 @@ impl Group {
         for Pending { ranged, delta } in pending {
             self.stage.apply(&ranged.partition, ranged.range, &delta)?;
             self.vector.insert(ranged.partition.clone(), ranged.range.next);
-            self.watermarks.extend(ranged.watermark.map(|time| (ranged.partition, time)));
+            self.watermarks.extend(ranged.watermark.map(|time| (ranged.partition.clone(), time)));
+            self.received.extend(ranged.received_max.map(|time| (ranged.partition, time)));
         }
         Ok(())
     }
 
+    /// True if a watch has something to judge though nothing came.
+    fn is_woken(&self, around: &Surroundings<'_>, now: i64) -> bool {
+        let wakes_at = self.stage.wakes_at();
+        wakes_at.is_some_and(|at| self.received_until(around, now).is_some_and(|until| at <= until))
+    }
+
+    /// Everything that was received before it is merged: of a partition that is caught up and silent, all up to now. None if a
+    /// partition has not said anything yet.
+    fn received_until(&self, around: &Surroundings<'_>, now: i64) -> Option<i64> {
+        let of = |partition: &PartitionId| match around.idle.contains(partition) {
+            true => Some(now),
+            // Whoever stamps records may have a clock that is ahead.
+            false => self.received.get(partition).map(|time| (*time).min(now)),
+        };
+        self.partitions(around).into_iter().map(of).min().flatten()
+    }
+
+    fn partitions<'a>(&'a self, around: &'a Surroundings<'_>) -> BTreeSet<&'a PartitionId> {
+        around.partitions.iter().chain(self.vector.keys()).collect()
+    }
+
     /// A partition that has not said anything yet holds every window open.
     fn partition_watermarks(&self, around: &Surroundings<'_>) -> BTreeMap<PartitionId, Watermark> {
-        let all: BTreeSet<&PartitionId> = around.partitions.iter().chain(self.vector.keys()).collect();
+        let all = self.partitions(around);
         let of = |partition: &PartitionId| match self.watermarks.get(partition) {
             _ if around.idle.contains(partition) => Watermark::Idle,
             Some(time) => Watermark::EventTime(*time),

@@ -28,6 +28,7 @@ pub(crate) enum ToMerge {
         deltas: Deltas,
         watermark: Option<i64>,
         received_min: Option<i64>,
+        received_max: Option<i64>,
         /// Of the tables that enriched it.
         versions: BTreeMap<String, String>,
     },
@@ -145,9 +146,9 @@ impl Merger {
 
     fn take(&mut self, item: ToMerge) -> anyhow::Result<()> {
         match item {
-            ToMerge::Range { partition, range, deltas, watermark, received_min, versions } => {
+            ToMerge::Range { partition, range, deltas, watermark, received_min, received_max, versions } => {
                 self.heard(&partition);
-                let ranged = Ranged { partition, range, watermark, received_min, versions };
+                let ranged = Ranged { partition, range, watermark, received_min, received_max, versions };
                 for group in self.groups.values_mut() {
                     group.offer(&self.context, &ranged, &deltas)?;
                 }

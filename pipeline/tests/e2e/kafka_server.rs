@@ -64,9 +64,19 @@ impl Kafka {
 
     /// Sends messages, each to its partition, and waits until the broker has them.
     pub(crate) fn produce(&self, topic: &str, messages: impl IntoIterator<Item = (i32, Vec<u8>)>) {
+        self.send(topic, messages.into_iter().map(|(partition, payload)| (partition, payload, None)));
+    }
+
+    /// As [`Kafka::produce`], each message with its timestamp, milliseconds since 1970.
+    pub(crate) fn produce_at(&self, topic: &str, messages: impl IntoIterator<Item = (i32, Vec<u8>, i64)>) {
+        self.send(topic, messages.into_iter().map(|(partition, payload, at)| (partition, payload, Some(at))));
+    }
+
+    fn send(&self, topic: &str, messages: impl Iterator<Item = (i32, Vec<u8>, Option<i64>)>) {
         let producer: BaseProducer = self.client().create().expect("a producer");
-        for (partition, payload) in messages {
+        for (partition, payload, at) in messages {
             let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(&payload);
+            record.timestamp = at;
             while let Err((error, again)) = producer.send(record) {
                 assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull), "{error}");
                 producer.poll(ANSWER);

@@ -28,3 +28,4 @@ mod service;
 mod sigma;
 mod streams;
 mod tables;
+mod watches;

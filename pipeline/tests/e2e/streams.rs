@@ -113,7 +113,7 @@ fn config(dir: &Path, kafka: &Kafka) -> PathBuf {
     path
 }
 
-fn audit(config: &Path, warehouse: &Path) -> Value {
+pub(crate) fn audit(config: &Path, warehouse: &Path) -> Value {
     let mut command = palisade();
     command.args(["tables", "audit", "--output", "json", "--warehouse"]).arg(warehouse).arg("-c").arg(config);
     let out = output(&mut command);

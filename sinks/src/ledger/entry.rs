@@ -69,6 +69,8 @@ pub struct MergeEntry {
     pub partition_watermarks: BTreeMap<PartitionId, Watermark>,
     /// The combined watermark.
     pub watermark: Option<i64>,
+    /// Everything that was received before it is merged, microseconds UTC; none if a partition's end is not known.
+    pub received_until: Option<i64>,
     /// Windows the step closed.
     pub windows_closed: u64,
     /// Alert and late-window files by table.
@@ -200,6 +202,7 @@ impl MergeEntry {
             vector: BTreeMap::new(),
             partition_watermarks: BTreeMap::new(),
             watermark: None,
+            received_until: None,
             windows_closed: 0,
             tables: BTreeMap::new(),
             outbox: Vec::new(),

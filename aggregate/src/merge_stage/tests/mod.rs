@@ -245,7 +245,7 @@ fn an_alert_of_the_merge_chain_says_where_it_stands_and_what_decided_it() {
     apply(0, 7, &[event(11 * SECOND, "a", 1)]);
     let vector = Positions::from([(partition(0), 8), (partition(1), 42)]);
     let versions = BTreeMap::from([("geo".to_owned(), "7".to_owned())]);
-    let stamp = StepStamp { step: 5, at: 99 * SECOND };
+    let stamp = StepStamp { step: 5, at: 99 * SECOND, received_until: None };
     let output = merge.step(stamp, Some(60 * SECOND), &vector, &versions).expect("a step");
     let alerts = output.alerts.expect("one alert");
     let one = |path| texts(&alerts, path).remove(0);

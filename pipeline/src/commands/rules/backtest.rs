@@ -52,6 +52,7 @@ pub(super) async fn run(args: &RulesBacktestArgs) -> anyhow::Result<ExitCode> {
         Some(config) if args.rules.is_empty() => setup::rules(config)?,
         _ => RuleSet::load(&args.rules)?.except(&args.exceptions)?,
     };
+    let rules = super::without_watches(&rules);
     let folder = config.as_ref().map_or(&args.warehouse, |config| &config.warehouse);
     if !folder.join("catalog.db").exists() {
         bail!("{}: no warehouse here; `palisade demo` makes one, or name yours with --warehouse", folder.display());

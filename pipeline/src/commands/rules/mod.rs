@@ -12,6 +12,9 @@ mod run;
 mod test;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use aggregate::RuleSet;
 
 use crate::cli::{RulesAction, RulesArgs};
 
@@ -28,4 +31,12 @@ pub(crate) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
         RulesAction::Coverage(args) => coverage::run(args),
         RulesAction::Run(args) => run::run(args),
     }
+}
+
+/// The rules that logs alone decide: what a watch finds hangs on when records were received. Those left out are told.
+fn without_watches(rules: &Arc<RuleSet>) -> Arc<RuleSet> {
+    for watch in rules.rules().iter().filter(|rule| rule.is_watch()) {
+        eprintln!("left out: {}: a watch judges records as they are received", watch.name());
+    }
+    rules.only(|rule| !rule.is_watch())
 }

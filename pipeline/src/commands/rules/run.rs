@@ -61,6 +61,7 @@ pub(super) fn run(args: &RulesRunArgs) -> anyhow::Result<ExitCode> {
     if args.strict && !refused.0.is_empty() {
         return Ok(ExitCode::from(1));
     }
+    let rules = super::without_watches(&rules);
     let mappings = Mappings::load(&args.mapping).map_err(|errors| anyhow::anyhow!(lines(&errors)))?;
     let config = DecodeConfig { format: args.format, ..DecodeConfig::default() };
     let mut matcher = Matcher::new(AutoDecoder::with_mappings(config, mappings), &rules);
@@ -182,7 +183,7 @@ impl Matcher {
         let (Some((first, last)), Some(end)) = (self.times, self.merge.close_all_watermark()) else { return Ok(()) };
         let parts = (1..CLOSE_STEPS).map(|part| first + (last - first) / CLOSE_STEPS * part);
         for (step, watermark) in (0..).zip(parts.chain([end])) {
-            let stamp = StepStamp { step, at: clock::now_us() };
+            let stamp = StepStamp { step, at: clock::now_us(), received_until: None };
             let found = self.merge.step(stamp, Some(watermark), &Positions::new(), &BTreeMap::new())?;
             tell(&found.failures);
             Held::add(&mut self.held, found.held);
