@@ -1,6 +1,7 @@
 //! Streaming detections in SQL and Sigma: windows, rules, alerts. Synchronous and deterministic.
 //!
-//! **Data in:** batches of one partition ([`SourceStage`]); deltas of all partitions and the combined watermark ([`MergeStage`]).
+//! **Data in:** batches of one partition ([`SourceStage`]); deltas of all partitions, the combined watermark, and how far all that was
+//! received is merged ([`MergeStage`]).
 //! **Data out:** mergeable deltas, split by merge group ([`Deltas`]), alerts (rows of `detection_finding`), late rows (rows of `late_window`).
 //!
 //! ```text

@@ -57,6 +57,9 @@ impl Reason {
         Reason::Header,
     ];
 
+    /// Those of records that hold no event, whatever the decoders are.
+    pub const NO_EVENTS: [Reason; 2] = [Reason::Empty, Reason::Header];
+
     /// The reason in tables, metrics and messages.
     pub const fn name(self) -> &'static str {
         match self {

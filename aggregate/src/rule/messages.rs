@@ -34,6 +34,15 @@ sql: |
   HAVING count(DISTINCT dst_port) > 250
 ";
 
+/// A watch.
+const WATCH: &str = "title: Silent
+id: 3f2b6a4e-1111-4222-8333-444455556666
+version: 1
+level: low
+watch:
+  silence: {after: 15m, times: 2, learn: 1d}
+";
+
 /// A Sigma rule.
 const SIGMA: &str = "title: Trail stopped
 id: 3f2b6a4e-1111-4222-8333-444455556666
@@ -420,4 +429,38 @@ const OF_SIGMA: &[Case] = &[
 #[test]
 fn of_a_sigma_rule() {
     check(SIGMA, OF_SIGMA);
+}
+
+const OF_WATCH: &[Case] = &[
+    ("silence", "silense", "r.yaml:6:3: unknown key silense; did you mean silence?"),
+    (
+        "15m",
+        "7m",
+        "r.yaml:6:20: \"7m\" is not a number of minutes from 5 up to 30 days, in fives; e.g. `watch: {silence: {after: 15m, times: 2, learn: 1d}}`",
+    ),
+    (
+        "silence: {after: 15m, times: 2, learn: 1d}",
+        "dead_letters: {records: 20, percent: 0, times: 5}",
+        "r.yaml:6:3: records are at least 1, and percent are 1 to 100; e.g. `watch: {dead_letters: {records: 20, percent: 5, times: 5}}`",
+    ),
+    (
+        "\n  silence: {after: 15m, times: 2, learn: 1d}",
+        " {}",
+        "r.yaml:5:1: watch takes silence or dead_letters, one of them; e.g. `watch: {silence: {after: 15m, times: 2, learn: 1d}}`",
+    ),
+    (
+        "watch:",
+        "suppress: {for: 1h}\nwatch:",
+        "r.yaml:5:1: suppress has no meaning for a watch: it alerts once, until all is as before; leave it out",
+    ),
+    (
+        "watch:",
+        "sql: SELECT src_ip FROM network_activity WHERE dst_port = 22\nwatch:",
+        "r.yaml:6:1: a rule has sql or watch, not both; write a rule for each",
+    ),
+];
+
+#[test]
+fn of_a_watch() {
+    check(WATCH, OF_WATCH);
 }

@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, UInt16Array};
+use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt16Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use dataflow::{PartitionId, Table};
-use datafusion::error::Result as DfResult;
+use dataflow::{PartitionId, Reason, Table};
+use datafusion::error::{DataFusionError, Result as DfResult};
 
 use super::{WatchPlan, slot_of};
 use crate::codes::{Codes, NULL};
@@ -78,6 +78,7 @@ impl WatchCounts {
         (rows, codes): (&mut Rows<'_>, &mut Codes),
     ) -> DfResult<()> {
         let is_dead = rows.cache.table() == Table::DeadLetter;
+        let is_event = events(rows, is_dead)?;
         let slots: Arc<[u32]> = rows.common.received().iter().map(|us| codes.integer(slot_of(*us))).collect();
         let tenants = rows.tenants(codes)?;
         let keys = source(plan, partition, rows, codes)?;
@@ -87,7 +88,9 @@ impl WatchCounts {
         let takes_first = matches!(plan, WatchPlan::DeadLetters(_));
         let common = &rows.common;
         let place = common.times().iter().zip(common.offsets()).zip(common.records());
-        for (group, ((time, offset), record)) in self.groups.iter().zip(place) {
+        let rows =
+            self.groups.iter().zip(place).enumerate().filter(|(row, _)| is_event.as_ref().is_none_or(|is| is[*row]));
+        for (_, (group, ((time, offset), record))) in rows {
             let count = &mut self.counts[*group];
             count.records += 1;
             count.dead += i64::from(is_dead);
@@ -128,6 +131,17 @@ impl WatchCounts {
 
 /// The offset of no row.
 pub(super) const NO_ROW: i64 = -1;
+
+/// Which rows hold an event: of dead letters not those that nobody could decode; none if all do.
+fn events(rows: &mut Rows<'_>, is_dead: bool) -> DfResult<Option<Vec<bool>>> {
+    if !is_dead {
+        return Ok(None);
+    }
+    let reasons = rows.cache.named("reason").map_err(|e| DataFusionError::External(Box::new(e)))?;
+    let no_events = Reason::NO_EVENTS.map(Reason::name);
+    let holds = |reason: Option<&str>| reason.is_none_or(|reason| !no_events.contains(&reason));
+    Ok(Some(reasons.as_string::<i32>().iter().map(holds).collect()))
+}
 
 /// The numbers of each row's source: of a silence vendor, product and device, of dead letters the topic.
 fn source(

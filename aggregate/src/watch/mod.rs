@@ -16,6 +16,7 @@
 mod counts;
 mod dead_letters;
 mod silence;
+mod source;
 mod state;
 #[cfg(test)]
 mod tests;

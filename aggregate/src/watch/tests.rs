@@ -225,7 +225,7 @@ fn slowly(heard: &BTreeSet<i64>, until: i64) -> Vec<String> {
         // Learned are the days up to the last record's.
         let limit = (2 * usual(&gaps, last.div_euclid(DAY))).max(3);
         let is_known = last - first >= DAY;
-        if open.is_none() && is_known && slot - last - 1 >= limit {
+        if open.is_none() && is_known && slot - last > limit {
             open = Some((last + 1, slot));
             found.push(format!("fw-1 create {} {slot}", last + 1));
         }

@@ -52,8 +52,8 @@ async fn tenants_of_topics(session: &SessionContext) -> anyhow::Result<Vec<(Stri
 async fn evidence(session: &SessionContext, faults: &mut Faults) -> anyhow::Result<()> {
     let id = "concat(_topic, '@', _incarnation, '/', CAST(_partition_id AS VARCHAR), '/', CAST(_offset AS VARCHAR), '/', \
               CAST(_record AS VARCHAR))";
-    let rows: Vec<String> = Table::EVENTS
-        .iter()
+    let tables = Table::EVENTS.iter().chain([&Table::DeadLetter]);
+    let rows: Vec<String> = tables
         .map(|t| format!("SELECT {id} AS id, tenant_uid AS owner FROM {t} WHERE substr(_topic, 1, 1) <> '_'"))
         .collect();
     let sql = format!(

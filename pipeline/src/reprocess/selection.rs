@@ -15,9 +15,6 @@ pub(crate) struct Part {
     pub(crate) condition: String,
 }
 
-/// Dead letters that hold no event, whatever the decoders are.
-const NO_EVENTS: [Reason; 2] = [Reason::Empty, Reason::Header];
-
 impl Selection {
     /// Every dead letter that may hold an event, and every row of no known kind.
     pub(crate) fn unknown() -> Self {
@@ -56,7 +53,7 @@ impl Part {
     pub(crate) fn dead_letters(reasons: &[Reason]) -> Self {
         let names = |reasons: &[Reason]| reasons.iter().map(|r| format!("'{r}'")).collect::<Vec<_>>().join(", ");
         let condition = match reasons {
-            [] => format!("reason NOT IN ({})", names(&NO_EVENTS)),
+            [] => format!("reason NOT IN ({})", names(&Reason::NO_EVENTS)),
             _ => format!("reason IN ({})", names(reasons)),
         };
         Self { table: Table::DeadLetter, condition }

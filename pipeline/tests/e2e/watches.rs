@@ -2,7 +2,7 @@
 //! between, and a firewall that speaks again.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -39,6 +39,13 @@ fn config(dir: &Path, kafka: &Kafka) -> PathBuf {
     let path = dir.join("palisade.yaml");
     std::fs::write(&path, yaml).expect("a writable folder");
     path
+}
+
+/// Seconds since 1970: a worker judges silence against the present.
+#[expect(clippy::disallowed_methods, reason = "the test stamps records as a broker does")]
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+    since.as_secs().try_into().expect("a time before 2500")
 }
 
 /// A line of a firewall whose own clock stands still.
@@ -83,8 +90,7 @@ fn a_silent_firewall_and_a_jump_of_dead_letters_are_told_once_and_closed() {
     let (kafka, dir) = (Kafka::start(), tempfile::tempdir().expect("a temporary folder"));
     kafka.create_topic("watched", 2);
     let (config, warehouse) = (config(dir.path(), &kafka), dir.path().join("warehouse"));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|since: Duration| since.as_secs() as i64);
-    let now = now.expect("a time after 1970");
+    let now = now();
     let at = |(partition, payload, second): (i32, Vec<u8>, i64)| (partition, payload, second * 1_000);
     kafka.produce_at("watched", messages(now).into_iter().map(at));
     let mut workers = [Worker::start(&config, dir.path().join("worker.log"))];
