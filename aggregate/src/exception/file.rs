@@ -4,9 +4,11 @@ use dataflow::yaml::{Entry, Node, Yaml, documents};
 
 use super::Exception;
 use crate::error::RuleError;
+use crate::rule::SUPPRESS_US_MAX;
+use crate::rule::scenario::duration_us;
 use crate::sql::nearest;
 
-const KEYS: [&str; 5] = ["rule", "where", "owner", "reason", "expires"];
+const KEYS: [&str; 6] = ["rule", "where", "suppress", "owner", "reason", "expires"];
 
 /// An exception in full, for whoever lacks a part of it.
 const EXAMPLE: &str = "{rule: port_scan, where: src_ip = '10.0.0.5', owner: netsec@example.com, \
@@ -46,7 +48,19 @@ impl ExceptionText<'_> {
             return Err(self.unknown(unknown));
         }
         let text = |key: &str| self.text_of(node, key);
-        let (rule, condition) = (text("rule")?, text("where")?);
+        let rule = text("rule")?;
+        let (condition, suppress_us) = match (node.get("where"), node.get("suppress")) {
+            (Some(_), Some(both)) => {
+                let what = "an entry has where or suppress, not both".to_owned();
+                return Err(self.error(
+                    (both.at.line, both.at.column),
+                    what,
+                    Some("write an entry for each".to_owned()),
+                ));
+            }
+            (None, Some(_)) => self.suppress(text("suppress")?)?,
+            _ => (text("where")?, 0),
+        };
         let (owner, reason, expires) = (text("owner")?, text("reason")?, text("expires")?);
         let until_us = end_of_day_us(&expires.0).ok_or_else(|| {
             let what = format!("expires takes a day, not {}", expires.0);
@@ -62,11 +76,24 @@ impl ExceptionText<'_> {
             indent: within.1,
             rule: rule.0,
             condition: condition.0,
+            suppress_us,
             owner: owner.0,
             reason: reason.0,
             expires: expires.0,
             until_us,
         })
+    }
+
+    /// A length of time in place of a condition: as it is written, where it stands, and the length.
+    #[expect(clippy::type_complexity, reason = "what `text_of` gives, and a number")]
+    fn suppress(self, (text, at): (String, (usize, usize))) -> Result<((String, (usize, usize)), i64), RuleError> {
+        match duration_us(&text).filter(|us| (1..=SUPPRESS_US_MAX).contains(us)) {
+            Some(us) => Ok(((format!("suppress {text}"), at), us)),
+            None => {
+                let what = format!("suppress takes a length above zero and up to 30d, not {text}");
+                Err(self.error(at, what, Some("e.g. `suppress: 6h`".to_owned())))
+            }
+        }
     }
 
     /// The text of a key, and where it stands. It may not be empty.

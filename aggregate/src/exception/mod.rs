@@ -41,8 +41,10 @@ pub struct Exception {
     pub line: u64,
     /// Id or name of the rule that it is for, or `*`.
     pub rule: String,
-    /// SQL over what the alert says.
+    /// SQL over what the alert says; of one that suppresses, that and for how long.
     pub condition: String,
+    /// In place of a condition: for so long an alert stands for those of its key that follow, microseconds; 0 without.
+    pub suppress_us: i64,
     /// Who answers for it.
     pub owner: String,
     /// Why it is there.
@@ -112,16 +114,26 @@ enum Condition {
 
 /// The exceptions of one rule, in the order they are written.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Exceptions(Vec<Bound>);
+pub(crate) struct Exceptions {
+    bound: Vec<Bound>,
+    /// The entry that suppresses, if there is one: the last that is written.
+    suppress: Option<Arc<Exception>>,
+}
 
 impl Exceptions {
+    /// True if none takes alerts away.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bound.is_empty()
+    }
+
+    /// The length that an alert stands for others, and the first time at which that is over; none if no entry says so.
+    pub(crate) fn suppress(&self) -> Option<(i64, i64)> {
+        self.suppress.as_ref().map(|entry| (entry.suppress_us, entry.until_us))
     }
 
     /// The conditions over rows.
     pub(crate) fn row_plans(&self) -> impl Iterator<Item = &FilterPlan> {
-        let plans = self.0.iter().filter_map(|bound| match &bound.condition {
+        let plans = self.bound.iter().filter_map(|bound| match &bound.condition {
             Condition::Rows(plans) => Some(plans.iter().flatten()),
             Condition::Columns(_) => None,
         });
@@ -130,16 +142,17 @@ impl Exceptions {
 
     /// What decides which alerts they take: another text when that changes, none without exceptions.
     pub(crate) fn print(&self) -> String {
-        self.0.iter().map(|Bound { exception: e, .. }| format!("{:?} {}\n", e.condition, e.until_us)).collect()
+        let taken = self.bound.iter().map(|Bound { exception: e, .. }| format!("{:?} {}\n", e.condition, e.until_us));
+        taken.chain(self.suppress().map(|(us, until_us)| format!("suppress {us} {until_us}\n"))).collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Exception> {
-        self.0.iter().map(|bound| &*bound.exception)
+        self.bound.iter().map(|bound| &*bound.exception).chain(self.suppress.as_deref())
     }
 
     /// Counts what a verdict says of an alert that is new.
     pub(crate) fn count(&self, rule: &Rule, verdict: Verdict, held: &mut HeldAlerts) {
-        let place = |index: usize| self.0.get(index).map(|bound| bound.place.as_str());
+        let place = |index: usize| self.bound.get(index).map(|bound| bound.place.as_str());
         match verdict {
             Verdict { taken: Some(index), .. } => held.note(rule.uid(), HeldBy::Exception, place(index)),
             Verdict { expired: Some(index), .. } => held.note(rule.uid(), HeldBy::Expired, place(index)),
@@ -165,7 +178,7 @@ impl Exceptions {
         let schema = schema_of(columns.iter().map(|(name, array)| ((*name).to_owned(), array.data_type().clone())));
         let arrays = columns.iter().map(|(_, array)| array.clone()).collect();
         let batch = batch(schema, arrays, times.len())?;
-        for (index, bound) in self.0.iter().enumerate() {
+        for (index, bound) in self.bound.iter().enumerate() {
             if let Condition::Columns(condition) = &bound.condition {
                 bound.judge(index, &holds(rule, condition, &batch, failures), times, &mut verdicts);
             }
@@ -186,7 +199,7 @@ impl Exceptions {
         failures: &mut Failures,
     ) -> Result<Vec<Verdict>> {
         let mut verdicts = vec![Verdict::default(); times.len()];
-        for (index, bound) in self.0.iter().enumerate() {
+        for (index, bound) in self.bound.iter().enumerate() {
             let Condition::Rows(plans) = &bound.condition else { continue };
             let Some(plan) = plans.get(input).and_then(Option::as_ref) else { continue };
             let batch = predicate.filter_record_batch(&rows.input(&plan.input)?)?;
@@ -202,8 +215,8 @@ impl Exceptions {
     /// # Errors
     /// If a condition has no such form.
     pub(crate) fn batch_sql(&self) -> std::result::Result<Option<String>, SqlError> {
-        let mut parts = Vec::with_capacity(self.0.len());
-        for bound in self.0.iter().filter(|bound| matches!(bound.condition, Condition::Rows(_))) {
+        let mut parts = Vec::with_capacity(self.bound.len());
+        for bound in self.bound.iter().filter(|bound| matches!(bound.condition, Condition::Rows(_))) {
             let condition = batch_condition(&bound.exception.condition)?;
             parts.push(format!("{condition} AND CAST(time AS BIGINT) < {}", bound.exception.until_us));
         }
@@ -272,19 +285,29 @@ fn bind_one(rules: &mut [Rule], exception: &Arc<Exception>) -> std::result::Resu
     let names: Vec<String> = rules.iter().map(|rule| rule.name().to_owned()).collect();
     let (mut bound, mut refused) = (false, None);
     for rule in rules.iter_mut().filter(|rule| exception.is_for(rule)) {
+        if exception.suppress_us > 0 {
+            match rule.may_suppress() {
+                Ok(()) => (rule.exceptions.suppress, bound) = (Some(exception.clone()), true),
+                Err((what, way_out)) => {
+                    let what = format!("{}: {what}", rule.name());
+                    refused = refused.or(Some(exception.error(exception.condition_at, what, Some(way_out.to_owned()))));
+                }
+            }
+            continue;
+        }
         match condition(rule, &exception.condition) {
             Ok(condition) => {
                 let place = exception.place();
-                rule.exceptions.0.push(Bound { exception: exception.clone(), place, condition });
+                rule.exceptions.bound.push(Bound { exception: exception.clone(), place, condition });
                 bound = true;
             }
             // One for all rules is for those that have its columns.
-            Err(error) => refused = refused.or(Some(error)),
+            Err(error) => refused = refused.or(Some(exception.of_condition(error))),
         }
     }
     match refused {
         _ if bound => Ok(()),
-        Some(error) => Err(exception.of_condition(error)),
+        Some(error) => Err(error),
         None => {
             let near = nearest(&exception.rule, names.iter().map(String::as_str));
             let what = format!("no rule {} is loaded", exception.rule);

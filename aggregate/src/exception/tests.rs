@@ -68,6 +68,42 @@ fn after_its_last_day_it_holds_no_longer_and_that_is_told() {
 }
 
 #[test]
+fn an_entry_suppresses_until_its_last_day_without_an_edit_of_the_rule() {
+    let entry = exception("x", "1970-01-01").replace("where: x", "suppress: 10m");
+    let day = 86_400;
+    let at = |seconds: &[i64]| seconds.iter().flat_map(|at| vec![event(at * SECOND, "a", 1); 3]).collect::<Vec<_>>();
+    for (head, want) in [("", [0, 660, day, day + 60]), ("suppress: {for: 1m}", [0, 660, day, day + 60])] {
+        let rules = except(&rule(head, COUNT), &entry);
+        let mut merge = MergeStage::new(&rules, 0);
+        apply(&mut merge, &rules, 0, 0, &at(&[0, 60, 540, 660, day, day + 60]));
+        let output = step(&mut merge, 0, Some(2 * day * SECOND));
+        let starts: Vec<i64> = lines(output.alerts.as_ref())
+            .iter()
+            .map(|l| l.split(' ').nth(2).expect("a start").parse().expect("a number"))
+            .collect();
+        assert_eq!((starts, said(&output.held)), (want.to_vec(), vec!["2 suppression -".to_owned()]), "{head}");
+    }
+    for (text, want) in [
+        (
+            entry.replace("10m", "soon"),
+            "e.yaml:2:13: suppress takes a length above zero and up to 30d, not soon; e.g. `suppress: 6h`",
+        ),
+        (
+            entry.replace("  owner", "  where: true\n  owner"),
+            "e.yaml:2:3: an entry has where or suppress, not both; write an entry for each",
+        ),
+    ] {
+        let error = rule("", COUNT).except_texts(&[("e.yaml", &text)]).expect_err("refused");
+        assert_eq!(error.to_string(), want);
+    }
+    let error = rule("", FILTER).except_texts(&[("e.yaml", &entry)]).expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "e.yaml:2:13: rule: suppress needs a window: a row's alert knows of no other; FROM TUMBLE(...), or leave it out"
+    );
+}
+
+#[test]
 fn of_several_exceptions_the_first_that_holds_is_counted() {
     let text = [
         exception("src_ip = 'a'", "1969-12-31"),

@@ -111,8 +111,9 @@ impl GivenAlerts {
     }
 
     fn is_suppressed(&self, rule: &Rule, key: &AlertKey, (start, end): (i64, i64)) -> bool {
-        let is_within = |earlier: i64| start.saturating_sub(earlier) < rule.suppress_us();
-        rule.suppress_us() > 0
+        let length = rule.suppress_us_at(end);
+        let is_within = |earlier: i64| start.saturating_sub(earlier) < length;
+        length > 0
             && (self.anchors.get(key).is_some_and(|earlier| is_within(*earlier))
                 || self.of(key, ..end).any(|(_, given)| given.stands && is_within(given.start)))
     }

@@ -68,7 +68,7 @@ impl BatchQuery {
             let what = if rule.is_watch() { "a watch is no SQL" } else { "a Sigma rule is no SQL" };
             return Err(refused(1, 1, what.to_owned(), None));
         };
-        let keys = rule.suppress_us > 0;
+        let keys = rule.suppress_us() > 0;
         let taken = rule.exceptions.batch_sql();
         let sql = taken.and_then(|taken| batch_sql(sql, Besides { taken: taken.as_deref(), keys }));
         let sql = sql.map_err(|e| refused(e.line, e.column, e.what, e.suggestion))?;
@@ -137,9 +137,10 @@ impl BatchQuery {
         // A key's windows in the order that they end in.
         let ends = |row: &BatchRow| row.alert.window.map(|(start, end)| (end, start));
         rest.sort_by(|a, b| (&a.alert.tenant, &a.key, ends(a)).cmp(&(&b.alert.tenant, &b.key, ends(b))));
-        let (mut found, mut last, suppress_us) = (BatchFound::default(), None, self.rule.suppress_us);
+        let (mut found, mut last) = (BatchFound::default(), None);
         for BatchRow { alert, key, .. } in rest {
-            let (tenant, start) = (alert.tenant.clone(), alert.window.map_or(0, |(start, _)| start));
+            let (start, end) = alert.window.unwrap_or_default();
+            let (tenant, suppress_us) = (alert.tenant.clone(), self.rule.suppress_us_at(end));
             let is_near = |(of, by, at): &(String, String, i64)| {
                 (of, by) == (&tenant, &key) && start.saturating_sub(*at) < suppress_us
             };

@@ -127,7 +127,7 @@ impl Rule {
             window: self.window().map(|plan| self.explain_window(plan, rules)),
             selects: self.selects().into_iter().map(str::to_owned).collect(),
             alerts: self.alerts(),
-            suppress_us: self.suppress_us,
+            suppress_us: self.suppress_us(),
             exceptions: self.exceptions().map(ExplainedException::of).collect(),
             evidence: self.evidence,
         }

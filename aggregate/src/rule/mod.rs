@@ -39,7 +39,7 @@ pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x8d3b_6c1e_52f0_4a57_9e0c_1f
 const EVIDENCE_MAX: usize = 100;
 
 /// Longest time that one alert may stand for those that follow.
-const SUPPRESS_US_MAX: i64 = 30 * 86_400_000_000;
+pub(crate) const SUPPRESS_US_MAX: i64 = 30 * 86_400_000_000;
 
 /// A checked rule.
 #[derive(Debug, Clone)]
@@ -169,9 +169,20 @@ impl Rule {
         self.allowed_lateness_us
     }
 
-    /// For how long an alert stands for those of its key whose windows begin after its own; 0 without suppression.
+    /// For how long an alert stands for those of its key whose windows begin after its own, at most; 0 without suppression.
     pub fn suppress_us(&self) -> i64 {
-        self.suppress_us
+        self.exceptions.suppress().map_or(self.suppress_us, |(us, _)| us.max(self.suppress_us))
+    }
+
+    /// The same for an alert whose window ends then: what an entry among the exceptions says goes before what the rule says.
+    pub(crate) fn suppress_us_at(&self, end: i64) -> i64 {
+        let by_entry = self.exceptions.suppress().filter(|(_, until)| end <= *until);
+        by_entry.map_or(self.suppress_us, |(us, _)| us)
+    }
+
+    /// Whether its alerts can be suppressed, or why not and what to do.
+    pub(crate) fn may_suppress(&self) -> Result<(), Refused> {
+        may_suppress(&self.plan, self.allowed_lateness_us)
     }
 
     /// Rows of evidence an alert carries at most.
@@ -347,11 +358,12 @@ fn plan_of(file: RuleText<'_>, raw: &RawRule, lateness: i64) -> Result<(RulePlan
         let (line, column) = file.of_sql(e.line, e.column);
         RuleError { file: file.name.to_owned(), line, column, what: e.what, suggestion: e.suggestion }
     })?;
-    let (tables, suppress_us) = (plan.tables(), suppress_us(file, raw, &plan, lateness)?);
+    let tables = plan.tables();
     let plan = match plan {
         Plan::Filter(plan) => RulePlan::Filter(vec![plan]),
         Plan::Window(plan) => RulePlan::Window(Arc::new(plan)),
     };
+    let suppress_us = suppress_us(file, raw, &plan, lateness)?;
     Ok((plan, tables, suppress_us))
 }
 
@@ -372,23 +384,29 @@ fn watch_plan(file: RuleText<'_>, raw: &RawRule, watch: &RawWatch) -> Result<Arc
     })
 }
 
-fn suppress_us(file: RuleText<'_>, raw: &RawRule, plan: &Plan, lateness: i64) -> Result<i64, RuleError> {
+/// What is wrong, and how it would be right.
+type Refused = (&'static str, &'static str);
+
+fn may_suppress(plan: &RulePlan, lateness: i64) -> Result<(), Refused> {
+    match plan {
+        RulePlan::Filter(_) => {
+            Err(("suppress needs a window: a row's alert knows of no other", "FROM TUMBLE(...), or leave it out"))
+        }
+        RulePlan::Window(plan) if plan.spec.is_session() && lateness > 0 => Err((
+            "suppress: late rows may join sessions, and nothing is sure before",
+            "leave out allowed_lateness, or use HOP",
+        )),
+        RulePlan::Window(_) => Ok(()),
+        RulePlan::Correlation(_) => Err(("a correlation has a suppression of its own", "rsigma.suppress: 1h")),
+        RulePlan::Watch(_) => Err(("a watch alerts once, until all is as before", "leave it out")),
+    }
+}
+
+fn suppress_us(file: RuleText<'_>, raw: &RawRule, plan: &RulePlan, lateness: i64) -> Result<i64, RuleError> {
     let Some(suppress) = &raw.suppress else { return Ok(0) };
     let refused = |what: &str, way_out: &str| Err(file.at_key("suppress", what, Some(way_out.to_owned())));
-    match plan {
-        Plan::Filter(_) => {
-            return refused(
-                "suppress needs a window: a row's alert knows of no other",
-                "FROM TUMBLE(...), or leave it out",
-            );
-        }
-        Plan::Window(plan) if plan.spec.is_session() && lateness > 0 => {
-            return refused(
-                "suppress: late rows may join sessions, and nothing is sure before",
-                "leave out allowed_lateness, or use HOP",
-            );
-        }
-        Plan::Window(_) => {}
+    if let Err((what, way_out)) = may_suppress(plan, lateness) {
+        return refused(what, way_out);
     }
     match scenario::duration_us(&suppress.length) {
         Some(us) if (1..=SUPPRESS_US_MAX).contains(&us) => Ok(us),

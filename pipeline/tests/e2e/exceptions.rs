@@ -31,7 +31,14 @@ sql: SELECT src_ip, src_port FROM network_activity WHERE action_id = 2
 const EXCEPTIONS: &str = "- {rule: sweep, where: src_ip = '10.0.0.9', owner: ann, reason: our scanner, expires: 2027-01-31}
 - {rule: any, where: src_endpoint.ip = '10.0.0.9' AND dst_port = 443, owner: ann, reason: our scanner, expires: 2027-01-31}
 - {rule: any, where: src_port = 1, owner: bob, reason: it was once, expires: 2025-12-31}
+- {rule: often, suppress: 1h, owner: ann, reason: once is enough, expires: 2026-01-05}
 ";
+
+/// The sweep as a rule that nobody may edit.
+fn often() -> String {
+    let rule = SWEEP.split("suppress:").next().expect("a rule before its suppression");
+    rule.replace("Many denied", "Often denied").replace("2c3e", "2c3f")
+}
 
 /// A minute's denied connections, ten of each of two sources.
 fn minute(hour: u32, minute: u32) -> String {
@@ -54,10 +61,11 @@ fn what_is_kept_back_is_counted_and_the_audit_finds_the_same() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let at = |name: &str| dir.path().join(name);
     let yaml = "warehouse: {path: w}\nsources: [{name: fw, files: {paths: ['*.log']}}]\n\
-                rules: {builtin: false, paths: [sweep.yaml, any.yaml], exceptions: [e.yaml]}\n";
+                rules: {builtin: false, paths: [sweep.yaml, any.yaml, often.yaml], exceptions: [e.yaml]}\n";
     for (name, text) in [("sweep.yaml", SWEEP), ("any.yaml", ANY), ("e.yaml", EXCEPTIONS), ("p.yaml", yaml)] {
         write(dir.path(), name, text);
     }
+    write(dir.path(), "often.yaml", &often());
     // A restart between them; the hour of the first alert is over at last.
     for (name, hour, from) in [("a.log", 8, 0), ("b.log", 8, 30), ("c.log", 9, 30)] {
         write(dir.path(), name, &[minute(hour, from), minute(hour, from + 1)].concat());
@@ -72,6 +80,9 @@ fn what_is_kept_back_is_counted_and_the_audit_finds_the_same() {
     };
     let swept: Vec<String> = of("Many denied").into_iter().map(|(ip, time)| format!("{ip} {time}")).collect();
     assert_eq!(swept, ["\"10.0.0.1\" \"2026-01-05T07:56:00Z\"", "\"10.0.0.1\" \"2026-01-05T09:26:00Z\""]);
+    let often = of("Often denied");
+    let each = ["\"10.0.0.1\"", "\"10.0.0.9\""].map(|ip| often.iter().filter(|(of, _)| of == ip).count());
+    assert_eq!(each, [2, 2], "an entry suppresses: {often:?}");
     assert_eq!(of("Any denied").iter().filter(|(ip, _)| ip == "\"10.0.0.1\"").count(), 60);
     assert_eq!(of("Any denied").len(), 60);
 
@@ -80,7 +91,7 @@ fn what_is_kept_back_is_counted_and_the_audit_finds_the_same() {
     assert!(i4.contains("ok") && i4.contains("taken away by exceptions") && i4.contains("suppressed"), "{i4}");
 
     let mut command = palisade();
-    command.args(["rules", "backtest", "--rules"]).args([at("sweep.yaml"), at("any.yaml")]);
+    command.args(["rules", "backtest", "--rules"]).args(["sweep.yaml", "any.yaml", "often.yaml"].map(at));
     let report = stdout(command.arg("--exceptions").arg(at("e.yaml")).arg("--warehouse").arg(at("w")));
     for held in [
         "held: any: 60 alerts, by the exception at ",
@@ -99,6 +110,7 @@ fn commands_on_rules_know_exceptions_and_refuse_wrong_ones() {
     for (name, text) in [("sweep.yaml", SWEEP), ("any.yaml", ANY), ("e.yaml", EXCEPTIONS)] {
         write(dir.path(), name, text);
     }
+    write(dir.path(), "often.yaml", &often());
     let rules = |words: &[&str]| {
         let out = output(palisade().current_dir(dir.path()).arg("rules").args(words));
         (
@@ -109,14 +121,18 @@ fn commands_on_rules_know_exceptions_and_refuse_wrong_ones() {
     };
     let (code, told, _) = rules(&["test", "sweep.yaml"]);
     assert!(code == Some(0) && told.contains("1 passed, 0 failed"), "{told}");
-    let (code, told, _) = rules(&["explain", "sweep.yaml", "any.yaml", "--exceptions", "e.yaml"]);
-    for want in ["begin less than 1h after", "src_ip = '10.0.0.9'; until 2027-01-31, ann: our scanner (e.yaml:1)"] {
+    let (code, told, _) = rules(&["explain", "sweep.yaml", "any.yaml", "often.yaml", "--exceptions", "e.yaml"]);
+    for want in [
+        "suppress 1h; until 2026-01-05, ann: once is enough (e.yaml:4)",
+        "begin less than 1h after",
+        "src_ip = '10.0.0.9'; until 2027-01-31, ann: our scanner (e.yaml:1)",
+    ] {
         assert!(code == Some(0) && told.contains(want), "{told}");
     }
-    let (_, _, told) = rules(&["check", "sweep.yaml", "any.yaml", "--exceptions", "e.yaml"]);
+    let (_, _, told) = rules(&["check", "sweep.yaml", "any.yaml", "often.yaml", "--exceptions", "e.yaml"]);
     assert!(told.contains("e.yaml:3: the exception of bob for any expired after 2025-12-31"), "{told}");
     write(dir.path(), "e.yaml", &EXCEPTIONS.replace("rule: sweep, where: src_ip", "rule: sweep, where: src_pi"));
-    let (code, told, _) = rules(&["check", "sweep.yaml", "any.yaml", "--exceptions", "e.yaml"]);
+    let (code, told, _) = rules(&["check", "sweep.yaml", "any.yaml", "often.yaml", "--exceptions", "e.yaml"]);
     assert!(
         code == Some(1)
             && told.contains("problem: e.yaml:1:24: the rule selects no column src_pi; did you mean src_ip?"),
