@@ -27,7 +27,7 @@ fn filter_rules() -> BTreeMap<String, String> {
     for entry in std::fs::read_dir(root().join("rules")).expect("the rules").flatten() {
         let text = std::fs::read_to_string(entry.path()).expect("a rule");
         let id = text.lines().find_map(|line| line.strip_prefix("id: ")).expect("an id").to_owned();
-        if !text.contains("GROUP BY") {
+        if !text.contains("GROUP BY") && !text.contains("\nwatch:") {
             rules.insert(id, entry.path().file_stem().expect("a name").to_string_lossy().into_owned());
         }
     }
