@@ -1,6 +1,7 @@
 //! The records of a range, counted by slot, tenant and source.
 
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt16Array};
@@ -78,26 +79,27 @@ impl WatchCounts {
         (rows, codes): (&mut Rows<'_>, &mut Codes),
     ) -> DfResult<()> {
         let is_dead = rows.cache.table() == Table::DeadLetter;
-        let is_event = events(rows, is_dead)?;
         let slots: Arc<[u32]> = rows.common.received().iter().map(|us| codes.integer(slot_of(*us))).collect();
-        let tenants = rows.tenants(codes)?;
-        let keys = source(plan, partition, rows, codes)?;
-        let [a, b, c] = keys;
-        self.keys.intern(&[slots, tenants, a, b, c], &mut self.groups);
+        let (tenants, [a, b, c]) = (rows.tenants(codes)?, source(plan, partition, rows, codes)?);
+        let columns = [slots, tenants, a, b, c];
+        let runs = runs(&columns, events(rows, is_dead)?.as_deref());
+        self.keys.intern(
+            &columns.map(|column| runs.iter().map(|run| column[run.start]).collect::<Vec<_>>()),
+            &mut self.groups,
+        );
         self.counts.resize(self.keys.len(), Count::default());
         let takes_first = matches!(plan, WatchPlan::DeadLetters(_));
-        let common = &rows.common;
-        let place = common.times().iter().zip(common.offsets()).zip(common.records());
-        let rows =
-            self.groups.iter().zip(place).enumerate().filter(|(row, _)| is_event.as_ref().is_none_or(|is| is[*row]));
-        for (_, (group, ((time, offset), record))) in rows {
+        let (times, offsets, records) = (rows.common.times(), rows.common.offsets(), rows.common.records());
+        for (group, run) in self.groups.iter().zip(runs) {
             let count = &mut self.counts[*group];
-            count.records += 1;
-            count.dead += i64::from(is_dead);
-            let is_better =
-                |(_, known, _, _): (i64, i64, i32, u16)| (known > *offset) == takes_first && known != *offset;
+            let rows = i64::try_from(run.len()).unwrap_or(i64::MAX);
+            count.records += rows;
+            count.dead += if is_dead { rows } else { 0 };
+            let row = if takes_first { run.start } else { run.end - 1 };
+            let (offset, input) = (offsets[row], u16::try_from(input).unwrap_or(u16::MAX));
+            let is_better = |(_, known, ..): (i64, i64, i32, u16)| (known > offset) == takes_first && known != offset;
             if (is_dead || !takes_first) && count.row.is_none_or(is_better) {
-                count.row = Some((*time, *offset, *record, u16::try_from(input).unwrap_or(u16::MAX)));
+                count.row = Some((times[row], offset, records[row], input));
             }
         }
         Ok(())
@@ -131,6 +133,23 @@ impl WatchCounts {
 
 /// The offset of no row.
 pub(super) const NO_ROW: i64 = -1;
+
+/// Rows behind one another that have the same numbers, and hold an event.
+fn runs(columns: &[Arc<[u32]>; 5], is_event: Option<&[bool]>) -> Vec<Range<usize>> {
+    let holds = |row: usize| is_event.is_none_or(|is| is[row]);
+    let is_like = |row: usize, before: usize| {
+        holds(row) == holds(before) && columns.iter().all(|column| column[row] == column[before])
+    };
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for row in 0..columns[0].len() {
+        match runs.last_mut() {
+            Some(run) if is_like(row, run.start) => run.end = row + 1,
+            _ => runs.push(row..row + 1),
+        }
+    }
+    runs.retain(|run| holds(run.start));
+    runs
+}
 
 /// Which rows hold an event: of dead letters not those that nobody could decode; none if all do.
 fn events(rows: &mut Rows<'_>, is_dead: bool) -> DfResult<Option<Vec<bool>>> {
