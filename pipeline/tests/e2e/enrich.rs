@@ -7,10 +7,12 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::kit::{on_thread, sql};
+use crate::exceptions::minute;
+use crate::kit::{on_thread, run_to_end, sql};
 use crate::service::{get, start_and_hear};
+use crate::streams::audit;
 
 /// An indicator of every address, in a file that was written long ago: a new one waits until nobody writes it any more.
 fn write_intel(path: &Path, category: &str) {
@@ -93,4 +95,48 @@ fn a_range_has_one_version_of_each_table() {
     }
     assert_eq!(versions_by_category.keys().collect::<Vec<_>>(), [&"after", &"before"]);
     assert!(versions_by_category.values().all(|versions| versions.len() == 1), "{versions_by_category:?}");
+}
+
+const JOINED: &str = "title: An owner's critical host refuses
+id: 6f0d7d2e-9d1b-4a52-8c0e-0d6f6a1b2c40
+version: 1
+level: low
+sql: |
+  SELECT window_start, e.src_ip, a.name, a.owner AS owner, count(*) AS attempts
+  FROM TUMBLE(TABLE network_activity, DESCRIPTOR(time), INTERVAL '1' MINUTE) AS e
+  JOIN assets AS a ON a.ip = e.dst_ip
+  WHERE a.criticality = 'critical' AND action_id = 2
+  GROUP BY window_start, window_end, e.src_ip, a.name, a.owner
+  HAVING count(*) > 5
+";
+
+#[test]
+fn a_rule_joins_what_rows_were_enriched_with_and_the_audit_joins_the_same() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("a writable folder");
+    let yaml = "warehouse: {path: w}\nsources: [{name: fw, tenant: acme, files: {paths: ['*.log']}}]\n\
+                enrich: {assets: [assets.csv]}\nrules: {builtin: false, paths: [joined.yaml]}\n";
+    let others = "tenant,ip,name,criticality,owner\nglobex,198.51.100.1,web-9,critical,mallory\n";
+    for (name, text) in [("joined.yaml", JOINED), ("p.yaml", yaml), ("a.log", &minute(8, 0))] {
+        write(name, text);
+    }
+    // Of another tenant, then of ours and critical, then ours and not: each row has what was so when it was decoded.
+    let config = dir.path().join("p.yaml");
+    for (log, assets) in [
+        ("a.log", ""),
+        ("b.log", "acme,198.51.100.1,web-1,critical,ann\n"),
+        ("c.log", "acme,198.51.100.1,web-1,low,ann\n"),
+    ] {
+        write("assets.csv", &format!("{others}{assets}"));
+        write(log, &minute(8, u32::from(log.as_bytes()[0] - b'a')));
+        run_to_end(&config);
+    }
+    let found = sql(&dir.path().join("w"), "SELECT src_ip, unmapped FROM detection_finding ORDER BY src_ip");
+    let values: Vec<Value> = found
+        .iter()
+        .map(|row| serde_json::from_str(row["unmapped"].as_str().expect("a text")).expect("JSON"))
+        .collect();
+    let alert = |ip: &str| json!({"window_start": "2026-01-05T08:01:00.000000Z", "src_ip": ip, "dst_asset_name": "web-1", "owner": "ann", "attempts": 10});
+    assert_eq!(values, [alert("10.0.0.1"), alert("10.0.0.9")]);
+    audit(&config, &dir.path().join("w"));
 }

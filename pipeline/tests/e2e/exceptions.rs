@@ -41,7 +41,7 @@ fn often() -> String {
 }
 
 /// A minute's denied connections, ten of each of two sources.
-fn minute(hour: u32, minute: u32) -> String {
+pub(crate) fn minute(hour: u32, minute: u32) -> String {
     let line = |ip: &str, second: u32| {
         let time = format!("2026/01/05 {hour:02}:{minute:02}:{second:02}");
         format!(
