@@ -283,7 +283,7 @@ impl FleetConfig {
 
     /// The canonical text that names the fleet's topics: equal for equal configurations only.
     pub(crate) fn canonical(&self) -> String {
-        format!("palisade loadgen 4 {self:?}")
+        format!("palisade loadgen 5 {self:?}")
     }
 
     /// The largest offset of a device's clock, either way.

@@ -326,6 +326,7 @@ fn firewall_record<'f>(fleet: &'f Fleet, slot: Slot<'f>, is_malformed: bool, mut
     if !config.traffic.is_usual() {
         session = learned(fleet, session, place, &mut draw);
     }
+    session.shorten_question();
     Record::Session(wire, session)
 }
 

@@ -20,6 +20,7 @@ use std::path::Path;
 use crate::config::{Facts, FleetConfig, Rate, Traffic};
 use crate::fleet::apps::APPS;
 use crate::mix::Mix;
+use crate::record::session::DNS;
 use fields::{Format, Seen, events};
 use sketch::{Distinct, Sizes};
 
@@ -149,7 +150,9 @@ impl Learner {
             self.apps[app] += 1;
         }
         if is_allowed && seen.is_end {
-            for (sizes, n) in self.sizes.iter_mut().zip([seen.sent, seen.received, seen.seconds]) {
+            // How long a question for a name is, is not learned.
+            let sent = seen.sent.filter(|_| seen.port != Some(DNS));
+            for (sizes, n) in self.sizes.iter_mut().zip([sent, seen.received, seen.seconds]) {
                 n.into_iter().for_each(|n| sizes.see(n));
             }
         }

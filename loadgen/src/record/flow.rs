@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::draw::Draw;
 use crate::fleet::{Fleet, Tenant, hosts};
+use crate::record::session::{DNS, question};
 
 /// A flow log's values. Only the side that opened the connection is logged: no answer, hence no ephemeral destination port.
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl<'a> FlowLog<'a> {
         let packets = draw.heavy(1, 8);
         let is_accepted = !draw.one_in(20);
         let bytes = if is_accepted { draw.heavy(64, SIZE_DOUBLINGS) } else { 40 * packets };
+        let bytes = if dst_port == DNS { question(bytes) } else { bytes };
         Self {
             tenant: &fleet.tenants[tenant],
             start_us: end_us - (bits & 63) as i64 * 1_000_000,

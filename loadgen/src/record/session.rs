@@ -127,6 +127,14 @@ const RULES: [Rule; 6] = [
     Rule { name: "deny-all", csv: "deny-all", uuid: "6a1f0c2e-5d0b-4b9f-9a51-2f6f0c7d1e06" },
 ];
 
+/// Where names are asked for.
+pub(crate) const DNS: u16 = 53;
+
+/// A question for a name has some dozen bytes, at most a few hundred.
+pub(crate) fn question(drawn: u64) -> u64 {
+    drawn.min(64 + drawn % 256)
+}
+
 /// Ports whose use among hosts of the inside spreads like a worm's.
 pub(crate) const SMB: u16 = 445;
 pub(crate) const RDP: u16 = 3_389;
@@ -254,6 +262,13 @@ impl<'a> Session<'a> {
         }
         if matches!(self.kind, Kind::Traffic("start")) {
             (self.kind, self.end_reason) = (Kind::Traffic("end"), "aged-out");
+        }
+    }
+
+    /// Of a question for a name, as long as one is, whatever was learned of sessions.
+    pub(crate) fn shorten_question(&mut self) {
+        if self.dst_port == DNS {
+            self.sent = question(self.sent);
         }
     }
 
