@@ -4,12 +4,13 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Create, ObjectStore};
+use super::{Create, Listed, ObjectStore};
 use crate::{Error, Result};
 
 /// Names that begin so are files being written.
@@ -77,6 +78,19 @@ impl ObjectStore for LocalStore {
         self.run("list", folder, list_folder).await
     }
 
+    async fn list_deep(&self, folder: &str) -> Result<Vec<Listed>> {
+        let root = self.root.clone();
+        self.run("list", folder, move |full| list_below(&root, full)).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        let delete = |full: &Path| match fs::remove_file(full) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        };
+        self.run("delete", path, delete).await
+    }
+
     fn location(&self, path: &str) -> String {
         format!("{}/{path}", self.root.display())
     }
@@ -139,6 +153,35 @@ fn list_folder(folder: &Path) -> io::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// Whoever deletes or renames at the same time does no harm: what is gone is left out.
+fn list_below(root: &Path, folder: &Path) -> io::Result<Vec<Listed>> {
+    let mut folders = vec![folder.to_owned()];
+    let mut listed = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let Some(entries) = unless_gone(fs::read_dir(&folder))? else { continue };
+        for entry in entries {
+            let path = entry?.path();
+            let Some(metadata) = unless_gone(fs::symlink_metadata(&path))? else { continue };
+            if metadata.is_dir() {
+                folders.push(path);
+            } else if let Some(path) = path.strip_prefix(root).ok().and_then(Path::to_str) {
+                let age = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+                let written_at = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+                listed.push(Listed { path: path.to_owned(), bytes: metadata.len(), written_at });
+            }
+        }
+    }
+    listed.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(listed)
+}
+
+fn unless_gone<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// Makes a directory and those above it, each durable in its parent.

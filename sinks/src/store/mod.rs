@@ -1,4 +1,4 @@
-//! Objects by path: create-if-absent, put, get, list. Paths are relative, with `/`; an object is whole or absent.
+//! Objects by path: create-if-absent, put, get, list, delete. Paths are relative, with `/`; an object is whole or absent.
 
 mod local;
 
@@ -19,6 +19,17 @@ pub enum Create {
     Exists,
 }
 
+/// An object as a listing has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its path, from the root of the store.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was written, by the store's clock: microseconds since 1970.
+    pub written_at: i64,
+}
+
 /// A store of objects. All that the protocol needs: no overwrite is ever relied upon, no compare-and-swap.
 ///
 /// Errors are [`crate::Error::Store`], whose class says whether trying again may help. After an error it is unknown
@@ -36,6 +47,12 @@ pub trait ObjectStore: std::fmt::Debug + Send + Sync {
 
     /// The names directly below a folder, sorted; none if the folder does not exist.
     async fn list(&self, folder: &str) -> Result<Vec<String>>;
+
+    /// Every object below a folder at any depth, by path; files that a crash left half written among them.
+    async fn list_deep(&self, folder: &str) -> Result<Vec<Listed>>;
+
+    /// Deletes the object. One that is not there is no error.
+    async fn delete(&self, path: &str) -> Result<()>;
 
     /// Where the object is for readers that do not go through this store.
     fn location(&self, path: &str) -> String;

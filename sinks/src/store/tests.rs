@@ -62,3 +62,22 @@ async fn a_wrong_path_is_permanent_and_says_what_was_tried() {
     let error = store.create(&"x".repeat(300), Bytes::new()).await.expect_err("too long a name");
     assert_eq!(error.class(), Class::Permanent, "{error}");
 }
+
+#[tokio::test]
+async fn a_deep_listing_has_every_object_and_what_is_deleted_is_gone() {
+    let (_dir, store) = store();
+    assert_eq!(store.list_deep("none").await.expect("lists"), []);
+    for (path, bytes) in [("f/b/c/d", "four"), ("f/a", "one"), ("g", "other")] {
+        store.create(path, bytes.into()).await.expect("writes");
+    }
+    std::fs::write(store.root().join("f/.tmp-0"), "half").expect("writes");
+    let of = |listed: Vec<Listed>| -> Vec<(String, u64)> { listed.into_iter().map(|l| (l.path, l.bytes)).collect() };
+    let listed = store.list_deep("f").await.expect("lists");
+    assert!(listed.iter().all(|l| l.written_at > 1_700_000_000_000_000), "{listed:?}");
+    let all = [("f/.tmp-0", 4), ("f/a", 3), ("f/b/c/d", 4)].map(|(path, bytes)| (path.to_owned(), bytes));
+    assert_eq!(of(listed), all);
+    for _ in 0..2 {
+        store.delete("f/b/c/d").await.expect("what is not there is deleted");
+    }
+    assert_eq!(of(store.list_deep("f").await.expect("lists")), all[..2]);
+}
