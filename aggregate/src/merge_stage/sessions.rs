@@ -4,6 +4,10 @@
 //! A session is a chain of such panes, each less than a gap behind the one before. It ends when the watermark passes its end,
 //! is revised while late rows are allowed, and goes when they no longer are. Late rows may make it longer, or one of two: then
 //! the alerts of what it was are closed.
+//!
+//! A row is too late once a session of it alone would have ended for good, whatever it would go on to: else a chain of late rows
+//! could reach back to any session, and none could ever go. Rows of one delta, key and pane are one state and share the time of
+//! the last of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -143,7 +147,7 @@ impl SessionState {
         self.ending(after..i64::MAX).len()
     }
 
-    /// Adds a delta's states. Rows whose session has ended for good are noted as late.
+    /// Adds a delta's states. Those that are too late are noted.
     pub(super) fn apply(
         &mut self,
         rule: &Rule,
@@ -156,11 +160,9 @@ impl SessionState {
         let by_pane = panes(state)?;
         let keyed =
             self.keys.keyed(RecordBatch::try_new(self.layout.schema.clone(), state.columns()[1..].to_vec())?)?;
-        // Later panes first: what a row goes on to may have come with it.
-        for (pane, rows) in by_pane.into_iter().rev() {
+        for (pane, rows) in by_pane {
             let times = self.times(keyed.state());
-            let is_late =
-                |row: &u32| self.end_with(pane, keyed.key(*row as usize), times.last[*row as usize]) <= closed_until;
+            let is_late = |row: &u32| self.plan.spec.session_end(times.last[*row as usize]) <= closed_until;
             let (missed, rows): (Vec<u32>, Vec<u32>) = rows.into_iter().partition(is_late);
             if !missed.is_empty() {
                 let (state, pane) = (keyed.take(&missed)?, (pane, pane + self.gap()));
@@ -222,8 +224,8 @@ impl SessionState {
             let _none = self.given.give(rule, &alert, true, sink);
         }
         self.settle(rule)?;
-        // A gap longer than its end says: until then a row that is not late may still go on from it.
-        let reach = rule.allowed_lateness_us().saturating_add(self.gap());
+        // Two gaps longer than its end says: until then a row that is not too late, or shares a state with one, may go on from it.
+        let reach = rule.allowed_lateness_us().saturating_add(self.gap().saturating_mul(2));
         self.forget(rule, before.saturating_sub(reach), after.saturating_sub(reach))?;
         Ok(closed)
     }
@@ -255,11 +257,7 @@ impl SessionState {
     /// Where the session goes on after a place.
     fn next(&self, (start, number): Place) -> Option<Place> {
         let pane = self.panes.get(&start)?;
-        self.follows(start, pane.states.key(number)?, pane.of_keys.get(number)?.last)
-    }
-
-    /// Where a session goes on whose last row, of those in the pane, is at `last`.
-    fn follows(&self, start: i64, key: &[u8], last: i64) -> Option<Place> {
+        let (key, last) = (pane.states.key(number)?, pane.of_keys.get(number)?.last);
         let next = start.saturating_add(self.gap());
         if next.rem_euclid(self.plan.spec.size) == 0 {
             return None;
@@ -282,15 +280,6 @@ impl SessionState {
     /// Its places, the last first.
     fn session(&self, last: Place) -> Vec<Place> {
         std::iter::successors(Some(last), |place| self.previous(*place)).collect()
-    }
-
-    /// End of the session that a row at `last` belongs to, once it is in.
-    fn end_with(&self, start: i64, key: &[u8], last: i64) -> i64 {
-        let own = self.panes.get(&start).and_then(|pane| Some((start, pane.find(key)?)));
-        let last = own.and_then(|place| self.key(place)).map_or(last, |own| own.last.max(last));
-        let next = self.follows(start, key, last).map(|next| self.last(next));
-        let last = next.and_then(|next| self.key(next)).map_or(last, |next| next.last);
-        self.plan.spec.session_end(last)
     }
 
     /// Evaluates the sessions that have these last places.

@@ -6,7 +6,6 @@ use serde_json::Value;
 use super::harness::{Chain, Plan, Ran, Range, Seen, Split, answer, batch_answer, plans, run};
 use super::*;
 use crate::rule::scenario::Row;
-use crate::window::WindowSpec;
 
 const ORACLE: &str = "SELECT window_start, src_ip, count(*) AS n, sum(traffic.bytes_out) AS total,
       count(DISTINCT dst_port) AS ports, min(dst_port) AS low, max(src_ip) AS top, avg(traffic.bytes_out) AS mean,
@@ -65,25 +64,18 @@ fn oracle(rules: &Arc<RuleSet>, sql: &str, seen: &[Seen]) -> Vec<String> {
     answer(rule.title(), sql, rule.window().map(|w| w.spec), seen, rule.allowed_lateness_us())
 }
 
-/// The rows without those whose session had ended for good when their range came.
+/// The rows without those that came when a session of them alone had ended for good. Rows of one range, key and pane are as late as
+/// the last of them.
 fn in_time(rule: &Rule, seen: &[Seen]) -> Vec<Seen> {
     let spec = rule.window().expect("a window").spec;
-    let mut kept: Vec<Seen> = Vec::new();
-    for range in seen.chunk_by(|a, b| a.range == b.range) {
-        let all: Vec<Seen> = kept.iter().chain(range).cloned().collect();
-        let closed_until = range[0].watermark.map_or(i64::MIN, |w| w - rule.allowed_lateness_us());
-        kept.extend(range.iter().filter(|own| session_end(spec, own, &all) > closed_until).cloned());
-    }
-    kept
-}
-
-fn session_end(spec: WindowSpec, own: &Seen, all: &[Seen]) -> i64 {
-    let key = |s: &Seen| (s.row.tenant.clone(), s.get("src_endpoint.ip").cloned());
+    let of = |s: &Seen| (s.range, s.row.tenant.clone(), s.get("src_endpoint.ip").cloned(), spec.pane_of(s.row.time));
     let counts = |s: &&Seen| s.get("dst_endpoint.port").and_then(Value::as_i64) != Some(5);
-    let mut times: Vec<i64> = all.iter().filter(counts).filter(|s| key(s) == key(own)).map(|s| s.row.time).collect();
-    times.sort_unstable();
-    let later = times.into_iter().filter(|at| *at >= own.row.time);
-    later.fold(spec.session_end(own.row.time), |end, at| if at < end { spec.session_end(at) } else { end })
+    let is_in_time = |own: &&Seen| {
+        let mates = seen.iter().filter(counts).filter(|s| of(s) == of(own));
+        let last = mates.map(|s| s.row.time).max().unwrap_or(own.row.time);
+        own.watermark.is_none_or(|w| spec.session_end(last) > w - rule.allowed_lateness_us())
+    };
+    seen.iter().filter(is_in_time).cloned().collect()
 }
 
 proptest! {
