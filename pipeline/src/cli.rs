@@ -34,8 +34,10 @@ Examples:
   palisade tables audit --warehouse warehouse -c palisade.yaml
   palisade tables audit --warehouse palisade-demo --truth palisade-demo/truth
   palisade tables reprocess -c palisade.yaml --dry-run
+  palisade tables expire --warehouse warehouse --dry-run
+  palisade tables orphans --warehouse warehouse --older-than 7d --delete
 
-Exit codes: 0 done, 1 failed or an invariant does not hold, 2 usage or configuration.";
+Exit codes: 0 done, 1 failed, an invariant does not hold, or a chain is not as expire expects it, 2 usage or configuration.";
 
 const REPROCESS_HELP: &str = "\
 Examples:
@@ -170,6 +172,35 @@ pub(crate) enum TablesAction {
     /// Reads stored records back through today's decoders: dead letters and rows that keep their text.
     #[command(after_help = REPROCESS_HELP)]
     Reprocess(ReprocessArgs),
+    /// Deletes what of the ledger nobody needs any more: entries, exchange files, merge states, marks of sent alerts. A worker does the
+    /// same by itself. Snapshots are expired by a query engine (docs/upkeep.md).
+    Expire(ExpireArgs),
+    /// Finds files that no snapshot and no entry names, and deletes them if told to.
+    Orphans(OrphansArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExpireArgs {
+    #[command(flatten)]
+    pub(crate) at: AtWarehouse,
+    /// Keeps everything that is younger, whether or not it is needed.
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = age)]
+    pub(crate) older_than: Duration,
+    /// Says what would be deleted, and ends.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OrphansArgs {
+    #[command(flatten)]
+    pub(crate) at: AtWarehouse,
+    /// Leaves out files that are younger: they may be on their way into an entry. With --delete at least 1h.
+    #[arg(long, value_name = "DURATION", default_value = "3d", value_parser = age)]
+    pub(crate) older_than: Duration,
+    /// Deletes them; without it they are listed.
+    #[arg(long)]
+    pub(crate) delete: bool,
 }
 
 /// Which warehouse, and how to print.
@@ -451,6 +482,14 @@ fn event_table(name: &str) -> Result<Table, String> {
 }
 
 /// `90s`, `5m`, `1h 30m`.
+/// A duration; days as well, which have 24 hours here.
+fn age(text: &str) -> Result<Duration, String> {
+    match text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
+        Some(days) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
+        None => duration(text),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let signed: jiff::SignedDuration = text.parse().map_err(|e: jiff::Error| e.to_string())?;
     Duration::try_from(signed).map_err(|_| "a duration cannot be negative".to_owned())

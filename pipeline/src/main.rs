@@ -37,6 +37,7 @@ mod stages;
 mod summary;
 mod telemetry;
 mod topology;
+mod upkeep;
 mod warehouse_sql;
 
 use std::io::IsTerminal;

@@ -416,6 +416,7 @@ impl OpenPartition {
         match context.runtime.block_on(context.warehouse.ledger().create_source(entry))? {
             Created::New | Created::Ours => {}
             Created::Taken(other) => return Ok(Some(other.writer)),
+            Created::Collected => return Ok(Some("whose range is collected by now".to_owned())),
         }
         context.telemetry.ledger_entries.with_label_values(&["source"]).inc();
         context.claims.note_durable(&entry.partition, entry.next);

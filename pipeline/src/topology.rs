@@ -27,6 +27,7 @@ use crate::setup;
 use crate::shard::{Shard, ShardContext};
 use crate::stages::Stages;
 use crate::telemetry::{Health, Telemetry};
+use crate::upkeep::Upkeep;
 
 /// What a worker is started with.
 pub(crate) struct Worker {
@@ -85,6 +86,13 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
     let (stop_last, last_stopped) = watch::channel(false);
     let outbox = stages.task(outbox.run(last_stopped.clone()));
+    let upkeep = Upkeep {
+        warehouse: warehouse.clone(),
+        writer: writer.clone(),
+        config: config.upkeep.clone(),
+        telemetry: telemetry.clone(),
+    };
+    let upkeep = stages.task(upkeep.run(last_stopped.clone()));
     let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
     let committer = stages.task(committer.run(last_stopped));
 
@@ -102,9 +110,9 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     drop(stop_reloads);
     let drained = stages.join().await;
     stop_last.send_replace(true);
-    let (committed, sent) = (committer.await?, outbox.await?);
+    let (committed, sent, kept) = (committer.await?, outbox.await?, upkeep.await?);
     health.set_ready(false);
-    drained.and(result.map(drop)).and(committed).and(sent)?;
+    drained.and(result.map(drop)).and(committed).and(sent).and(kept)?;
     Ok(warehouse)
 }
 

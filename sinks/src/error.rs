@@ -116,6 +116,31 @@ pub enum Error {
         /// The end of the chain.
         end: i64,
     },
+    /// A walk of a chain would have to begin where entries are collected.
+    #[error(
+        "{chain}: position {at} is below {floor}, where the chain begins now: what stood there is collected. Asked again it \
+             is fine if a table was just moved on; otherwise somebody set a palisade.next back"
+    )]
+    BelowFloor {
+        /// The chain.
+        chain: String,
+        /// Where the walk would begin.
+        at: i64,
+        /// The chain's floor.
+        floor: i64,
+    },
+    /// A table's files are not where the warehouse is.
+    #[error(
+        "table {table} is at {location}, not below {root}: a warehouse that was moved is not looked through for orphans"
+    )]
+    Moved {
+        /// The table.
+        table: Table,
+        /// Where its files are.
+        location: String,
+        /// The warehouse.
+        root: String,
+    },
     /// The catalog's table cannot hold our batches.
     #[error("table {table}: {what}")]
     Schema {
@@ -154,7 +179,7 @@ impl Error {
         let transient = match self {
             Error::Store { source, .. } => is_transient_io(source),
             Error::Catalog { source, .. } => is_transient_catalog(source),
-            Error::Fenced { .. } => true,
+            Error::Fenced { .. } | Error::BelowFloor { .. } => true,
             Error::Topic { source, .. } => !matches!(**source, rdkafka::error::KafkaError::ClientConfig(..)),
             _ => false,
         };

@@ -14,11 +14,12 @@
 //! - A ledger entry is created once and never changes; entries of a partition form a chain `start -> next`.
 //! - A data file is visible only if an entry names it; a table holds exactly the files of the entries below its
 //!   `palisade.next` of each partition. Both change in one Iceberg commit, checked by [`commit::GuardedCatalog`].
-//! - Nothing is deleted, and nothing is read from Kafka's group offsets.
+//! - Of a chain only what is below its floor is deleted, and a floor leaves all that anything may need ([`upkeep`]). Nothing
+//!   is read from Kafka's group offsets.
 //! - A property-only change commits an empty snapshot, so that every change of `palisade.next` is pinned by the
 //!   snapshot requirement of the commit.
 //!
-//! Absent on purpose: collection of old entries and orphans, sorting within files, webhooks.
+//! Absent on purpose: expiry of snapshots, sorting within files, webhooks.
 
 pub mod commit;
 pub mod config;
@@ -30,12 +31,13 @@ pub mod outbox;
 pub mod parquet;
 pub mod step;
 pub mod store;
+pub mod upkeep;
 pub mod warehouse;
 
 pub use commit::{CommitReport, Committer, TableCommit};
 pub use config::WarehouseConfig;
 pub use error::{Class, Error};
-pub use ledger::{Created, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
+pub use ledger::{Collected, Created, Floor, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
 pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert};
 pub use parquet::{EncodedFile, Encoder, OpenFiles};
 pub use step::Step;

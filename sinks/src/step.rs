@@ -38,11 +38,17 @@ pub enum Step {
     BetweenTables,
     /// What waited at the start is committed.
     RolledForward,
+    /// A chain has a new floor; nothing below it is deleted yet.
+    FloorWritten,
+    /// An exchange file or a merge state below a floor is deleted; the entry beside it is there.
+    ObjectDeleted,
+    /// An entry below a floor is deleted.
+    EntryDeleted,
 }
 
 impl Step {
     /// Every step, in the order of a run.
-    pub const ALL: [Step; 15] = [
+    pub const ALL: [Step; 18] = [
         Step::WarehouseOpened,
         Step::PositionsRead,
         Step::FilesEncoded,
@@ -58,7 +64,15 @@ impl Step {
         Step::TableCommitAfter,
         Step::BetweenTables,
         Step::RolledForward,
+        Step::FloorWritten,
+        Step::ObjectDeleted,
+        Step::EntryDeleted,
     ];
+
+    /// True for a step of collection: only a warehouse that is old enough comes to it.
+    pub const fn is_of_collection(self) -> bool {
+        matches!(self, Step::FloorWritten | Step::ObjectDeleted | Step::EntryDeleted)
+    }
 
     /// The step in traces and test plans.
     pub const fn name(self) -> &'static str {
@@ -78,6 +92,9 @@ impl Step {
             Step::TableCommitAfter => "table_commit_after",
             Step::BetweenTables => "between_tables",
             Step::RolledForward => "rolled_forward",
+            Step::FloorWritten => "floor_written",
+            Step::ObjectDeleted => "object_deleted",
+            Step::EntryDeleted => "entry_deleted",
         }
     }
 }

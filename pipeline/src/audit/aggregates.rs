@@ -77,6 +77,10 @@ impl Comparison<'_> {
             self.sums.never += 1;
             return;
         }
+        if rows.is_lost() {
+            self.sums.lost += 1;
+            return;
+        }
         if self.keeps_back_otherwise(rule) {
             self.sums.otherwise += 1;
             return;
@@ -105,6 +109,9 @@ impl Comparison<'_> {
 
     fn verdict(self) -> Verdict {
         let Self { faults, sums, .. } = self;
+        if sums.rules == 0 && sums.lost > 0 {
+            return Verdict::not_checked("no loaded rule ran all of the time whose entries are collected");
+        }
         if sums.rules == 0 && sums.never > 0 {
             return Verdict::not_checked("none of the loaded rules ran: give the configuration with -c");
         }
@@ -128,6 +135,7 @@ struct Sums {
     never: usize,
     gone: usize,
     otherwise: usize,
+    lost: usize,
     excepted: usize,
     suppressed: usize,
     /// Rules whose SQL fails over the rows, and why.
@@ -152,6 +160,7 @@ impl Sums {
             (self.partly, "rules ran for a part of the time: compared over the rows that they saw"),
             (self.never, "rules never ran"),
             (self.otherwise, "rules had other exceptions or another suppression before: not compared"),
+            (self.lost, "rules ran for a part of the time whose entries are collected: not compared"),
             (self.gone, "rules, or versions of rules, ran that are not loaded"),
         ];
         for (count, what) in more.into_iter().filter(|(count, _)| *count > 0) {

@@ -45,6 +45,8 @@ async fn rows(facts: &Facts, table: &TableFacts, session: &SessionContext, fault
     let of = |key: &Key, start: i64| table.next(key).is_some_and(|next| start < next);
     let taken = facts.entries().filter(|(key, start, _)| of(key, *start));
     let said: u64 = taken.filter_map(|(_, _, entry)| entry.tables().get(&table.table)).map(|t| t.rows).sum();
+    let collected = facts.floors().filter_map(|(_, floor)| floor.collected.rows.get(&table.table));
+    let said = said + collected.sum::<u64>();
     let manifests: u64 = table.files.iter().flatten().map(|f| f.rows).sum();
     let counted = query(session, &format!("SELECT count(*) AS n FROM {}", table.table)).await?;
     let counted = counted.first().map_or(0, |b| b.column(0).as_primitive::<Int64Type>().value(0));
@@ -114,7 +116,7 @@ async fn stored_records(
     Ok(records)
 }
 
-/// What a chain's entries say, over the committed ones.
+/// What a chain's entries say, over the committed ones, and what those said that are collected.
 #[derive(Debug, Default)]
 struct Sums {
     records: u64,
@@ -123,7 +125,10 @@ struct Sums {
 }
 
 fn sums(chain: &Chain, upto: i64, faults: &mut Faults) -> Sums {
-    let mut sums = Sums::default();
+    let mut sums = chain.floor.as_ref().map_or_else(Sums::default, |floor| {
+        let sinks::Collected { records, filtered, dead_letters, .. } = floor.collected;
+        Sums { records, filtered, dead_letters }
+    });
     for (start, entry) in chain.iter().take_while(|(start, _)| *start < upto) {
         let Some(entry) = entry.source() else { continue };
         sums.records += entry.records;

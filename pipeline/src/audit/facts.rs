@@ -6,7 +6,7 @@ use std::fmt;
 use dataflow::{PartitionId, Table};
 use serde_json::Value;
 use sinks::commit::RANGES_PROPERTY;
-use sinks::{Ledger, MergeEntry, Nexts, SourceEntry, TableFiles, Warehouse};
+use sinks::{Floor, Ledger, MergeEntry, Nexts, SourceEntry, TableFiles, Warehouse};
 
 use crate::reprocess;
 use crate::rules::{self, Held};
@@ -102,12 +102,39 @@ impl Entry {
 #[derive(Debug)]
 pub(crate) struct Chain {
     pub(crate) key: Key,
+    /// Where it begins if older entries are collected, and what those said.
+    pub(crate) floor: Option<Floor>,
     pub(crate) entries: BTreeMap<i64, Entry>,
+    gone: Vec<i64>,
     /// Entries that cannot be read, and why.
     pub(crate) unreadable: Vec<String>,
 }
 
 impl Chain {
+    fn empty(key: Key) -> Self {
+        Self { key, floor: None, entries: BTreeMap::new(), gone: Vec::new(), unreadable: Vec::new() }
+    }
+
+    fn take(&mut self, start: i64, entry: sinks::Result<Option<Entry>>) {
+        match entry {
+            Ok(Some(entry)) => drop(self.entries.insert(start, entry.light())),
+            Ok(None) => self.gone.push(start),
+            Err(e) => self.unreadable.push(e.to_string()),
+        }
+    }
+
+    fn from_floor(mut self, floor: sinks::Result<Option<Floor>>) -> Self {
+        match floor {
+            Ok(floor) => self.floor = floor,
+            Err(e) => self.unreadable.push(e.to_string()),
+        }
+        let from = self.floor.as_ref().map_or(i64::MIN, |floor| floor.position);
+        self.entries.retain(|start, _| *start >= from);
+        let gone = std::mem::take(&mut self.gone).into_iter().filter(|start| *start >= from);
+        self.unreadable.extend(gone.map(|start| format!("{}: the entry at {start} is gone again", self.key)));
+        self
+    }
+
     /// The entries in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Entry)> {
         self.entries.iter().map(|(start, entry)| (*start, entry))
@@ -188,8 +215,10 @@ impl Facts {
             tables.push(table_facts(warehouse, table).await?);
         }
         let mut facts = Self { ledger, chains, tables, rule_sets: BTreeMap::new() };
-        let versions = facts.entries().filter_map(|(_, _, entry)| entry.versions().get("rules").cloned());
-        for version in versions.collect::<BTreeSet<String>>() {
+        let mut versions: BTreeSet<String> =
+            facts.entries().filter_map(|(_, _, entry)| entry.versions().get("rules").cloned()).collect();
+        versions.extend(facts.floors().flat_map(|(_, floor)| floor.collected.rules.iter().cloned()));
+        for version in versions {
             if let Some(held) = rules::held(warehouse, &version).await? {
                 facts.rule_sets.insert(version, held);
             }
@@ -206,34 +235,57 @@ impl Facts {
         self.chains.iter().any(|chain| chain.key.is_reprocessed())
     }
 
+    /// Chains whose older entries are collected.
+    pub(crate) fn floors(&self) -> impl Iterator<Item = (&Key, &Floor)> {
+        self.chains.iter().filter_map(|chain| Some((&chain.key, chain.floor.as_ref()?)))
+    }
+
+    /// True if a data file's name says that its entry is collected. The name does not say of which topic it is.
+    pub(crate) fn is_collected(&self, location: &str) -> bool {
+        self.floors().any(|(key, floor)| is_below(key, floor.position, location))
+    }
+
     /// Entries of all chains: chain, start, entry.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&Key, i64, &Entry)> {
         self.chains.iter().flat_map(|chain| chain.iter().map(move |(start, entry)| (&chain.key, start, entry)))
     }
 }
 
+/// True for `<partition>-<start>-<next>-<uuid>.parquet` and `merge-<group>-<step>-<uuid>.parquet` of entries below a position.
+fn is_below(key: &Key, position: i64, location: &str) -> bool {
+    let parse = || {
+        let name = location.rsplit('/').next()?.strip_suffix(".parquet")?;
+        let (origin, _) = name.split_at_checked(name.len().checked_sub(37)?)?;
+        let (chain, at) = origin.rsplit_once('-')?;
+        let at: i64 = at.parse().ok()?;
+        Some(match key {
+            Key::Source(partition) => {
+                let (number, _) = chain.split_once('-')?;
+                number.parse() == Ok(partition.partition) && at <= position
+            }
+            Key::Merge(group) => chain.strip_prefix("merge-")?.parse() == Ok(*group) && at < position,
+        })
+    };
+    parse().unwrap_or(false)
+}
+
 async fn source_chain(ledger: &Ledger, partition: PartitionId) -> anyhow::Result<Chain> {
-    let (mut entries, mut unreadable) = (BTreeMap::new(), Vec::new());
+    let mut chain = Chain::empty(Key::Source(partition.clone()));
     for start in ledger.starts(&partition).await? {
-        match ledger.get_source(&partition, start).await {
-            Ok(Some(entry)) => drop(entries.insert(start, Entry::Source(Box::new(entry)).light())),
-            Ok(None) => unreadable.push(format!("{partition}: the entry at {start} is gone again")),
-            Err(e) => unreadable.push(e.to_string()),
-        }
+        let entry = ledger.get_source(&partition, start).await;
+        chain.take(start, entry.map(|entry| entry.map(|entry| Entry::Source(Box::new(entry)))));
     }
-    Ok(Chain { key: Key::Source(partition), entries, unreadable })
+    // After the entries: those that somebody collected in between are below it.
+    Ok(chain.from_floor(ledger.floor(&partition).await))
 }
 
 async fn merge_chain(ledger: &Ledger, group: u32) -> anyhow::Result<Chain> {
-    let (mut entries, mut unreadable) = (BTreeMap::new(), Vec::new());
+    let mut chain = Chain::empty(Key::Merge(group));
     for step in ledger.steps(group).await? {
-        match ledger.get_merge(group, step).await {
-            Ok(Some(entry)) => drop(entries.insert(step, Entry::Merge(Box::new(entry)).light())),
-            Ok(None) => unreadable.push(format!("_merge/{group}: step {step} is gone again")),
-            Err(e) => unreadable.push(e.to_string()),
-        }
+        let entry = ledger.get_merge(group, step).await;
+        chain.take(step, entry.map(|entry| entry.map(|entry| Entry::Merge(Box::new(entry)))));
     }
-    Ok(Chain { key: Key::Merge(group), entries, unreadable })
+    Ok(chain.from_floor(ledger.floor_merge(group).await))
 }
 
 async fn table_facts(warehouse: &Warehouse, table: Table) -> anyhow::Result<TableFacts> {
@@ -300,6 +352,26 @@ fn ranges(text: &str) -> Option<Vec<(Key, i64, i64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_files_name_says_whether_its_entry_is_collected() {
+        let uuid = "0b0e4dc1-7ab4-4b7f-9a0f-3f6c2a4d7e11";
+        let (source, merge) = (Key::Source(PartitionId::new("fw", "i1", 3)), Key::Merge(3));
+        for (key, position, name, want) in [
+            (&source, 20, "3-10-20", true),
+            (&source, 19, "3-10-20", false),
+            (&source, 20, "4-10-20", false),
+            (&source, 20, "merge-3-10", false),
+            (&merge, 11, "merge-3-10", true),
+            (&merge, 10, "merge-3-10", false),
+            (&merge, 11, "merge-4-10", false),
+            (&merge, 11, "3-10-20", false),
+        ] {
+            let location = format!("/w/local/data/t/2026-11-20/{name}-{uuid}.parquet");
+            assert_eq!(is_below(key, position, &location), want, "{key} {position} {name}");
+        }
+        assert!(!is_below(&source, 20, "/w/part-0001.parquet") && !is_below(&source, 20, "x"));
+    }
 
     #[test]
     fn a_summary_names_partitions_and_merge_groups() {

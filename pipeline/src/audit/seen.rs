@@ -22,6 +22,8 @@ pub(super) struct Seen {
     ranges: BTreeMap<PartitionId, Vec<(i64, i64)>>,
     /// No other range exists.
     is_all: bool,
+    /// It saw a part of the rows whose entries are collected, and which part is not known.
+    is_lost: bool,
     unknown: Vec<(i64, i64)>,
 }
 
@@ -41,6 +43,12 @@ impl Seen {
         let versions = Versions { facts, rules, rule };
         versions.check_number()?;
         let (mut seen, mut entries) = (Self { is_all: true, ..Self::default() }, Vec::new());
+        seen.is_lost = versions.is_lost(facts)?;
+        for (key, floor) in facts.floors().filter(|(key, _)| !key.is_reprocessed()) {
+            if let Key::Source(partition) = key {
+                seen.ranges.insert(partition.clone(), vec![(0, floor.position)]);
+            }
+        }
         for entry in sources(facts) {
             if versions.held_it(entry.versions.get("rules"))? {
                 seen.add(entry);
@@ -63,6 +71,11 @@ impl Seen {
             Some(last) if last.1 == entry.start => last.1 = entry.next,
             _ => ranges.push((entry.start, entry.next)),
         }
+    }
+
+    /// True if it cannot be told what the rule should have found.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// True if the rule never ran, where others did.
@@ -110,6 +123,24 @@ impl Versions<'_> {
             let loaded = self.rules.version();
             format!("rules of version {version} ran, {loaded} are loaded: give the configuration with -c")
         })
+    }
+
+    /// Of entries that are collected only their versions are known: a rule that all of them held has seen all of their rows.
+    fn is_lost(&self, facts: &Facts) -> Result<bool, String> {
+        let floors = facts.floors().filter(|(key, _)| !key.is_reprocessed());
+        for version in floors.flat_map(|(_, floor)| &floor.collected.rules) {
+            if !self.held_it(Some(version))? {
+                return Ok(true);
+            }
+        }
+        // A rule that was taken away with the first step that is left lost its windows there.
+        let groups = facts.chains.iter().filter(|chain| matches!(chain.key, Key::Merge(_)) && chain.floor.is_some());
+        for step in groups.filter_map(|chain| chain.entries.values().next()?.merge()) {
+            if self.rule.is_windowed() && !self.held_it(step.versions.get("rules"))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Alerts name the rule's version: two rules of one number cannot be told apart.

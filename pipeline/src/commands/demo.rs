@@ -15,7 +15,7 @@ use crate::account::{self, Identity};
 use crate::cli::{DemoArgs, Output};
 use crate::clock;
 use crate::commands::run::{queue_rows, stop_signal};
-use crate::config::{Config, GeneratorSource, RulesConfig, SourceConfig, WorkerConfig};
+use crate::config::{Config, GeneratorSource, RulesConfig, SourceConfig, UpkeepConfig, WorkerConfig};
 use crate::flight::Flight;
 use crate::live::{self, Planted, Watched};
 use crate::setup;
@@ -104,6 +104,7 @@ fn config(args: &DemoArgs) -> Config {
             step_interval: Duration::from_millis(500),
             ..WorkerConfig::default()
         },
+        upkeep: UpkeepConfig::default(),
         listen: None,
         follow: false,
         accept_reset: false,

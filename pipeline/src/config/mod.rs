@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) rules: RulesConfig,
     pub(crate) alert_topic: Option<AlertTopic>,
     pub(crate) worker: WorkerConfig,
+    pub(crate) upkeep: UpkeepConfig,
     pub(crate) listen: Option<SocketAddr>,
     /// Keep looking for more when every source is read; otherwise a source ends.
     pub(crate) follow: bool,
@@ -144,6 +145,25 @@ impl Default for WorkerConfig {
             queue_rows: 65_536,
             queue_bytes: 64 << 20,
         }
+    }
+}
+
+/// When a worker collects what nobody needs any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UpkeepConfig {
+    pub(crate) enabled: bool,
+    /// A turn of collection is made this often.
+    pub(crate) interval: Duration,
+    /// What is younger is kept in any case.
+    pub(crate) retention: Duration,
+}
+
+/// How long ledger entries and what stands beside them are kept at least, unless the configuration says otherwise.
+pub(crate) const RETENTION: Duration = Duration::from_secs(24 * 3_600);
+
+impl Default for UpkeepConfig {
+    fn default() -> Self {
+        Self { enabled: true, interval: Duration::from_secs(3_600), retention: RETENTION }
     }
 }
 

@@ -14,7 +14,7 @@ use serde_saphyr::Spanned;
 
 use super::{
     AlertTopic, Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, KafkaSource, RulesConfig, SourceConfig,
-    WorkerConfig,
+    UpkeepConfig, WorkerConfig,
 };
 
 /// A configuration that cannot be used: every problem found in it, one a line.
@@ -108,6 +108,7 @@ struct RawConfig {
     #[serde(default)]
     alerts: RawAlerts,
     worker: Option<Spanned<RawWorker>>,
+    upkeep: Option<Spanned<RawUpkeep>>,
     #[serde(default)]
     telemetry: RawTelemetry,
 }
@@ -256,6 +257,16 @@ struct RawWorker {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct RawUpkeep {
+    enabled: Option<bool>,
+    #[serde(deserialize_with = "maybe_duration")]
+    interval: Option<Duration>,
+    #[serde(deserialize_with = "maybe_duration")]
+    retention: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct RawTelemetry {
     listen: Option<SocketAddr>,
 }
@@ -295,6 +306,12 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
             WorkerConfig::default()
         })
     });
+    let upkeep = raw.upkeep.map_or_else(UpkeepConfig::default, |raw| {
+        upkeep(&raw.value).unwrap_or_else(|what| {
+            problems.push(Problem::at(&raw, what));
+            UpkeepConfig::default()
+        })
+    });
     let mut decode = raw.decode;
     decode.mappings.iter_mut().for_each(|path| *path = base.join(&*path).to_string_lossy().into_owned());
     let mappings = mappings(&decode.mappings, &mut problems);
@@ -326,6 +343,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
             row_budget: raw.rules.row_budget,
         },
         worker,
+        upkeep,
         listen: raw.telemetry.listen,
         follow: true,
         accept_reset: false,
@@ -467,6 +485,19 @@ fn confined(place: &str, name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{place}: `{name}` may hold only letters, digits, `-`, `_` and `.`, and begins with a letter or digit"))
+}
+
+fn upkeep(raw: &RawUpkeep) -> Result<UpkeepConfig, String> {
+    let d = UpkeepConfig::default();
+    let config = UpkeepConfig {
+        enabled: raw.enabled.unwrap_or(d.enabled),
+        interval: raw.interval.unwrap_or(d.interval),
+        retention: raw.retention.unwrap_or(d.retention),
+    };
+    if config.interval.is_zero() {
+        return Err("upkeep.interval: 0s would never rest; `enabled: false` turns collection off".to_owned());
+    }
+    Ok(config)
 }
 
 fn worker(raw: &RawWorker) -> Result<WorkerConfig, String> {

@@ -15,6 +15,15 @@ fn the_smallest_configuration_has_defaults_and_paths_relative_to_it() {
     assert_eq!(files.globs, ["/etc/palisade/logs/*.log"]);
     assert!(config.rules.builtin && config.listen.is_none() && config.enrich.country.is_none());
     assert_eq!(config.worker.flush_interval, Duration::from_secs(5));
+    let hour = Duration::from_secs(3_600);
+    assert_eq!(config.upkeep, UpkeepConfig { enabled: true, interval: hour, retention: 24 * hour });
+}
+
+#[test]
+fn collection_may_come_more_often_or_not_at_all() {
+    let config = parse(&format!("{SMALLEST}upkeep: {{interval: 5m, retention: 48h}}\n")).expect("valid").upkeep;
+    assert_eq!((config.interval.as_secs(), config.retention.as_secs()), (300, 172_800));
+    assert!(!parse(&format!("{SMALLEST}upkeep: {{enabled: false}}\n")).expect("valid").upkeep.enabled);
 }
 
 #[test]
@@ -46,6 +55,7 @@ fn a_mistake_is_told_with_its_place_and_the_way_out() {
         ),
         (&format!("{SMALLEST}worker: {{shards: 0}}\n"), "worker.shards: 0 would never move"),
         (&format!("{SMALLEST}worker: {{disorder: soon}}\n"), "palisade.yaml:3:"),
+        (&format!("{SMALLEST}upkeep: {{interval: 0s}}\n"), "upkeep.interval: 0s would never rest"),
         (
             &format!("{SMALLEST}enrich: {{asset: [x]}}\n"),
             "palisade.yaml:3:10: unknown key `asset`; did you mean `assets`?",

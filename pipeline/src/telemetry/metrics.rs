@@ -40,6 +40,7 @@ pub(crate) struct Telemetry {
     pub(crate) state_bytes: IntGauge,
     pub(crate) windows_closed: IntCounter,
     pub(crate) tables: TableMetrics,
+    pub(crate) upkeep: UpkeepMetrics,
     pub(crate) mapping_reloads: IntCounterVec,
     pub(crate) rule_reloads: IntCounterVec,
     pub(crate) rule_disabled: IntGaugeVec,
@@ -160,6 +161,41 @@ impl TableMetrics {
     }
 }
 
+/// Collection of what nobody needs any more.
+#[derive(Clone)]
+pub(crate) struct UpkeepMetrics {
+    pub(crate) deleted: IntCounterVec,
+    pub(crate) bytes: IntCounter,
+    pub(crate) failures: IntCounter,
+    pub(crate) faults: IntGauge,
+    pub(crate) success: IntGauge,
+}
+
+impl UpkeepMetrics {
+    fn new(make: &Make) -> Self {
+        Self {
+            deleted: make.counters(
+                "palisade_upkeep_objects_deleted_total",
+                "Objects of the ledger that were collected.",
+                &["kind"],
+            ),
+            bytes: make.counter("palisade_upkeep_bytes_deleted_total", "Bytes of the objects that were collected."),
+            failures: make.counter(
+                "palisade_upkeep_failures_total",
+                "Turns of collection that could not be made; the next one tries again.",
+            ),
+            faults: make.gauge(
+                "palisade_upkeep_chains_faulty",
+                "Chains of which nothing is collected since something is not as it should be; the log says what.",
+            ),
+            success: make.gauge(
+                "palisade_upkeep_last_success_timestamp_seconds",
+                "When a turn of collection last ended with every chain as it should be; 0 before the first.",
+            ),
+        }
+    }
+}
+
 fn drift(make: &Make) -> DriftLog {
     DriftLog::new(make.counters(
         "palisade_drift_total",
@@ -270,6 +306,7 @@ impl Telemetry {
             state_bytes: make.gauge("palisade_window_state_bytes", "Memory that open windows hold."),
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
             tables: TableMetrics::new(&make),
+            upkeep: UpkeepMetrics::new(&make),
             mapping_reloads: mapping_reloads(&make),
             rule_reloads: rule_reloads(&make),
             rule_disabled: rule_disabled(&make),
@@ -389,6 +426,7 @@ mod tests {
         telemetry.mapping_reloads.with_label_values(&["loaded"]).inc();
         telemetry.rule_reloads.with_label_values(&["loaded"]).inc();
         telemetry.rule_disabled.with_label_values(&["x"]).set(1);
+        telemetry.upkeep.deleted.with_label_values(&["entry"]).inc();
         telemetry.queue("merge").add(1, 1);
         let mut exported: Vec<String> = telemetry.registry.gather().iter().map(|f| f.name().to_owned()).collect();
         exported.sort();

@@ -315,4 +315,4 @@ pub(crate) fn backoff(first_ms: u64, attempt: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

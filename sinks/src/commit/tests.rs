@@ -477,7 +477,7 @@ thread_local! {
     static STOP_AT: Cell<Option<(Step, usize)>> = const { Cell::new(None) };
 }
 
-fn install_stopper() {
+pub(crate) fn install_stopper() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         crate::step::observe(Box::new(|step| {
@@ -522,14 +522,19 @@ async fn live(root: &Path, range: i64) {
     committer.settle().await.expect("commits");
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 /// Runs a life that dies at the step, if it comes to it; true if it did.
 fn dies(root: &Path, range: i64, step: Step, passes: usize) -> bool {
+    dies_at(step, passes, || runtime().block_on(live(root, range)))
+}
+
+/// Runs something on this thread that dies at the step, if it comes to it; true if it did.
+pub(crate) fn dies_at(step: Step, passes: usize, run: impl FnOnce()) -> bool {
     STOP_AT.with(|stop| stop.set(Some((step, passes))));
-    let life = catch_unwind(AssertUnwindSafe(|| runtime().block_on(live(root, range))));
+    let life = catch_unwind(AssertUnwindSafe(run));
     let reached = STOP_AT.with(|stop| stop.take()).is_none();
     assert_eq!(life.is_err(), reached, "{step}: only the stopper ends a life");
     reached
@@ -552,7 +557,7 @@ fn assert_each_row_once(root: &Path, after: &str) {
 #[test]
 fn a_crash_at_any_step_and_another_while_recovering_leave_each_row_once() {
     install_stopper();
-    for step in Step::ALL {
+    for step in Step::ALL.into_iter().filter(|step| !step.is_of_collection()) {
         // Late in a life as well, where a step comes more than once.
         let often =
             matches!(step, Step::FileStaged | Step::SourceEntryAfter | Step::TableCommitAfter | Step::BetweenTables);

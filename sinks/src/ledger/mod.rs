@@ -1,11 +1,12 @@
 //! The ledger: create-once entries that say which range, or which merge step, is committed, and with which files.
 //!
 //! The key of an entry is where it begins, so the store's create-if-absent lets exactly one writer take each range,
-//! with no coordinator. Walking a chain is following `next` from entry to entry.
+//! with no coordinator. Walking a chain is following `next` from entry to entry, from its floor ([`Floor`]) or above.
 
 mod codec;
 mod entry;
-mod paths;
+mod floor;
+pub(crate) mod paths;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::{Error, Result};
 
 pub use codec::PROTOCOL_VERSION;
 pub use entry::{ColumnMetrics, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
+pub use floor::{Collected, Floor};
 pub(crate) use paths::Paths;
 
 /// What creating an entry found.
@@ -32,6 +34,9 @@ pub enum Created<E> {
     Ours,
     /// Another attempt was first. Whoever sees this forgets what it holds of the chain and resumes after that entry.
     Taken(Box<E>),
+    /// The position is below the chain's floor: others took it and went on, long ago. The entry counts for nothing. To be
+    /// met as [`Created::Taken`].
+    Collected,
 }
 
 /// The ledger of one region. Cheap to clone.
@@ -64,7 +69,8 @@ impl Ledger {
         entry.check()?;
         step::reached(Step::SourceEntryBefore);
         let path = self.paths.source_entry(&entry.partition, entry.start);
-        let created = self.create(&path, entry, |e: &SourceEntry| e.attempt == entry.attempt).await?;
+        let place = (entry.partition.path(), entry.start);
+        let created = self.create(&path, entry, place, |e: &SourceEntry| e.attempt == entry.attempt).await?;
         step::reached(Step::SourceEntryAfter);
         Ok(created)
     }
@@ -77,24 +83,38 @@ impl Ledger {
         entry.check()?;
         step::reached(Step::MergeEntryBefore);
         let path = self.paths.merge_entry(entry.group, entry.step);
-        let created = self.create(&path, entry, |e: &MergeEntry| e.attempt == entry.attempt).await?;
+        let place = (paths::merge_path(entry.group), entry.step);
+        let created = self.create(&path, entry, place, |e: &MergeEntry| e.attempt == entry.attempt).await?;
         step::reached(Step::MergeEntryAfter);
         Ok(created)
     }
 
+    /// The floor is asked for after the entry is there: a name that collection has made free again can be taken only then, so a
+    /// writer that slept for longer than anything is kept is always found out.
     async fn create<E: Serialize + DeserializeOwned>(
         &self,
         path: &str,
         entry: &E,
+        (chain, at): (String, i64),
         is_ours: impl Fn(&E) -> bool,
     ) -> Result<Created<E>> {
         let bytes = Bytes::from(codec::encode(entry)?);
-        if self.store.create(path, bytes).await? == Create::New {
-            return Ok(Created::New);
+        let created = match self.store.create(path, bytes).await? {
+            Create::New => Created::New,
+            Create::Exists => match self.read(path).await? {
+                Some(other) if is_ours(&other) => Created::Ours,
+                Some(other) => return Ok(Created::Taken(Box::new(other))),
+                None => Created::Collected,
+            },
+        };
+        let is_below = self.floor_at(&chain).await?.is_some_and(|floor| at < floor);
+        match created {
+            _ if is_below => Ok(Created::Collected),
+            Created::Collected => {
+                Err(Error::Missing { path: path.to_owned(), named_by: "its own creation".to_owned() })
+            }
+            created => Ok(created),
         }
-        let named_by = "its own creation".to_owned();
-        let other: E = self.read(path).await?.ok_or_else(|| Error::Missing { path: path.to_owned(), named_by })?;
-        Ok(if is_ours(&other) { Created::Ours } else { Created::Taken(Box::new(other)) })
     }
 
     /// The entry that begins at `start`, if that range is committed.
@@ -125,7 +145,7 @@ impl Ledger {
         Ok(entry)
     }
 
-    async fn read<E: DeserializeOwned>(&self, path: &str) -> Result<Option<E>> {
+    pub(crate) async fn read<E: DeserializeOwned>(&self, path: &str) -> Result<Option<E>> {
         match self.store.get(path).await? {
             None => Ok(None),
             Some(bytes) => codec::decode(path, &bytes).map(Some),
@@ -189,44 +209,50 @@ impl Ledger {
         Ok(groups)
     }
 
-    /// Where the oldest entry of a partition begins.
+    /// Where the oldest entry of a partition begins that is kept: at the chain's floor, if it has one.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn first(&self, partition: &PartitionId) -> Result<Option<i64>> {
-        self.first_in(&self.paths.chain(partition)).await
+        Ok(self.starts(partition).await?.first().copied())
     }
 
-    /// The oldest step of a group.
+    /// The oldest step of a group that is kept.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn first_merge(&self, group: u32) -> Result<Option<i64>> {
-        self.first_in(&self.paths.merge_chain(group)).await
+        Ok(self.steps(group).await?.first().copied())
     }
 
-    async fn first_in(&self, folder: &str) -> Result<Option<i64>> {
-        Ok(self.store.list(folder).await?.iter().find_map(|name| paths::entry_start(name)))
-    }
-
-    /// Where every entry of a partition begins, in order, whether or not a chain leads there: for audits.
+    /// Where every entry of a partition begins from its floor on, in order, whether or not a chain leads there: for audits.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn starts(&self, partition: &PartitionId) -> Result<Vec<i64>> {
-        self.starts_in(&self.paths.chain(partition)).await
+        self.starts_of(&partition.path()).await
     }
 
-    /// Every step that a group has an entry of, in order: for audits.
+    /// Every step from the floor on that a group has an entry of, in order: for audits.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn steps(&self, group: u32) -> Result<Vec<i64>> {
-        self.starts_in(&self.paths.merge_chain(group)).await
+        self.starts_of(&paths::merge_path(group)).await
     }
 
-    async fn starts_in(&self, folder: &str) -> Result<Vec<i64>> {
-        Ok(self.store.list(folder).await?.iter().filter_map(|name| paths::entry_start(name)).collect())
+    async fn starts_of(&self, chain: &str) -> Result<Vec<i64>> {
+        let mut starts = self.all_starts(chain).await?;
+        // After the names: one that is deleted in between is below the floor that is found.
+        let floor = self.floor_at(chain).await?.unwrap_or(i64::MIN);
+        starts.retain(|start| *start >= floor);
+        Ok(starts)
+    }
+
+    /// As [`Ledger::starts`], with those below the floor that are not deleted yet.
+    pub(crate) async fn all_starts(&self, chain: &str) -> Result<Vec<i64>> {
+        let names = self.store.list(&self.paths.entries(chain)).await?;
+        Ok(names.iter().filter_map(|name| paths::entry_start(name)).collect())
     }
 
     /// Writes the exchange file of a range; durable and unnamed until the range's entry names it.

@@ -14,6 +14,11 @@ impl Paths {
         Self { region: region.to_owned() }
     }
 
+    /// The folder of everything.
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
     pub(crate) fn cluster(&self) -> String {
         format!("{}/meta/cluster.json", self.region)
     }
@@ -50,16 +55,39 @@ impl Paths {
         format!("{}/{group}", self.merge_groups())
     }
 
+    /// The folder of a chain's entries, by the chain's own path.
+    pub(crate) fn entries(&self, chain: &str) -> String {
+        format!("{}/{chain}", self.ledger())
+    }
+
+    pub(crate) fn floors(&self, chain: &str) -> String {
+        format!("{}/meta/floor/{chain}", self.region)
+    }
+
+    pub(crate) fn floor(&self, chain: &str, position: i64) -> String {
+        format!("{}/{position:020}.floor", self.floors(chain))
+    }
+
     pub(crate) fn merge_entry(&self, group: u32, step: i64) -> String {
         format!("{}/{}", self.merge_chain(group), entry_name(step))
     }
 
+    /// The folder of a chain's exchange files.
+    pub(crate) fn exchanges(&self, chain: &str) -> String {
+        format!("{}/exchange/{chain}", self.region)
+    }
+
     pub(crate) fn exchange(&self, partition: &PartitionId, start: i64, attempt: Uuid) -> String {
-        format!("{}/exchange/{}/{start:020}-{attempt}.arrow", self.region, partition.path())
+        format!("{}/{start:020}-{attempt}.arrow", self.exchanges(&partition.path()))
+    }
+
+    /// The folder of a chain's merge states.
+    pub(crate) fn states(&self, chain: &str) -> String {
+        format!("{}/state/{chain}", self.region)
     }
 
     pub(crate) fn state(&self, group: u32, step: i64, attempt: Uuid) -> String {
-        format!("{}/state/{MERGE}/{group}/{step:020}-{attempt}.arrow", self.region)
+        format!("{}/{step:020}-{attempt}.arrow", self.states(&merge_path(group)))
     }
 
     pub(crate) fn outbox(&self, chain: &str) -> String {
@@ -78,6 +106,11 @@ impl Paths {
 /// The folder of merge chains. No topic folder has this name: theirs contain `@`.
 pub(crate) const MERGE: &str = "_merge";
 
+/// The path of a merge group's chain.
+pub(crate) fn merge_path(group: u32) -> String {
+    format!("{MERGE}/{group}")
+}
+
 /// Twenty digits, so that names sort as offsets do.
 fn entry_name(start: i64) -> String {
     format!("{start:020}.entry")
@@ -85,5 +118,17 @@ fn entry_name(start: i64) -> String {
 
 /// The start that [`entry_name`] wrote.
 pub(crate) fn entry_start(name: &str) -> Option<i64> {
-    name.strip_suffix(".entry").filter(|digits| digits.len() == 20)?.parse().ok()
+    numbered(name, ".entry")
+}
+
+/// The number of a name that is twenty digits and an ending.
+pub(crate) fn numbered(name: &str, ending: &str) -> Option<i64> {
+    name.strip_suffix(ending).filter(|digits| digits.len() == 20)?.parse().ok()
+}
+
+/// The position in the name of an exchange file or a merge state.
+pub(crate) fn attempt_start(name: &str) -> Option<i64> {
+    let (digits, attempt) = name.strip_suffix(".arrow")?.split_at_checked(20)?;
+    attempt.strip_prefix('-')?.parse::<Uuid>().ok()?;
+    digits.parse().ok()
 }

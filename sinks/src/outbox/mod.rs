@@ -10,7 +10,8 @@
 //! an alert's id is its key, the same each time.
 //!
 //! A note is a create-once object, `outbox/<chain>/<20 digits>.sent`: all alerts of the entries that begin below it were
-//! acknowledged by the brokers.
+//! acknowledged by the brokers. The first is written when a chain is taken up: from then on no alert of it is collected
+//! before it has left.
 
 mod topic;
 
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use dataflow::json::JsonRows;
 use dataflow::{PartitionId, Table};
 
+use crate::ledger::paths::merge_path;
 use crate::ledger::{StagedFile, TableFiles};
 use crate::warehouse::Warehouse;
 use crate::{Error, Result};
@@ -70,7 +72,7 @@ impl Outbox {
     /// If the ledger cannot be read or the brokers do not take an alert; what was not noted is sent again by the next call.
     pub async fn drain(&mut self, chain: &AlertChain) -> Result<usize> {
         let Some(mut at) = self.position(chain).await? else { return Ok(0) };
-        let mut total = 0;
+        let (mut total, ledger) = (0, self.warehouse.ledger().clone());
         loop {
             let (next, parcels, entries) = self.stretch(chain, at).await?;
             let mut alerts = Vec::new();
@@ -79,14 +81,17 @@ impl Outbox {
             }
             self.topic.send(&alerts).await?;
             if !alerts.is_empty() || entries == STRETCH {
-                let path = self.warehouse.ledger().paths().sent(&chain.path(), next);
-                self.warehouse.ledger().store().create(&path, Bytes::from_static(b"{}")).await?;
+                self.note(chain, next).await?;
             }
             total += alerts.len();
             self.sent.insert(chain.clone(), next);
             at = next;
             if entries < STRETCH {
-                return Ok(total);
+                // Entries without alerts are collected whoever has looked at them: go on above them.
+                match ledger.floor_at(&chain.path()).await?.filter(|floor| *floor > at) {
+                    Some(floor) => at = floor,
+                    None => return Ok(total),
+                }
             }
         }
     }
@@ -104,11 +109,24 @@ impl Outbox {
         let ledger = self.warehouse.ledger();
         let notes = ledger.store().list(&ledger.paths().outbox(&chain.path())).await?;
         let newest = notes.iter().rev().find_map(|name| name.strip_suffix(".sent")?.parse().ok());
-        match (newest, chain) {
-            (Some(at), _) => Ok(Some(at)),
-            (None, AlertChain::Partition(partition)) => ledger.first(partition).await,
-            (None, AlertChain::Group(group)) => ledger.first_merge(*group).await,
+        if newest.is_some() {
+            return Ok(newest);
         }
+        let first = match chain {
+            AlertChain::Partition(partition) => ledger.first(partition).await?,
+            AlertChain::Group(group) => ledger.first_merge(*group).await?,
+        };
+        if let Some(first) = first {
+            self.note(chain, first).await?;
+        }
+        Ok(first)
+    }
+
+    /// Notes that all alerts of the entries below a position have left.
+    async fn note(&self, chain: &AlertChain, below: i64) -> Result<()> {
+        let ledger = self.warehouse.ledger();
+        ledger.store().create(&ledger.paths().sent(&chain.path(), below), Bytes::from_static(b"{}")).await?;
+        Ok(())
     }
 
     /// The entries from `at` on: where the stretch ends, what those with alerts hold, and how many entries there are.
@@ -156,10 +174,11 @@ impl Parcel {
 }
 
 impl AlertChain {
-    fn path(&self) -> String {
+    /// The chain in object paths: `topic@incarnation/partition` or `_merge/<group>`.
+    pub fn path(&self) -> String {
         match self {
             AlertChain::Partition(partition) => partition.path(),
-            AlertChain::Group(group) => format!("_merge/{group}"),
+            AlertChain::Group(group) => merge_path(*group),
         }
     }
 }

@@ -16,6 +16,11 @@ use crate::{Error, Result};
 /// Names that begin so are files being written.
 const TEMPORARY: &str = ".tmp-";
 
+/// True for the name, or the path, of a file that was being written when its process ended, or is being written.
+pub(crate) fn is_temporary(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with(TEMPORARY))
+}
+
 /// Objects in a directory of this machine.
 #[derive(Debug, Clone)]
 pub struct LocalStore {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::Result;
 
 pub use local::LocalStore;
-pub(crate) use local::{ensure_directory, sync_directory, write_durably};
+pub(crate) use local::{ensure_directory, is_temporary, sync_directory, write_durably};
 
 /// What create-if-absent found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

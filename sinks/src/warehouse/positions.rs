@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use dataflow::{PartitionId, Positions, Table, Watermark};
 
 use super::Warehouse;
-use crate::ledger::MergeEntry;
+use crate::ledger::{MergeEntry, paths};
 use crate::step::{self, Step};
 use crate::{Error, Result};
 
 /// Entries read at a time while a chain is followed.
 const WALK_ENTRIES: usize = 1024;
+
+/// Collection may overtake whoever looks where to begin: then it looks again. Each time the floor has gone up.
+const LOOKS: u32 = 4;
 
 /// The table property that says which offset of a partition a table needs next.
 pub(crate) fn source_key(region: &str, partition: &PartitionId) -> String {
@@ -78,8 +81,19 @@ impl Warehouse {
     /// lowest `palisade.next` over all tables. Partitions that the warehouse does not know are not named.
     ///
     /// # Errors
-    /// [`Error::NotInLedger`] if a table claims more than the ledger holds; otherwise if the catalog or the store fails.
+    /// [`Error::NotInLedger`] if a table claims more than the ledger holds; [`Error::BelowFloor`] if it needs what is
+    /// collected; otherwise if the catalog or the store fails.
     pub async fn start_positions(&self) -> Result<Positions> {
+        for look in 1.. {
+            match self.find_positions().await {
+                Err(Error::BelowFloor { .. }) if look < LOOKS => {}
+                found => return found,
+            }
+        }
+        unreachable!("the loop ends by a return")
+    }
+
+    async fn find_positions(&self) -> Result<Positions> {
         let mut claims: BTreeMap<PartitionId, Vec<(Table, i64)>> = BTreeMap::new();
         for partition in self.ledger().partitions().await? {
             claims.insert(partition, Vec::new());
@@ -111,6 +125,10 @@ impl Warehouse {
             let Some(last) = entries.last() else { break };
             end = last.next;
             claims.retain(|c| !entries.iter().any(|e| e.next == c.1));
+        }
+        let chain = partition.path();
+        if let Some(floor) = self.ledger().floor_at(&chain).await?.filter(|floor| from < *floor) {
+            return Err(Error::BelowFloor { chain, at: from, floor });
         }
         match claims.first() {
             None => Ok(Some(end)),
@@ -149,18 +167,32 @@ impl Warehouse {
     /// # Errors
     /// If the catalog or the store fails.
     pub async fn merge_head(&self, group: u32) -> Result<Option<MergeEntry>> {
-        let Some(mut step) = self.ledger().first_merge(group).await? else { return Ok(None) };
-        for table in MERGE_TABLES {
-            // A table's next is one past a step that exists: start there rather than at the oldest step kept.
-            step = step.max(self.nexts(table).await?.merges.get(&group).map_or(0, |next| next - 1));
-        }
-        let path = self.ledger().paths().merge_entry(group, step);
-        let named_by = "a table's palisade.next, or the ledger's own list,".to_owned();
-        let mut head = self.ledger().get_merge(group, step).await?.ok_or(Error::Missing { path, named_by })?;
+        let Some(mut head) = self.late_step(group).await? else { return Ok(None) };
         while let Some(entry) = self.ledger().get_merge(group, head.step + 1).await? {
             head = entry;
         }
         Ok(Some(head))
+    }
+
+    /// A step of the group that is not far from its newest.
+    async fn late_step(&self, group: u32) -> Result<Option<MergeEntry>> {
+        for look in 1.. {
+            let Some(mut step) = self.ledger().first_merge(group).await? else { return Ok(None) };
+            for table in MERGE_TABLES {
+                // A table's next is one past a step that exists: start there rather than at the oldest step kept.
+                step = step.max(self.nexts(table).await?.merges.get(&group).map_or(0, |next| next - 1));
+            }
+            if let Some(entry) = self.ledger().get_merge(group, step).await? {
+                return Ok(Some(entry));
+            }
+            let floor = self.ledger().floor_at(&paths::merge_path(group)).await?;
+            if look == LOOKS || floor.is_none_or(|floor| floor <= step) {
+                let path = self.ledger().paths().merge_entry(group, step);
+                let named_by = "a table's palisade.next, or the ledger's own list,".to_owned();
+                return Err(Error::Missing { path, named_by });
+            }
+        }
+        unreachable!("the loop ends by a return")
     }
 }
 

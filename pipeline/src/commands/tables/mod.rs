@@ -2,7 +2,9 @@
 
 mod audit;
 mod describe;
+mod expire;
 mod list;
+mod orphans;
 mod reprocess;
 mod snapshots;
 
@@ -38,6 +40,10 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
             return audit::run(&warehouse, audit).await;
         }
         TablesAction::Reprocess(args) => return reprocess::run(args).await,
+        TablesAction::Expire(args) => {
+            return expire::run(&open(&args.at.warehouse, &args.at.region).await?, args).await;
+        }
+        TablesAction::Orphans(args) => orphans::run(&open(&args.at.warehouse, &args.at.region).await?, args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

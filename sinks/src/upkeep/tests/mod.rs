@@ -1,0 +1,5 @@
+mod collect;
+mod orphans;
+mod plan;
+
+use crate::warehouse::tests::partition;
