@@ -1,4 +1,4 @@
-//! The protocol as a model, searched breadth first: partitions, merge groups, and workers, mergers and committers of which
+//! The protocol as a model, searched breadth first: partitions, merge groups, collection, and workers, mergers and committers of which
 //! any may crash, be overtaken or lose an answer at any point. The true protocol is safe in every state that can be
 //! reached, and from every state the end can be reached; each known mistake is found.
 
@@ -15,14 +15,18 @@ struct World {
     mergers: usize,
     committers: usize,
     groups: usize,
+    /// Old entries are collected.
+    collects: bool,
 }
 
 /// Sources and tables: who takes a range in, and who commits it.
-const SOURCES: World = World { records: [3, 2], workers: 2, mergers: 0, committers: 2, groups: 0 };
+const SOURCES: World = World { records: [3, 2], workers: 2, mergers: 0, committers: 2, groups: 0, collects: false };
 /// Merges: who takes a step, with two groups.
-const MERGES: World = World { records: [2, 1], workers: 1, mergers: 2, committers: 1, groups: 2 };
+const MERGES: World = World { records: [2, 1], workers: 1, mergers: 2, committers: 1, groups: 2, collects: false };
 /// Alerts: who commits them, beside their evidence.
-const ALERTS: World = World { records: [1, 1], workers: 2, mergers: 1, committers: 2, groups: 2 };
+const ALERTS: World = World { records: [1, 1], workers: 2, mergers: 1, committers: 2, groups: 2, collects: false };
+/// Collection: who creates an entry below a floor, and who finds less than it needs.
+const COLLECTS: World = World { records: [3, 1], workers: 2, mergers: 1, committers: 1, groups: 1, collects: true };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Variant {
@@ -37,6 +41,10 @@ enum Variant {
     AlertsDoNotWait,
     /// A worker resumes at its own group offset, stored when the files were written.
     GroupOffset,
+    /// Collection asks nobody what is needed.
+    Greedy,
+    /// A worker that creates an entry does not look at the floor.
+    NoFloor,
 }
 
 type Vector = [u8; 2];
@@ -76,6 +84,8 @@ struct State {
     /// The alert table: `palisade.next` of each group.
     alerts: Vector,
     group_offset: Vector,
+    /// Where each partition's chain begins.
+    floor: Vector,
     workers: [Worker; 2],
     mergers: [Merger; 2],
     committers: [Committer; 2],
@@ -113,6 +123,7 @@ impl State {
             merges: [Chain::default(); 2],
             alerts: [0; 2],
             group_offset: [0; 2],
+            floor: [0; 2],
             workers: [Worker::Down; 2],
             mergers: [Merger::Down; 2],
             committers: [Committer::Down; 2],
@@ -157,15 +168,38 @@ impl State {
         Ok(())
     }
 
-    /// Each range in the table is one of the ledger's.
+    /// Each range in the table is one of the ledger's, as far as it is kept; and each that is kept is on its chain.
     fn agrees(self) -> Outcome {
         for p in 0..2 {
-            let (_, cuts) = self.walk(p, 0);
-            if self.cuts[p] & !cuts != 0 {
+            let floor = self.floor[p];
+            let (_, cuts) = self.walk(p, floor);
+            let collected = (2 << floor) - 1;
+            if self.cuts[p] & !(cuts | collected) != 0 {
                 return Err("the table holds what the ledger does not");
+            }
+            let mut kept = (floor.max(1)..3).filter(|s| self.ledger[p][*s as usize] != 0);
+            if floor > 0 && kept.any(|s| s != floor && cuts & 1 << s == 0) {
+                return Err("a range that no chain leads to");
             }
         }
         Ok(self)
+    }
+
+    /// A higher floor, or the oldest entry below one deleted. The newest entry stays.
+    fn collect(&self, world: World, variant: Variant, out: &mut Vec<Outcome>) {
+        for (p, floor) in self.floor.into_iter().enumerate() {
+            if let Some(s) = (0..floor).find(|s| self.ledger[p][*s as usize] != 0) {
+                out.push(Ok(self.with(|state| state.ledger[p][s as usize] = 0)));
+            }
+            let (end, cuts) = self.walk(p, floor);
+            let merged = self.merges[..world.groups].iter().map(|chain| chain.last()[p]).min();
+            let needed = self.next[p].min(merged.unwrap_or(u8::MAX));
+            for to in (floor + 1..end).filter(|to| cuts & 1 << to != 0) {
+                if to <= needed || variant == Variant::Greedy {
+                    out.push(self.with(|state| state.floor[p] = to).agrees());
+                }
+            }
+        }
     }
 
     fn work(&self, world: World, variant: Variant, i: usize, out: &mut Vec<Outcome>) {
@@ -205,9 +239,12 @@ impl State {
         if taken && variant != Variant::Overwrite {
             return out.push(Ok(self.with(|state| state.workers[i] = Worker::Down)));
         }
+        // A name that collection made free: the worker looks at the floor when its entry is there, and goes no further.
+        let is_below = s < self.floor[p] && variant != Variant::NoFloor;
         let created = self.with(|state| {
             state.ledger[p][s as usize] = n;
-            state.workers[i] = if n < world.records[p] { Worker::At(p as u8, n) } else { Worker::Down };
+            let is_done = is_below || n == world.records[p];
+            state.workers[i] = if is_done { Worker::Down } else { Worker::At(p as u8, n) };
         });
         out.push(created.agrees());
         if variant == Variant::CommitBeforeEntry && self.next[p] == s {
@@ -224,8 +261,11 @@ impl State {
         match self.mergers[i] {
             Merger::Down if is_full(&self.mergers, Merger::Down, world.mergers) => {}
             Merger::Down => {
-                let vector = [self.walk(0, 0).0, self.walk(1, 0).0];
+                let vector = [self.walk(0, self.floor[0]).0, self.walk(1, self.floor[1]).0];
                 for (group, chain) in self.merges[..world.groups].iter().enumerate() {
+                    if (0..2).any(|p| chain.last()[p] < self.floor[p]) {
+                        out.push(Err("a merge lacks ranges"));
+                    }
                     if (chain.len as usize) < STEPS && chain.last() != vector {
                         let (group, step) = (group as u8, chain.len);
                         out.push(Ok(put(Merger::Staged { group, step, vector })));
@@ -315,6 +355,9 @@ impl State {
                 self.commit(world, variant, i, &mut out);
             }
         }
+        if world.collects {
+            self.collect(world, variant, &mut out);
+        }
         out
     }
 }
@@ -374,7 +417,7 @@ fn stuck(world: World, states: &[State], mut edges: Vec<(u32, u32)>) -> usize {
 
 #[test]
 fn the_protocol_is_safe_and_gets_to_its_end_from_everywhere() {
-    for (world, least) in [(SOURCES, 5_000), (MERGES, 5_000), (ALERTS, 5_000)] {
+    for (world, least) in [(SOURCES, 5_000), (MERGES, 5_000), (ALERTS, 5_000), (COLLECTS, 5_000)] {
         let Found::Safe { states, stuck } = search(world, Variant::True) else { panic!("{world:?} breaks") };
         println!("{states} states");
         assert!(states > least, "{world:?}: {states} states, so the model lost its choices");
@@ -389,6 +432,8 @@ fn each_known_mistake_is_found() {
         (SOURCES, Variant::Overwrite, "the table holds what the ledger does not"),
         (SOURCES, Variant::CommitBeforeEntry, "the table holds what the ledger does not"),
         (ALERTS, Variant::AlertsDoNotWait, "an alert before its evidence"),
+        (COLLECTS, Variant::Greedy, "a merge lacks ranges"),
+        (COLLECTS, Variant::NoFloor, "a range that no chain leads to"),
     ] {
         let found = search(world, variant);
         assert!(matches!(found, Found::Broken(what, _) if what == broken), "{variant:?}: {found:?}");

@@ -28,4 +28,5 @@ mod service;
 mod sigma;
 mod streams;
 mod tables;
+mod upkeep;
 mod watches;

@@ -2,13 +2,14 @@
 //! A zombie (a worker that is stopped, overtaken, and goes on) must harm nothing in the true build.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::crash::{Calm, run};
 use crate::house::root;
 use crate::kit::{binary, stdout};
+use crate::upkeep::{audit, tables};
 
 /// The binary with the feature `mutants`. Cargo builds it where the plain one stands, so the plain one is put back.
 fn mutant_binary() -> PathBuf {
@@ -39,16 +40,20 @@ fn mutant(binary: &Path, config: &Path, name: &str) -> Command {
     command
 }
 
-/// Lets a worker come to a commit and stop there; runs another to the end; lets the first go on.
-fn overtake(mut zombie: Command, mut other: Command, stop_at: &str) {
+/// Lets a worker come to a step and stop there; lets others act; lets the worker go on. How it ended.
+pub(crate) fn overtake(mut zombie: Command, stop_at: &str, others: impl FnOnce()) -> ExitStatus {
     let child = zombie.env("PALISADE_STOP_AT", stop_at).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = child.expect("the binary starts");
     let pid = Pid::from_child(&child);
     let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).expect("our child").expect("waitpid waits").1;
     assert!(stopped.stopped(), "the worker ended before it reached {stop_at}");
-    other.status().expect("the binary starts");
+    others();
     kill_process(pid, Signal::CONT).expect("our child");
-    child.wait().expect("our child");
+    child.wait().expect("our child")
+}
+
+fn runs(mut command: Command) -> impl FnOnce() {
+    move || drop(command.status().expect("the binary starts"))
 }
 
 #[test]
@@ -56,13 +61,13 @@ fn a_zombie_harms_nothing_and_mutants_are_caught() {
     let calm = Calm::new(9);
 
     let (warehouse, config) = calm.warehouse("zombie");
-    overtake(run(&config), run(&config), "table_commit_before:9");
+    overtake(run(&config), "table_commit_before:9", runs(run(&config)));
     stdout(&mut run(&config));
     calm.verify(&warehouse).expect("the guard fences the zombie");
 
     let binary = mutant_binary();
     let (warehouse, config) = calm.warehouse("no-guard");
-    overtake(mutant(&binary, &config, "no-guard"), mutant(&binary, &config, ""), "table_commit_before:9");
+    overtake(mutant(&binary, &config, "no-guard"), "table_commit_before:9", runs(mutant(&binary, &config, "")));
     let caught = calm.verify(&warehouse).expect_err("a build without the guard is caught");
     println!("no-guard: {caught}");
 
@@ -72,6 +77,17 @@ fn a_zombie_harms_nothing_and_mutants_are_caught() {
     mutant(&binary, &config, "commit-before-entry").status().expect("the binary starts");
     let caught = calm.verify(&warehouse).expect_err("a build that commits before the entry is caught");
     println!("commit-before-entry: {caught}");
+
+    for (name, is_caught) in [("", false), ("greedy-collection", true)] {
+        let (warehouse, config) = calm.warehouse(&format!("collected-{name}"));
+        mutant(&binary, &config, "").env("PALISADE_KILL_AT", "source_entry_after:60").status().expect("the binary starts");
+        let mut expire = tables(&binary, &["expire", "--older-than", "0s"], &warehouse);
+        stdout(expire.env("PALISADE_MUTANT", name));
+        let out = audit(&calm, &warehouse, &config);
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert_eq!(text.contains("chains  FAILED"), is_caught, "{name}: {text}");
+        println!("{name}: {text}");
+    }
 
     let (warehouse, config) = calm.warehouse("random-alert-id");
     mutant(&binary, &config, "random-alert-id").status().expect("the binary starts");

@@ -56,6 +56,13 @@ struct Summary {
     rows: BTreeMap<Table, u64>,
     /// Records that are dead letters again, by reason.
     dead_letters: BTreeMap<Reason, u64>,
+    /// More of them, whose entries are collected, so that the reason is known of their rows alone.
+    #[serde(skip_serializing_if = "is_zero")]
+    collected_dead_letters: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// Runs the command.
@@ -172,6 +179,7 @@ impl Summary {
             found: found.records.clone(),
             not_reprocessable: found.left_out.clone(),
             read: 0,
+            collected_dead_letters: 0,
             rows: BTreeMap::new(),
             dead_letters: BTreeMap::new(),
         }
@@ -180,7 +188,10 @@ impl Summary {
     /// With what the request's entries say.
     async fn with_ledger(mut self, warehouse: &Warehouse, request: &Request) -> anyhow::Result<Self> {
         for partition in request.ends().keys() {
-            for entry in warehouse.ledger().walk(partition, 0, usize::MAX).await? {
+            let ledger = warehouse.ledger();
+            self.add_collected(ledger.floor(partition).await?);
+            let Some(first) = ledger.first(partition).await? else { continue };
+            for entry in ledger.walk(partition, first, usize::MAX).await? {
                 self.read += entry.records;
                 for (table, files) in entry.tables.iter().filter(|(table, _)| **table != Table::DeadLetter) {
                     *self.rows.entry(*table).or_default() += files.rows;
@@ -191,6 +202,16 @@ impl Summary {
             }
         }
         Ok(self)
+    }
+
+    /// With what the entries said that are collected.
+    fn add_collected(&mut self, floor: Option<sinks::Floor>) {
+        let Some(sinks::Collected { records, rows, dead_letters, .. }) = floor.map(|floor| floor.collected) else { return };
+        self.read += records;
+        self.collected_dead_letters += dead_letters;
+        for (table, rows) in rows.into_iter().filter(|(table, _)| *table != Table::DeadLetter) {
+            *self.rows.entry(table).or_default() += rows;
+        }
     }
 
     /// A line a figure; what is 0 is left out.
@@ -208,7 +229,11 @@ impl Summary {
             writeln!(out, "read\t{}", self.read)?;
         }
         lines(out, "rows", &self.rows)?;
-        lines(out, "dead letters again", &self.dead_letters)
+        lines(out, "dead letters again", &self.dead_letters)?;
+        match self.collected_dead_letters {
+            0 => Ok(()),
+            more => writeln!(out, "dead letters again\tof collected entries\t{more}"),
+        }
     }
 }
 
