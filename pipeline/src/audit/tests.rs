@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use dataflow::{ChunkBuilder, PartitionId, Reason, Record, TableBuilder};
 use dataflow::{Table, Watermark};
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
+use sinks::upkeep::Policy;
 use sinks::{MergeEntry, Origin, SourceEntry, WarehouseConfig};
 use uuid::Uuid;
 
@@ -236,6 +237,38 @@ async fn a_sound_warehouse_passes_and_says_what_was_not_checked() {
     let want = ["chains", "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10"];
     let want = want.map(|id| (id, if ["I5", "I7"].contains(&id) { "not checked" } else { "ok" }));
     assert_eq!(found, want, "{checks:#?}");
+}
+
+fn all_is_old() -> Policy {
+    Policy { now: i64::MAX, retention_us: 0, is_unmerged: |_| false }
+}
+
+#[tokio::test]
+async fn a_collected_warehouse_passes_and_says_from_where_on_it_was_checked() {
+    let fixture = Fixture::sound().await;
+    fixture.range(0, 20..30, |_| {}).await;
+    fixture.settle().await;
+    let report = fixture.warehouse.collect(&all_is_old(), "upkeep").await.expect("collects");
+    assert_eq!(report.faults().count(), 0, "{report:?}");
+    assert_eq!(fixture.failed().await, NONE);
+    let said = fixture.said("chains").await;
+    let want = "3 entries in 3 chains; 4 older ones are collected: checked fw@i1/0 from 20 on, fw@i1/1 from 10 on, _merge/0 from 1 on";
+    assert!(said.contains(want), "{said}");
+    assert!(fixture.said("I10").await.contains("50 records, 5 of them dead letters"), "{}", fixture.said("I10").await);
+    // What is broken above a floor is seen as before.
+    for (folder, id) in [("local/exchange", "I9"), ("local/state", "I9")] {
+        let fixture = Fixture::sound().await;
+        fixture.warehouse.collect(&all_is_old(), "upkeep").await.expect("collects");
+        std::fs::remove_file(&fixture.files(folder)[0]).expect("removes");
+        assert_eq!(fixture.failed().await, [id], "{folder}");
+    }
+    let entries = ["local/ledger/fw@i1/0", "local/ledger/_merge/0"];
+    for folder in entries {
+        let fixture = Fixture::sound().await;
+        fixture.warehouse.collect(&all_is_old(), "upkeep").await.expect("collects");
+        std::fs::remove_file(&fixture.files(folder)[0]).expect("removes");
+        assert_eq!(fixture.failed().await, ["chains"], "{folder}");
+    }
 }
 
 #[tokio::test]

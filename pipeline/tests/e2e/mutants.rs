@@ -80,7 +80,10 @@ fn a_zombie_harms_nothing_and_mutants_are_caught() {
 
     for (name, is_caught) in [("", false), ("greedy-collection", true)] {
         let (warehouse, config) = calm.warehouse(&format!("collected-{name}"));
-        mutant(&binary, &config, "").env("PALISADE_KILL_AT", "source_entry_after:60").status().expect("the binary starts");
+        mutant(&binary, &config, "")
+            .env("PALISADE_KILL_AT", "source_entry_after:60")
+            .status()
+            .expect("the binary starts");
         let mut expire = tables(&binary, &["expire", "--older-than", "0s"], &warehouse);
         stdout(expire.env("PALISADE_MUTANT", name));
         let out = audit(&calm, &warehouse, &config);

@@ -83,7 +83,8 @@ fn a_worker_that_is_killed_while_it_collects_loses_nothing() {
     assert!(!deleted["files"].as_array().expect("a list").is_empty(), "{deleted}");
     assert!(json(&["orphans"], &warehouse)["files"].as_array().expect("a list").is_empty());
     sound(&calm, &warehouse, &config);
-    let refused = output(palisade().args(["tables", "orphans", "--older-than", "1m", "--delete", "--warehouse"]).arg(&warehouse));
+    let refused =
+        output(palisade().args(["tables", "orphans", "--older-than", "1m", "--delete", "--warehouse"]).arg(&warehouse));
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("at least 1h"));
 }
 

@@ -11,6 +11,7 @@ use tempfile::tempdir;
 
 use super::*;
 use crate::ledger::{Created, MergeEntry};
+use crate::upkeep::Policy;
 use crate::warehouse::Origin;
 use crate::warehouse::tests::{NOON, open, partition, prepare, rows};
 
@@ -95,6 +96,31 @@ async fn alerts_leave_once_and_a_successor_sends_only_what_was_not_noted() {
     assert_eq!(outbox.drain(&first()).await.expect("sent again"), late);
     let keys = cluster.keys(early + 2 * late);
     assert!(keys.values().any(|n| *n > 1), "{keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_leave_though_the_entries_before_them_are_collected() {
+    let (folder, cluster) = (tempdir().expect("a folder"), Cluster::new());
+    let warehouse = open(folder.path()).await;
+    let mut outbox = cluster.outbox(&warehouse);
+    record(&warehouse, &partition(0), 0..2, &[Table::NetworkActivity]).await;
+    assert_eq!(outbox.drain(&first()).await.expect("no alerts"), 0);
+    for start in [2, 4, 6] {
+        record(&warehouse, &partition(0), start..start + 2, &[Table::NetworkActivity]).await;
+    }
+    let policy = Policy { now: i64::MAX, retention_us: 0, is_unmerged: |_| true };
+    warehouse.collect(&policy, "upkeep").await.expect("collects");
+    assert_eq!(warehouse.ledger().first(&partition(0)).await.expect("lists"), Some(6));
+    record(&warehouse, &partition(0), 8..20, &[Table::DetectionFinding]).await;
+    record(&warehouse, &partition(0), 20..22, &[Table::NetworkActivity]).await;
+    warehouse.collect(&policy, "upkeep").await.expect("collects");
+    assert_eq!(warehouse.ledger().first(&partition(0)).await.expect("lists"), Some(8), "its alerts have not left");
+    let waiting = leaving(&partition(0), 8..20);
+    assert!(waiting > 0);
+    assert_eq!(outbox.drain(&first()).await.expect("sent"), waiting);
+    warehouse.collect(&policy, "upkeep").await.expect("collects");
+    assert_eq!(warehouse.ledger().first(&partition(0)).await.expect("lists"), Some(20));
+    assert_eq!(cluster.keys(waiting).values().sum::<usize>(), waiting);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -206,7 +206,9 @@ impl Summary {
 
     /// With what the entries said that are collected.
     fn add_collected(&mut self, floor: Option<sinks::Floor>) {
-        let Some(sinks::Collected { records, rows, dead_letters, .. }) = floor.map(|floor| floor.collected) else { return };
+        let Some(sinks::Collected { records, rows, dead_letters, .. }) = floor.map(|floor| floor.collected) else {
+            return;
+        };
         self.read += records;
         self.collected_dead_letters += dead_letters;
         for (table, rows) in rows.into_iter().filter(|(table, _)| *table != Table::DeadLetter) {
