@@ -39,7 +39,7 @@ pub use ledger::{Created, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile
 pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert};
 pub use parquet::{EncodedFile, Encoder, OpenFiles};
 pub use step::Step;
-pub use warehouse::{MERGE_TABLES, Nexts, Origin, Warehouse};
+pub use warehouse::{Announced, MERGE_TABLES, Nexts, Origin, Warehouse};
 
 #[cfg(test)]
 mod tests;
