@@ -23,6 +23,17 @@ pub enum SourceEvent {
     Revoked(PartitionId),
     /// Of a shared source: where a partition that someone else reads ends at the moment.
     LogEnd(PartitionId, i64),
+    /// Of a shared source: the partition is ours, but is not read on until somebody acts. What was delivered stays.
+    Stopped(PartitionId, Stop),
+}
+
+/// Why a partition is not read on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// One word of a closed set, for metrics.
+    pub kind: &'static str,
+    /// What happened, and the way out.
+    pub why: String,
 }
 
 /// Why a source could not go on.

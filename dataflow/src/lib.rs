@@ -13,6 +13,7 @@
 
 pub mod batch_builder;
 pub mod chunk;
+pub mod client_settings;
 pub mod contracts;
 pub mod dead_letter;
 pub mod identity;
@@ -26,7 +27,8 @@ pub mod yaml;
 
 pub use batch_builder::{BatchBuilder, Shared, Stamp, TableBuilder};
 pub use chunk::{Chunk, ChunkBuffers, ChunkBuilder, Record};
-pub use contracts::{Decoder, Enricher, Source, SourceError, SourceEvent};
+pub use client_settings::ClientSettings;
+pub use contracts::{Decoder, Enricher, Source, SourceError, SourceEvent, Stop};
 pub use dead_letter::{DeadLetters, Reason};
 pub use identity::{OffsetRange, PartitionId, Positions, RowId};
 pub use latency::Latency;

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dataflow::{Latency, PartitionId};
+use dataflow::{ClientSettings, Latency, PartitionId};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
@@ -47,14 +47,27 @@ const PRODUCER: [(&str, &str); 6] = [
     ("message.timeout.ms", "120000"),
 ];
 
+/// Brokers and how to talk to them.
+#[derive(Debug, Clone, Default)]
+pub struct Brokers {
+    /// `host:port`, comma-separated.
+    pub addresses: String,
+    /// Settings of librdkafka, over ours: TLS and SASL among them.
+    pub settings: ClientSettings,
+}
+
 /// Creates a topic with the cluster's default replication, unless it exists.
 ///
 /// # Errors
 /// [`Error::Kafka`] if the cluster does not answer or refuses; [`Error::KafkaPartitions`] if the topic exists with
 /// another number of partitions.
-pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result<(), Error> {
-    let failed = |cause| Error::Kafka { what: format!("cannot create topic {topic} at {brokers}"), cause };
-    let admin: AdminClient<DefaultClientContext> = client(brokers).create().map_err(failed)?;
+pub async fn create_topic(brokers: &Brokers, topic: &str, partitions: i32) -> Result<(), Error> {
+    let trouble = Trouble::default();
+    let failed = |cause| {
+        let (at, why) = (&brokers.addresses, trouble.last());
+        Error::Kafka { what: format!("cannot create topic {topic} at {at}{why}"), cause }
+    };
+    let admin: AdminClient<Trouble> = client(brokers).create_with_context(trouble.clone()).map_err(failed)?;
     if partitions_of(admin.inner(), topic).map_err(failed)?.is_some() {
         return check_partitions(admin.inner(), topic, partitions);
     }
@@ -67,6 +80,28 @@ pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result
             heard_of(admin.inner(), topic).await.map_err(failed)?;
             check_partitions(admin.inner(), topic, partitions)
         }
+    }
+}
+
+/// What went wrong with a broker last: why questions time out.
+#[derive(Clone, Default)]
+struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl ClientContext for Trouble {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // That all brokers are down says less than why the last one was.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *last = Some(reason.to_owned());
+        }
+    }
+}
+
+impl Trouble {
+    /// To stand after what failed; empty if nothing is known.
+    fn last(&self) -> String {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map(|why| format!(" ({why})")).unwrap_or_default()
     }
 }
 
@@ -88,7 +123,7 @@ async fn heard_of<C: ClientContext>(client: &rdkafka::client::Client<C>, topic: 
 /// [`Error::KafkaPartitions`] and [`Error::KafkaNotEmpty`] before anything is sent; [`Error::Kafka`] if the cluster does
 /// not answer; [`Error::KafkaRecord`] and [`Error::KafkaOffset`] name the first record that was not acknowledged, or not at
 /// its offset.
-pub fn write_kafka(fleet: &Fleet, brokers: &str, pace: Pace, now: fn() -> i64) -> Result<u64, Error> {
+pub fn write_kafka(fleet: &Fleet, brokers: &Brokers, pace: Pace, now: fn() -> i64) -> Result<u64, Error> {
     let timing = Timing::Pace(pace);
     let mut writer = Writer::new(fleet, brokers, &timing, Shard::default(), now)?;
     writer.send_all(&mut |_| {})?;
@@ -100,7 +135,7 @@ pub fn write_kafka(fleet: &Fleet, brokers: &str, pace: Pace, now: fn() -> i64) -
 /// report.
 pub(crate) fn send(
     fleet: &Fleet,
-    brokers: &str,
+    brokers: &Brokers,
     options: &SendOptions,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<Report, Error> {
@@ -121,9 +156,12 @@ pub(crate) fn send(
     Ok(Report::new(&watch.progress(), &[writer.meter], result.as_ref().err()))
 }
 
-fn client(brokers: &str) -> ClientConfig {
+fn client(brokers: &Brokers) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("client.id", "palisade-loadgen");
+    config.set("bootstrap.servers", &brokers.addresses).set("client.id", "palisade-loadgen");
+    brokers.settings.iter().for_each(|(name, value)| {
+        config.set(name, value);
+    });
     config
 }
 
@@ -238,16 +276,24 @@ struct Writer<'f> {
 
 impl<'f> Writer<'f> {
     /// A producer for topics that are as they must be.
-    fn new(fleet: &'f Fleet, brokers: &str, timing: &'f Timing, shard: Shard, now: fn() -> i64) -> Result<Self, Error> {
+    fn new(
+        fleet: &'f Fleet,
+        brokers: &Brokers,
+        timing: &'f Timing,
+        shard: Shard,
+        now: fn() -> i64,
+    ) -> Result<Self, Error> {
         let mut config = client(brokers);
         for (name, value) in PRODUCER {
-            config.set(name, value);
+            if config.get(name).is_none() {
+                config.set(name, value);
+            }
         }
         let gauge = Arc::<Gauge>::default();
         let deliveries = Deliveries { gauge: gauge.clone(), latency: Mutex::default(), now, failure: Mutex::default() };
-        let producer: BaseProducer<Deliveries> = config
-            .create_with_context(deliveries)
-            .map_err(|cause| Error::Kafka { what: format!("cannot make a producer for {brokers}"), cause })?;
+        let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries).map_err(|cause| {
+            Error::Kafka { what: format!("cannot make a producer for {}", brokers.addresses), cause }
+        })?;
         let meter = Meter::new(gauge, now, timing.is_open());
         let writer = Self { producer, fleet, timing, own: shard.partitions(fleet), meter };
         writer.check_topics()?;

@@ -47,7 +47,7 @@ pub use error::Error;
 pub use files::{Compression, write_files, write_stream};
 pub use fleet::Fleet;
 pub use fleet::people::UserName;
-pub use kafka::{PartitionPlace, create_topic, write_kafka};
+pub use kafka::{Brokers, PartitionPlace, create_topic, write_kafka};
 pub use label::{Label, RecordRange};
 pub use learn::Learner;
 pub use mix::Mix;

@@ -132,9 +132,13 @@ pub(crate) struct RunArgs {
     /// Stops when every source is read to its end, and prints the summary.
     #[arg(long)]
     pub(crate) until_end: bool,
-    /// Reads a topic that was deleted and made again from its beginning; what is stored of the old one stays.
-    #[arg(long)]
-    pub(crate) accept_reset: bool,
+    /// Reads this topic from its beginning though it was deleted and made again, or is another cluster's; what is stored of the
+    /// old one stays.
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) accept_reset: Vec<String>,
+    /// Goes on with this topic after records that Kafka deleted before they were read; the ledger says which are lost.
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) accept_loss: Vec<String>,
     /// How the summary is printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
@@ -393,6 +397,9 @@ pub(crate) struct WriteArgs {
     /// The topic: it is created unless it exists, and must be empty.
     #[arg(long, value_name = "NAME", requires = "kafka")]
     pub(crate) topic: Option<String>,
+    /// How to talk to the brokers: a YAML file with `security` and `settings`, as a Kafka source has them.
+    #[arg(long, value_name = "FILE", requires = "sink")]
+    pub(crate) kafka_config: Option<PathBuf>,
     /// Customers of the fleet, each with partitions of its own [default: the profile's, or 3].
     #[arg(long)]
     pub(crate) tenants: Option<u32>,

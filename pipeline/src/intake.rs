@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use dataflow::{PartitionId, Positions, Source, SourceEvent};
+use dataflow::{PartitionId, Positions, Source, SourceEvent, Stop};
+use prometheus::IntGaugeVec;
 use sinks::Warehouse;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -28,7 +29,33 @@ pub(crate) struct Intake {
     pub(crate) to_merge: Sender<ToMerge>,
     pub(crate) claims: Claims,
     pub(crate) warehouse: Warehouse,
+    pub(crate) stopped: StoppedPartitions,
     pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// Partitions that are not read until somebody acts, as a metric tells them.
+#[derive(Clone)]
+pub(crate) struct StoppedPartitions {
+    gauge: IntGaugeVec,
+    kinds: HashMap<PartitionId, &'static str>,
+}
+
+impl StoppedPartitions {
+    pub(crate) fn new(gauge: IntGaugeVec) -> Self {
+        Self { gauge, kinds: HashMap::new() }
+    }
+
+    fn add(&mut self, partition: &PartitionId, kind: &'static str) {
+        self.remove(partition);
+        self.gauge.with_label_values(&[&*partition.topic, kind]).inc();
+        self.kinds.insert(partition.clone(), kind);
+    }
+
+    fn remove(&mut self, partition: &PartitionId) {
+        if let Some(kind) = self.kinds.remove(partition) {
+            self.gauge.with_label_values(&[&*partition.topic, kind]).dec();
+        }
+    }
 }
 
 /// A stage behind is gone; its own error says why.
@@ -78,11 +105,18 @@ impl Intake {
             SourceEvent::CaughtUp(p) => (Some((p.clone(), ToShard::CaughtUp(p))), None),
             SourceEvent::Assigned(p, position) => {
                 tracing::info!(partition = %p, position, "assigned");
+                self.stopped.remove(&p);
                 (Some((p.clone(), ToShard::Assigned(p.clone(), position))), Some(ToMerge::Assigned(p)))
             }
             SourceEvent::Revoked(p) => {
                 tracing::info!(partition = %p, "revoked");
+                self.stopped.remove(&p);
                 (Some((p.clone(), ToShard::Revoked(p.clone()))), Some(ToMerge::Revoked(p)))
+            }
+            SourceEvent::Stopped(p, Stop { kind, why }) => {
+                tracing::error!(partition = %p, why, "a partition is not read on; the others are");
+                self.stopped.add(&p, kind);
+                (Some((p.clone(), ToShard::Stopped(p))), None)
             }
             SourceEvent::LogEnd(p, end) => (None, Some(ToMerge::LogEnd(p, end))),
             SourceEvent::EndOfInput => (None, None),

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use aggregate::{Exception, RuleErrors, RuleFiles, RuleSet};
 use anyhow::Context;
-use dataflow::{PartitionId, Positions, Source};
+use dataflow::{OffsetRange, PartitionId, Positions, Source};
 use enrich::Reloader;
 use ingest::files::{FileSource, FilesConfig};
-use ingest::kafka::{KafkaConfig, KafkaSource, StartPositions};
+use ingest::kafka::{BoxedError, KafkaConfig, KafkaSource, StartPositions};
 use loadgen::{Fleet, GeneratorSource, Pace};
+use prometheus::IntCounter;
 use serde::{Deserialize, Serialize};
-use sinks::{AlertTopic, Warehouse, WarehouseConfig};
+use sinks::{AlertTopic, Announced, Created, SourceEntry, Warehouse, WarehouseConfig};
 
 use crate::builtin_rules::BUILTIN_RULES;
 use crate::clock;
@@ -73,22 +74,47 @@ pub(crate) fn outbox(config: &Config, warehouse: &Warehouse, telemetry: &Telemet
 
 /// This process in ledger entries: host and process id.
 pub(crate) fn writer_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}-{}", host.trim(), std::process::id())
+    format!("{}-{}", hostname(), std::process::id())
 }
 
-/// Opens every source.
-pub(crate) async fn sources(config: &Config, warehouse: &Warehouse) -> anyhow::Result<Vec<Box<dyn Source>>> {
+/// The machine's name; in a container the container's.
+pub(crate) fn hostname() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    host.trim().to_owned()
+}
+
+/// Opens every source, and records whose topics they are.
+pub(crate) async fn sources(
+    config: &Config,
+    warehouse: &Warehouse,
+    telemetry: &Telemetry,
+    writer: &str,
+) -> anyhow::Result<Vec<Box<dyn Source>>> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     for source in &config.sources {
-        sources.push(match source {
-            SourceConfig::Files(files) => Box::new(file_source(files, config.follow, warehouse)?),
-            SourceConfig::Kafka(kafka) => Box::new(kafka_source(kafka, config.follow, warehouse).await?),
-            SourceConfig::Generator(generator) => Box::new(generator_source(generator, warehouse).await?),
-        });
-    }
-    for partition in sources.iter().flat_map(|s| s.partitions()) {
-        warehouse.register_topic(&partition.topic, &partition.incarnation, config.accept_reset).await?;
+        let (source, cluster): (Box<dyn Source>, Option<String>) = match source {
+            SourceConfig::Files(files) => (Box::new(file_source(files, config.follow, warehouse)?), None),
+            SourceConfig::Kafka(kafka) => {
+                let starts = LedgerPositions {
+                    accepts_loss: config.accepted.losses.contains(&kafka.name),
+                    writer: writer.to_owned(),
+                    offsets_lost: telemetry.offsets_lost.with_label_values(&[&kafka.name]),
+                    warehouse: warehouse.clone(),
+                    runtime: tokio::runtime::Handle::current(),
+                };
+                let source = kafka_source(kafka, config.follow, starts).await?;
+                let cluster = source.cluster().map(str::to_owned);
+                (Box::new(source), cluster)
+            }
+            SourceConfig::Generator(generator) => (Box::new(generator_source(generator, warehouse).await?), None),
+        };
+        for partition in source.partitions() {
+            let PartitionId { topic, incarnation, .. } = &partition;
+            let accept_reset = config.accepted.resets.iter().any(|accepted| **accepted == **topic);
+            let cluster = cluster.as_deref();
+            warehouse.register_topic(Announced { topic, incarnation, cluster, accept_reset, by: writer }).await?;
+        }
+        sources.push(source);
     }
     Ok(sources)
 }
@@ -110,19 +136,46 @@ fn file_source(files: &FilesSource, follow: bool, warehouse: &Warehouse) -> anyh
 
 /// The ledger, as a Kafka source asks it on its own thread.
 struct LedgerPositions {
+    accepts_loss: bool,
+    writer: String,
+    offsets_lost: IntCounter,
     warehouse: Warehouse,
     runtime: tokio::runtime::Handle,
 }
 
 impl StartPositions for LedgerPositions {
-    fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, Box<dyn std::error::Error + Send + Sync>> {
+    fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, BoxedError> {
         let mut known = self.runtime.block_on(self.warehouse.start_positions())?;
         known.retain(|partition, _| partitions.contains(partition));
         Ok(known)
     }
+
+    fn accept_loss(&self, partition: &PartitionId, lost: OffsetRange) -> Result<bool, BoxedError> {
+        if !self.accepts_loss {
+            return Ok(false);
+        }
+        let (OffsetRange { start, next }, attempt) = (lost, uuid::Uuid::new_v4());
+        let entry = SourceEntry::of_loss(partition.clone(), start, next, &self.writer, attempt);
+        match self.runtime.block_on(self.warehouse.ledger().create_source(&entry))? {
+            Created::New | Created::Ours => {
+                tracing::warn!(%partition, start, next, lost = entry.lost, "the loss is recorded; going on after it");
+                self.offsets_lost.inc_by(entry.lost);
+                Ok(true)
+            }
+            Created::Taken(other) if other.lost > 0 && other.next == next => Ok(true),
+            Created::Taken(other) => {
+                let (writer, next) = (other.writer, other.next);
+                Err(format!("{partition}: {writer} has written [{start}, {next}) meanwhile; start again").into())
+            }
+        }
+    }
 }
 
-async fn kafka_source(kafka: &config::KafkaSource, follow: bool, warehouse: &Warehouse) -> anyhow::Result<KafkaSource> {
+async fn kafka_source(
+    kafka: &config::KafkaSource,
+    follow: bool,
+    starts: LedgerPositions,
+) -> anyhow::Result<KafkaSource> {
     let config = KafkaConfig {
         name: kafka.name.clone(),
         instance: kafka.instance.clone(),
@@ -132,9 +185,8 @@ async fn kafka_source(kafka: &config::KafkaSource, follow: bool, warehouse: &War
         settings: kafka.settings.clone(),
         ..KafkaConfig::new(&kafka.brokers, &kafka.topic, &kafka.group, kafka.tenant.clone())
     };
-    let starts = Arc::new(LedgerPositions { warehouse: warehouse.clone(), runtime: tokio::runtime::Handle::current() });
     // It asks the brokers, and waits for them.
-    Ok(tokio::task::spawn_blocking(move || KafkaSource::open(config, starts)).await??)
+    Ok(tokio::task::spawn_blocking(move || KafkaSource::open(config, Arc::new(starts))).await??)
 }
 
 /// When a fleet began to send. Recorded once, so that a restart goes on with the same schedule and receive times.

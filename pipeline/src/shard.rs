@@ -40,6 +40,8 @@ pub(crate) enum ToShard {
     Assigned(PartitionId, i64),
     /// The partition is someone else's: what is not in the ledger is theirs to read.
     Revoked(PartitionId),
+    /// The partition is ours, but nothing more of it comes: it is not caught up.
+    Stopped(PartitionId),
 }
 
 impl Weigh for ToShard {
@@ -176,6 +178,9 @@ impl Shard {
             ToShard::CaughtUp(id) => {
                 // Not a reason to flush: a source that keeps up says so after every chunk.
                 self.partitions.get_mut(&id).into_iter().for_each(|open| open.caught_up = true);
+            }
+            ToShard::Stopped(id) => {
+                self.partitions.get_mut(&id).into_iter().for_each(|open| open.caught_up = false);
             }
         }
         Ok(())

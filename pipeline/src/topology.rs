@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aggregate::RuleSet;
 use dataflow::{PartitionId, Source};
 use ingest::mapping;
-use sinks::Warehouse;
+use sinks::{Announced, Warehouse};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ use crate::claims::Claims;
 use crate::committer::Committer;
 use crate::config::Config;
 use crate::flight::Flight;
-use crate::intake::{self, Intake, Routes};
+use crate::intake::{self, Intake, Routes, StoppedPartitions};
 use crate::merge::{Merger, Roster};
 use crate::outbox::Mail;
 use crate::queue;
@@ -46,6 +46,7 @@ pub(crate) struct Worker {
 /// The first failure of any stage, with its place.
 pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let Worker { config, telemetry, health, flight, until_end, stop } = worker;
+    let stopped = StoppedPartitions::new(telemetry.partitions_stopped.clone());
 
     // What is already true: the ledger decides where everything continues.
     let warehouse = setup::warehouse(&config).await?;
@@ -56,7 +57,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     setup::expired(rules.live().set(), crate::clock::now_us()).iter().for_each(|line| tracing::warn!("{line}"));
     let tables = setup::enrich(&config)?;
     let mappings = mapping::Reloader::new(config.decode.mappings.clone(), config.mappings.clone());
-    let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse).await?;
+    let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse, &telemetry, &writer).await?;
     let (roster, claims) = (Roster::of(&sources), Claims::of(&sources));
     let partitions = roster.partitions.clone();
 
@@ -97,7 +98,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let committer = stages.task(committer.run(last_stopped));
 
     // Intake runs until the end of its sources or the signal; then each stage drains into the next.
-    let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), stop: stop.clone() };
+    let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), stopped, stop: stop.clone() };
     let mut intakes = JoinSet::new();
     for source in sources {
         intakes.spawn(intake.clone().run(source, positions.clone()));
@@ -123,13 +124,16 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
 /// As [`run`].
 pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<dyn Source>) -> anyhow::Result<bool> {
     let Worker { config, telemetry, health: _, flight, until_end, stop } = worker;
+    let stopped = StoppedPartitions::new(telemetry.partitions_stopped.clone());
     let writer = setup::writer_name();
     let positions = warehouse.start_positions().await?;
     let mappings = mapping::Reloader::new(config.decode.mappings.clone(), config.mappings.clone());
     let partitions = source.partitions();
     for partition in &partitions {
         // A request is an incarnation of its own.
-        warehouse.register_topic(&partition.topic, &partition.incarnation, true).await?;
+        let (topic, incarnation) = (&*partition.topic, &*partition.incarnation);
+        let topic = Announced { topic, incarnation, cluster: None, accept_reset: true, by: &writer };
+        warehouse.register_topic(topic).await?;
     }
     let w = &config.worker;
     let (to_merge, mut merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
@@ -158,8 +162,8 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
     let (stop_last, last_stopped) = watch::channel(false);
     let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
     let committer = stages.task(committer.run(last_stopped));
-    let intake =
-        Intake { routes, to_merge, claims: Claims::default(), warehouse: warehouse.clone(), stop: stop.clone() };
+    let claims = Claims::default();
+    let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), stopped, stop: stop.clone() };
     let mut intakes = JoinSet::new();
     intakes.spawn(intake.run(source, positions));
     let ended = intake::join(intakes, until_end, stop, stages.failed()).await;

@@ -69,7 +69,7 @@ pub enum Error {
     /// A topic of that name was deleted and created again.
     #[error(
         "topic {topic} was re-created: the warehouse knows incarnation {known}, the source says {found}. What is \
-             committed stays; if reading the new topic from its beginning is meant, run again with --accept-reset"
+             committed stays; if reading the new topic from its beginning is meant, run again with --accept-reset {topic}"
     )]
     TopicRecreated {
         /// The topic.
@@ -77,6 +77,20 @@ pub enum Error {
         /// The incarnations recorded.
         known: String,
         /// The incarnation of the source.
+        found: String,
+    },
+    /// The brokers are of another cluster than the topic's.
+    #[error(
+        "topic {topic} was read from Kafka cluster {known}, these brokers are of cluster {found}: correct `brokers`, or give the \
+             source another `name`; if the topic has moved and is to be read from its beginning there, run again with \
+             --accept-reset {topic}"
+    )]
+    OtherKafka {
+        /// The topic.
+        topic: String,
+        /// The clusters recorded.
+        known: String,
+        /// The cluster of the brokers.
         found: String,
     },
     /// The catalog refused or failed.
@@ -158,10 +172,12 @@ pub enum Error {
         source: ::parquet::errors::ParquetError,
     },
     /// A topic did not take a message.
-    #[error("cannot send to topic {topic}: {source}")]
+    #[error("cannot send to topic {topic}: {source}{reason}")]
     Topic {
         /// The topic.
         topic: String,
+        /// What went wrong with a broker last, in brackets; empty if nothing did.
+        reason: String,
         /// The cause.
         source: Box<rdkafka::error::KafkaError>,
     },

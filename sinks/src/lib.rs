@@ -41,7 +41,7 @@ pub use ledger::{Collected, Created, Floor, Ledger, MergeEntry, ObjectRef, Sourc
 pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert};
 pub use parquet::{EncodedFile, Encoder, OpenFiles};
 pub use step::Step;
-pub use warehouse::{MERGE_TABLES, Nexts, Origin, Warehouse};
+pub use warehouse::{Announced, MERGE_TABLES, Nexts, Origin, Warehouse};
 
 #[cfg(test)]
 mod tests;

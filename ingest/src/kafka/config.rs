@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dataflow::ClientSettings;
 use rdkafka::ClientConfig;
 
 use super::TenantRule;
@@ -33,8 +34,8 @@ pub struct KafkaConfig {
     pub timeout: Duration,
     /// A member that is silent for so long loses its partitions.
     pub session_timeout: Duration,
-    /// More settings of librdkafka, over ours.
-    pub settings: Vec<(String, String)>,
+    /// More settings of librdkafka, over ours: TLS and SASL among them.
+    pub settings: ClientSettings,
 }
 
 impl KafkaConfig {
@@ -53,7 +54,7 @@ impl KafkaConfig {
             queue_chunks: 16,
             timeout: Duration::from_secs(10),
             session_timeout: Duration::from_secs(45),
-            settings: Vec::new(),
+            settings: ClientSettings::default(),
         }
     }
 
@@ -77,7 +78,7 @@ impl KafkaConfig {
         if let Some(instance) = &self.instance {
             client.set("group.instance.id", instance);
         }
-        for (key, value) in &self.settings {
+        for (key, value) in self.settings.iter() {
             client.set(key, value);
         }
         client

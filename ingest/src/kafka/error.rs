@@ -15,15 +15,44 @@ pub enum KafkaError {
         #[source]
         source: rdkafka::error::KafkaError,
     },
-    /// A broker could not be asked for the topic's id.
-    #[error("{broker}: the broker did not tell the id of topic `{topic}`: {what}")]
+    /// The brokers could not be asked, or have stopped to let us read.
+    #[error("brokers {brokers}: {reason}; {way_out}")]
+    Brokers {
+        /// `brokers` of the configuration.
+        brokers: String,
+        /// The client library's code.
+        code: RDKafkaErrorCode,
+        /// Which broker, and why.
+        reason: String,
+        /// What to do.
+        way_out: &'static str,
+    },
+    /// The brokers do not tell the topic's id.
+    #[error("brokers {brokers}: they do not tell the id of topic `{topic}`; Apache Kafka 2.8 or later is needed")]
     TopicId {
         /// Whom we asked.
-        broker: String,
+        brokers: String,
         /// The topic.
         topic: String,
-        /// What it said.
-        what: String,
+    },
+    /// The user may not see the topic.
+    #[error("topic `{topic}`: the brokers do not let this user see it; allow Describe and Read on the topic")]
+    NotAllowed {
+        /// The topic.
+        topic: String,
+    },
+    /// Another topic has taken the name while we read.
+    #[error(
+        "topic `{topic}` was deleted and made again while it was read: its id was {was}, now it is {found}; restart with \
+         --accept-reset {topic} to read the new one from its beginning"
+    )]
+    Recreated {
+        /// The topic.
+        topic: String,
+        /// The id we read under.
+        was: String,
+        /// The id now.
+        found: String,
     },
     /// No such topic.
     #[error("the brokers have no topic `{0}`; create it, or correct `topic`")]
@@ -34,7 +63,11 @@ pub enum KafkaError {
     )]
     Template(String),
     /// The broker has deleted records that were not read.
-    #[error("partition {partition}: continues at {position}, but the broker's records begin at {low}: {} records are lost to retention; restore them, or accept the loss by moving the ledger", low - position)]
+    #[error(
+        "partition {partition}: continues at {position}, but the broker's records begin at {low}: {} offsets are lost to \
+         retention; restore them, or restart with --accept-loss TOPIC to record the loss and go on at {low}",
+        low - position
+    )]
     Retention {
         /// The partition.
         partition: i32,
@@ -45,7 +78,8 @@ pub enum KafkaError {
     },
     /// The broker's log ends before our position.
     #[error(
-        "partition {partition}: continues at {position}, but the broker's log ends at {high}: the log was truncated, or the topic is another one"
+        "partition {partition}: continues at {position}, but the broker's log ends at {high}: the log was truncated; restore \
+         it, or delete the topic, make it again, and restart with --accept-reset TOPIC"
     )]
     Truncated {
         /// The partition.
@@ -85,6 +119,16 @@ impl KafkaError {
         move |source| Self::Client { action, source }
     }
 
+    /// True if it stops a partition and leaves the others alone; its kind is then a label of a metric.
+    pub(super) fn stops_partition(&self) -> Option<&'static str> {
+        match self {
+            Self::Retention { .. } => Some("retention"),
+            Self::Truncated { .. } => Some("truncated"),
+            Self::Recreated { .. } => Some("recreated"),
+            _ => None,
+        }
+    }
+
     fn is_transient(&self) -> bool {
         use RDKafkaErrorCode as Code;
         match self {
@@ -92,7 +136,8 @@ impl KafkaError {
                 source.rdkafka_error_code(),
                 Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve)
             ),
-            Self::TopicId { .. } | Self::Positions(_) => true,
+            Self::Brokers { code, .. } => !matches!(code, Code::Authentication | Code::SaslAuthenticationFailed),
+            Self::Positions(_) => true,
             _ => false,
         }
     }

@@ -13,31 +13,36 @@
 //! - No position comes from the group's offsets: they are written as a hint for lag dashboards, and never read.
 //! - No record below a partition's position is delivered, whatever an earlier fetch still brings.
 //! - What is said of a partition lies between its [`SourceEvent::Assigned`] and its [`SourceEvent::Revoked`].
-//! - A topic that was deleted and made again under the same name has another incarnation (Kafka's topic id).
+//! - A topic that was deleted and made again under the same name has another incarnation (Kafka's topic id). If that happens
+//!   while it is read, no record of the new one is delivered.
+//! - A partition whose position the broker's log does not hold stops, and says so; the others go on.
 //!
 //! A bounded run ([`KafkaConfig::follow`] is false) joins no group: it reads every partition to the end it had at the
-//! start.
+//! start, and a partition that has to stop ends it with an error.
 //!
-//! Absent on purpose: TLS and SASL, transactions as a producer, partitions added while running (a restart sees them).
+//! TLS and SASL are librdkafka's, by its settings. Absent on purpose: transactions as a producer, partitions added while
+//! running (a restart sees them).
 
+mod brokers;
 mod config;
 mod error;
+mod heard;
 mod poller;
 mod rebalance;
 mod tenant;
-mod topic_id;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use dataflow::{PartitionId, Positions, Source, SourceError, SourceEvent};
+use dataflow::{OffsetRange, PartitionId, Positions, Source, SourceError, SourceEvent};
 use tokio::sync::mpsc;
 
 pub use config::KafkaConfig;
 pub use error::KafkaError;
 pub use tenant::{TenantRule, UNASSIGNED};
 
+use brokers::{Brokers, TopicFacts};
 use poller::{Command, Poller};
 
 /// Where partitions continue. Asked on the poll thread, inside the rebalance callback; may block on the store.
@@ -46,8 +51,20 @@ pub trait StartPositions: Send + Sync {
     ///
     /// # Errors
     /// If the ledger cannot be read.
-    fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, Box<dyn std::error::Error + Send + Sync>>;
+    fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, BoxedError>;
+
+    /// The broker has deleted a range that was never read. True if somebody has accepted that and it is recorded: reading then
+    /// goes on after the range. Otherwise the partition stops.
+    ///
+    /// # Errors
+    /// If the ledger cannot be written.
+    fn accept_loss(&self, _partition: &PartitionId, _lost: OffsetRange) -> Result<bool, BoxedError> {
+        Ok(false)
+    }
 }
+
+/// Whatever a ledger's error is.
+pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Requests that may wait for the poll thread.
 const COMMANDS: usize = 16;
@@ -56,6 +73,7 @@ const COMMANDS: usize = 16;
 #[derive(Debug)]
 pub struct KafkaSource {
     topic: String,
+    cluster: Option<String>,
     partitions: Vec<PartitionId>,
     events: mpsc::Receiver<Result<SourceEvent, KafkaError>>,
     /// None once the source is being dropped.
@@ -70,21 +88,26 @@ impl KafkaSource {
     /// If the brokers do not answer within the configured time, or do not have the topic.
     pub fn open(config: KafkaConfig, starts: Arc<dyn StartPositions>) -> Result<Self, SourceError> {
         let topic = config.topic.clone();
-        let incarnation =
-            topic_id::fetch(&config.brokers, &topic, config.timeout).map_err(|e| e.into_source(&topic))?;
-        Self::open_as(config, &incarnation, starts).map_err(|e| e.into_source(&topic))
+        let asked = Brokers::new(&config).and_then(|brokers| brokers.topic(&topic));
+        let opened = asked.and_then(|facts| Self::open_as(config, &facts, starts));
+        opened.map_err(|e| e.into_source(&topic))
     }
 
-    /// Opens the topic under an incarnation that the caller knows.
-    fn open_as(config: KafkaConfig, incarnation: &str, starts: Arc<dyn StartPositions>) -> Result<Self, KafkaError> {
-        let topic = config.topic.clone();
+    /// Opens the topic as the brokers told of it.
+    fn open_as(config: KafkaConfig, facts: &TopicFacts, starts: Arc<dyn StartPositions>) -> Result<Self, KafkaError> {
+        let (topic, cluster) = (config.topic.clone(), facts.cluster.clone());
         let (to_source, events) = mpsc::channel(config.queue_chunks.max(1));
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let poller = Poller::connect(config, incarnation, starts, to_source, inbox)?;
+        let poller = Poller::connect(config, facts, starts, to_source, inbox)?;
         let partitions = poller.partitions();
         let poll = std::thread::Builder::new().name(format!("kafka-{topic}")).spawn(move || poller.run());
         let poll = Some(poll.map_err(KafkaError::Thread)?);
-        Ok(Self { topic, partitions, events, commands: Some(commands), poll })
+        Ok(Self { topic, cluster, partitions, events, commands: Some(commands), poll })
+    }
+
+    /// Kafka's id of the cluster.
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
     }
 
     async fn command(&self, command: Command) -> Result<(), SourceError> {

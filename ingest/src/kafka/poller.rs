@@ -1,7 +1,9 @@
 //! The poll thread: the only one that talks to the consumer. Messages become chunks, one open a partition; what is to be
 //! said waits in a backlog for room in the channel, and while it waits for long, the partitions are paused.
 
-use std::collections::{BTreeMap, VecDeque};
+mod stops;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{Receiver, Sender};
 
+use stops::is_outside_log;
+pub(super) use stops::within;
+
+use super::brokers::TopicFacts;
+use super::heard::{Heard, Trouble};
 use super::rebalance::{Change, Group};
 use super::tenant::Tenants;
 use super::{KafkaConfig, KafkaError, StartPositions};
@@ -70,6 +77,10 @@ pub(super) struct Poller {
     ids: Arc<[PartitionId]>,
     tenants: Tenants,
     lanes: BTreeMap<i32, Lane>,
+    /// Ours, but not read until somebody acts.
+    stopped: BTreeSet<i32>,
+    /// The topic that we read is no more; what has its name now is not asked for ends.
+    is_other_topic: bool,
     buffers: ChunkBuffers,
     backlog: VecDeque<SourceEvent>,
     events: Sender<Result<SourceEvent, KafkaError>>,
@@ -85,16 +96,20 @@ impl Poller {
     /// Connects, and joins the group or takes every partition. To be called within a runtime.
     pub(super) fn connect(
         config: KafkaConfig,
-        incarnation: &str,
+        facts: &TopicFacts,
         starts: Arc<dyn StartPositions>,
         events: Sender<Result<SourceEvent, KafkaError>>,
         commands: Receiver<Command>,
     ) -> Result<Self, KafkaError> {
         let topic = config.topic.clone();
         let tenants = Tenants::of(&config.tenant, &topic).ok_or_else(|| KafkaError::Template(topic.clone()))?;
-        let ids = topic_partitions(&config, incarnation)?;
+        let (name, incarnation): (Arc<str>, Arc<str>) = (config.name.as_str().into(), facts.id.as_str().into());
+        let ids = facts.partitions.iter().map(|n| PartitionId::new(name.clone(), incarnation.clone(), *n));
+        let ids: Arc<[PartitionId]> = ids.collect();
         let group = Group::new(&config, ids.clone(), starts);
-        let made = config.client().create_with_context(group);
+        let mut client = config.client();
+        Heard::listen(&mut client);
+        let made = client.create_with_context(group);
         let consumer: BaseConsumer<Group> = made.map_err(KafkaError::client("make a consumer"))?;
         let mut poller = Self {
             config,
@@ -102,6 +117,8 @@ impl Poller {
             ids,
             tenants,
             lanes: BTreeMap::new(),
+            stopped: BTreeSet::new(),
+            is_other_topic: false,
             buffers: ChunkBuffers::default(),
             backlog: VecDeque::new(),
             events,
@@ -128,6 +145,7 @@ impl Poller {
         let all: Vec<i32> = self.ids.iter().map(|id| id.partition).collect();
         let mut list = TopicPartitionList::new();
         for (partition, position) in self.consumer.context().positions(&self.consumer, &all)? {
+            let position = position?;
             self.name(&mut list, partition, position)?;
             let end = Some(self.log_ends(partition)?.1);
             self.lanes.insert(partition, Lane { position, end, durable: position, open: None });
@@ -185,12 +203,16 @@ impl Poller {
         for (id, position) in positions {
             let Some(lane) = self.lanes.get_mut(&id.partition) else { continue };
             (lane.position, lane.open) = (*position, None);
-            let at = Offset::Offset(*position);
-            let sought = self.consumer.seek(&self.config.topic, id.partition, at, self.config.timeout);
-            sought.map_err(KafkaError::client(format!("partition {}: seek {position}", id.partition)))?;
+            self.seek_client(id.partition, *position)?;
             self.backlog.push_back(SourceEvent::Assigned(id.clone(), *position));
         }
         Ok(())
+    }
+
+    fn seek_client(&self, partition: i32, position: i64) -> Result<(), KafkaError> {
+        let at = Offset::Offset(position);
+        let sought = self.consumer.seek(&self.config.topic, partition, at, self.config.timeout);
+        sought.map_err(KafkaError::client(format!("partition {partition}: seek {position}")))
     }
 
     fn acknowledge(&mut self, positions: &Positions) {
@@ -254,7 +276,11 @@ impl Poller {
         }
         self.reported_at = now();
         self.hint();
-        for id in self.ids.clone().iter().filter(|id| !self.lanes.contains_key(&id.partition)) {
+        if self.is_other_topic {
+            return Ok(());
+        }
+        let of_others = |p: &i32| !self.lanes.contains_key(p) && !self.stopped.contains(p);
+        for id in self.ids.clone().iter().filter(|id| of_others(&id.partition)) {
             // A broker that does not answer now is asked again; the partition is not silent until one did.
             if let Ok((_, high)) = self.log_ends(id.partition) {
                 self.backlog.push_back(SourceEvent::LogEnd(id.clone(), high));
@@ -271,7 +297,8 @@ impl Poller {
             match polled {
                 Some(Ok(message)) => self.take(&message)?,
                 Some(Err(ClientError::PartitionEOF(partition))) => self.caught_up(partition),
-                Some(Err(error)) => trouble(error)?,
+                Some(Err(error)) if is_outside_log(&error) => self.hold_against_logs()?,
+                Some(Err(error)) => self.trouble(error)?,
                 None => break,
             }
         }
@@ -288,17 +315,31 @@ impl Poller {
         for change in self.consumer.context().take() {
             match change {
                 Change::Assigned(partition, position) => {
+                    self.stopped.remove(&partition);
                     self.lanes.insert(partition, Lane { position, end: None, durable: position, open: None });
                     self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
                 }
                 Change::Revoked(partition) => {
                     self.lanes.remove(&partition);
+                    self.stopped.remove(&partition);
                     self.backlog.push_back(SourceEvent::Revoked(self.id(partition)));
                 }
+                Change::Stopped(partition, why) => self.stop(partition, why)?,
+                Change::StoppedAll(why) => self.stop_all(why)?,
                 Change::Failed(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    fn trouble(&self, error: ClientError) -> Result<(), KafkaError> {
+        if !is_final(&error) {
+            return Ok(());
+        }
+        Err(match self.consumer.context().trouble().filter(Trouble::is_refusal) {
+            Some(trouble) => KafkaError::brokers(&self.config.brokers, Some(trouble), error),
+            None => KafkaError::client("read")(error),
+        })
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), KafkaError> {
@@ -356,49 +397,21 @@ fn id_of(ids: &[PartitionId], partition: i32) -> PartitionId {
     PartitionId { partition, ..ids[0].clone() }
 }
 
-/// Errors that the client mends itself are left to it.
-fn trouble(error: ClientError) -> Result<(), KafkaError> {
-    let is_final = matches!(error, ClientError::MessageConsumptionFatal(_))
+/// Errors that nobody but an operator can mend; all others are left to the client.
+fn is_final(error: &ClientError) -> bool {
+    matches!(error, ClientError::MessageConsumptionFatal(_))
         || matches!(
             error.rdkafka_error_code(),
             Some(
-                Code::AutoOffsetReset
-                    | Code::OffsetOutOfRange
-                    | Code::UnknownTopic
+                Code::UnknownTopic
                     | Code::UnknownTopicOrPartition
                     | Code::TopicAuthorizationFailed
                     | Code::GroupAuthorizationFailed
                     | Code::Authentication
+                    | Code::SaslAuthenticationFailed
                     | Code::Fatal
             )
-        );
-    if is_final { Err(KafkaError::client("read")(error)) } else { Ok(()) }
-}
-
-/// The topic's partitions, in order.
-fn topic_partitions(config: &KafkaConfig, incarnation: &str) -> Result<Arc<[PartitionId]>, KafkaError> {
-    let asking = config.client().create().map_err(KafkaError::client("make a client"));
-    let asking: BaseConsumer = asking?;
-    let metadata = asking.fetch_metadata(Some(&config.topic), config.timeout);
-    let metadata = metadata.map_err(KafkaError::client("ask for the topic"))?;
-    let mut numbers: Vec<i32> =
-        metadata.topics().iter().flat_map(|t| t.partitions()).map(rdkafka::metadata::MetadataPartition::id).collect();
-    if numbers.is_empty() {
-        return Err(KafkaError::UnknownTopic(config.topic.clone()));
-    }
-    numbers.sort_unstable();
-    let (topic, incarnation): (Arc<str>, Arc<str>) = (config.name.as_str().into(), incarnation.into());
-    Ok(numbers.into_iter().map(|n| PartitionId::new(topic.clone(), incarnation.clone(), n)).collect())
-}
-
-/// The position to continue at, held against the broker's log `[low, high)`.
-pub(super) fn within(partition: i32, known: Option<i64>, (low, high): (i64, i64)) -> Result<i64, KafkaError> {
-    match known {
-        None => Ok(low),
-        Some(position) if position < low => Err(KafkaError::Retention { partition, position, low }),
-        Some(position) if position > high => Err(KafkaError::Truncated { partition, position, high }),
-        Some(position) => Ok(position),
-    }
+        )
 }
 
 #[expect(clippy::disallowed_methods, reason = "when chunks leave and brokers are asked again; no record depends on it")]

@@ -1,13 +1,17 @@
 //! Who owns which partition: the group's decisions, carried out inside librdkafka's callback, on the poll thread.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dataflow::{PartitionId, Positions};
+use dataflow::{OffsetRange, PartitionId, Positions};
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::heard::{Heard, Trouble};
 use super::poller::within;
 use super::{KafkaConfig, KafkaError, StartPositions};
 
@@ -16,6 +20,10 @@ use super::{KafkaConfig, KafkaError, StartPositions};
 pub(super) enum Change {
     Assigned(i32, i64),
     Revoked(i32),
+    /// It is ours, but is not read.
+    Stopped(i32, KafkaError),
+    /// None of the topic's partitions can be read on.
+    StoppedAll(KafkaError),
     Failed(KafkaError),
 }
 
@@ -25,72 +33,154 @@ pub(super) struct Group {
     ids: Arc<[PartitionId]>,
     starts: Arc<dyn StartPositions>,
     timeout: std::time::Duration,
-    changes: Mutex<Vec<Change>>,
+    heard: Heard,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    changes: Vec<Change>,
+    /// Partitions that the group gave us and that the client was not told to read.
+    left_out: BTreeSet<i32>,
+    is_other_topic: bool,
 }
 
 impl Group {
     pub(super) fn new(config: &KafkaConfig, ids: Arc<[PartitionId]>, starts: Arc<dyn StartPositions>) -> Self {
         let (topic, timeout) = (config.topic.clone(), config.timeout);
-        Self { topic, ids, starts, timeout, changes: Mutex::default() }
+        Self { topic, ids, starts, timeout, heard: Heard::default(), state: Mutex::default() }
     }
 
     /// What happened since the last call.
     pub(super) fn take(&self) -> Vec<Change> {
-        std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.state().changes)
+    }
+
+    /// The last thing that went wrong with a broker.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.heard.trouble()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, change: Change) {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+        self.state().changes.push(change);
     }
 
-    /// Where each of the partitions continues: the ledger's position, or the log's beginning if the ledger knows none.
+    /// Notes once that another topic bears our topic's name. librdkafka fetches by id: it says so before it brings a record
+    /// of that other topic.
+    fn compare_id(&self) {
+        if let Some(why) = self.other_topic() {
+            let mut state = self.state();
+            if !std::mem::replace(&mut state.is_other_topic, true) {
+                state.changes.push(Change::StoppedAll(why));
+            }
+        }
+    }
+
+    /// Why nothing of the topic can be read on, if it is another one.
+    fn other_topic(&self) -> Option<KafkaError> {
+        let was = self.ids.first()?.incarnation.to_string();
+        let found = self.heard.id(&self.topic)?.simple().to_string();
+        (was != found).then(|| KafkaError::Recreated { topic: self.topic.clone(), was, found })
+    }
+
+    /// Where each of the partitions continues: the ledger's position, or the log's beginning if the ledger knows none. Or why
+    /// the broker does not hold the position.
     ///
     /// # Errors
-    /// If the ledger or the broker does not answer, or the broker does not hold the position.
+    /// If the ledger or the broker does not answer.
     pub(super) fn positions<C: ConsumerContext>(
         &self,
         consumer: &BaseConsumer<C>,
         partitions: &[i32],
-    ) -> Result<Vec<(i32, i64)>, KafkaError> {
+    ) -> Result<Vec<(i32, Result<i64, KafkaError>)>, KafkaError> {
         let id = |p: &i32| usize::try_from(*p).ok().and_then(|i| self.ids.get(i)).ok_or(KafkaError::NewPartition(*p));
         let ids: Vec<PartitionId> = partitions.iter().map(|p| id(p).cloned()).collect::<Result<_, _>>()?;
         let known: Positions = self.starts.positions(&ids).map_err(KafkaError::Positions)?;
         let position = |(partition, id): (&i32, &PartitionId)| {
             let marks = consumer.fetch_watermarks(&self.topic, *partition, self.timeout);
             let marks = marks.map_err(KafkaError::client(format!("partition {partition}: ask for the log's ends")))?;
-            Ok((*partition, within(*partition, known.get(id).copied(), marks)?))
+            Ok((*partition, self.position(id, known.get(id).copied(), marks)?))
         };
         partitions.iter().zip(&ids).map(position).collect()
     }
 
+    /// The position, held against the log; after what was lost, if that is accepted.
+    pub(super) fn position(
+        &self,
+        id: &PartitionId,
+        known: Option<i64>,
+        marks: (i64, i64),
+    ) -> Result<Result<i64, KafkaError>, KafkaError> {
+        let held = within(id.partition, known, marks);
+        if let Err(KafkaError::Retention { position, low, .. }) = held {
+            let lost = OffsetRange { start: position, next: low };
+            if self.starts.accept_loss(id, lost).map_err(KafkaError::Positions)? {
+                return Ok(Ok(low));
+            }
+        }
+        Ok(held)
+    }
+
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
         let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
-        let mut positions = self.positions(consumer, &partitions)?;
-        let mut assigned = TopicPartitionList::new();
-        for (partition, position) in &positions {
-            let added = assigned.add_partition_offset(&self.topic, *partition, Offset::Offset(*position));
-            added.map_err(KafkaError::client("name a position"))?;
+        let (mut assigned, mut changes) = (TopicPartitionList::new(), Vec::new());
+        let positions = match self.other_topic() {
+            None => self.positions(consumer, &partitions)?,
+            Some(_) => partitions.iter().filter_map(|p| Some((*p, Err(self.other_topic()?)))).collect(),
+        };
+        for (partition, position) in positions {
+            match position {
+                Ok(position) => {
+                    let added = assigned.add_partition_offset(&self.topic, partition, Offset::Offset(position));
+                    added.map_err(KafkaError::client("name a position"))?;
+                    changes.push(Change::Assigned(partition, position));
+                }
+                Err(why) => {
+                    self.state().left_out.insert(partition);
+                    changes.push(Change::Stopped(partition, why));
+                }
+            }
         }
         let done = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&assigned),
             _ => consumer.assign(&assigned),
         };
         done.map_err(KafkaError::client("take partitions over"))?;
-        positions.drain(..).for_each(|(partition, position)| self.note(Change::Assigned(partition, position)));
+        changes.into_iter().for_each(|change| self.note(change));
         Ok(())
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
-        list.elements().iter().for_each(|e| self.note(Change::Revoked(e.partition())));
+        let mut read = TopicPartitionList::new();
+        for partition in list.elements().iter().map(|e| e.partition()) {
+            self.note(Change::Revoked(partition));
+            if !self.state().left_out.remove(&partition) {
+                read.add_partition(&self.topic, partition);
+            }
+        }
         let done = match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(&read),
             _ => consumer.unassign(),
         };
         done.map_err(KafkaError::client("give partitions back"))
     }
 }
 
-impl ClientContext for Group {}
+impl ClientContext for Group {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, line: &str) {
+        if self.heard.log(line) {
+            self.compare_id();
+        }
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        self.heard.error(&error, reason);
+    }
+}
 
 impl ConsumerContext for Group {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {

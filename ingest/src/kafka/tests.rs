@@ -10,14 +10,31 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 
 use super::*;
 
+mod faults;
+
 const TOPIC: &str = "fw";
 
 /// A ledger that says what it is told.
 #[derive(Default)]
 struct Fixed(Mutex<BTreeMap<i32, i64>>);
 
+/// One whose user accepts that records are lost, and what it was told of them.
+#[derive(Default)]
+struct Forgiving(Fixed, Mutex<Vec<(i32, OffsetRange)>>);
+
+impl StartPositions for Forgiving {
+    fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, BoxedError> {
+        self.0.positions(partitions)
+    }
+
+    fn accept_loss(&self, partition: &PartitionId, lost: OffsetRange) -> Result<bool, BoxedError> {
+        self.1.lock().map_err(|_| "poisoned")?.push((partition.partition, lost));
+        Ok(true)
+    }
+}
+
 impl StartPositions for Fixed {
-    fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, Box<dyn std::error::Error + Send + Sync>> {
+    fn positions(&self, partitions: &[PartitionId]) -> Result<Positions, BoxedError> {
         let known = self.0.lock().map_err(|_| "poisoned")?;
         Ok(partitions.iter().filter_map(|p| Some((p.clone(), *known.get(&p.partition)?))).collect())
     }
@@ -50,8 +67,8 @@ impl Cluster {
     }
 }
 
-async fn open(config: KafkaConfig, starts: Arc<Fixed>) -> KafkaSource {
-    let opened = tokio::task::spawn_blocking(move || KafkaSource::open_as(config, "i", starts)).await;
+async fn open(config: KafkaConfig, starts: Arc<impl StartPositions + 'static>) -> KafkaSource {
+    let opened = tokio::task::spawn_blocking(move || KafkaSource::open(config, starts)).await;
     opened.expect("not canceled").expect("a source")
 }
 
@@ -118,7 +135,7 @@ async fn a_member_is_given_partitions_at_the_ledgers_positions() {
 async fn a_seek_announces_the_partition_anew_and_delivers_from_there() {
     let cluster = Cluster::new(1);
     cluster.fill(0, 0..100);
-    let mut source = open(cluster.config(true), Arc::default()).await;
+    let mut source = open(cluster.config(true), Arc::<Fixed>::default()).await;
     read_until(&mut source, |r| r.get(&0).is_some_and(|o| o.len() == 100)).await;
     let id = source.partitions()[0].clone();
     source.seek(&Positions::from([(id.clone(), 40)])).await.expect("asked");
@@ -139,9 +156,9 @@ async fn a_seek_announces_the_partition_anew_and_delivers_from_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_members_share_the_partitions_and_one_inherits_all() {
     let cluster = Cluster::new(4);
-    let mut first = Member { source: open(cluster.config(true), Arc::default()).await, owns: 0 };
+    let mut first = Member { source: open(cluster.config(true), Arc::<Fixed>::default()).await, owns: 0 };
     first.until_it_owns(4).await;
-    let mut second = Member { source: open(cluster.config(true), Arc::default()).await, owns: 0 };
+    let mut second = Member { source: open(cluster.config(true), Arc::<Fixed>::default()).await, owns: 0 };
     // Both read on: a rebalance needs every member.
     tokio::join!(first.until_it_owns(2), second.until_it_owns(2));
     drop(first);
@@ -155,6 +172,14 @@ struct Member {
 }
 
 impl Member {
+    /// Reads until partitions have come or gone so many times.
+    async fn until_it_is_told(&mut self, changes: usize) {
+        let mut told = 0;
+        while told < changes {
+            told += usize::from(matches!(next(&mut self.source).await, SourceEvent::Revoked(_)));
+        }
+    }
+
     async fn until_it_owns(&mut self, partitions: i64) {
         while self.owns != partitions {
             self.owns += match next(&mut self.source).await {
@@ -171,7 +196,7 @@ async fn a_reader_that_waits_is_waited_for_and_nothing_is_lost() {
     let cluster = Cluster::new(1);
     cluster.fill(0, 0..2_000);
     let config = KafkaConfig { queue_chunks: 1, chunk_bytes: 64, ..cluster.config(true) };
-    let mut source = open(config, Arc::default()).await;
+    let mut source = open(config, Arc::<Fixed>::default()).await;
     let read = read_until(&mut source, |r| r.get(&0).is_some_and(|o| o.len() == 2_000)).await;
     assert_eq!(read[&0], (0..2_000).collect::<Vec<i64>>());
 }
@@ -185,4 +210,77 @@ fn a_position_outside_the_log_stops() {
     assert!(lost.contains("partition 3") && lost.contains("3 records are lost"), "{lost}");
     let cut = within(3, Some(10), (7, 9)).expect_err("truncated").to_string();
     assert!(cut.contains("continues at 10") && cut.contains("ends at 9"), "{cut}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_whose_position_the_log_does_not_hold_stops_and_the_others_go_on() {
+    let cluster = Cluster::new(3);
+    (0..3).for_each(|partition| cluster.fill(partition, 0..50));
+    let starts = Arc::new(Fixed(Mutex::new(BTreeMap::from([(1, 80)]))));
+    let mut source = open(cluster.config(true), starts).await;
+    let (mut stopped, mut read) = (Vec::new(), BTreeMap::<i32, usize>::new());
+    while stopped.is_empty() || read.values().sum::<usize>() < 100 {
+        match next(&mut source).await {
+            SourceEvent::Stopped(id, stop) => stopped.push((id.partition, stop.kind, stop.why)),
+            SourceEvent::Chunk(chunk) => *read.entry(chunk.partition.partition).or_default() += chunk.len(),
+            _ => {}
+        }
+    }
+    assert_eq!(read, BTreeMap::from([(0, 50), (2, 50)]));
+    let [(1, "truncated", why)] = &stopped[..] else { panic!("{stopped:?}") };
+    assert!(why.contains("continues at 80") && why.contains("ends at 50"), "{why}");
+    // Another member comes: what is given back must be what the client was told to read.
+    let mut member = Member { source, owns: 2 };
+    let mut second = Member { source: open(cluster.config(true), Arc::<Fixed>::default()).await, owns: 0 };
+    tokio::join!(second.until_it_owns(1), member.until_it_is_told(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounded_run_fails_where_a_partition_stops() {
+    let cluster = Cluster::new(1);
+    cluster.fill(0, 0..5);
+    let (config, starts) = (cluster.config(false), Arc::new(Fixed(Mutex::new(BTreeMap::from([(0, 9)])))));
+    let opened = tokio::task::spawn_blocking(move || KafkaSource::open(config, starts)).await.expect("not canceled");
+    let error = opened.expect_err("it cannot come to its end").to_string();
+    assert!(error.contains("continues at 9, but the broker's log ends at 5"), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_accepted_is_recorded_and_reading_goes_on_after_it() {
+    let id = PartitionId::new("fw", "i", 3);
+    let config = KafkaConfig::new("b:1", "fw", "g", TenantRule::Fixed("acme".into()));
+    let forgiving = Arc::new(Forgiving::default());
+    let group = rebalance::Group::new(&config, [id.clone()].into(), forgiving.clone());
+    let held = |known| group.position(&id, known, (7, 9)).expect("no failure");
+    assert_eq!(held(Some(4)).expect("after the loss"), 7);
+    assert_eq!(held(Some(8)).expect("nothing is lost"), 8);
+    assert!(held(Some(10)).is_err(), "no loss can be accepted of records that are not there any more");
+    assert_eq!(*forgiving.1.lock().expect("no panic"), [(3, OffsetRange { start: 4, next: 7 })]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_brokers_say_of_a_topic() {
+    let cluster = Cluster::new(3);
+    let config = cluster.config(true);
+    let asked = tokio::task::spawn_blocking(move || {
+        let brokers = Brokers::new(&config)?;
+        Ok::<_, KafkaError>((brokers.topic(TOPIC)?, brokers.topic(TOPIC)?, brokers.topic("no-such-topic")))
+    });
+    let (once, again, unknown) = asked.await.expect("not canceled").expect("answers");
+    assert_eq!((once.id.len(), once.partitions.as_slice()), (32, [0, 1, 2].as_slice()));
+    assert_eq!(once, again);
+    // The mock cluster makes a topic that is asked for; a real one says that it does not know it.
+    assert!(unknown.is_ok_and(|made| made.id != once.id), "another topic has another id");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_are_not_there_are_named_with_the_way_out() {
+    let config = KafkaConfig::new("127.0.0.1:1", "fw", "g", TenantRule::Fixed("acme".into()));
+    let config = KafkaConfig { timeout: Duration::from_secs(2), ..config };
+    let opened = tokio::task::spawn_blocking(move || KafkaSource::open(config, Arc::<Fixed>::default())).await;
+    let error = opened.expect("not canceled").expect_err("nobody listens");
+    assert!(error.transient, "{error}");
+    for want in ["127.0.0.1:1", "Connection refused", "see that the brokers are up"] {
+        assert!(error.to_string().contains(want), "{error}");
+    }
 }

@@ -33,12 +33,16 @@ fn cluster(partitions: i32) -> Cluster {
     cluster
 }
 
+fn brokers(cluster: &Cluster) -> Brokers {
+    Brokers { addresses: cluster.bootstrap_servers(), ..Brokers::default() }
+}
+
 /// What a record was, by partition and offset.
 type Records = BTreeMap<(i32, i64), (Vec<u8>, String, i64)>;
 
 /// Everything in the topic, up to the number of records expected.
 fn consume(cluster: &Cluster, fleet: &Fleet, count: usize) -> Records {
-    let mut config = client(&cluster.bootstrap_servers());
+    let mut config = client(&brokers(cluster));
     let consumer: BaseConsumer = config.set("group.id", "test").create().expect("a consumer");
     let mut from = TopicPartitionList::new();
     for id in fleet.partitions() {
@@ -75,7 +79,7 @@ fn expected(fleet: &Fleet) -> Records {
 }
 
 fn write(fleet: &Fleet, cluster: &Cluster) -> Result<u64, Error> {
-    write_kafka(fleet, &cluster.bootstrap_servers(), PACE, || 0)
+    write_kafka(fleet, &brokers(cluster), PACE, || 0)
 }
 
 #[test]
@@ -131,7 +135,7 @@ fn a_topic_of_other_partitions_is_refused() {
 fn a_topic_that_exists_is_not_created_again() {
     let cluster = cluster(6);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let create = |partitions| runtime.block_on(create_topic(&cluster.bootstrap_servers(), TOPIC, partitions));
+    let create = |partitions| runtime.block_on(create_topic(&brokers(&cluster), TOPIC, partitions));
     create(6).expect("as it is");
     let error = create(8).expect_err("another number").to_string();
     assert!(error.starts_with("topic logs has 6 partitions; the fleet needs 8: "), "{error}");

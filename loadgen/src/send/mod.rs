@@ -39,6 +39,7 @@ use std::time::Duration;
 
 pub use batch::Framing;
 use batch::Origin;
+use dataflow::ClientSettings;
 pub(crate) use feed::{Feed, Item};
 pub use feed::{Shard, Timing};
 pub(crate) use meter::{Gauge, Meter};
@@ -51,6 +52,7 @@ use worker::Worker;
 
 use crate::error::Error;
 use crate::fleet::{Fleet, Partition};
+use crate::kafka::Brokers;
 
 /// How a fleet is sent.
 #[derive(Debug, Clone)]
@@ -65,6 +67,8 @@ pub struct SendOptions {
     pub connections: usize,
     /// Certificates to trust instead of the machine's, PEM.
     pub ca: Option<PathBuf>,
+    /// Settings of librdkafka for brokers.
+    pub kafka: ClientSettings,
     /// The token of Splunk's collector.
     pub hec_token: Option<String>,
     /// The keys of a bucket.
@@ -89,7 +93,8 @@ pub fn send(fleet: &Fleet, options: &SendOptions, on_progress: &mut dyn FnMut(&P
     options.shard.check(fleet)?;
     s3::check_template(&options.key_template)?;
     if let Target::Kafka { brokers, .. } = &options.target {
-        return crate::kafka::send(fleet, brokers, options, on_progress);
+        let brokers = Brokers { addresses: brokers.clone(), settings: options.kafka.clone() };
+        return crate::kafka::send(fleet, &brokers, options, on_progress);
     }
     let own = options.shard.partitions(fleet);
     let origins = origins(fleet);

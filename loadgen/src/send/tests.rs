@@ -32,6 +32,7 @@ pub(crate) fn options(target: &str, timing: Timing) -> SendOptions {
         shard: Shard::default(),
         connections: 1,
         ca: None,
+        kafka: ClientSettings::default(),
         hec_token: None,
         keys: None,
         key_template: KEY_TEMPLATE.to_owned(),

@@ -21,7 +21,7 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>) -> anyhow::Result<Verdict
     }
     let done = committed(facts);
     let stored = stored_records(session, &done).await?;
-    let (mut received, mut filtered, mut dead) = (0, 0, 0);
+    let (mut received, mut filtered, mut dead, mut lost) = (0, 0, 0, 0);
     for chain in &facts.chains {
         let Key::Source(partition) = &chain.key else { continue };
         let upto = done.get(partition).copied().unwrap_or(i64::MAX);
@@ -36,8 +36,11 @@ pub(super) async fn check(facts: &Facts, sql: Sql<'_>) -> anyhow::Result<Verdict
         received += sums.records;
         filtered += sums.filtered;
         dead += sums.dead_letters;
+        lost += sums.lost;
     }
-    Ok(faults.verdict(format!("{received} records, {dead} of them dead letters, {filtered} left out on purpose")))
+    let lost = if lost > 0 { format!("; {lost} offsets were lost, as accepted") } else { String::new() };
+    let told = format!("{received} records, {dead} of them dead letters, {filtered} left out on purpose{lost}");
+    Ok(faults.verdict(told))
 }
 
 /// A table's rows: by entries, by manifests, and by reading it.
@@ -122,6 +125,7 @@ struct Sums {
     records: u64,
     filtered: u64,
     dead_letters: u64,
+    lost: u64,
 }
 
 fn sums(chain: &Chain, upto: i64, faults: &mut Faults) -> Sums {
@@ -133,6 +137,7 @@ fn sums(chain: &Chain, upto: i64, faults: &mut Faults) -> Sums {
         let Some(entry) = entry.source() else { continue };
         sums.records += entry.records;
         sums.filtered += entry.filtered;
+        sums.lost += entry.lost;
         let reasons: u64 = entry.dead_letters.values().sum();
         let rows = entry.tables.get(&Table::DeadLetter).map_or(0, |t| t.rows);
         if reasons != rows {

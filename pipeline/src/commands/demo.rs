@@ -15,7 +15,7 @@ use crate::account::{self, Identity};
 use crate::cli::{DemoArgs, Output};
 use crate::clock;
 use crate::commands::run::{queue_rows, stop_signal};
-use crate::config::{Config, GeneratorSource, RulesConfig, SourceConfig, UpkeepConfig, WorkerConfig};
+use crate::config::{Accepted, Config, GeneratorSource, RulesConfig, SourceConfig, UpkeepConfig, WorkerConfig};
 use crate::flight::Flight;
 use crate::live::{self, Planted, Watched};
 use crate::setup;
@@ -107,7 +107,7 @@ fn config(args: &DemoArgs) -> Config {
         upkeep: UpkeepConfig::default(),
         listen: None,
         follow: false,
-        accept_reset: false,
+        accepted: Accepted::default(),
     }
 }
 

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use loadgen::{Fleet, FleetConfig, Pace};
+use loadgen::{Brokers, Fleet, FleetConfig, Pace};
 use sinks::{Warehouse, WarehouseConfig};
 
 use crate::account::Identity;
 use crate::cli::{LoadgenAction, LoadgenArgs, Output, ScoreArgs, WriteArgs};
 use crate::clock;
+use crate::config::Config;
 use crate::score::Report;
 use crate::setup;
 use crate::summary::{grouped, shown};
@@ -38,7 +39,7 @@ fn write(args: &WriteArgs) -> anyhow::Result<ExitCode> {
         return send::run(args, config, target);
     }
     match (&args.kafka, &args.topic, &args.out) {
-        (Some(brokers), Some(topic), _) => write_kafka(args, config, brokers, topic)?,
+        (Some(brokers), Some(topic), _) => write_kafka(args, config, &reached(args, brokers)?, topic)?,
         (_, _, Some(dir)) => write_files(args, config, dir)?,
         _ => {
             let mut out = BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
@@ -58,7 +59,7 @@ fn write_files(args: &WriteArgs, config: FleetConfig, dir: &Path) -> anyhow::Res
 }
 
 /// The truth is written last: beside it, all records are acknowledged at the offsets that it tells.
-fn write_kafka(args: &WriteArgs, config: FleetConfig, brokers: &str, topic: &str) -> anyhow::Result<()> {
+fn write_kafka(args: &WriteArgs, config: FleetConfig, brokers: &Brokers, topic: &str) -> anyhow::Result<()> {
     let fleet = Fleet::in_topic(partitioned(config, args.partitions)?, topic)?;
     let partitions = fleet.partitions().len();
     crate::block_on(async { Ok(loadgen::create_topic(brokers, topic, i32::try_from(partitions)?).await?) })?;
@@ -70,6 +71,12 @@ fn write_kafka(args: &WriteArgs, config: FleetConfig, brokers: &str, topic: &str
         eprintln!("labels.json and truth.parquet in {}", dir.display());
     }
     Ok(())
+}
+
+/// Brokers as the file of --kafka-config says to talk to them.
+fn reached(args: &WriteArgs, addresses: &str) -> anyhow::Result<Brokers> {
+    let settings = args.kafka_config.as_deref().map(Config::load_client).transpose()?.unwrap_or_default();
+    Ok(Brokers { addresses: addresses.to_owned(), settings })
 }
 
 /// The fleet with that many partitions; with its own, if none are asked for.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::account;
 use crate::cli::{Output, RunArgs};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Accepted, Config};
 use crate::flight::Flight;
 use crate::live::{self, Watched};
 use crate::summary::{Latencies, RunSummary, shown};
@@ -25,7 +25,7 @@ use crate::warehouse_sql;
 pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut config = Config::load(&args.config)?;
     config.follow = !args.until_end;
-    config.accept_reset = args.accept_reset;
+    config.accepted = Accepted { resets: args.accept_reset.clone(), losses: args.accept_loss.clone() };
     let (telemetry, health) = (Telemetry::new(), Health::default());
     if let Some(listen) = config.listen {
         let address = telemetry::serve(listen, telemetry.clone(), health.clone()).await?;

@@ -1,11 +1,14 @@
 //! The one configuration file: `raw` is what YAML may say, [`Config`] is what cannot be wrong.
 
+mod kafka;
 mod raw;
+mod security;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dataflow::ClientSettings;
 pub(crate) use raw::ConfigError;
 
 /// Data files a day that `palisade check` lets pass unless the configuration says otherwise. A million of small files a day
@@ -33,8 +36,17 @@ pub(crate) struct Config {
     pub(crate) listen: Option<SocketAddr>,
     /// Keep looking for more when every source is read; otherwise a source ends.
     pub(crate) follow: bool,
-    /// A topic that was made again is read from its beginning; otherwise it is refused.
-    pub(crate) accept_reset: bool,
+    /// What is to go on though records were lost.
+    pub(crate) accepted: Accepted,
+}
+
+/// What somebody has decided of topics that cannot be continued, for one run. By the rows' topics.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Accepted {
+    /// They were made again, or are another cluster's: they are read from their beginning.
+    pub(crate) resets: Vec<String>,
+    /// Records that retention deleted before they were read: the ledger says that they are lost.
+    pub(crate) losses: Vec<String>,
 }
 
 /// Where records come from.
@@ -69,7 +81,7 @@ pub(crate) struct KafkaSource {
     pub(crate) tenant: ingest::kafka::TenantRule,
     pub(crate) line_limit: usize,
     pub(crate) session_timeout: Duration,
-    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) settings: ClientSettings,
 }
 
 /// Where alerts go beside the table.
@@ -77,7 +89,7 @@ pub(crate) struct KafkaSource {
 pub(crate) struct AlertTopic {
     pub(crate) brokers: String,
     pub(crate) topic: String,
-    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) settings: ClientSettings,
 }
 
 /// A synthetic fleet that sends for a while.
@@ -175,6 +187,15 @@ impl Config {
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|e| ConfigError::read(path, &e))?;
         raw::parse(path, &text)
+    }
+
+    /// Reads a file with the `security` and `settings` of clients of Kafka.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn load_client(path: &Path) -> Result<ClientSettings, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::read(path, &e))?;
+        raw::parse_client(path, &text)
     }
 }
 

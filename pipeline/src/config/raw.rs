@@ -1,20 +1,20 @@
 //! What the YAML may say, and how it becomes a [`Config`].
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use ingest::kafka::{TenantRule, UNASSIGNED};
+use dataflow::ClientSettings;
 use ingest::mapping::Mappings;
 use serde::{Deserialize, Deserializer, de};
 use serde_saphyr::Spanned;
 
+use super::kafka::{self, RawAlertTopic, RawClient, RawKafka, RawTenant};
 use super::{
-    AlertTopic, Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, KafkaSource, RulesConfig, SourceConfig,
-    UpkeepConfig, WorkerConfig,
+    Accepted, Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, RulesConfig, SourceConfig, UpkeepConfig,
+    WorkerConfig,
 };
 
 /// A configuration that cannot be used: every problem found in it, one a line.
@@ -150,50 +150,10 @@ struct RawFiles {
     line_limit: Option<ByteSize>,
 }
 
-/// A name, or where it is found: `{header: tenant}`, `{topic: "logs.{tenant}"}`.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum RawTenant {
-    Name(String),
-    Found(RawFound),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFound {
-    header: Option<String>,
-    otherwise: Option<String>,
-    topic: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawKafka {
-    brokers: String,
-    topic: String,
-    group: Option<String>,
-    instance: Option<String>,
-    partitions: Option<u32>,
-    line_limit: Option<ByteSize>,
-    #[serde(default, deserialize_with = "maybe_duration")]
-    session_timeout: Option<Duration>,
-    #[serde(default)]
-    settings: BTreeMap<String, String>,
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawAlerts {
     kafka: Option<RawAlertTopic>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAlertTopic {
-    brokers: String,
-    topic: String,
-    #[serde(default)]
-    settings: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -278,7 +238,7 @@ fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
     Duration::try_from(signed).map_err(|_| de::Error::custom(format!("`{text}`: a duration cannot be negative")))
 }
 
-fn maybe_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+pub(super) fn maybe_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
     duration(d).map(Some)
 }
 
@@ -286,6 +246,13 @@ fn maybe_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D
 pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let raw: RawConfig = serde_saphyr::from_str(text).map_err(|e| ConfigError::yaml(file, &e))?;
     build(file, raw).map_err(|problems| ConfigError::invalid(file, problems))
+}
+
+/// Reads the text of a client's `file`.
+pub(super) fn parse_client(file: &Path, text: &str) -> Result<ClientSettings, ConfigError> {
+    let raw: RawClient = serde_saphyr::from_str(text).map_err(|e| ConfigError::yaml(file, &e))?;
+    let base = file.parent().unwrap_or(Path::new(""));
+    kafka::client(base, raw).map_err(|what| ConfigError::invalid(file, vec![Problem::new(what)]))
 }
 
 fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
@@ -312,6 +279,10 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
             UpkeepConfig::default()
         })
     });
+    let alert_topic = raw.alerts.kafka.and_then(|raw| {
+        let topic = kafka::alert_topic(&base, raw);
+        topic.map_err(|what| problems.push(Problem::new(what))).ok()
+    });
     let mut decode = raw.decode;
     decode.mappings.iter_mut().for_each(|path| *path = base.join(&*path).to_string_lossy().into_owned());
     let mappings = mappings(&decode.mappings, &mut problems);
@@ -320,11 +291,6 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
     }
     let mut enrich = raw.enrich;
     enrich.resolve(&base);
-    let alert_topic = raw.alerts.kafka.map(|k| AlertTopic {
-        brokers: k.brokers,
-        topic: k.topic,
-        settings: k.settings.into_iter().collect(),
-    });
     let warehouse = raw.warehouse.value;
     Ok(Config {
         warehouse: base.join(warehouse.path),
@@ -346,7 +312,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         upkeep,
         listen: raw.telemetry.listen,
         follow: true,
-        accept_reset: false,
+        accepted: Accepted::default(),
     })
 }
 
@@ -367,7 +333,7 @@ fn sources(base: &Path, raw: Vec<Spanned<RawSource>>, problems: &mut Vec<Problem
     for (index, part) in raw.into_iter().enumerate() {
         let at = Spanned::new((), part.referenced, part.defined);
         match source(base, index, part.value) {
-            Ok(source) => sources.push(source),
+            Ok(found) => sources.extend(found),
             Err(what) => problems.push(Problem::at(&at, what)),
         }
     }
@@ -389,14 +355,20 @@ impl SourceConfig {
     }
 }
 
-fn source(base: &Path, index: usize, raw: RawSource) -> Result<SourceConfig, String> {
+/// One source, or one for each of the topics of Kafka that it names.
+fn source(base: &Path, index: usize, raw: RawSource) -> Result<Vec<SourceConfig>, String> {
     match (raw.files, raw.kafka, raw.generator) {
-        (Some(files), None, None) => files_source(base, index, raw.name, raw.tenant, files).map(SourceConfig::Files),
-        (None, Some(kafka), None) => kafka_source(index, raw.name, raw.tenant, kafka).map(SourceConfig::Kafka),
+        (Some(files), None, None) => {
+            Ok(vec![SourceConfig::Files(files_source(base, index, raw.name, raw.tenant, files)?)])
+        }
+        (None, Some(kafka), None) => {
+            let sources = kafka::sources(base, index, raw.name, raw.tenant, kafka)?;
+            Ok(sources.into_iter().map(SourceConfig::Kafka).collect())
+        }
         (None, None, Some(g)) => {
             let mut fleet = loadgen::FleetConfig { seed: g.seed, events: g.events, ..Default::default() };
             fleet.tenants = g.tenants.unwrap_or(fleet.tenants);
-            Ok(SourceConfig::Generator(Box::new(GeneratorSource { fleet, duration: g.duration })))
+            Ok(vec![SourceConfig::Generator(Box::new(GeneratorSource { fleet, duration: g.duration }))])
         }
         _ => Err(format!("sources[{index}]: exactly one of `files`, `kafka` and `generator` is needed")),
     }
@@ -430,56 +402,12 @@ fn files_source(
     Ok(FilesSource { topic, tenant, globs, partitions, line_limit: line_limit(files.line_limit) })
 }
 
-fn kafka_source(
-    index: usize,
-    name: Option<String>,
-    tenant: Option<RawTenant>,
-    kafka: RawKafka,
-) -> Result<KafkaSource, String> {
-    let name = name.unwrap_or_else(|| kafka.topic.clone());
-    confined(&format!("sources[{index}].name"), &name)?;
-    Ok(KafkaSource {
-        name,
-        tenant: tenant_rule(&format!("sources[{index}].tenant"), tenant)?,
-        brokers: kafka.brokers,
-        topic: kafka.topic,
-        group: kafka.group.unwrap_or_else(|| "palisade".to_owned()),
-        instance: kafka.instance,
-        partitions: kafka.partitions.unwrap_or(1),
-        line_limit: line_limit(kafka.line_limit),
-        session_timeout: kafka.session_timeout.unwrap_or(Duration::from_secs(45)),
-        settings: kafka.settings.into_iter().collect(),
-    })
-}
-
-fn tenant_rule(place: &str, raw: Option<RawTenant>) -> Result<TenantRule, String> {
-    let fixed = |name: String| confined(place, &name).map(|()| TenantRule::Fixed(name.into()));
-    match raw {
-        None => fixed("default".to_owned()),
-        Some(RawTenant::Name(name)) => fixed(name),
-        Some(RawTenant::Found(RawFound { header: Some(key), otherwise, topic: None })) => {
-            let otherwise = otherwise.unwrap_or_else(|| UNASSIGNED.to_owned());
-            confined(&format!("{place}.otherwise"), &otherwise)?;
-            Ok(TenantRule::Header { key, otherwise: otherwise.into() })
-        }
-        Some(RawTenant::Found(RawFound { header: None, otherwise: None, topic: Some(template) })) => {
-            match template.matches("{tenant}").count() {
-                1 => Ok(TenantRule::Topic(template)),
-                _ => Err(format!("{place}.topic: `{template}` must hold `{{tenant}}` once")),
-            }
-        }
-        Some(RawTenant::Found(_)) => Err(format!(
-            "{place}: a name, {{header: KEY}} or {{topic: \"logs.{{tenant}}\"}}; `otherwise` goes with `header`"
-        )),
-    }
-}
-
-fn line_limit(size: Option<ByteSize>) -> usize {
+pub(super) fn line_limit(size: Option<ByteSize>) -> usize {
     size.map_or(1 << 20, |s| s.as_u64() as usize)
 }
 
 /// Names become parts of object paths and table properties.
-fn confined(place: &str, name: &str) -> Result<(), String> {
+pub(super) fn confined(place: &str, name: &str) -> Result<(), String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !name.is_empty() && name.len() <= 128 && !name.starts_with(['.', '_']) && name.chars().all(fine) {
         return Ok(());

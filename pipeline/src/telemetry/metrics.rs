@@ -25,6 +25,8 @@ pub(crate) struct Telemetry {
     pub(crate) dead_letters: IntCounterVec,
     pub(crate) drift: DriftLog,
     pub(crate) abandoned: IntCounter,
+    pub(crate) partitions_stopped: IntGaugeVec,
+    pub(crate) offsets_lost: IntCounterVec,
     pub(crate) in_flight: IntGauge,
     pub(crate) alerts: IntCounterVec,
     pub(crate) outbox: OutboxMetrics,
@@ -204,6 +206,22 @@ fn drift(make: &Make) -> DriftLog {
     ))
 }
 
+fn partitions_stopped(make: &Make) -> IntGaugeVec {
+    make.gauges(
+        "palisade_partitions_stopped",
+        "Partitions of ours that are not read until somebody acts.",
+        &["source", "reason"],
+    )
+}
+
+fn offsets_lost(make: &Make) -> IntCounterVec {
+    make.counters(
+        "palisade_offsets_lost_total",
+        "Offsets that the source deleted before they were read, as --accept-loss recorded.",
+        &["source"],
+    )
+}
+
 fn alerts_held(make: &Make) -> IntCounterVec {
     make.counters(
         "palisade_alerts_held_total",
@@ -274,6 +292,8 @@ impl Telemetry {
                 "palisade_events_abandoned_total",
                 "Events that were left to another worker, which reads them again.",
             ),
+            partitions_stopped: partitions_stopped(&make),
+            offsets_lost: offsets_lost(&make),
             in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
             alerts: make.counters("palisade_alerts_total", "Alerts, new and revised.", &["rule", "kind"]),
             outbox: OutboxMetrics::new(&make),
@@ -413,6 +433,8 @@ mod tests {
         let telemetry = Telemetry::new();
         let of_one = [&telemetry.records, &telemetry.received, &telemetry.committed, &telemetry.dead_letters];
         of_one.iter().for_each(|vector| vector.with_label_values(&["x"]).inc());
+        telemetry.partitions_stopped.with_label_values(&["x", "retention"]).inc();
+        telemetry.offsets_lost.with_label_values(&["x"]).inc();
         telemetry.alerts.with_label_values(&["x", "create"]).inc();
         telemetry.table_commits.with_label_values(&["x", "committed"]).inc();
         telemetry.ledger_entries.with_label_values(&["source"]).inc();

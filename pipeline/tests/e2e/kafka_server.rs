@@ -30,21 +30,45 @@ pub(crate) struct Kafka {
     dir: tempfile::TempDir,
 }
 
+/// What a broker has beside the plain listener.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// More listeners: `NAME://HOST:PORT`.
+    pub(crate) listeners: Vec<String>,
+    /// More lines of the properties.
+    pub(crate) properties: String,
+    /// More arguments to format the log with: users of SCRAM.
+    pub(crate) format: Vec<String>,
+}
+
 impl Kafka {
     /// Starts a broker and waits until it answers.
     ///
     /// # Panics
     /// If `.ci/setup` did not run, or the broker does not come up; with what it said.
     pub(crate) fn start() -> Self {
+        Self::start_with("UGFsaXNhZGVUZXN0cysrKw", |_, _| Extra::default())
+    }
+
+    /// As [`Kafka::start`], of a cluster with this id, and with more than a plain listener: told a folder and two more free
+    /// addresses.
+    pub(crate) fn start_with(cluster: &str, extra: impl FnOnce(&Path, [SocketAddr; 2]) -> Extra) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let [broker, controller] = free_addresses();
+        let [broker, controller, first, second] = free_addresses();
+        let extra = extra(dir.path(), [first, second]);
         let config = dir.path().join("server.properties");
-        std::fs::write(&config, properties(broker, controller, &dir.path().join("log"))).expect("a writable folder");
-        let format = ["kafka.tools.StorageTool", "format", "--standalone", "-t", "UGFsaXNhZGVUZXN0cysrKw", "-c"];
-        stdout(java().args(format).arg(&config));
+        let text = properties(broker, controller, &dir.path().join("log"), &extra);
+        std::fs::write(&config, text).expect("a writable folder");
+        let format = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c"];
+        stdout(java().args(format).arg(&config).args(&extra.format));
         let kafka = Self { address: broker, supervisor: supervised(&config, dir.path()), dir };
         kafka.wait_until_ready();
         kafka
+    }
+
+    /// The broker's folder, for files that tests want beside it.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// `host:port` for `bootstrap.servers`.
@@ -54,12 +78,33 @@ impl Kafka {
 
     /// Makes a topic.
     pub(crate) fn create_topic(&self, name: &str, partitions: i32) {
-        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("an admin client");
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let made = self.administer(async |admin, options| admin.create_topics([&topic], options).await);
+        assert_eq!(made, [Ok(name.to_owned())]);
+    }
+
+    /// Deletes a topic.
+    pub(crate) fn delete_topic(&self, name: &str) {
+        let deleted = self.administer(async |admin, options| admin.delete_topics(&[name], options).await);
+        assert_eq!(deleted, [Ok(name.to_owned())]);
+    }
+
+    /// Deletes a partition's records below an offset, as retention does.
+    pub(crate) fn delete_records(&self, topic: &str, partition: i32, below: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(below)).expect("a valid offset");
+        let deleted = self.administer(async |admin, options| admin.delete_records(&list, options).await);
+        assert_eq!(deleted.elements()[0].offset(), Offset::Offset(below));
+    }
+
+    fn administer<T>(
+        &self,
+        ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> Result<T, KafkaError>,
+    ) -> T {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("an admin client");
         let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let made = runtime.block_on(admin.create_topics([&topic], &options)).expect("the broker answers");
-        assert_eq!(made, [Ok(name.to_owned())]);
+        runtime.block_on(ask(&admin, &options)).expect("the broker answers")
     }
 
     /// Sends messages, each to its partition, and waits until the broker has them.
@@ -180,24 +225,26 @@ fn libraries() -> PathBuf {
     libraries.filter(|p| p.is_dir()).expect("no Apache Kafka (PALISADE_KAFKA): run .ci/setup")
 }
 
-/// Two addresses where nobody listens and, on Linux, nobody else will: each broker has a loopback address of its own.
-fn free_addresses() -> [SocketAddr; 2] {
+/// Addresses where nobody listens and, on Linux, nobody else will: each broker has a loopback address of its own.
+fn free_addresses() -> [SocketAddr; 4] {
     static STARTED: AtomicU8 = AtomicU8::new(64);
     let [.., high, low] = std::process::id().to_be_bytes();
     let own = Ipv4Addr::new(127, STARTED.fetch_add(1, Ordering::Relaxed), high, low | 1);
     let bind = |ip: Ipv4Addr| TcpListener::bind((ip, 0));
-    let listeners = [(), ()].map(|()| bind(own).or_else(|_| bind(Ipv4Addr::LOCALHOST)).expect("a free port"));
+    let listeners = [(); 4].map(|()| bind(own).or_else(|_| bind(Ipv4Addr::LOCALHOST)).expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("a bound listener has an address"))
 }
 
-fn properties(broker: SocketAddr, controller: SocketAddr, log: &Path) -> String {
+fn properties(broker: SocketAddr, controller: SocketAddr, log: &Path, extra: &Extra) -> String {
+    let more: String = extra.listeners.iter().map(|listener| format!(",{listener}")).collect();
+    let properties = &extra.properties;
     format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.bootstrap.servers={controller}\n\
          controller.listener.names=CONTROLLER\n\
-         listeners=PLAINTEXT://{broker},CONTROLLER://{controller}\n\
-         advertised.listeners=PLAINTEXT://{broker}\n\
+         listeners=PLAINTEXT://{broker},CONTROLLER://{controller}{more}\n\
+         advertised.listeners=PLAINTEXT://{broker}{more}\n\
          log.dirs={}\n\
          auto.create.topics.enable=false\n\
          offsets.topic.replication.factor=1\n\
@@ -208,7 +255,7 @@ fn properties(broker: SocketAddr, controller: SocketAddr, log: &Path) -> String 
          share.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\n\
-         group.min.session.timeout.ms=1000\n",
+         group.min.session.timeout.ms=1000\n{properties}",
         log.display()
     )
 }

@@ -52,7 +52,7 @@ fn denied(port: &str) -> String {
 }
 
 /// The value of a counter with these labels.
-fn counted(address: &str, name: &str) -> u64 {
+pub(crate) fn counted(address: &str, name: &str) -> u64 {
     let text = get(address, "/metrics").1;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
     line.unwrap_or(0.0) as u64

@@ -34,6 +34,9 @@ pub struct SourceEntry {
     pub records: u64,
     /// Records of the range that were left out on purpose.
     pub filtered: u64,
+    /// Offsets of the range that the source had deleted before they were read, as somebody accepted; all of it, or none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
     /// The partition's watermark after the range, microseconds UTC.
     pub watermark: Option<i64>,
     /// Earliest receive time of the range, microseconds UTC.
@@ -168,12 +171,19 @@ impl SourceEntry {
             dead_letters: BTreeMap::new(),
             records: 0,
             filtered: 0,
+            lost: 0,
             watermark: None,
             received_min: None,
             received_max: None,
             exchange: None,
             outbox: Vec::new(),
         }
+    }
+
+    /// The entry of a range that the source had deleted before it was read.
+    pub fn of_loss(partition: PartitionId, start: i64, next: i64, writer: &str, attempt: Uuid) -> Self {
+        let lost = u64::try_from(next.saturating_sub(start)).unwrap_or(0);
+        Self { lost, ..Self::empty(partition, start, next, writer, attempt) }
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -184,6 +194,13 @@ impl SourceEntry {
         }
         if *partition < 0 || topic.is_empty() || [topic, incarnation].iter().any(|n| n.contains(['/', '\0'])) {
             return fail(format!("{}: not a partition that can stand in a path", self.partition));
+        }
+        let length = u64::try_from(self.next - self.start).unwrap_or(0);
+        if self.lost > 0 && (self.lost != length || self.records > 0 || !self.tables.is_empty()) {
+            return fail(format!(
+                "{}: {} of {length} offsets are lost, but it holds records",
+                self.partition, self.lost
+            ));
         }
         check_rows(&self.tables)
     }
@@ -216,6 +233,10 @@ impl MergeEntry {
         }
         check_rows(&self.tables)
     }
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 fn check_rows(tables: &BTreeMap<Table, TableFiles>) -> Result<()> {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dataflow::ClientSettings;
 use rdkafka::ClientConfig;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -27,7 +28,7 @@ impl Cluster {
     }
 
     fn outbox(&self, warehouse: &Warehouse) -> Outbox {
-        let topic = AlertTopic::new(&self.0.bootstrap_servers(), TOPIC, &[]).expect("a topic");
+        let topic = AlertTopic::new(&self.0.bootstrap_servers(), TOPIC, &ClientSettings::default()).expect("a topic");
         Outbox::new(warehouse.clone(), topic)
     }
 
@@ -147,11 +148,12 @@ async fn alerts_that_no_broker_takes_are_not_noted() {
     let (folder, cluster) = (tempdir().expect("a folder"), Cluster::new());
     let warehouse = open(folder.path()).await;
     record(&warehouse, &partition(0), 0..2, &[Table::DetectionFinding]).await;
-    let settings = [("message.timeout.ms".to_owned(), "500".to_owned())];
+    let settings = [("message.timeout.ms", "500")].into();
     let nobody = AlertTopic::new("127.0.0.1:1", TOPIC, &settings).expect("not connected yet");
     let error = Outbox::new(warehouse.clone(), nobody).drain(&first()).await.expect_err("no broker");
     assert_eq!(error.class(), crate::Class::Transient);
     assert!(error.to_string().starts_with("cannot send to topic detections"), "{error}");
+    assert!(error.to_string().contains("127.0.0.1:1"), "the broker: {error}");
     let waiting = leaving(&partition(0), 0..2);
     assert_eq!(cluster.outbox(&warehouse).drain(&first()).await.expect("sent"), waiting);
 }
@@ -170,6 +172,6 @@ fn what_a_file_holds_is_what_was_staged() {
 
 #[test]
 fn a_setting_that_is_not_librdkafkas_is_refused() {
-    let error = AlertTopic::new("b:1", TOPIC, &[("acls".to_owned(), "1".to_owned())]).expect_err("unknown");
+    let error = AlertTopic::new("b:1", TOPIC, &[("acls", "1")].into()).expect_err("unknown");
     assert_eq!(error.class(), crate::Class::Permanent);
 }

@@ -1,10 +1,15 @@
 //! A Kafka topic that takes alerts: idempotent producer, every in-sync replica acknowledges, key = alert id.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use dataflow::ClientSettings;
 use futures::future::join_all;
 use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::OutgoingAlert;
 use crate::{Error, Result};
@@ -15,8 +20,23 @@ const DELIVERY: Duration = Duration::from_secs(30);
 /// See the module's front. Cheap to clone.
 #[derive(Clone)]
 pub struct AlertTopic {
-    producer: FutureProducer,
+    producer: FutureProducer<LastTrouble>,
+    trouble: LastTrouble,
     topic: String,
+}
+
+/// What went wrong with a broker last: why messages time out.
+#[derive(Clone, Default)]
+struct LastTrouble(Arc<Mutex<Option<String>>>);
+
+impl ClientContext for LastTrouble {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // That all brokers are down says less than why the last one was.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *last = Some(reason.to_owned());
+        }
+    }
 }
 
 impl std::fmt::Debug for AlertTopic {
@@ -30,7 +50,7 @@ impl AlertTopic {
     ///
     /// # Errors
     /// [`Error::Topic`] if a setting is not librdkafka's.
-    pub fn new(brokers: &str, topic: &str, settings: &[(String, String)]) -> Result<Self> {
+    pub fn new(brokers: &str, topic: &str, settings: &ClientSettings) -> Result<Self> {
         let mut client = ClientConfig::new();
         client
             .set("bootstrap.servers", brokers)
@@ -43,9 +63,10 @@ impl AlertTopic {
             client.set(key, value);
         });
         let topic = topic.to_owned();
-        match client.create() {
-            Ok(producer) => Ok(Self { producer, topic }),
-            Err(source) => Err(Error::Topic { topic, source: Box::new(source) }),
+        let trouble = LastTrouble::default();
+        match client.create_with_context(trouble.clone()) {
+            Ok(producer) => Ok(Self { producer, trouble, topic }),
+            Err(source) => Err(Error::Topic { topic, reason: String::new(), source: Box::new(source) }),
         }
     }
 
@@ -59,7 +80,12 @@ impl AlertTopic {
             self.producer.send(record, DELIVERY)
         });
         let failed = join_all(sending).await.into_iter().find_map(std::result::Result::err);
-        let failed = failed.map(|(source, _)| Error::Topic { topic: self.topic.clone(), source: Box::new(source) });
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok(()), |(source, _)| Err(self.error(source)))
+    }
+
+    fn error(&self, source: KafkaError) -> Error {
+        let last = self.trouble.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let reason = last.map(|why| format!(" ({why})")).unwrap_or_default();
+        Error::Topic { topic: self.topic.clone(), reason, source: Box::new(source) }
     }
 }

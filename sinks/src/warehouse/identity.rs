@@ -19,11 +19,35 @@ pub(super) struct Cluster {
 }
 
 /// `meta/topics/<topic>/<incarnation>.json`.
-#[derive(Debug, Serialize)]
-struct Incarnation<'a> {
+#[derive(Debug, Serialize, Deserialize)]
+struct Incarnation {
     protocol: u32,
-    topic: &'a str,
-    incarnation: &'a str,
+    topic: String,
+    incarnation: String,
+    /// Kafka's id of the cluster; none of other sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
+    /// Those that it was read after, which somebody has accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    instead_of: Vec<String>,
+    /// Who recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+}
+
+/// A topic as its source announces it.
+#[derive(Debug, Clone, Copy)]
+pub struct Announced<'a> {
+    /// The rows' topic.
+    pub topic: &'a str,
+    /// Its incarnation.
+    pub incarnation: &'a str,
+    /// Kafka's id of the cluster it is in, where there is one.
+    pub cluster: Option<&'a str>,
+    /// Another incarnation than those recorded is meant.
+    pub accept_reset: bool,
+    /// Who asks.
+    pub by: &'a str,
 }
 
 /// Records the cluster if the warehouse is new; otherwise compares.
@@ -85,22 +109,50 @@ impl Warehouse {
     /// Records a topic's incarnation, or finds it recorded. To be called for each topic before its first record is read.
     ///
     /// # Errors
-    /// [`Error::TopicRecreated`] if the warehouse knows the topic only under other incarnations and `accept_reset` is
-    /// false.
-    pub async fn register_topic(&self, topic: &str, incarnation: &str, accept_reset: bool) -> Result<()> {
+    /// [`Error::TopicRecreated`] if the warehouse knows the topic only under other incarnations, and [`Error::OtherKafka`] if
+    /// those were in another cluster; neither if `accept_reset` is true.
+    pub async fn register_topic(&self, topic: Announced<'_>) -> Result<()> {
+        let Announced { topic, incarnation, cluster, accept_reset, by } = topic;
         let ledger = self.ledger();
         let known = ledger.store().list(&ledger.paths().incarnations(topic)).await?;
-        let known: Vec<&str> = known.iter().filter_map(|name| name.strip_suffix(".json")).collect();
-        if known.contains(&incarnation) {
+        let known: Vec<String> =
+            known.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect();
+        if known.iter().any(|known| known == incarnation) {
             return Ok(());
         }
         if !known.is_empty() && !accept_reset {
-            let (topic, found) = (topic.to_owned(), incarnation.to_owned());
-            return Err(Error::TopicRecreated { topic, known: known.join(", "), found });
+            return Err(self.refusal(topic, incarnation, cluster, &known).await?);
         }
-        let record = Incarnation { protocol: PROTOCOL_VERSION, topic, incarnation };
+        let record = Incarnation {
+            protocol: PROTOCOL_VERSION,
+            topic: topic.to_owned(),
+            incarnation: incarnation.to_owned(),
+            cluster: cluster.map(str::to_owned),
+            instead_of: known,
+            by: Some(by.to_owned()),
+        };
         let bytes = serde_json::to_vec(&record).map_err(|e| Error::Config(e.to_string()))?;
         ledger.store().create(&ledger.paths().incarnation(topic, incarnation), Bytes::from(bytes)).await?;
         Ok(())
+    }
+
+    /// Why another incarnation than those known is refused: it may be that the brokers are not those that were meant.
+    async fn refusal(&self, topic: &str, found: &str, cluster: Option<&str>, known: &[String]) -> Result<Error> {
+        let ledger = self.ledger();
+        let mut clusters = Vec::new();
+        for incarnation in known {
+            let path = ledger.paths().incarnation(topic, incarnation);
+            if let Some(bytes) = ledger.store().get(&path).await? {
+                let recorded: Incarnation = serde_json::from_slice(&bytes).map_err(|e| Error::damaged(&path, e))?;
+                clusters.extend(recorded.cluster);
+            }
+        }
+        let topic = topic.to_owned();
+        Ok(match cluster {
+            Some(found) if !clusters.is_empty() && !clusters.iter().any(|c| c == found) => {
+                Error::OtherKafka { topic, known: clusters.join(", "), found: found.to_owned() }
+            }
+            _ => Error::TopicRecreated { topic, known: known.join(", "), found: found.to_owned() },
+        })
     }
 }

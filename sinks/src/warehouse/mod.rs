@@ -23,6 +23,7 @@ use crate::{Class, Result, WarehouseConfig};
 
 pub use catalog::CATALOG_NAME;
 pub(crate) use catalog::timed;
+pub use identity::Announced;
 pub use positions::{MERGE_TABLES, Nexts};
 pub(crate) use positions::{merge_key, source_key};
 

@@ -202,13 +202,34 @@ async fn another_cluster_or_topic_is_refused_with_the_way_on() {
     let error = other.expect_err("refused");
     assert!(error.to_string().contains("belongs to cluster k1, not k2"), "{error}");
     assert_eq!(error.class(), Class::Permanent);
-    warehouse.register_topic("fw", "i1", false).await.expect("new");
-    warehouse.register_topic("fw", "i1", false).await.expect("known");
-    let error = warehouse.register_topic("fw", "i2", false).await.expect_err("re-created");
+    let topic = Announced { topic: "fw", incarnation: "i1", cluster: Some("c1"), accept_reset: false, by: "t" };
+    warehouse.register_topic(topic).await.expect("new");
+    warehouse.register_topic(topic).await.expect("known");
+    let again = Announced { incarnation: "i2", ..topic };
+    let error = warehouse.register_topic(again).await.expect_err("re-created");
     assert!(matches!(&error, Error::TopicRecreated { known, .. } if known == "i1"), "{error}");
-    assert!(error.to_string().contains("--accept-reset"), "{error}");
-    warehouse.register_topic("fw", "i2", true).await.expect("accepted");
-    warehouse.register_topic("fw", "i2", false).await.expect("known now");
+    assert!(error.to_string().contains("--accept-reset fw"), "{error}");
+    let moved = Announced { cluster: Some("c2"), ..again };
+    let error = warehouse.register_topic(moved).await.expect_err("another cluster").to_string();
+    assert!(error.contains("from Kafka cluster c1, these brokers are of cluster c2"), "{error}");
+    warehouse.register_topic(Announced { accept_reset: true, ..moved }).await.expect("accepted");
+    warehouse.register_topic(moved).await.expect("known now");
+    let record = std::fs::read_to_string(dir.path().join("local/meta/topics/fw/i2.json")).expect("recorded");
+    for want in [r#""cluster":"c2""#, r#""instead_of":["i1"]"#, r#""by":"t""#] {
+        assert!(record.contains(want), "{record}");
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_was_recorded_without_its_cluster_is_known() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let warehouse = open(dir.path()).await;
+    let topic = Announced { topic: "fw", incarnation: "i1", cluster: None, accept_reset: false, by: "t" };
+    warehouse.register_topic(topic).await.expect("new");
+    warehouse.register_topic(Announced { cluster: Some("c1"), ..topic }).await.expect("the same");
+    let again = Announced { incarnation: "i2", cluster: Some("c1"), ..topic };
+    let error = warehouse.register_topic(again).await.expect_err("re-created");
+    assert!(matches!(error, Error::TopicRecreated { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use dataflow::ClientSettings;
 use loadgen::{Fleet, FleetConfig, Keys, Latencies, Pace, Progress, Report, Schedule, SendOptions, Target, Timing};
 
 use super::partitioned;
@@ -26,11 +27,13 @@ pub(super) fn run(args: &WriteArgs, config: FleetConfig, target: &Target) -> any
         Target::Kafka { topic, .. } => Fleet::in_topic(config, topic)?,
         _ => Fleet::new(config)?,
     };
+    let mut options = options(args, target, timing);
     if let Target::Kafka { brokers, topic } = target {
-        crate::block_on(async { Ok(loadgen::create_topic(brokers, topic, partitions).await?) })?;
+        let brokers = super::reached(args, brokers)?;
+        crate::block_on(async { Ok(loadgen::create_topic(&brokers, topic, partitions).await?) })?;
+        options.kafka = brokers.settings;
     }
-    let report = loadgen::send(&fleet, &options(args, target, timing), &mut tell)
-        .with_context(|| format!("--to {}", shown(target)))?;
+    let report = loadgen::send(&fleet, &options, &mut tell).with_context(|| format!("--to {}", shown(target)))?;
     clear();
     if let Some(dir) = args.out.as_deref().filter(|_| args.send.shard.is_first()) {
         write_truth(&fleet, dir)?;
@@ -99,6 +102,7 @@ fn options(args: &WriteArgs, target: &Target, timing: Timing) -> SendOptions {
         shard: send.shard,
         connections: send.connections,
         ca: send.ca.clone(),
+        kafka: ClientSettings::default(),
         hec_token: environment("PALISADE_HEC_TOKEN"),
         keys: keys.map(|(access_key, secret_key)| Keys { access_key, secret_key, session_token }),
         key_template: send.key.clone(),

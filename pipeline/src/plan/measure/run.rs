@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::subfolder;
 use super::threads::{Sampled, Sampler};
 use crate::clock;
-use crate::config::{Config, FilesSource, RulesConfig, SourceConfig, UpkeepConfig, WorkerConfig};
+use crate::config::{Accepted, Config, FilesSource, RulesConfig, SourceConfig, UpkeepConfig, WorkerConfig};
 use crate::flight::Flight;
 use crate::telemetry::{self, Health, Telemetry};
 use crate::topology::{self, Worker};
@@ -117,7 +117,7 @@ fn config(fleet: &Fleet, logs: &Path, dir: &Path) -> Config {
         upkeep: UpkeepConfig::default(),
         listen: None,
         follow: false,
-        accept_reset: false,
+        accepted: Accepted::default(),
     }
 }
 

@@ -1,0 +1,68 @@
+//! Partitions that cannot be read on: their position is not in the broker's log, or the topic is another one.
+
+use dataflow::{SourceEvent, Stop};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::Poller;
+use crate::kafka::KafkaError;
+
+impl Poller {
+    /// What was read of the partition leaves; nothing more of it is read. A bounded run cannot come to its end then.
+    pub(super) fn stop(&mut self, partition: i32, why: KafkaError) -> Result<(), KafkaError> {
+        let Some(kind) = why.stops_partition().filter(|_| self.config.follow) else { return Err(why) };
+        self.halt(partition, Stop { kind, why: why.to_string() });
+        Ok(())
+    }
+
+    /// As [`Self::stop`], for all that are ours.
+    pub(super) fn stop_all(&mut self, why: KafkaError) -> Result<(), KafkaError> {
+        let Some(kind) = why.stops_partition().filter(|_| self.config.follow) else { return Err(why) };
+        self.is_other_topic = true;
+        let stop = Stop { kind, why: why.to_string() };
+        let ours: Vec<i32> = self.lanes.keys().copied().collect();
+        ours.into_iter().for_each(|partition| self.halt(partition, stop.clone()));
+        Ok(())
+    }
+
+    fn halt(&mut self, partition: i32, stop: Stop) {
+        self.close(partition);
+        self.lanes.remove(&partition);
+        self.stopped.insert(partition);
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.config.topic, partition);
+        // Only spares the brokers: the client refuses it for a partition that it was not told to read.
+        let _ = self.consumer.pause(&list);
+        self.backlog.push_back(SourceEvent::Stopped(self.id(partition), stop));
+    }
+
+    /// A partition's position is outside the broker's log, and the client does not say which one's. Those that are stop; the
+    /// others are read on where they are.
+    pub(super) fn hold_against_logs(&mut self) -> Result<(), KafkaError> {
+        let positions: Vec<(i32, i64)> = self.lanes.iter().map(|(p, lane)| (*p, lane.position)).collect();
+        for (partition, position) in positions {
+            match within(partition, Some(position), self.log_ends(partition)?) {
+                Err(why) => self.stop(partition, why)?,
+                Ok(position) => self.seek_client(partition, position)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The position to continue at, held against the broker's log `[low, high)`.
+pub(in crate::kafka) fn within(partition: i32, known: Option<i64>, (low, high): (i64, i64)) -> Result<i64, KafkaError> {
+    match known {
+        None => Ok(low),
+        Some(position) if position < low => Err(KafkaError::Retention { partition, position, low }),
+        Some(position) if position > high => Err(KafkaError::Truncated { partition, position, high }),
+        Some(position) => Ok(position),
+    }
+}
+
+/// The position is not in the broker's log, and `auto.offset.reset` is `error`.
+pub(super) fn is_outside_log(error: &ClientError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange))
+}
