@@ -33,7 +33,7 @@ pub mod store;
 pub mod warehouse;
 
 pub use commit::{CommitReport, Committer, TableCommit};
-pub use config::WarehouseConfig;
+pub use config::{CatalogConfig, RestConfig, Root, Secret, StoreConfig, WarehouseConfig};
 pub use error::{Class, Error};
 pub use ledger::{Created, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
 pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert};

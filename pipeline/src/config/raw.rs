@@ -12,6 +12,7 @@ use ingest::mapping::Mappings;
 use serde::{Deserialize, Deserializer, de};
 use serde_saphyr::Spanned;
 
+use super::warehouse::{self, RawWarehouse};
 use super::{
     AlertTopic, Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, KafkaSource, RulesConfig, SourceConfig,
     WorkerConfig,
@@ -37,7 +38,7 @@ impl Problem {
     }
 
     /// A problem of a part of the file.
-    fn at<T>(part: &Spanned<T>, what: String) -> Self {
+    pub(super) fn at<T>(part: &Spanned<T>, what: String) -> Self {
         Self { place: Some((part.referenced.line(), part.referenced.column())), what }
     }
 }
@@ -110,25 +111,6 @@ struct RawConfig {
     worker: Option<Spanned<RawWorker>>,
     #[serde(default)]
     telemetry: RawTelemetry,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawWarehouse {
-    path: PathBuf,
-    #[serde(default = "local")]
-    region: String,
-    files_per_day_max: Option<u64>,
-    #[serde(default = "one")]
-    merge_groups: u32,
-}
-
-fn one() -> u32 {
-    1
-}
-
-fn local() -> String {
-    "local".to_owned()
 }
 
 #[derive(Debug, Deserialize)]
@@ -267,7 +249,7 @@ fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
     Duration::try_from(signed).map_err(|_| de::Error::custom(format!("`{text}`: a duration cannot be negative")))
 }
 
-fn maybe_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+pub(super) fn maybe_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
     duration(d).map(Some)
 }
 
@@ -281,14 +263,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
     let base = file.parent().unwrap_or(Path::new("")).to_owned();
     let mut problems = Vec::new();
     let sources = sources(&base, raw.sources, &mut problems);
-    if let Err(what) = confined("warehouse.region", &raw.warehouse.value.region) {
-        problems.push(Problem::at(&raw.warehouse, what));
-    }
-    let merge_groups = raw.warehouse.value.merge_groups;
-    if !(1..=1024).contains(&merge_groups) {
-        problems
-            .push(Problem::at(&raw.warehouse, format!("warehouse.merge_groups: {merge_groups} is not in 1..=1024")));
-    }
+    let warehouse = warehouse::build(&base, &raw.warehouse, &mut problems);
     let worker = raw.worker.map_or_else(WorkerConfig::default, |raw| {
         worker(&raw.value).unwrap_or_else(|what| {
             problems.push(Problem::at(&raw, what));
@@ -308,13 +283,10 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         topic: k.topic,
         settings: k.settings.into_iter().collect(),
     });
-    let warehouse = raw.warehouse.value;
     Ok(Config {
-        warehouse: base.join(warehouse.path),
-        region: warehouse.region,
-        merge_groups,
+        warehouse,
         alert_topic,
-        files_per_day_max: warehouse.files_per_day_max.unwrap_or(FILES_PER_DAY_MAX),
+        files_per_day_max: raw.warehouse.value.files_per_day_max.unwrap_or(FILES_PER_DAY_MAX),
         sources,
         decode,
         mappings,
@@ -461,7 +433,7 @@ fn line_limit(size: Option<ByteSize>) -> usize {
 }
 
 /// Names become parts of object paths and table properties.
-fn confined(place: &str, name: &str) -> Result<(), String> {
+pub(super) fn confined(place: &str, name: &str) -> Result<(), String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !name.is_empty() && name.len() <= 128 && !name.starts_with(['.', '_']) && name.chars().all(fine) {
         return Ok(());
