@@ -15,6 +15,8 @@ mod interop;
 mod kafka;
 mod kafka_server;
 mod kit;
+mod lake;
+mod lake_server;
 mod mutants;
 mod pack;
 mod plan;
