@@ -10,7 +10,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dataflow::{Reason, Table};
 use loadgen::Schedule;
+use sinks::Warehouse;
 
+use crate::config::Config;
+use crate::setup;
 use plan::PLAN_HELP;
 pub(crate) use plan::PlanArgs;
 use rules::RULES_HELP;
@@ -207,15 +210,43 @@ pub(crate) struct OrphansArgs {
     pub(crate) delete: bool,
 }
 
+/// Which warehouse.
+#[derive(Debug, Args)]
+pub(crate) struct NamedWarehouse {
+    /// The warehouse: a folder, or the URL of a bucket whose catalog the environment names [default: the configuration's, or
+    /// palisade-demo].
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) warehouse: Option<String>,
+    /// The configuration whose warehouse it is, and whose rules and tenants an audit compares.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Whose ledger and positions (`warehouse.region`) [default: the configuration's, or local].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) region: Option<String>,
+}
+
+impl AtWarehouse {
+    /// As [`NamedWarehouse::open`].
+    pub(crate) async fn open(&self) -> anyhow::Result<Warehouse> {
+        self.at.open().await
+    }
+}
+
+impl NamedWarehouse {
+    /// Opens it; it must be there.
+    pub(crate) async fn open(&self) -> anyhow::Result<Warehouse> {
+        let config = self.config.as_ref().map(|file| Config::load(file)).transpose()?;
+        let mut at = setup::named_warehouse(self.warehouse.as_deref(), config.as_ref())?;
+        at.region = self.region.clone().unwrap_or(at.region);
+        setup::existing_warehouse(at, setup::NONE_TO_READ).await
+    }
+}
+
 /// Which warehouse, and how to print.
 #[derive(Debug, Args)]
 pub(crate) struct AtWarehouse {
-    /// The warehouse's folder.
-    #[arg(long, value_name = "DIR", default_value = "palisade-demo")]
-    pub(crate) warehouse: PathBuf,
-    /// Whose ledger and positions (`warehouse.region`).
-    #[arg(long, value_name = "NAME", default_value = "local")]
-    pub(crate) region: String,
+    #[command(flatten)]
+    pub(crate) at: NamedWarehouse,
     /// How results are printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
@@ -236,9 +267,6 @@ pub(crate) struct AuditArgs {
     /// The folder of the generator's log (`loadgen --out`, or `truth` in the demo's warehouse): rows are compared with it.
     #[arg(long, value_name = "DIR")]
     pub(crate) truth: Option<PathBuf>,
-    /// The configuration that ran: its rules and tenants are compared; without it, the rules that ship.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -311,9 +339,8 @@ pub(crate) struct DecodeArgs {
 pub(crate) struct SqlArgs {
     /// The query; interactive without one.
     pub(crate) query: Option<String>,
-    /// The warehouse's folder.
-    #[arg(long, value_name = "DIR", default_value = "palisade-demo")]
-    pub(crate) warehouse: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: NamedWarehouse,
     /// How rows are printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
@@ -354,9 +381,8 @@ pub(crate) struct ScoreArgs {
     /// The warehouse read the topic that `palisade loadgen --kafka` wrote to, not files.
     #[arg(long)]
     pub(crate) kafka: bool,
-    /// The warehouse's folder.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) warehouse: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: NamedWarehouse,
     /// Also writes a page with plots, which needs nothing beside it.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,

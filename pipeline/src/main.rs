@@ -27,6 +27,7 @@ mod merge;
 mod outbox;
 mod plan;
 mod queue;
+mod registry;
 mod reload;
 mod reprocess;
 mod rules;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aggregate::{Exception, RuleErrors, RuleFiles, RuleSet};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use dataflow::{OffsetRange, PartitionId, Positions, Source};
 use enrich::Reloader;
 use ingest::files::{FileSource, FilesConfig};
@@ -17,18 +17,45 @@ use crate::builtin_rules::BUILTIN_RULES;
 use crate::clock;
 use crate::config::{self, Config, FilesSource, GeneratorSource as GeneratorConfig, RulesConfig, SourceConfig};
 use crate::outbox::{Mail, Outbox};
+use crate::registry;
 use crate::telemetry::Telemetry;
+
+/// The folder that `palisade demo` makes.
+const DEMO_WAREHOUSE: &str = "palisade-demo";
 
 /// Bytes of a chunk: a few thousand lines.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// Opens the warehouse, or makes it.
 pub(crate) async fn warehouse(config: &Config) -> anyhow::Result<Warehouse> {
-    let at = config.warehouse.clone();
-    let (region, merge_groups) = (config.region.clone(), config.merge_groups);
-    let config = WarehouseConfig { region, merge_groups, ..WarehouseConfig::at(&at) };
-    Warehouse::open(config).await.with_context(|| format!("warehouse {}", at.display()))
+    let config = config.warehouse.clone();
+    let at = config.root.to_string();
+    Warehouse::open(config).await.with_context(|| format!("warehouse {at}"))
 }
+
+/// The warehouse that a command names: by a folder or a URL, by a configuration, or by neither, which means the demo's.
+pub(crate) fn named_warehouse(place: Option<&str>, config: Option<&Config>) -> anyhow::Result<WarehouseConfig> {
+    Ok(match (place, config) {
+        (Some(place), _) => WarehouseConfig::named(place, &config::environment)?,
+        (None, Some(config)) => config.warehouse.clone(),
+        (None, None) => WarehouseConfig::at(DEMO_WAREHOUSE),
+    })
+}
+
+/// Opens a warehouse that is there.
+///
+/// # Errors
+/// If it is not, or cannot be opened; `otherwise` says what to do where there is none.
+pub(crate) async fn existing_warehouse(config: WarehouseConfig, otherwise: &str) -> anyhow::Result<Warehouse> {
+    let at = config.root.to_string();
+    if !Warehouse::exists(&config).await.with_context(|| format!("warehouse {at}"))? {
+        bail!("{at}: no warehouse here{otherwise}");
+    }
+    Warehouse::open(config).await.with_context(|| format!("warehouse {at}"))
+}
+
+/// What commands say that only read.
+pub(crate) const NONE_TO_READ: &str = "; `palisade demo` makes one, or name yours with --warehouse or -c";
 
 /// Loads and proves the rules and their exceptions.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<Arc<RuleSet>> {
@@ -93,7 +120,7 @@ pub(crate) async fn sources(
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     for source in &config.sources {
         let (source, cluster): (Box<dyn Source>, Option<String>) = match source {
-            SourceConfig::Files(files) => (Box::new(file_source(files, config.follow, warehouse)?), None),
+            SourceConfig::Files(files) => (Box::new(file_source(files, config.follow, warehouse).await?), None),
             SourceConfig::Kafka(kafka) => {
                 let starts = LedgerPositions {
                     accepts_loss: config.accepted.losses.contains(&kafka.name),
@@ -119,8 +146,7 @@ pub(crate) async fn sources(
     Ok(sources)
 }
 
-fn file_source(files: &FilesSource, follow: bool, warehouse: &Warehouse) -> anyhow::Result<FileSource> {
-    let at = warehouse.config();
+async fn file_source(files: &FilesSource, follow: bool, warehouse: &Warehouse) -> anyhow::Result<FileSource> {
     let config = FilesConfig {
         topic: files.topic.clone(),
         tenant: files.tenant.as_str().into(),
@@ -129,9 +155,10 @@ fn file_source(files: &FilesSource, follow: bool, warehouse: &Warehouse) -> anyh
         follow,
         line_limit: files.line_limit,
         chunk_bytes: CHUNK_BYTES,
-        registry: at.root.join(&at.region).join("meta/files").join(&files.topic),
+        registry: registry::of(warehouse, &files.topic),
     };
-    Ok(FileSource::open(config, clock::now_us)?)
+    // It reads the registry, and waits for it.
+    Ok(tokio::task::spawn_blocking(move || FileSource::open(config, clock::now_us)).await??)
 }
 
 /// The ledger, as a Kafka source asks it on its own thread.

@@ -1,17 +1,24 @@
 //! Where the warehouse is and its limits.
 
-use std::path::PathBuf;
+mod catalog;
+mod root;
 
-use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 use crate::{Error, Result};
 
+pub use catalog::{CatalogConfig, Environment, RestConfig, Secret, StoreConfig};
+pub use root::{BucketUrl, Cloud, Root};
+
 /// The warehouse's configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WarehouseConfig {
-    /// The directory of everything: catalog, ledger, data.
-    pub root: PathBuf,
+    /// The place of ledger and data.
+    pub root: Root,
+    /// How the place is reached, if it is a bucket.
+    pub store: StoreConfig,
+    /// The catalog.
+    pub catalog: CatalogConfig,
     /// Part of object paths and of table properties; each region has a ledger of its own.
     pub region: String,
     /// The namespace of the tables in the catalog.
@@ -40,7 +47,9 @@ pub struct WarehouseConfig {
 impl Default for WarehouseConfig {
     fn default() -> Self {
         Self {
-            root: PathBuf::from("warehouse"),
+            root: Root::Local(PathBuf::from("warehouse")),
+            store: StoreConfig::default(),
+            catalog: CatalogConfig::default(),
             region: "local".to_owned(),
             namespace: "palisade".to_owned(),
             cluster_id: None,
@@ -57,9 +66,20 @@ impl Default for WarehouseConfig {
 }
 
 impl WarehouseConfig {
-    /// The defaults at `root`.
+    /// The defaults at a directory.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), ..Self::default() }
+        Self { root: Root::Local(root.into()), ..Self::default() }
+    }
+
+    /// The defaults at a directory, or at the URL of a bucket with the catalog that the environment names.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is no such URL.
+    pub fn named(place: &str, env: Environment<'_>) -> Result<Self> {
+        let root = Root::parse(place)?;
+        let catalog =
+            if root.local().is_some() { CatalogConfig::default() } else { CatalogConfig::of_environment(env) };
+        Ok(Self { root, catalog, ..Self::default() })
     }
 
     /// # Errors
@@ -73,9 +93,11 @@ impl WarehouseConfig {
                 return fail(format!("{key}: {name:?} is not a name of a-z, 0-9, - and _"));
             }
         }
-        if self.root.as_os_str().is_empty() {
-            return fail("root: names no directory".to_owned());
+        if self.root.local().is_some_and(|path| path.as_os_str().is_empty()) {
+            return fail("path: names no directory".to_owned());
         }
+        self.store.check()?;
+        self.catalog.check(self.root.local().is_none())?;
         let positive = [
             ("merge_groups", self.merge_groups as usize),
             ("row_group_rows", self.row_group_rows),
@@ -104,23 +126,25 @@ mod tests {
     fn a_bad_value_is_named() {
         let ok = WarehouseConfig::at("/w");
         assert!(ok.check().is_ok());
+        let store = |endpoint: &str| StoreConfig { endpoint: Some(endpoint.into()), ..Default::default() };
+        let rest = |uri: &str| CatalogConfig::Rest(RestConfig { uri: uri.into(), ..Default::default() });
+        let bucket = WarehouseConfig::named("s3://lake/w", &|_| None).expect("a bucket");
         for (config, key) in [
             (WarehouseConfig { region: "EU".into(), ..ok.clone() }, "region"),
             (WarehouseConfig { region: "a.b".into(), ..ok.clone() }, "region"),
             (WarehouseConfig { namespace: String::new(), ..ok.clone() }, "namespace"),
-            (WarehouseConfig { root: PathBuf::new(), ..ok.clone() }, "root"),
+            (WarehouseConfig { root: Root::Local(PathBuf::new()), ..ok.clone() }, "path"),
             (WarehouseConfig { commit_entries_max: 0, ..ok.clone() }, "commit_entries_max"),
             (WarehouseConfig { commit_entries_max: 7, ..ok.clone() }, "lag_entries_max"),
+            (WarehouseConfig { store: store("minio:9000"), ..ok.clone() }, "storage.endpoint"),
+            (WarehouseConfig { store: store("http://minio:9000"), ..ok.clone() }, "allow_http"),
+            (WarehouseConfig { catalog: rest("catalog:8181"), ..ok.clone() }, "catalog.uri"),
+            (bucket.clone(), "names its catalog"),
         ] {
             let text = config.check().expect_err("refused").to_string();
             assert!(text.contains(key), "{text}");
         }
-    }
-
-    #[test]
-    fn unknown_keys_are_refused_and_absent_ones_have_defaults() {
-        let config: WarehouseConfig = serde_json::from_str(r#"{"root": "/w"}"#).expect("valid");
-        assert_eq!(config, WarehouseConfig::at("/w"));
-        assert!(serde_json::from_str::<WarehouseConfig>(r#"{"root": "/w", "rgion": "x"}"#).is_err());
+        let known = WarehouseConfig { catalog: rest("http://catalog:8181"), ..bucket };
+        assert!(known.check().is_ok());
     }
 }

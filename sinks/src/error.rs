@@ -216,11 +216,13 @@ impl Error {
 }
 
 /// A full disk is transient: space may be made. A wrong path or a missing right is not.
-fn is_transient_io(e: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+pub(crate) fn is_transient_io(e: &io::Error) -> bool {
+    use io::ErrorKind::{
+        InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, Unsupported,
+    };
     !matches!(
         e.kind(),
-        NotFound | PermissionDenied | InvalidInput | InvalidFilename | NotADirectory | ReadOnlyFilesystem
+        NotFound | PermissionDenied | InvalidInput | InvalidFilename | NotADirectory | ReadOnlyFilesystem | Unsupported
     )
 }
 

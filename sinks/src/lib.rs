@@ -35,7 +35,7 @@ pub mod upkeep;
 pub mod warehouse;
 
 pub use commit::{CommitReport, Committer, TableCommit};
-pub use config::WarehouseConfig;
+pub use config::{CatalogConfig, RestConfig, Root, Secret, StoreConfig, WarehouseConfig};
 pub use error::{Class, Error};
 pub use ledger::{Collected, Created, Floor, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
 pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert};

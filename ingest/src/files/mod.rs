@@ -3,7 +3,7 @@
 //! **Data in:** the regular files that the globs match: plain, gzip (many members) or zstd (many frames), told apart by
 //! their first bytes, not by name. **Data out:** one record a line, as [`dataflow::Chunk`]s.
 //!
-//! A file becomes readable when it is *registered*: a create-once entry in the registry folder gives it the next number
+//! A file becomes readable when it is *registered*: a create-once entry in the registry gives it the next number
 //! and fixes path, byte range and receive time ([`registry`]). So a registration is an immutable sequence of records:
 //!
 //! - `_offset` = number << 32 | index of the record; `_partition_id` = number modulo the fixed count of partitions;
@@ -31,6 +31,7 @@ mod lines;
 mod partition;
 mod registry;
 mod scan;
+mod shelf;
 mod worker;
 
 use std::path::PathBuf;
@@ -46,6 +47,7 @@ use uuid::Uuid;
 pub use content::head_of;
 pub use error::FilesError;
 pub use lines::Lines;
+pub use shelf::{Folder, Shelf};
 use worker::{Step, Worker};
 
 /// How often the globs are looked up again when following.
@@ -71,12 +73,12 @@ pub struct FilesConfig {
     pub line_limit: usize,
     /// A chunk ends when it holds this much: payload and bookkeeping.
     pub chunk_bytes: usize,
-    /// The folder of the registrations, of this topic alone. Keep it as long as the tables.
-    pub registry: PathBuf,
+    /// Where the registrations are, of this topic alone. Keep them as long as the tables.
+    pub registry: Arc<dyn Shelf>,
 }
 
 impl FilesConfig {
-    /// One partition, bounded, with the default limits (1 MiB a line and a chunk).
+    /// One partition, bounded, with the default limits (1 MiB a line and a chunk), registered in a folder.
     pub fn new(topic: &str, tenant: &str, globs: Vec<String>, registry: PathBuf) -> Self {
         Self {
             topic: topic.to_owned(),
@@ -86,7 +88,7 @@ impl FilesConfig {
             follow: false,
             line_limit: 1 << 20,
             chunk_bytes: 1 << 20,
-            registry,
+            registry: Arc::new(Folder(registry)),
         }
     }
 }

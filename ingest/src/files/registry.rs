@@ -1,21 +1,19 @@
 //! The create-once registry: number -> an immutable range of bytes.
 //!
-//! One folder a topic. `source.json` fixes topic and partition count; `<20 digits>.json` is a registration;
+//! One shelf a topic ([`Shelf`]). `source.json` fixes topic and partition count; `<20 digits>.json` is a registration;
 //! `<20 digits>.records` says how many records a registration turned out to hold, once it was read to its end.
 //! Numbers rise from 0 without gaps: whoever registers reads all entries first and then creates the next, if it does not
 //! exist. So among any number of processes each number is given once, and nobody registers what another has registered.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::FilesError;
 use super::fingerprint::Fingerprint;
+use super::shelf::Shelf;
 
 /// How a file's bytes become lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +62,7 @@ struct Owner {
 /// The registry as far as it was read.
 #[derive(Debug)]
 pub(super) struct Registry {
-    folder: PathBuf,
+    shelf: Arc<dyn Shelf>,
     next: u32,
     /// The last registration of each path.
     latest: HashMap<String, Arc<Registration>>,
@@ -75,13 +73,13 @@ const NUMBER_LIMIT: u32 = 1 << 31;
 
 impl Registry {
     /// Opens or begins the registry of a topic. Entries are read by [`Registry::refresh`].
-    pub(super) fn open(folder: &Path, topic: &str, partitions: u32) -> Result<Self, FilesError> {
-        fs::create_dir_all(folder).map_err(|e| FilesError::io("create", folder, e))?;
-        let registry = Self { folder: folder.to_owned(), next: 0, latest: HashMap::new() };
+    pub(super) fn open(shelf: Arc<dyn Shelf>, topic: &str, partitions: u32) -> Result<Self, FilesError> {
+        shelf.prepare().map_err(|e| FilesError::io("create", &shelf.place(), e))?;
+        let registry = Self { shelf, next: 0, latest: HashMap::new() };
         let own = Owner { format: 1, topic: topic.to_owned(), partitions };
-        let path = folder.join("source.json");
-        if !registry.create_json(&path, &own)? {
-            let found: Owner = registry.read_json(&path)?.ok_or_else(|| registry.damaged("source.json is gone"))?;
+        let name = "source.json";
+        if !registry.create_json(name, &own)? {
+            let found: Owner = registry.read_json(name)?.ok_or_else(|| registry.damaged("source.json is gone"))?;
             if found != own {
                 return Err(registry.damaged(&format!(
                     "it belongs to topic {:?} with {} partitions, not to {topic:?} with {partitions}; both are part of \
@@ -96,13 +94,13 @@ impl Registry {
     /// Reads what was registered since the last call, by anybody, and adds it to `found`.
     pub(super) fn refresh(&mut self, found: &mut Vec<Arc<Registration>>) -> Result<(), FilesError> {
         let before = found.len();
-        while let Some(mut entry) = self.read_json::<Registration>(&self.entry(self.next, "json"))? {
+        while let Some(mut entry) = self.read_json::<Registration>(&entry_name(self.next, "json"))? {
             entry.number = self.next;
             found.push(self.note(entry));
         }
         if found.len() > before {
             // What another process linked may not be durable yet, and rows will name these numbers.
-            sync_folder(&self.folder).map_err(|e| FilesError::io("sync", &self.folder, e))?;
+            self.shelf.settle().map_err(|e| FilesError::io("sync", &self.shelf.place(), e))?;
         }
         Ok(())
     }
@@ -116,14 +114,11 @@ impl Registry {
 
     /// Fails if an entry was removed from the middle: numbers after a gap would be given a second time.
     pub(super) fn check_gaps(&self) -> Result<(), FilesError> {
-        let entries = fs::read_dir(&self.folder).map_err(|e| FilesError::io("list", &self.folder, e))?;
-        for entry in entries {
-            let name = entry.map_err(|e| FilesError::io("list", &self.folder, e))?.file_name();
-            let number = name.to_str().and_then(|n| n.strip_suffix(".json")).and_then(|n| n.parse::<u32>().ok());
-            let missing = self.entry(self.next, "json");
-            if number.is_some_and(|n| n > self.next) && !missing.exists() {
-                return Err(self.damaged(&format!("number {} is missing; restore the folder", self.next)));
-            }
+        let names = self.shelf.names().map_err(|e| FilesError::io("list", &self.shelf.place(), e))?;
+        let mut numbers = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse::<u32>().ok());
+        // Another process may have registered the next one since.
+        if numbers.any(|n| n > self.next) && self.read(&entry_name(self.next, "json"))?.is_none() {
+            return Err(self.damaged(&format!("number {} is missing; restore the folder", self.next)));
         }
         Ok(())
     }
@@ -139,7 +134,7 @@ impl Registry {
             return Err(self.damaged("all 2^31 numbers are used; read on under a new topic"));
         }
         entry.number = self.next;
-        let created = self.create_json(&self.entry(self.next, "json"), &entry)?;
+        let created = self.create_json(&entry_name(self.next, "json"), &entry)?;
         Ok(created.then(|| self.note(entry)))
     }
 
@@ -150,16 +145,16 @@ impl Registry {
 
     /// How many records a registration holds, if it was ever read to its end.
     pub(super) fn records(&self, number: u32) -> Result<Option<u64>, FilesError> {
-        self.read_json(&self.entry(number, "records"))
+        self.read_json(&entry_name(number, "records"))
     }
 
     /// Notes how many records a registration held; compares if that was noted before.
     pub(super) fn note_records(&self, entry: &Registration, records: u64) -> Result<(), FilesError> {
-        let path = self.entry(entry.number, "records");
-        if self.create_json(&path, &records)? {
+        let name = entry_name(entry.number, "records");
+        if self.create_json(&name, &records)? {
             return Ok(());
         }
-        match self.read_json::<u64>(&path)? {
+        match self.read_json::<u64>(&name)? {
             Some(noted) if noted != records => {
                 Err(entry.changed(format!("has {records} records now and had {noted} when it was first read")))
             }
@@ -167,61 +162,30 @@ impl Registry {
         }
     }
 
-    fn entry(&self, number: u32, kind: &str) -> PathBuf {
-        self.folder.join(format!("{number:020}.{kind}"))
-    }
-
     fn damaged(&self, what: &str) -> FilesError {
-        FilesError::Registry { folder: self.folder.clone(), what: what.to_owned() }
+        FilesError::Registry { folder: self.shelf.place(), what: what.to_owned() }
     }
 
-    fn read_json<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, FilesError> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(FilesError::io("read", path, e)),
-        };
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, FilesError> {
+        self.shelf.read(name).map_err(|e| FilesError::io("read", &self.place(name), e))
+    }
+
+    fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, FilesError> {
+        let Some(bytes) = self.read(name)? else { return Ok(None) };
         let parsed = serde_json::from_slice(&bytes);
-        parsed.map(Some).map_err(|e| self.damaged(&format!("{}: {e}", path.display())))
+        parsed.map(Some).map_err(|e| self.damaged(&format!("{}: {e}", self.place(name).display())))
     }
 
-    fn create_json<T: Serialize>(&self, path: &Path, value: &T) -> Result<bool, FilesError> {
+    fn create_json<T: Serialize>(&self, name: &str, value: &T) -> Result<bool, FilesError> {
         let text = serde_json::to_string(value).map_err(|e| self.damaged(&e.to_string()))?;
-        create_once(&self.folder, path, text.as_bytes()).map_err(|e| FilesError::io("create", path, e))
+        self.shelf.create(name, text.as_bytes()).map_err(|e| FilesError::io("create", &self.place(name), e))
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.shelf.place().join(name)
     }
 }
 
-/// Creates a file with this content, durably and whole; false if it exists. A name appears by a hard link to a file that
-/// is complete and synced, so no reader and no crash sees a part of it.
-fn create_once(folder: &Path, path: &Path, content: &[u8]) -> io::Result<bool> {
-    if path.exists() {
-        return Ok(false);
-    }
-    let (temporary, mut file) = create_temporary(folder)?;
-    let written = file.write_all(content).and_then(|()| file.sync_all());
-    let linked = written.and_then(|()| fs::hard_link(&temporary, path));
-    fs::remove_file(&temporary)?;
-    match linked {
-        Ok(()) => sync_folder(folder).map(|()| true),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(e) => Err(e),
-    }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// A new file that nobody else writes; names left by a process that died are passed over.
-fn create_temporary(folder: &Path) -> io::Result<(PathBuf, File)> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    loop {
-        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!(".{}-{count}.tmp", std::process::id()));
-        match File::options().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((path, file)),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-            Err(e) => return Err(e),
-        }
-    }
+fn entry_name(number: u32, kind: &str) -> String {
+    format!("{number:020}.{kind}")
 }

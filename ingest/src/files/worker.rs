@@ -37,9 +37,10 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn open(config: FilesConfig, now: fn() -> i64) -> Result<Self, FilesError> {
         let config = checked(config)?;
-        let FilesConfig { topic, tenant, globs, partitions, follow, line_limit, chunk_bytes, registry: folder } =
-            config;
-        let mut registry = Registry::open(&folder, &topic, partitions)?;
+        let FilesConfig { topic, tenant, globs, partitions, follow, line_limit, chunk_bytes, registry: shelf } = config;
+        let place = shelf.place();
+        let folder = std::path::absolute(&place).map_err(|e| FilesError::io("resolve", &place, e))?;
+        let mut registry = Registry::open(shelf, &topic, partitions)?;
         let name: Arc<str> = topic.as_str().into();
         let incarnation: Arc<str> = incarnation(&topic).to_string().into();
         let buffers = ChunkBuffers::default();
@@ -128,7 +129,7 @@ impl Worker {
     }
 }
 
-fn checked(mut config: FilesConfig) -> Result<FilesConfig, FilesError> {
+fn checked(config: FilesConfig) -> Result<FilesConfig, FilesError> {
     let wrong = |what: &str| Err(FilesError::Config(what.to_owned()));
     if config.partitions == 0 || config.partitions > i32::MAX as u32 {
         return wrong("partitions has to be at least 1");
@@ -139,7 +140,5 @@ fn checked(mut config: FilesConfig) -> Result<FilesConfig, FilesError> {
     if config.line_limit == 0 || config.chunk_bytes == 0 || config.line_limit.max(config.chunk_bytes) > 1 << 30 {
         return wrong("line_limit and chunk_bytes have to be between 1 and 1 GiB");
     }
-    config.registry =
-        std::path::absolute(&config.registry).map_err(|e| FilesError::io("resolve", &config.registry, e))?;
     Ok(config)
 }

@@ -68,9 +68,9 @@ pub(crate) struct RulesBacktestArgs {
     /// The time after the last. The last row's, without it.
     #[arg(long, value_name = "TIME", value_parser = when)]
     pub(crate) to: Option<When>,
-    /// The warehouse's folder.
-    #[arg(long, value_name = "DIR", default_value = "palisade-demo", conflicts_with = "config")]
-    pub(crate) warehouse: PathBuf,
+    /// The warehouse: a folder, or the URL of a bucket [default: palisade-demo].
+    #[arg(long, value_name = "DIR|URL", conflicts_with = "config")]
+    pub(crate) warehouse: Option<String>,
     /// The configuration whose warehouse it is.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

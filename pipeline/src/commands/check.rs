@@ -102,7 +102,7 @@ fn check(file: &Path) -> Report {
             return report;
         }
     };
-    report.warehouse = Some(shown(&config.warehouse));
+    report.warehouse = Some(config.warehouse.root.to_string());
     report.sources = config.sources.iter().map(|s| source(s, &mut report.problems)).collect();
     report.tables = Table::ALL.iter().map(|t| t.name()).collect();
     report.mappings(&config.mappings);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use loadgen::{Fleet, FleetConfig};
-use sinks::Warehouse;
+use sinks::{Warehouse, WarehouseConfig};
 
 use crate::account::{self, Identity};
 use crate::cli::{DemoArgs, Output};
@@ -29,6 +29,10 @@ use crate::warehouse_sql;
 /// # Errors
 /// If the folder is taken, or any stage fails. A bad score is an exit code, not an error.
 pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    if args.warehouse.to_string_lossy().contains("://") {
+        let what = "the demo's warehouse is a folder; for a bucket write a configuration, and `palisade run`";
+        bail!("{}: {what}", args.warehouse.display());
+    }
     if args.warehouse.exists() {
         bail!("{}: exists already; remove it, or name another folder with --warehouse", args.warehouse.display());
     }
@@ -85,9 +89,7 @@ fn fleet_config(args: &DemoArgs) -> FleetConfig {
 
 fn config(args: &DemoArgs) -> Config {
     Config {
-        warehouse: args.warehouse.clone(),
-        region: "local".to_owned(),
-        merge_groups: 1,
+        warehouse: WarehouseConfig::at(&args.warehouse),
         files_per_day_max: crate::config::FILES_PER_DAY_MAX,
         sources: vec![SourceConfig::Generator(Box::new(GeneratorSource {
             fleet: fleet_config(args),

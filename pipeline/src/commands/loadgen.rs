@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use loadgen::{Brokers, Fleet, FleetConfig, Pace};
-use sinks::{Warehouse, WarehouseConfig};
 
 use crate::account::Identity;
 use crate::cli::{LoadgenAction, LoadgenArgs, Output, ScoreArgs, WriteArgs};
@@ -100,11 +99,11 @@ fn pace(args: &WriteArgs, span_us: i64, now_us: i64) -> anyhow::Result<Pace> {
 }
 
 async fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
-    let warehouse = Warehouse::open(WarehouseConfig::at(&args.warehouse)).await?;
+    let warehouse = args.at.open().await?;
     let identity = if args.kafka { Identity::Kafka } else { Identity::Files };
     let report = Report::read(&warehouse, &args.truth, identity, setup::builtin_rules()?.as_ref()).await?;
     if let Some(file) = &args.html {
-        let what = format!("Truth {}, warehouse {}", shown(&args.truth), shown(&args.warehouse));
+        let what = format!("Truth {}, warehouse {}", shown(&args.truth), warehouse.config().root);
         std::fs::write(file, report.html(&what)).with_context(|| format!("--html {}", file.display()))?;
         eprintln!("the score as a page: {}", file.display());
     }

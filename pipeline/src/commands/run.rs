@@ -13,7 +13,7 @@ use crate::clock;
 use crate::config::{Accepted, Config};
 use crate::flight::Flight;
 use crate::live::{self, Watched};
-use crate::summary::{Latencies, RunSummary, shown};
+use crate::summary::{Latencies, RunSummary};
 use crate::telemetry::{self, Health, Telemetry};
 use crate::topology::{self, Worker};
 use crate::warehouse_sql;
@@ -69,7 +69,7 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         events_per_second: events as f64 / seconds,
         cpu_seconds,
         latency_ms: Latencies { queryable: (&queryable).into(), alert: (&alert).into() },
-        warehouse: shown(&warehouse.config().root),
+        warehouse: warehouse.config().root.to_string(),
     };
     print(&summary, args.output)?;
     Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -17,7 +17,7 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Editor, Helper};
-use sinks::{Warehouse, WarehouseConfig};
+use sinks::Warehouse;
 
 use crate::cli::{Output, SqlArgs};
 use crate::clock;
@@ -31,13 +31,7 @@ const SHOWN: usize = 200;
 /// # Errors
 /// If the warehouse cannot be opened or the query fails.
 pub(crate) async fn run(args: &SqlArgs) -> anyhow::Result<ExitCode> {
-    if !args.warehouse.join("catalog.db").exists() {
-        bail!(
-            "{}: no warehouse here; `palisade demo` makes one, or name yours with --warehouse",
-            args.warehouse.display()
-        );
-    }
-    let warehouse = Warehouse::open(WarehouseConfig::at(&args.warehouse)).await?;
+    let warehouse = args.at.open().await?;
     match &args.query {
         Some(query) => {
             let session = warehouse_sql::session(&warehouse).await?;

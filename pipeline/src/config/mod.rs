@@ -3,13 +3,17 @@
 mod kafka;
 mod raw;
 mod security;
+mod warehouse;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dataflow::ClientSettings;
+use sinks::WarehouseConfig;
+
 pub(crate) use raw::ConfigError;
+pub(crate) use warehouse::environment;
 
 /// Data files a day that `palisade check` lets pass unless the configuration says otherwise. A million of small files a day
 /// is what manifests and object stores bear without care; beyond it, flush more seldom.
@@ -18,10 +22,7 @@ pub(crate) const FILES_PER_DAY_MAX: u64 = 2_000_000;
 /// A worker's configuration, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    pub(crate) warehouse: PathBuf,
-    pub(crate) region: String,
-    /// Merge groups of a warehouse that is made.
-    pub(crate) merge_groups: u32,
+    pub(crate) warehouse: WarehouseConfig,
     /// Data files a day at most, by `palisade check`'s reckoning.
     pub(crate) files_per_day_max: u64,
     pub(crate) sources: Vec<SourceConfig>,

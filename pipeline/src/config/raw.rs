@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_saphyr::Spanned;
 
 use super::kafka::{self, RawAlertTopic, RawClient, RawKafka, RawTenant};
+use super::warehouse::{self, RawWarehouse};
 use super::{
     Accepted, Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, RulesConfig, SourceConfig, UpkeepConfig,
     WorkerConfig,
@@ -37,7 +38,7 @@ impl Problem {
     }
 
     /// A problem of a part of the file.
-    fn at<T>(part: &Spanned<T>, what: String) -> Self {
+    pub(super) fn at<T>(part: &Spanned<T>, what: String) -> Self {
         Self { place: Some((part.referenced.line(), part.referenced.column())), what }
     }
 }
@@ -111,25 +112,6 @@ struct RawConfig {
     upkeep: Option<Spanned<RawUpkeep>>,
     #[serde(default)]
     telemetry: RawTelemetry,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawWarehouse {
-    path: PathBuf,
-    #[serde(default = "local")]
-    region: String,
-    files_per_day_max: Option<u64>,
-    #[serde(default = "one")]
-    merge_groups: u32,
-}
-
-fn one() -> u32 {
-    1
-}
-
-fn local() -> String {
-    "local".to_owned()
 }
 
 #[derive(Debug, Deserialize)]
@@ -259,14 +241,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
     let base = file.parent().unwrap_or(Path::new("")).to_owned();
     let mut problems = Vec::new();
     let sources = sources(&base, raw.sources, &mut problems);
-    if let Err(what) = confined("warehouse.region", &raw.warehouse.value.region) {
-        problems.push(Problem::at(&raw.warehouse, what));
-    }
-    let merge_groups = raw.warehouse.value.merge_groups;
-    if !(1..=1024).contains(&merge_groups) {
-        problems
-            .push(Problem::at(&raw.warehouse, format!("warehouse.merge_groups: {merge_groups} is not in 1..=1024")));
-    }
+    let warehouse = warehouse::build(&base, &raw.warehouse, &mut problems);
     let worker = raw.worker.map_or_else(WorkerConfig::default, |raw| {
         worker(&raw.value).unwrap_or_else(|what| {
             problems.push(Problem::at(&raw, what));
@@ -291,13 +266,10 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
     }
     let mut enrich = raw.enrich;
     enrich.resolve(&base);
-    let warehouse = raw.warehouse.value;
     Ok(Config {
-        warehouse: base.join(warehouse.path),
-        region: warehouse.region,
-        merge_groups,
+        warehouse,
         alert_topic,
-        files_per_day_max: warehouse.files_per_day_max.unwrap_or(FILES_PER_DAY_MAX),
+        files_per_day_max: raw.warehouse.value.files_per_day_max.unwrap_or(FILES_PER_DAY_MAX),
         sources,
         decode,
         mappings,

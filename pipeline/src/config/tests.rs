@@ -1,7 +1,31 @@
+use sinks::CatalogConfig;
+
 use super::*;
 
 fn parse(yaml: &str) -> Result<Config, ConfigError> {
     raw::parse(Path::new("/etc/palisade/palisade.yaml"), yaml)
+}
+
+fn at(warehouse: &str) -> String {
+    format!("warehouse: {warehouse}\nsources: [{{files: {{paths: [x]}}}}]\n")
+}
+
+#[test]
+fn a_warehouse_may_be_in_a_bucket_with_a_catalog_of_its_own() {
+    let storage = "{endpoint: 'http://127.0.0.1:9000', allow_http: true, region: eu-1, path_style: true, timeout: 5s}";
+    let catalog = "{type: rest, uri: 'https://c/api', warehouse: lake, credential: 'id:hush', scope: all, timeout: 3s}";
+    let yaml = at(&format!("{{path: 's3://lake/w', region: eu, storage: {storage}, catalog: {catalog}}}"));
+    let config = parse(&yaml).expect("valid").warehouse;
+    assert_eq!((config.root.to_string().as_str(), config.region.as_str()), ("s3://lake/w", "eu"));
+    assert_eq!(config.store.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+    assert_eq!((config.store.path_style, config.store.timeout_ms, config.store.retry_ms), (Some(true), 5_000, 120_000));
+    assert_eq!(config.catalog_timeout_ms, 3_000);
+    let CatalogConfig::Rest(rest) = &config.catalog else { panic!("{config:?}") };
+    assert_eq!((rest.uri.as_str(), rest.warehouse.as_deref()), ("https://c/api", Some("lake")));
+    assert!(!format!("{config:?}").contains("hush"), "secrets are not printed");
+    let yaml = at("{path: 's3://lake/w', catalog: {type: sqlite, file: c.db}}");
+    let config = parse(&yaml).expect("valid").warehouse;
+    assert_eq!(config.catalog, CatalogConfig::Sqlite { file: Some("/etc/palisade/c.db".into()) });
 }
 
 const SMALLEST: &str = "warehouse: {path: w}\nsources: [{files: {paths: ['logs/*.log']}}]\n";
@@ -9,7 +33,7 @@ const SMALLEST: &str = "warehouse: {path: w}\nsources: [{files: {paths: ['logs/*
 #[test]
 fn the_smallest_configuration_has_defaults_and_paths_relative_to_it() {
     let config = parse(SMALLEST).expect("valid");
-    assert_eq!(config.warehouse, Path::new("/etc/palisade/w"));
+    assert_eq!(config.warehouse, WarehouseConfig::at("/etc/palisade/w"));
     let [SourceConfig::Files(files)] = &config.sources[..] else { panic!("{:?}", config.sources) };
     assert_eq!((files.topic.as_str(), files.tenant.as_str(), files.partitions), ("files-0", "default", 1));
     assert_eq!(files.globs, ["/etc/palisade/logs/*.log"]);
@@ -62,6 +86,27 @@ fn a_mistake_is_told_with_its_place_and_the_way_out() {
         ),
         (&format!("{SMALLEST}worker: {{flush_size: 1 acre}}\n"), "palisade.yaml:3:"),
         ("warehouse: {path: w, region: a/b}\nsources: [{files: {paths: [x]}}]\n", "warehouse.region: `a/b`"),
+        (&at("{path: 'hdfs://x/y'}"), "palisade.yaml:1:19: warehouse.path: hdfs://x/y: a bucket is s3://"),
+        (
+            &at("{path: 's3://lake/w'}"),
+            "palisade.yaml:1:19: warehouse.catalog: a warehouse in a bucket names its catalog",
+        ),
+        (
+            &at("{path: w, storage: {endpont: x}}"),
+            "palisade.yaml:1:32: unknown key `endpont`; did you mean `endpoint`?",
+        ),
+        (
+            &at("{path: w, storage: {endpoint: 'http://x'}}"),
+            "palisade.yaml:1:31: warehouse.storage.endpoint: http sends",
+        ),
+        (&at("{path: w, catalog: {uri: x}}"), "palisade.yaml:1:"),
+        (&at("{path: w, catalog: {type: hive}}"), "palisade.yaml:1:"),
+        (&at("{path: w, catalog: {type: rest}}"), "palisade.yaml:1:31: warehouse.catalog.uri: is missing"),
+        (&at("{path: w, catalog: {type: sqlite, uri: x}}"), "warehouse.catalog.uri: goes with `type: rest`"),
+        (
+            &at("{path: w, catalog: {type: rest, uri: 'c:1'}}"),
+            "palisade.yaml:1:31: warehouse.catalog.uri: `c:1` is no http",
+        ),
         (
             "warehouse: {path: w}\nsources: [{name: a, files: {paths: [x]}}, {name: a, files: {paths: [y]}}]\n",
             "two sources are named `a`",

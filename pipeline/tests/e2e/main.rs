@@ -17,6 +17,8 @@ mod kafka_reset;
 mod kafka_server;
 mod kafka_tls;
 mod kit;
+mod lake;
+mod lake_server;
 mod mutants;
 mod pack;
 mod plan;

@@ -1,6 +1,6 @@
 """Reads a Palisade warehouse with PyIceberg and prints a JSON object of figures a table.
 
-usage: read_with_pyiceberg.py WAREHOUSE
+usage: read_with_pyiceberg.py WAREHOUSE, or CATALOG_URI S3_ENDPOINT with the keys in the environment
 """
 import json
 import os
@@ -8,10 +8,16 @@ import sys
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyiceberg.catalog import load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
 
-root = os.path.abspath(sys.argv[1])
-catalog = SqlCatalog("palisade", uri=f"sqlite:///{root}/catalog.db", warehouse=f"file://{root}")
+if sys.argv[1].startswith("http"):
+    keys = {"s3.access-key-id": os.environ["AWS_ACCESS_KEY_ID"], "s3.secret-access-key": os.environ["AWS_SECRET_ACCESS_KEY"]}
+    keys |= {"s3.endpoint": sys.argv[2], "s3.region": os.environ["AWS_REGION"]}
+    catalog = load_catalog("palisade", type="rest", uri=sys.argv[1], **keys)
+else:
+    root = os.path.abspath(sys.argv[1])
+    catalog = SqlCatalog("palisade", uri=f"sqlite:///{root}/catalog.db", warehouse=f"file://{root}")
 figures = {}
 for name in catalog.list_tables("palisade"):
     rows = catalog.load_table(name).scan().to_arrow()

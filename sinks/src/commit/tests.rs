@@ -245,8 +245,8 @@ impl Catalog for Faulty {
 }
 
 async fn open_faulty(config: crate::WarehouseConfig, plan: Vec<Fault>) -> (Warehouse, Arc<Faulty>) {
-    let store = LocalStore::open(&config.root).expect("opens");
-    let inner = Arc::new(catalog::open_sqlite(&config, store.root()).await.expect("opens"));
+    let store = LocalStore::open(config.root.local().expect("a directory")).expect("opens");
+    let inner = catalog::open_local(&config, &store).await;
     let faulty = Arc::new(Faulty { inner, plan: Default::default(), hits: AtomicUsize::new(0) });
     let warehouse = Warehouse::open_with(config, Arc::new(store), faulty.clone()).await.expect("opens");
     *faulty.plan.lock().expect("no panic") = plan.into();

@@ -1,6 +1,7 @@
 //! Objects by path: create-if-absent, put, get, list, delete. Paths are relative, with `/`; an object is whole or absent.
 
 mod local;
+mod remote;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,13 +10,14 @@ use crate::Result;
 
 pub use local::LocalStore;
 pub(crate) use local::{ensure_directory, is_temporary, sync_directory, write_durably};
+pub use remote::RemoteStore;
 
 /// What create-if-absent found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Create {
     /// The object is new and durable.
     New,
-    /// An object of that path was there; it is unchanged.
+    /// An object of that path was there; it is unchanged. It may be the caller's own, if the first answer was lost.
     Exists,
 }
 

@@ -1,4 +1,4 @@
-//! The catalog's SQLite file and the tables in it.
+//! The catalog and the tables in it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataflow::Table;
+use iceberg::io::StorageFactory;
 use iceberg::spec::FormatVersion;
 use iceberg::table::Table as IcebergTable;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
@@ -14,8 +15,9 @@ use iceberg_catalog_sql::{SqlBindStyle, SqlCatalog, SqlCatalogBuilder};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
+use super::rest::RestWarehouse;
 use super::schema::{iceberg_schema, missing_columns, partition_spec};
-use super::storage::DurableStorageFactory;
+use crate::config::CatalogConfig;
 use crate::ledger::Ledger;
 use crate::{Error, Result, WarehouseConfig};
 
@@ -23,7 +25,7 @@ use crate::{Error, Result, WarehouseConfig};
 pub const CATALOG_NAME: &str = "palisade";
 
 /// The catalog's file in the root.
-const CATALOG_FILE: &str = "catalog.db";
+pub(super) const CATALOG_FILE: &str = "catalog.db";
 
 /// A catalog call with the configured timeout. After an error or a timeout the outcome of a change is unknown.
 pub(crate) async fn timed<T>(
@@ -36,16 +38,44 @@ pub(crate) async fn timed<T>(
     tokio::time::timeout(limit, call).await.unwrap_or_else(late).map_err(|e| Error::catalog(action, e))
 }
 
-/// Opens the SQLite catalog under `root`, made if missing.
-pub(crate) async fn open_sqlite(config: &WarehouseConfig, root: &Path) -> Result<SqlCatalog> {
-    let file = root.join(CATALOG_FILE);
-    prepare_sqlite(&file).await?;
+/// Opens the catalog that the configuration names; `root` is the warehouse's as readers name it.
+pub(super) async fn open(
+    config: &WarehouseConfig,
+    root: &str,
+    storage: Arc<dyn StorageFactory>,
+) -> Result<Arc<dyn Catalog>> {
+    Ok(match &config.catalog {
+        CatalogConfig::Rest(rest) => {
+            Arc::new(timed(config, "open the catalog", RestWarehouse::open(rest, storage)).await?)
+        }
+        CatalogConfig::Sqlite { file } => {
+            let file = file.clone().unwrap_or_else(|| Path::new(root).join(CATALOG_FILE));
+            Arc::new(open_sqlite(config, &file, root, storage).await?)
+        }
+    })
+}
+
+/// Opens the catalog of a SQLite file, made if missing.
+async fn open_sqlite(
+    config: &WarehouseConfig,
+    file: &Path,
+    root: &str,
+    storage: Arc<dyn StorageFactory>,
+) -> Result<SqlCatalog> {
+    prepare_sqlite(file).await?;
     let builder = SqlCatalogBuilder::default()
         .uri(format!("sqlite:{}", file.display()))
-        .warehouse_location(root.display().to_string())
+        .warehouse_location(root)
         .sql_bind_style(SqlBindStyle::QMark)
-        .with_storage_factory(Arc::new(DurableStorageFactory));
+        .with_storage_factory(storage);
     timed(config, "open the catalog", builder.load(CATALOG_NAME, HashMap::new())).await
+}
+
+/// That of a local directory.
+#[cfg(test)]
+pub(crate) async fn open_local(config: &WarehouseConfig, store: &crate::store::LocalStore) -> Arc<dyn Catalog> {
+    let root = store.root().to_str().expect("UTF-8");
+    open(config, root, Arc::new(super::storage::DurableStorageFactory)).await.expect("opens")
 }
 
 /// Write-ahead mode is a property of the file. With it a commit never waits for a reader; without it a commit may fail

@@ -63,7 +63,7 @@ pub(super) async fn open_cluster(ledger: &Ledger, config: &WarehouseConfig) -> R
     let cluster = parse_cluster(&path, &recorded)?;
     match &config.cluster_id {
         Some(expected) if *expected != cluster.cluster_id => Err(Error::OtherCluster {
-            root: config.root.display().to_string(),
+            root: config.root.to_string(),
             expected: expected.clone(),
             found: cluster.cluster_id,
         }),

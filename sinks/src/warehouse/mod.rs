@@ -1,8 +1,10 @@
-//! The warehouse: one directory with the SQLite catalog, the ledger and the tables of a region.
+//! The warehouse: ledger and tables of a region in one directory or one folder of a bucket, and the catalog that names them.
 
 pub(crate) mod catalog;
 mod identity;
 mod positions;
+mod remote_storage;
+mod rest;
 pub(crate) mod schema;
 mod storage;
 
@@ -15,10 +17,11 @@ use iceberg::{Catalog, TableIdent};
 use uuid::Uuid;
 
 use crate::commit::{Committer, backoff};
-use crate::ledger::{Ledger, StagedFile};
+use crate::config::{CatalogConfig, Root};
+use crate::ledger::{Ledger, Paths, StagedFile};
 use crate::parquet::{EncodedFile, Encoder};
 use crate::step::{self, Step};
-use crate::store::{LocalStore, ObjectStore};
+use crate::store::{LocalStore, ObjectStore, RemoteStore};
 use crate::{Class, Result, WarehouseConfig};
 
 pub use catalog::CATALOG_NAME;
@@ -26,9 +29,14 @@ pub(crate) use catalog::timed;
 pub use identity::Announced;
 pub use positions::{MERGE_TABLES, Nexts};
 pub(crate) use positions::{merge_key, source_key};
+use remote_storage::RemoteStorageFactory;
+use storage::DurableStorageFactory;
 
 /// Pause before a warehouse that could not be opened is tried again, milliseconds.
 const OPEN_PAUSE_MS: u64 = 100;
+
+/// Attempts at opening a remote warehouse, whose store tries each call for long enough itself.
+const REMOTE_TURNS: u64 = 10;
 
 /// Loading a table changes nothing, so a catalog that is busy is asked again.
 const LOAD_ATTEMPTS: u32 = 5;
@@ -71,14 +79,15 @@ pub enum Origin<'a> {
 }
 
 impl Warehouse {
-    /// Opens the warehouse of the configuration, on its local directory; makes what is missing: the directory, the
-    /// cluster record, the catalog, the tables, and columns that tables of an older version lack.
+    /// Opens the warehouse of the configuration; makes what is missing: the directory, the cluster record, the catalog's
+    /// file, the tables, and columns that tables of an older version lack. A bucket and a catalog's server must be there.
     ///
     /// # Errors
     /// [`crate::Error::OtherCluster`] if the warehouse belongs to another cluster; a catalog or store error otherwise.
     pub async fn open(config: WarehouseConfig) -> Result<Self> {
         config.check()?;
-        let mut turns = config.catalog_timeout_ms / OPEN_PAUSE_MS;
+        let is_local = config.root.local().is_some();
+        let mut turns = if is_local { config.catalog_timeout_ms / OPEN_PAUSE_MS } else { REMOTE_TURNS };
         loop {
             // SQLite refuses at once while another process recovers or makes the file.
             match Self::open_once(config.clone()).await {
@@ -89,10 +98,35 @@ impl Warehouse {
         }
     }
 
+    /// Whether a warehouse of that region was ever made there. Nothing is written.
+    ///
+    /// # Errors
+    /// If the store cannot be asked.
+    pub async fn exists(config: &WarehouseConfig) -> Result<bool> {
+        config.check()?;
+        let cluster = Paths::new(&config.region).cluster();
+        match (&config.root, &config.catalog) {
+            (Root::Local(path), CatalogConfig::Sqlite { file: None }) => Ok(path.join(catalog::CATALOG_FILE).exists()),
+            (Root::Local(path), _) => Ok(path.join(cluster).exists()),
+            (Root::Remote(url), _) => Ok(RemoteStore::unproven(url, &config.store)?.get(&cluster).await?.is_some()),
+        }
+    }
+
     async fn open_once(config: WarehouseConfig) -> Result<Self> {
-        let store = Arc::new(LocalStore::open(&config.root)?);
-        let catalog = Arc::new(catalog::open_sqlite(&config, store.root()).await?);
-        Self::open_with(config, store, catalog).await
+        match &config.root {
+            Root::Local(path) => {
+                let store = LocalStore::open(path)?;
+                let root = store.root().display().to_string();
+                let catalog = catalog::open(&config, &root, Arc::new(DurableStorageFactory)).await?;
+                Self::open_with(config, Arc::new(store), catalog).await
+            }
+            Root::Remote(url) => {
+                let store = RemoteStore::open(url, &config.store).await?;
+                let storage = Arc::new(RemoteStorageFactory::new(store.clone()));
+                let catalog = catalog::open(&config, &url.to_string(), storage).await?;
+                Self::open_with(config, Arc::new(store), catalog).await
+            }
+        }
     }
 
     /// Opens a warehouse on another store or catalog: that of a fleet, or one that fails on purpose.
@@ -133,6 +167,11 @@ impl Warehouse {
     /// The ledger.
     pub fn ledger(&self) -> &Ledger {
         &self.inner.ledger
+    }
+
+    /// The store of ledger and data.
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        self.inner.ledger.store()
     }
 
     /// The catalog, unguarded: for readers.

@@ -194,6 +194,33 @@ async fn two_processes_may_make_one_warehouse() {
 }
 
 #[tokio::test]
+async fn a_warehouse_may_be_in_a_bucket() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = WarehouseConfig::named("s3://lake/some/prefix", &|name| {
+        (name == "PALISADE_CATALOG_FILE").then(|| dir.path().join("c.db").display().to_string())
+    });
+    let config = WarehouseConfig { commit_backoff_ms: 0, ..config.expect("a bucket and a file") };
+    let Root::Remote(url) = &config.root else { panic!("a bucket") };
+    let bucket = Arc::new(object_store::memory::InMemory::new());
+    let store = RemoteStore::over(bucket, url, &config.store);
+    let open = async || {
+        let storage = Arc::new(RemoteStorageFactory::new(store.clone()));
+        let catalog = catalog::open(&config, &url.to_string(), storage).await.expect("opens");
+        Warehouse::open_with(config.clone(), Arc::new(store.clone()), catalog).await.expect("opens")
+    };
+    let warehouse = open().await;
+    for range in [0..4, 4..9] {
+        record(&warehouse, &partition(0), range, &[Table::NetworkActivity, Table::DeadLetter]).await;
+        warehouse.committer("t").commit_pending().await.expect("commits");
+    }
+    let again = open().await;
+    let loaded = again.load_table(Table::NetworkActivity).await.expect("loads");
+    assert_eq!(loaded.metadata().location(), "s3://lake/some/prefix/local/data/network_activity");
+    assert_eq!(lines(&again, Table::NetworkActivity).await, text(&[rows(Table::NetworkActivity, &partition(0), 0..9)]));
+    assert_eq!(again.start_positions().await.expect("reads").get(&partition(0)), Some(&9));
+}
+
+#[tokio::test]
 async fn another_cluster_or_topic_is_refused_with_the_way_on() {
     let dir = tempfile::tempdir().expect("a directory");
     let config = WarehouseConfig { cluster_id: Some("k1".into()), ..quick(dir.path()) };
@@ -246,7 +273,7 @@ async fn columns_that_an_older_table_lacks_are_added_and_ids_stay() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = LocalStore::open(dir.path()).expect("opens");
     let config = quick(dir.path());
-    let catalog = Arc::new(catalog::open_sqlite(&config, store.root()).await.expect("opens"));
+    let catalog = catalog::open_local(&config, &store).await;
     let namespace = NamespaceIdent::new("palisade".into());
     catalog.create_namespace(&namespace, Default::default()).await.expect("creates");
     let full = schema::iceberg_schema(Table::HttpActivity).expect("converts");

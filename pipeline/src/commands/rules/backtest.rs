@@ -6,13 +6,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use aggregate::{Held, RuleSet};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use dataflow::TableBatch;
 use dataflow::json::JsonRows;
 use dataflow::time::rfc3339;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use sinks::{Warehouse, WarehouseConfig};
 
 use super::held::write_held;
 use super::paint::Paint;
@@ -53,14 +52,8 @@ pub(super) async fn run(args: &RulesBacktestArgs) -> anyhow::Result<ExitCode> {
         _ => RuleSet::load(&args.rules)?.except(&args.exceptions)?,
     };
     let rules = super::without_watches(&rules);
-    let folder = config.as_ref().map_or(&args.warehouse, |config| &config.warehouse);
-    if !folder.join("catalog.db").exists() {
-        bail!("{}: no warehouse here; `palisade demo` makes one, or name yours with --warehouse", folder.display());
-    }
-    let region = config.as_ref().map(|config| config.region.clone());
-    let at = WarehouseConfig::at(folder);
-    let warehouse =
-        Warehouse::open(WarehouseConfig { region: region.unwrap_or_else(|| at.region.clone()), ..at }).await?;
+    let at = setup::named_warehouse(args.warehouse.as_deref(), config.as_ref())?;
+    let warehouse = setup::existing_warehouse(at, setup::NONE_TO_READ).await?;
     let session = warehouse_sql::session(&warehouse).await?;
     let now = clock::now_us();
     let us = |when: Option<When>| match when {

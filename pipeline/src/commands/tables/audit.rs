@@ -17,7 +17,7 @@ use crate::setup;
 /// # Errors
 /// If the configuration is wrong, or ledger and catalog cannot be read at all.
 pub(super) async fn run(warehouse: &Warehouse, args: &AuditArgs) -> anyhow::Result<ExitCode> {
-    let (rules, tenants) = match &args.config {
+    let (rules, tenants) = match &args.at.at.config {
         None => (setup::builtin_rules()?, BTreeMap::new()),
         Some(file) => {
             let config = Config::load(file)?;

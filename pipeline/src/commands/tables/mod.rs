@@ -9,13 +9,11 @@ mod reprocess;
 mod snapshots;
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use dataflow::Table;
 use serde::Serialize;
-use sinks::{Warehouse, WarehouseConfig};
 
 use crate::cli::{Output, TablesAction, TablesArgs};
 use crate::listing::Listing;
@@ -26,17 +24,17 @@ use crate::listing::Listing;
 /// If the warehouse cannot be opened or read. An invariant that does not hold is an exit code, not an error.
 pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
     match &args.action {
-        TablesAction::List(at) => list::run(&open(&at.warehouse, &at.region).await?, at.output).await?,
+        TablesAction::List(at) => list::run(&at.open().await?, at.output).await?,
         TablesAction::Describe(of) => {
-            let warehouse = open(&of.at.warehouse, &of.at.region).await?;
+            let warehouse = of.at.open().await?;
             describe::run(&warehouse, named(&of.table)?, of.at.output).await?;
         }
         TablesAction::Snapshots(of) => {
-            let warehouse = open(&of.at.warehouse, &of.at.region).await?;
+            let warehouse = of.at.open().await?;
             snapshots::run(&warehouse, named(&of.table)?, of.at.output).await?;
         }
         TablesAction::Audit(audit) => {
-            let warehouse = open(&audit.at.warehouse, &audit.at.region).await?;
+            let warehouse = audit.at.open().await?;
             return audit::run(&warehouse, audit).await;
         }
         TablesAction::Reprocess(args) => return reprocess::run(args).await,
@@ -46,14 +44,6 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
         TablesAction::Orphans(args) => orphans::run(&open(&args.at.warehouse, &args.at.region).await?, args).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn open(folder: &Path, region: &str) -> anyhow::Result<Warehouse> {
-    if !folder.join("catalog.db").exists() {
-        bail!("{}: no warehouse here; `palisade demo` makes one, or name yours with --warehouse", folder.display());
-    }
-    let config = WarehouseConfig { region: region.to_owned(), ..WarehouseConfig::at(folder) };
-    Ok(Warehouse::open(config).await?)
 }
 
 fn named(name: &str) -> anyhow::Result<Table> {

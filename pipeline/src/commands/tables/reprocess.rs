@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use dataflow::{Reason, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -70,9 +69,10 @@ fn is_zero(n: &u64) -> bool {
 /// # Errors
 /// If the configuration or a condition is wrong, or what [`topology::redecode`] says.
 pub(super) async fn run(args: &ReprocessArgs) -> anyhow::Result<ExitCode> {
-    let config = Arc::new(config(&args.config)?);
+    let config = Arc::new(Config::load(&args.config)?);
     let selection = selection(args)?;
-    let warehouse = setup::warehouse(&config).await?;
+    let none = " yet; `palisade run` makes it";
+    let warehouse = setup::existing_warehouse(config.warehouse.clone(), none).await?;
     let stop = stop_signal()?;
     let versions = versions(&config);
     if !args.dry_run {
@@ -104,16 +104,6 @@ pub(super) async fn run(args: &ReprocessArgs) -> anyhow::Result<ExitCode> {
 fn finish(summary: &Summary, output: Output) -> anyhow::Result<ExitCode> {
     print(summary, output, |out, _| summary.write_text(out))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The configuration of a warehouse that exists.
-fn config(file: &Path) -> anyhow::Result<Config> {
-    let config = Config::load(file)?;
-    let folder = &config.warehouse;
-    if !folder.join("catalog.db").exists() {
-        bail!("{}: no warehouse here yet; `palisade run` makes it", folder.display());
-    }
-    Ok(config)
 }
 
 fn selection(args: &ReprocessArgs) -> anyhow::Result<Selection> {

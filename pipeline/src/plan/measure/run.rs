@@ -103,9 +103,7 @@ fn config(fleet: &Fleet, logs: &Path, dir: &Path) -> Config {
     };
     let often = Duration::from_secs(2);
     Config {
-        warehouse: dir.join("warehouse"),
-        region: "local".to_owned(),
-        merge_groups: 1,
+        warehouse: sinks::WarehouseConfig::at(dir.join("warehouse")),
         files_per_day_max: crate::config::FILES_PER_DAY_MAX,
         sources: fleet.tenants().into_iter().map(source).collect(),
         decode: ingest::decode::DecodeConfig::default(),

@@ -12,10 +12,11 @@ const FLOORS: [(&str, u8); 7] =
     [("dataflow", 0), ("ingest", 1), ("enrich", 1), ("aggregate", 1), ("sinks", 1), ("loadgen", 1), ("pipeline", 2)];
 
 /// Crates that cost minutes of build or a wire format, who may use them, and who may in tests only. `x` covers `x-*`.
-const OWNERS: [(&str, &[&str], &[&str]); 5] = [
+const OWNERS: [(&str, &[&str], &[&str]); 6] = [
     ("simd-json", &["ingest"], &[]),
     ("datafusion", &["aggregate", "pipeline"], &["sinks"]),
     ("iceberg", &["sinks", "pipeline"], &[]),
+    ("object_store", &["sinks"], &[]),
     ("hdrhistogram", &["dataflow", "loadgen"], &[]),
     ("rdkafka", &["ingest", "sinks", "loadgen"], &["pipeline"]),
 ];

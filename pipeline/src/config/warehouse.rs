@@ -1,0 +1,178 @@
+//! What the YAML may say of the warehouse: its place, how a bucket is reached, and its catalog.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::Spanned;
+use sinks::{CatalogConfig, RestConfig, Root, Secret, StoreConfig, WarehouseConfig};
+
+use super::raw::{Problem, confined, maybe_duration};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWarehouse {
+    path: Spanned<String>,
+    #[serde(default = "local")]
+    region: String,
+    pub(super) files_per_day_max: Option<u64>,
+    #[serde(default = "one")]
+    merge_groups: u32,
+    storage: Option<Spanned<RawStorage>>,
+    catalog: Option<Spanned<RawCatalog>>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn local() -> String {
+    "local".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStorage {
+    endpoint: Option<String>,
+    region: Option<String>,
+    #[serde(default)]
+    allow_http: bool,
+    path_style: Option<bool>,
+    #[serde(default, deserialize_with = "maybe_duration")]
+    timeout: Option<Duration>,
+    #[serde(default, deserialize_with = "maybe_duration")]
+    retry_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCatalog {
+    #[serde(rename = "type")]
+    kind: RawKind,
+    file: Option<PathBuf>,
+    uri: Option<String>,
+    warehouse: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
+    token: Option<Secret>,
+    #[serde(default, deserialize_with = "secret")]
+    credential: Option<Secret>,
+    oauth2_server_uri: Option<String>,
+    scope: Option<String>,
+    #[serde(default, deserialize_with = "maybe_duration")]
+    timeout: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawKind {
+    Sqlite,
+    Rest,
+}
+
+fn secret<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Some(Secret(String::deserialize(d)?)))
+}
+
+/// What the environment says of the catalog.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The warehouse, as far as it is right; what is wrong with it goes to `problems`.
+pub(super) fn build(base: &Path, raw: &Spanned<RawWarehouse>, problems: &mut Vec<Problem>) -> WarehouseConfig {
+    let before = problems.len();
+    let defaults = WarehouseConfig::default();
+    let RawWarehouse { path, region, merge_groups, storage, catalog, .. } = &raw.value;
+    if let Err(what) = confined("warehouse.region", region) {
+        problems.push(Problem::at(raw, what));
+    }
+    if !(1..=1024).contains(merge_groups) {
+        problems.push(Problem::at(raw, format!("warehouse.merge_groups: {merge_groups} is not in 1..=1024")));
+    }
+    let root = Root::parse(&path.value).unwrap_or_else(|e| {
+        problems.push(Problem::at(path, told(&e)));
+        defaults.root.clone()
+    });
+    let config = WarehouseConfig {
+        root: root.beside(base),
+        region: region.clone(),
+        merge_groups: *merge_groups,
+        store: storage.as_ref().map_or_else(StoreConfig::default, |raw| store(&raw.value)),
+        catalog: catalog.as_ref().map_or_else(CatalogConfig::default, |raw| match build_catalog(base, &raw.value) {
+            Ok(catalog) => catalog,
+            Err(what) => {
+                problems.push(Problem::at(raw, what));
+                CatalogConfig::default()
+            }
+        }),
+        catalog_timeout_ms: catalog
+            .as_ref()
+            .and_then(|raw| raw.value.timeout)
+            .map_or(defaults.catalog_timeout_ms, |timeout| millis(timeout)),
+        ..defaults
+    };
+    if problems.len() == before
+        && let Err(error) = config.check()
+    {
+        let what = told(&error);
+        problems.push(match (storage, catalog) {
+            (Some(storage), _) if what.starts_with("warehouse.storage") => Problem::at(storage, what),
+            (_, Some(catalog)) if what.starts_with("warehouse.catalog") => Problem::at(catalog, what),
+            _ => Problem::at(path, what),
+        });
+    }
+    config
+}
+
+fn told(error: &sinks::Error) -> String {
+    match error {
+        sinks::Error::Config(what) => format!("warehouse.{what}"),
+        other => other.to_string(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn store(raw: &RawStorage) -> StoreConfig {
+    let defaults = StoreConfig::default();
+    StoreConfig {
+        endpoint: raw.endpoint.clone(),
+        region: raw.region.clone(),
+        allow_http: raw.allow_http,
+        path_style: raw.path_style,
+        timeout_ms: raw.timeout.map_or(defaults.timeout_ms, millis),
+        retry_ms: raw.retry_timeout.map_or(defaults.retry_ms, millis),
+    }
+}
+
+fn build_catalog(base: &Path, raw: &RawCatalog) -> Result<CatalogConfig, String> {
+    let keys = [
+        ("file", RawKind::Sqlite, raw.file.is_some()),
+        ("uri", RawKind::Rest, raw.uri.is_some()),
+        ("warehouse", RawKind::Rest, raw.warehouse.is_some()),
+        ("token", RawKind::Rest, raw.token.is_some()),
+        ("credential", RawKind::Rest, raw.credential.is_some()),
+        ("oauth2_server_uri", RawKind::Rest, raw.oauth2_server_uri.is_some()),
+        ("scope", RawKind::Rest, raw.scope.is_some()),
+    ];
+    if let Some((key, ..)) = keys.into_iter().find(|(_, kind, is_said)| *is_said && *kind != raw.kind) {
+        let other = if raw.kind == RawKind::Rest { "sqlite" } else { "rest" };
+        return Err(format!("warehouse.catalog.{key}: goes with `type: {other}`"));
+    }
+    if raw.kind == RawKind::Sqlite {
+        return Ok(CatalogConfig::Sqlite { file: raw.file.as_ref().map(|file| base.join(file)) });
+    }
+    let uri = raw.uri.clone().or_else(|| environment("PALISADE_CATALOG_URI"));
+    let uri = uri.ok_or("warehouse.catalog.uri: is missing: the URL of the catalog, without /v1")?;
+    let rest = RestConfig {
+        uri,
+        warehouse: raw.warehouse.clone(),
+        token: raw.token.clone(),
+        credential: raw.credential.clone(),
+        oauth2_server_uri: raw.oauth2_server_uri.clone(),
+        scope: raw.scope.clone(),
+    };
+    Ok(CatalogConfig::Rest(rest.completed(&environment)))
+}

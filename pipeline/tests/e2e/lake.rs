@@ -1,0 +1,134 @@
+//! A warehouse in a bucket with a REST catalog, on real servers: killed at every step of the protocol, it holds each event and
+//! each alert once, and other readers find it through the catalog.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::crash::{alerts, counts, run};
+use crate::house::root;
+use crate::kit::{fleet, fleet_config, output, python, stdout};
+use crate::lake_server::{Conditions, Lake};
+
+const SIGKILL: i32 = 9;
+
+/// The configuration that [`fleet_config`] writes, with the warehouse in the lake.
+fn config(lake: &Lake, logs: &Path, folder: &str) -> PathBuf {
+    let path = fleet_config(lake.dir.path(), logs, &lake.dir.path().join(folder));
+    let text = std::fs::read_to_string(&path).expect("just written");
+    let (_, rest) = text.split_once("sources:").expect("it has sources");
+    std::fs::write(&path, format!("{}sources:{rest}", lake.yaml(folder))).expect("a writable folder");
+    path
+}
+
+fn with_keys(lake: &Lake, mut command: Command) -> Command {
+    for (key, value) in lake.palisade().get_envs() {
+        command.env(key, value.expect("set"));
+    }
+    command
+}
+
+fn rows(command: &mut Command, query: &str) -> Vec<Value> {
+    let text = stdout(command.arg(query));
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
+}
+
+/// Runs to the end, killed once at each of the steps on the way; how often it was killed.
+fn killed_at_each(lake: &Lake, config: &Path, steps: &BTreeMap<String, u64>) -> usize {
+    let mut kills = 0;
+    for step in steps.keys() {
+        let mut command = with_keys(lake, run(config));
+        command.env("PALISADE_KILL_AT", format!("{step}:1")).stdout(Stdio::null());
+        let out = output(&mut command);
+        let killed = out.status.signal() == Some(SIGKILL);
+        assert!(killed || out.status.success(), "{step}: {}", String::from_utf8_lossy(&out.stderr));
+        kills += usize::from(killed);
+    }
+    let out = output(&mut with_keys(lake, run(config)));
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    kills
+}
+
+#[test]
+fn killed_at_each_step_a_warehouse_in_a_bucket_is_whole_and_open_to_others() {
+    let lake = Lake::start();
+    let logs = lake.dir.path().join("logs");
+    fleet(&logs, 5, 12_000, "none");
+    let local = lake.dir.path().join("calm");
+    let trace = lake.dir.path().join("calm.steps");
+    stdout(run(&fleet_config(lake.dir.path(), &logs, &local)).env("PALISADE_STEP_TRACE", &trace));
+    let (calm, steps) = (alerts(&local), counts(&trace));
+    assert!(!calm.is_empty() && steps.len() >= 14, "{} alerts, {steps:?}", calm.len());
+
+    let config = config(&lake, &logs, "killed");
+    let kills = killed_at_each(&lake, &config, &steps);
+    assert!(kills + 3 >= steps.len(), "only {kills} kills at {} steps", steps.len());
+
+    let checks = stdout(lake.palisade().args(["tables", "audit", "-c"]).arg(&config).arg("--truth").arg(&logs));
+    assert!(checks.contains(" ok ") && !checks.contains("FAILED"), "{checks}");
+    let mut score = lake.palisade();
+    score.args(["loadgen", "score", "--output", "json", "-c"]).arg(&config).arg("--truth").arg(&logs);
+    let score: Value = serde_json::from_str(&stdout(&mut score)).expect("a JSON object");
+    for figure in ["unaccounted", "missing", "extra", "doubled", "altered", "false_alerts"] {
+        assert_eq!(score[figure], 0, "{figure}: {score}");
+    }
+    let count = "SELECT count(*) AS n FROM detection_finding";
+    let by_config = rows(lake.palisade().args(["sql", "--output", "json", "-c"]).arg(&config), count);
+    let mut by_url = lake.palisade_by_environment();
+    by_url.args(["sql", "--output", "json", "--warehouse", "s3://lake/killed"]);
+    assert_eq!(by_config, rows(&mut by_url, count));
+
+    // PyIceberg finds the tables by the catalog, and what is in them by S3.
+    let mut reader = python();
+    reader.arg(root().join("pipeline/tests/e2e/read_with_pyiceberg.py")).args([lake.uri(), lake.endpoint()]);
+    let mut reader = with_keys(&lake, reader);
+    let figures: BTreeMap<String, BTreeMap<String, i64>> =
+        serde_json::from_str(&stdout(&mut reader)).expect("a JSON object");
+    for (table, figures) in &figures {
+        let sql = format!("SELECT count(*) AS rows FROM {table}");
+        let ours = rows(lake.palisade().args(["sql", "--output", "json", "-c"]).arg(&config), &sql);
+        assert_eq!(ours[0]["rows"], figures["rows"], "{table}");
+    }
+    assert!(figures["network_activity"]["rows"] > 1_000, "{figures:?}");
+}
+
+#[test]
+fn a_store_that_overwrites_ledger_entries_is_refused() {
+    let lake = Lake::start_with(Conditions::Ignored);
+    let logs = lake.dir.path().join("logs");
+    fleet(&logs, 5, 500, "none");
+    let config = config(&lake, &logs, "w");
+    let out = output(lake.palisade().args(["run", "--until-end", "-c"]).arg(&config));
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success() && text.contains("If-None-Match"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_reached_is_named_with_the_way_out() {
+    let lake = Lake::start();
+    let logs = lake.dir.path().join("logs");
+    fleet(&logs, 5, 500, "none");
+    let config = config(&lake, &logs, "w");
+    let said = |command: &mut Command| {
+        let out = output(command);
+        assert!(!out.status.success(), "{command:?}");
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    let mut empty = lake.palisade();
+    let text = said(empty.args(["sql", "-c"]).arg(&config).arg("SELECT 1"));
+    assert!(text.contains("s3://lake/w: no warehouse here"), "{text}");
+
+    let mut stranger = lake.palisade();
+    stranger.env("AWS_SECRET_ACCESS_KEY", "wrong");
+    let text = said(stranger.args(["run", "--until-end", "-c"]).arg(&config));
+    assert!(text.contains("s3://lake: refused") && text.contains("docs/storage.md"), "{text}");
+
+    let yaml = std::fs::read_to_string(&config).expect("written");
+    let elsewhere = lake.dir.path().join("elsewhere.yaml");
+    std::fs::write(&elsewhere, yaml.replace("s3://lake/w", "s3://sea/w")).expect("a writable folder");
+    let text = said(lake.palisade().args(["run", "--until-end", "-c"]).arg(&elsewhere));
+    assert!(text.contains("s3://sea: there is no such bucket"), "{text}");
+}
