@@ -18,7 +18,7 @@
 //! - A property-only change commits an empty snapshot, so that every change of `palisade.next` is pinned by the
 //!   snapshot requirement of the commit.
 //!
-//! Absent on purpose: collection of old entries and orphans, sorting within files, webhooks.
+//! Absent on purpose: collection of old entries and orphans, sorting within files.
 
 pub mod commit;
 pub mod config;
@@ -36,7 +36,7 @@ pub use commit::{CommitReport, Committer, TableCommit};
 pub use config::WarehouseConfig;
 pub use error::{Class, Error};
 pub use ledger::{Created, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
-pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert};
+pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert, Receiver};
 pub use parquet::{EncodedFile, Encoder, OpenFiles};
 pub use step::Step;
 pub use warehouse::{MERGE_TABLES, Nexts, Origin, Warehouse};

@@ -1,6 +1,8 @@
 //! The one configuration file: `raw` is what YAML may say, [`Config`] is what cannot be wrong.
 
 mod raw;
+mod receivers;
+mod secret;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ pub(crate) struct Config {
     pub(crate) mappings: ingest::mapping::Mappings,
     pub(crate) enrich: enrich::EnrichConfig,
     pub(crate) rules: RulesConfig,
-    pub(crate) alert_topic: Option<AlertTopic>,
+    pub(crate) receivers: Vec<ReceiverConfig>,
     pub(crate) worker: WorkerConfig,
     pub(crate) listen: Option<SocketAddr>,
     /// Keep looking for more when every source is read; otherwise a source ends.
@@ -71,7 +73,23 @@ pub(crate) struct KafkaSource {
     pub(crate) settings: Vec<(String, String)>,
 }
 
-/// Where alerts go beside the table.
+/// Who gets alerts, beside the table.
+#[derive(Debug, Clone)]
+pub(crate) struct ReceiverConfig {
+    pub(crate) delivery: sinks::outbox::Delivery,
+    pub(crate) to: Receiver,
+}
+
+/// What takes alerts.
+#[derive(Debug, Clone)]
+pub(crate) enum Receiver {
+    Kafka(AlertTopic),
+    Webhook(sinks::outbox::WebhookConfig),
+    Alertmanager(sinks::outbox::AlertmanagerConfig),
+    Syslog(sinks::outbox::SyslogConfig),
+}
+
+/// A topic of Apache Kafka that takes alerts.
 #[derive(Debug, Clone)]
 pub(crate) struct AlertTopic {
     pub(crate) brokers: String,

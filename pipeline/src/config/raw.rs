@@ -12,9 +12,9 @@ use ingest::mapping::Mappings;
 use serde::{Deserialize, Deserializer, de};
 use serde_saphyr::Spanned;
 
+use super::receivers::{RawReceiver, receivers};
 use super::{
-    AlertTopic, Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, KafkaSource, RulesConfig, SourceConfig,
-    WorkerConfig,
+    Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, KafkaSource, RulesConfig, SourceConfig, WorkerConfig,
 };
 
 /// A configuration that cannot be used: every problem found in it, one a line.
@@ -37,7 +37,7 @@ impl Problem {
     }
 
     /// A problem of a part of the file.
-    fn at<T>(part: &Spanned<T>, what: String) -> Self {
+    pub(super) fn at<T>(part: &Spanned<T>, what: String) -> Self {
         Self { place: Some((part.referenced.line(), part.referenced.column())), what }
     }
 }
@@ -106,7 +106,7 @@ struct RawConfig {
     #[serde(default)]
     rules: RawRules,
     #[serde(default)]
-    alerts: RawAlerts,
+    alerts: Vec<Spanned<RawReceiver>>,
     worker: Option<Spanned<RawWorker>>,
     #[serde(default)]
     telemetry: RawTelemetry,
@@ -176,21 +176,6 @@ struct RawKafka {
     line_limit: Option<ByteSize>,
     #[serde(default, deserialize_with = "maybe_duration")]
     session_timeout: Option<Duration>,
-    #[serde(default)]
-    settings: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawAlerts {
-    kafka: Option<RawAlertTopic>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAlertTopic {
-    brokers: String,
-    topic: String,
     #[serde(default)]
     settings: BTreeMap<String, String>,
 }
@@ -267,7 +252,7 @@ fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
     Duration::try_from(signed).map_err(|_| de::Error::custom(format!("`{text}`: a duration cannot be negative")))
 }
 
-fn maybe_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+pub(super) fn maybe_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
     duration(d).map(Some)
 }
 
@@ -289,6 +274,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         problems
             .push(Problem::at(&raw.warehouse, format!("warehouse.merge_groups: {merge_groups} is not in 1..=1024")));
     }
+    let receivers = receivers(&base, raw.alerts, &mut problems);
     let worker = raw.worker.map_or_else(WorkerConfig::default, |raw| {
         worker(&raw.value).unwrap_or_else(|what| {
             problems.push(Problem::at(&raw, what));
@@ -303,17 +289,12 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
     }
     let mut enrich = raw.enrich;
     enrich.resolve(&base);
-    let alert_topic = raw.alerts.kafka.map(|k| AlertTopic {
-        brokers: k.brokers,
-        topic: k.topic,
-        settings: k.settings.into_iter().collect(),
-    });
     let warehouse = raw.warehouse.value;
     Ok(Config {
         warehouse: base.join(warehouse.path),
         region: warehouse.region,
         merge_groups,
-        alert_topic,
+        receivers,
         files_per_day_max: warehouse.files_per_day_max.unwrap_or(FILES_PER_DAY_MAX),
         sources,
         decode,
@@ -461,7 +442,7 @@ fn line_limit(size: Option<ByteSize>) -> usize {
 }
 
 /// Names become parts of object paths and table properties.
-fn confined(place: &str, name: &str) -> Result<(), String> {
+pub(super) fn confined(place: &str, name: &str) -> Result<(), String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !name.is_empty() && name.len() <= 128 && !name.starts_with(['.', '_']) && name.chars().all(fine) {
         return Ok(());

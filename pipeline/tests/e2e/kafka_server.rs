@@ -181,7 +181,7 @@ fn libraries() -> PathBuf {
 }
 
 /// Two addresses where nobody listens and, on Linux, nobody else will: each broker has a loopback address of its own.
-fn free_addresses() -> [SocketAddr; 2] {
+pub(crate) fn free_addresses() -> [SocketAddr; 2] {
     static STARTED: AtomicU8 = AtomicU8::new(64);
     let [.., high, low] = std::process::id().to_be_bytes();
     let own = Ipv4Addr::new(127, STARTED.fetch_add(1, Ordering::Relaxed), high, low | 1);

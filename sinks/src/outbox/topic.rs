@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::future::join_all;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use super::OutgoingAlert;
+use super::{OutgoingAlert, Receiver, Sending};
 use crate::{Error, Result};
 
 /// How long an alert may take until the brokers have it.
@@ -48,18 +49,22 @@ impl AlertTopic {
             Err(source) => Err(Error::Topic { topic, source: Box::new(source) }),
         }
     }
+}
 
-    /// Sends the alerts; all are acknowledged when it returns `Ok`.
-    ///
-    /// # Errors
-    /// [`Error::Topic`]: some may have been taken, so send all again.
-    pub async fn send(&self, alerts: &[OutgoingAlert]) -> Result<()> {
+#[async_trait]
+impl Receiver for AlertTopic {
+    /// All are acknowledged, or all are sent again: some may have been taken.
+    async fn send(&self, alerts: &[OutgoingAlert]) -> Sending {
         let sending = alerts.iter().map(|alert| {
             let record = FutureRecord::to(&self.topic).key(&alert.id).payload(&alert.json);
             self.producer.send(record, DELIVERY)
         });
-        let failed = join_all(sending).await.into_iter().find_map(std::result::Result::err);
-        let failed = failed.map(|(source, _)| Error::Topic { topic: self.topic.clone(), source: Box::new(source) });
-        failed.map_or(Ok(()), Err)
+        match join_all(sending).await.into_iter().find_map(std::result::Result::err) {
+            None => Sending::all(alerts),
+            Some((source, _)) => {
+                let failed = Some(Error::Topic { topic: self.topic.clone(), source: Box::new(source) });
+                Sending { failed, ..Sending::default() }
+            }
+        }
     }
 }

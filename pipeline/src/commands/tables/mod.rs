@@ -3,6 +3,7 @@
 mod audit;
 mod describe;
 mod list;
+mod receivers;
 mod reprocess;
 mod snapshots;
 
@@ -36,6 +37,9 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
         TablesAction::Audit(audit) => {
             let warehouse = open(&audit.at.warehouse, &audit.at.region).await?;
             return audit::run(&warehouse, audit).await;
+        }
+        TablesAction::Receivers(args) => {
+            receivers::run(&open(&args.at.warehouse, &args.at.region).await?, args).await?;
         }
         TablesAction::Reprocess(args) => return reprocess::run(args).await,
     }
