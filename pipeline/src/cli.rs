@@ -176,6 +176,8 @@ pub(crate) enum TablesAction {
     Snapshots(OfTable),
     /// Checks the invariants of the commit protocol on what is stored; exit code 1 if one does not hold.
     Audit(AuditArgs),
+    /// Who gets alerts beside the table: how many wait, and what was refused.
+    Receivers(ReceiversArgs),
     /// Reads stored records back through today's decoders: dead letters and rows that keep their text.
     #[command(after_help = REPROCESS_HELP)]
     Reprocess(ReprocessArgs),
@@ -240,6 +242,18 @@ impl NamedWarehouse {
         at.region = self.region.clone().unwrap_or(at.region);
         setup::existing_warehouse(at, setup::NONE_TO_READ).await
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReceiversArgs {
+    #[command(flatten)]
+    pub(crate) at: AtWarehouse,
+    /// Print what this receiver refused for good, a JSON object a line: `why` and `alert`.
+    #[arg(long, value_name = "RECEIVER")]
+    pub(crate) refused: Option<String>,
+    /// Forget this receiver, which is gone for good: the ledger keeps nothing for it any more.
+    #[arg(long, value_name = "RECEIVER", conflicts_with = "refused")]
+    pub(crate) forget: Option<String>,
 }
 
 /// Which warehouse, and how to print.

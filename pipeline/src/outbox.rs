@@ -1,23 +1,40 @@
-//! Alerts on their way out of the process: which chains have news, and the task that sends them.
+//! Alerts on their way out of the process: which chains have news, and the task that sends them, to each receiver by itself.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::try_join_all;
+use sinks::outbox::Drained;
 use sinks::{AlertChain, Class};
 use tokio::sync::{Notify, watch};
 
+use crate::clock;
 use crate::intake::stopped;
 use crate::telemetry::Telemetry;
 
-/// Pause before alerts that the brokers did not take are sent again.
-const RETRY: Duration = Duration::from_secs(1);
+/// Pause after the first sending that failed; doubled each time.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Tells the outbox of chains whose entries hold alerts. Cheap to clone; bounded by the number of chains.
+/// The longest pause, unless a receiver asks for more.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// The longest that a receiver can ask for.
+const ASKED_MAX: Duration = Duration::from_secs(3600);
+
+/// Time that a worker that ends gives each receiver. What is left is sent by whoever takes the chains up.
+const LAST: Duration = Duration::from_secs(30);
+
+/// Tells the receivers' tasks of chains whose entries hold alerts. Cheap to clone; bounded by the number of chains.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Mail {
-    news: Arc<Mutex<News>>,
-    arrived: Arc<Notify>,
+    inboxes: Vec<Arc<Inbox>>,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    news: Mutex<News>,
+    arrived: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -28,14 +45,22 @@ struct News {
 
 impl Mail {
     /// The chain has an entry with alerts, or was just taken up and may hold some that nobody has sent.
-    pub(crate) fn waits(&self, chain: AlertChain) {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner).waiting.insert(chain);
-        self.arrived.notify_one();
+    pub(crate) fn waits(&self, chain: &AlertChain) {
+        self.inboxes.iter().for_each(|inbox| inbox.waits(chain.clone()));
     }
 
     /// The chain is another process's now.
-    pub(crate) fn release(&self, chain: AlertChain) {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner).released.insert(chain);
+    pub(crate) fn release(&self, chain: &AlertChain) {
+        for inbox in &self.inboxes {
+            inbox.news.lock().unwrap_or_else(PoisonError::into_inner).released.insert(chain.clone());
+        }
+    }
+}
+
+impl Inbox {
+    fn waits(&self, chain: AlertChain) {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).waiting.insert(chain);
+        self.arrived.notify_one();
     }
 
     fn take(&self) -> News {
@@ -43,46 +68,93 @@ impl Mail {
     }
 }
 
-/// The task that sends.
-pub(crate) struct Outbox {
-    /// None if alerts stay in their table.
-    pub(crate) outbox: Option<sinks::Outbox>,
-    pub(crate) mail: Mail,
-    pub(crate) telemetry: Telemetry,
+/// The receivers. Without any, alerts stay in their table.
+pub(crate) struct Outboxes {
+    all: Vec<Outbox>,
+    telemetry: Telemetry,
+}
+
+/// One receiver, and what waits for it.
+struct Outbox {
+    outbox: sinks::Outbox,
+    inbox: Arc<Inbox>,
+    telemetry: Telemetry,
+    /// Sendings that failed since the last that did not.
+    failures: u32,
+}
+
+impl Outboxes {
+    pub(crate) fn new(telemetry: Telemetry) -> Self {
+        Self { all: Vec::new(), telemetry }
+    }
+
+    pub(crate) fn add(&mut self, outbox: sinks::Outbox) {
+        self.telemetry.outbox.known(outbox.name());
+        let telemetry = self.telemetry.clone();
+        self.all.push(Outbox { outbox, inbox: Arc::default(), telemetry, failures: 0 });
+    }
+
+    /// For those who have news, once every receiver is added.
+    pub(crate) fn mail(&self) -> Mail {
+        Mail { inboxes: self.all.iter().map(|own| own.inbox.clone()).collect() }
+    }
+
+    /// Sends until `stop` says so, then what waits once more. Receivers do not wait for one another.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read, for good. A receiver that takes nothing is no error.
+    pub(crate) async fn run(self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        try_join_all(self.all.into_iter().map(|own| own.run(stop.clone()))).await.map(drop)
+    }
 }
 
 impl Outbox {
-    /// Sends until `stop` says so, then what waits once more.
-    ///
-    /// # Errors
-    /// What trying again will not mend.
-    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         loop {
             tokio::select! {
-                () = self.mail.arrived.notified() => self.send().await?,
-                () = stopped(&mut stop) => return self.send().await,
+                () = self.inbox.arrived.notified() => {}
+                () = stopped(&mut stop) => break,
+            }
+            let Some(pause) = self.send().await? else { continue };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stopped(&mut stop) => break,
             }
         }
+        tokio::time::timeout(LAST, self.send()).await.unwrap_or(Ok(None)).map(drop)
     }
 
-    async fn send(&mut self) -> anyhow::Result<()> {
-        let News { waiting, released } = self.mail.take();
-        let Some(outbox) = &mut self.outbox else { return Ok(()) };
-        released.iter().for_each(|chain| outbox.release(chain));
-        for chain in waiting {
-            match outbox.drain(&chain).await {
-                Ok(sent) => self.telemetry.outbox.sent.inc_by(sent as u64),
-                Err(e) if e.class() == Class::Transient => {
-                    tracing::error!("alerts wait: {e}; trying again");
-                    self.telemetry.outbox.failures.inc();
-                    self.mail.waits(chain);
-                    tokio::time::sleep(RETRY).await;
-                }
+    /// Sends what waits. If the receiver takes no more, the rest waits on, and the answer is for how long.
+    async fn send(&mut self) -> anyhow::Result<Option<Duration>> {
+        let News { waiting, released } = self.inbox.take();
+        released.iter().for_each(|chain| self.outbox.release(chain));
+        let mut waiting = waiting.into_iter();
+        while let Some(chain) = waiting.next() {
+            let drained = match self.outbox.drain(&chain).await {
+                Ok(drained) => drained,
+                Err(e) if e.class() == Class::Transient => Drained { failed: Some(e), ..Drained::default() },
                 Err(e) => return Err(e.into()),
+            };
+            let (name, metrics) = (self.outbox.name(), &self.telemetry.outbox);
+            metrics.count(name, &drained);
+            if let Some(error) = drained.failed {
+                std::iter::once(chain).chain(waiting).for_each(|chain| self.inbox.waits(chain));
+                self.failures += 1;
+                let pause = pause(self.failures, drained.pause);
+                metrics.failing(name, clock::now_us());
+                tracing::error!(receiver = name, "alerts wait: {error}; trying again in {pause:?}");
+                return Ok(Some(pause));
             }
+            self.failures = 0;
+            metrics.well(name);
         }
-        Ok(())
+        Ok(None)
     }
+}
+
+fn pause(failures: u32, asked: Option<Duration>) -> Duration {
+    let own = PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(PAUSE_MAX);
+    own.max(asked.unwrap_or_default().min(ASKED_MAX))
 }
 
 #[cfg(test)]
@@ -90,13 +162,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn news_of_a_chain_is_told_once_however_often_it_came() {
-        let mail = Mail::default();
-        mail.waits(AlertChain::Group(1));
-        mail.waits(AlertChain::Group(1));
-        mail.waits(AlertChain::Group(0));
-        mail.arrived.notified().await;
-        assert_eq!(mail.take().waiting.into_iter().collect::<Vec<_>>(), [AlertChain::Group(0), AlertChain::Group(1)]);
-        assert!(mail.take().waiting.is_empty());
+    async fn news_of_a_chain_is_told_once_to_each_receiver_however_often_it_came() {
+        let mail = Mail { inboxes: vec![Arc::default(), Arc::default()] };
+        mail.waits(&AlertChain::Group(1));
+        mail.waits(&AlertChain::Group(1));
+        mail.waits(&AlertChain::Group(0));
+        for inbox in &mail.inboxes {
+            inbox.arrived.notified().await;
+            assert_eq!(
+                inbox.take().waiting.into_iter().collect::<Vec<_>>(),
+                [AlertChain::Group(0), AlertChain::Group(1)]
+            );
+            assert!(inbox.take().waiting.is_empty());
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_a_minute_or_what_the_receiver_asks_for() {
+        let seconds = |failures, asked: Option<u64>| pause(failures, asked.map(Duration::from_secs)).as_secs();
+        assert_eq!([1, 2, 3, 7, u32::MAX].map(|failures| seconds(failures, None)), [1, 2, 4, 60, 60]);
+        assert_eq!((seconds(1, Some(7)), seconds(7, Some(7)), seconds(1, Some(u64::MAX))), (7, 60, 3600));
     }
 }

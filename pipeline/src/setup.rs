@@ -11,12 +11,15 @@ use ingest::kafka::{BoxedError, KafkaConfig, KafkaSource, StartPositions};
 use loadgen::{Fleet, GeneratorSource, Pace};
 use prometheus::IntCounter;
 use serde::{Deserialize, Serialize};
+use sinks::outbox::{Alertmanager, Syslog, Webhook};
 use sinks::{AlertTopic, Announced, Created, SourceEntry, Warehouse, WarehouseConfig};
 
 use crate::builtin_rules::BUILTIN_RULES;
 use crate::clock;
-use crate::config::{self, Config, FilesSource, GeneratorSource as GeneratorConfig, RulesConfig, SourceConfig};
-use crate::outbox::{Mail, Outbox};
+use crate::config::{
+    self, Config, FilesSource, GeneratorSource as GeneratorConfig, Receiver, ReceiverConfig, RulesConfig, SourceConfig,
+};
+use crate::outbox::Outboxes;
 use crate::registry;
 use crate::telemetry::Telemetry;
 
@@ -91,12 +94,27 @@ pub(crate) fn enrich(config: &Config) -> anyhow::Result<Reloader> {
     Ok(Reloader::open(&config.enrich, clock::now_us())?)
 }
 
-/// The way of alerts out of the process, if the configuration names one.
-pub(crate) fn outbox(config: &Config, warehouse: &Warehouse, telemetry: &Telemetry) -> anyhow::Result<Outbox> {
-    let topic =
-        config.alert_topic.as_ref().map(|to| AlertTopic::new(&to.brokers, &to.topic, &to.settings)).transpose()?;
-    let outbox = topic.map(|topic| sinks::Outbox::new(warehouse.clone(), topic));
-    Ok(Outbox { outbox, mail: Mail::default(), telemetry: telemetry.clone() })
+/// The ways of alerts out of the process, one a receiver.
+pub(crate) async fn outboxes(
+    config: &Config,
+    warehouse: &Warehouse,
+    telemetry: &Telemetry,
+) -> anyhow::Result<Outboxes> {
+    let mut outboxes = Outboxes::new(telemetry.clone());
+    for ReceiverConfig { delivery, to } in &config.receivers {
+        outboxes.add(sinks::Outbox::open(warehouse.clone(), delivery.clone(), receiver(to)?).await?);
+    }
+    Ok(outboxes)
+}
+
+/// Connects to nobody yet; what is wrong with URLs, secrets and certificates is found here.
+pub(crate) fn receiver(to: &Receiver) -> anyhow::Result<Arc<dyn sinks::Receiver>> {
+    Ok(match to {
+        Receiver::Kafka(to) => Arc::new(AlertTopic::new(&to.brokers, &to.topic, &to.settings)?),
+        Receiver::Webhook(to) => Arc::new(Webhook::new(to)?),
+        Receiver::Alertmanager(to) => Arc::new(Alertmanager::new(to)?),
+        Receiver::Syslog(to) => Arc::new(Syslog::new(to.clone())?),
+    })
 }
 
 /// This process in ledger entries: host and process id.
@@ -107,7 +125,8 @@ pub(crate) fn writer_name() -> String {
 /// The machine's name; in a container the container's.
 pub(crate) fn hostname() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    host.trim().to_owned()
+    let host = host.trim();
+    if host.is_empty() { "localhost".to_owned() } else { host.to_owned() }
 }
 
 /// Opens every source, and records whose topics they are.

@@ -162,12 +162,12 @@ impl Shard {
             ToShard::Assigned(id, position) => {
                 self.abandon(&id);
                 let open = OpenPartition::new(&self.context, &id, position)?;
-                self.context.mail.waits(AlertChain::Partition(id.clone()));
+                self.context.mail.waits(&AlertChain::Partition(id.clone()));
                 self.partitions.insert(id, open);
             }
             ToShard::Revoked(id) => {
                 self.abandon(&id);
-                self.context.mail.release(AlertChain::Partition(id));
+                self.context.mail.release(&AlertChain::Partition(id));
             }
             ToShard::Chunk(chunk) => {
                 // Chunks of a partition that was taken from us may still be on their way.
@@ -439,7 +439,7 @@ impl OpenPartition {
         let now = clock::now_us();
         if let Some(alerts) = &source.alerts {
             crate::alerts::announce(alerts, now, None, context);
-            context.mail.waits(AlertChain::Partition(self.id.clone()));
+            context.mail.waits(&AlertChain::Partition(self.id.clone()));
         }
         let (received_min, received_max) = (entry.received_min, entry.received_max);
         context.telemetry.feed.progress(&self.id, Progress { watermark: entry.watermark, received_min, received_max });

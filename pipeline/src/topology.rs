@@ -64,14 +64,14 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     // The stages, from the last to the first.
     let (w, ended) = (&config.worker, Arc::new(AtomicBool::new(false)));
     let (to_merge, merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
-    let outbox = setup::outbox(&config, &warehouse, &telemetry)?;
+    let outboxes = setup::outboxes(&config, &warehouse, &telemetry).await?;
     let context = ShardContext {
         rules: rules.live(),
         enrich: tables.chain(),
         mappings: mappings.live(),
         to_merge: to_merge.clone(),
         claims: claims.clone(),
-        mail: outbox.mail.clone(),
+        mail: outboxes.mail(),
         warehouse: warehouse.clone(),
         writer: writer.as_str().into(),
         flight: flight.clone(),
@@ -86,7 +86,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let reloads = Reloads::new(tables, mappings, rules, config.enrich.reload_interval, telemetry.clone());
     stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
     let (stop_last, last_stopped) = watch::channel(false);
-    let outbox = stages.task(outbox.run(last_stopped.clone()));
+    let outbox = stages.task(outboxes.run(last_stopped.clone()));
     let upkeep = Upkeep {
         warehouse: warehouse.clone(),
         writer: writer.clone(),

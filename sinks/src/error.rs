@@ -181,6 +181,14 @@ pub enum Error {
         /// The cause.
         source: Box<rdkafka::error::KafkaError>,
     },
+    /// A receiver of alerts did not take one.
+    #[error("cannot deliver to {to}: {what}")]
+    Delivery {
+        /// The receiver.
+        to: String,
+        /// The cause.
+        what: String,
+    },
     /// The configuration cannot be used.
     #[error("warehouse configuration: {0}")]
     Config(String),
@@ -195,7 +203,7 @@ impl Error {
         let transient = match self {
             Error::Store { source, .. } => is_transient_io(source),
             Error::Catalog { source, .. } => is_transient_catalog(source),
-            Error::Fenced { .. } | Error::BelowFloor { .. } => true,
+            Error::Fenced { .. } | Error::BelowFloor { .. } | Error::Delivery { .. } => true,
             Error::Topic { source, .. } => !matches!(**source, rdkafka::error::KafkaError::ClientConfig(..)),
             _ => false,
         };

@@ -19,7 +19,7 @@
 //! - A property-only change commits an empty snapshot, so that every change of `palisade.next` is pinned by the
 //!   snapshot requirement of the commit.
 //!
-//! Absent on purpose: expiry of snapshots, sorting within files, webhooks.
+//! Absent on purpose: expiry of snapshots, sorting within files.
 
 pub mod commit;
 pub mod config;
@@ -38,7 +38,7 @@ pub use commit::{CommitReport, Committer, TableCommit};
 pub use config::{CatalogConfig, RestConfig, Root, Secret, StoreConfig, WarehouseConfig};
 pub use error::{Class, Error};
 pub use ledger::{Collected, Created, Floor, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
-pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert};
+pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert, Receiver};
 pub use parquet::{EncodedFile, Encoder, OpenFiles};
 pub use step::Step;
 pub use warehouse::{Announced, MERGE_TABLES, Nexts, Origin, Warehouse};

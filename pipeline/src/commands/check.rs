@@ -14,7 +14,7 @@ use sinks::MERGE_TABLES;
 
 use crate::cli::{CheckArgs, Output};
 use crate::clock;
-use crate::config::{Config, SourceConfig};
+use crate::config::{Config, Receiver, ReceiverConfig, SourceConfig};
 use crate::listing::Listing;
 use crate::setup;
 use crate::summary::{grouped, shown};
@@ -27,6 +27,9 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     warehouse: Option<String>,
     sources: Vec<SourceLine>,
+    /// Who gets alerts beside the table.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    receivers: Vec<ReceiverLine>,
     tables: Vec<&'static str>,
     rules: Vec<RuleLine>,
     /// The configuration's own mappings.
@@ -44,6 +47,12 @@ struct SourceLine {
     kind: &'static str,
     tenants: Vec<String>,
     partitions: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ReceiverLine {
+    name: String,
+    kind: &'static str,
 }
 
 /// A rule that would run.
@@ -104,6 +113,7 @@ fn check(file: &Path) -> Report {
     };
     report.warehouse = Some(config.warehouse.root.to_string());
     report.sources = config.sources.iter().map(|s| source(s, &mut report.problems)).collect();
+    report.receivers(&config.receivers);
     report.tables = Table::ALL.iter().map(|t| t.name()).collect();
     report.mappings(&config.mappings);
     report.enrichment(&config.enrich);
@@ -147,11 +157,26 @@ impl Report {
             problems: Vec::new(),
             warehouse: None,
             sources: Vec::new(),
+            receivers: Vec::new(),
             tables: Vec::new(),
             rules: Vec::new(),
             mappings: Vec::new(),
             versions: std::collections::BTreeMap::new(),
             files_per_day: None,
+        }
+    }
+
+    fn receivers(&mut self, receivers: &[ReceiverConfig]) {
+        for ReceiverConfig { delivery, to } in receivers {
+            let kind = match to {
+                Receiver::Kafka(_) => "kafka",
+                Receiver::Webhook(_) => "webhook",
+                Receiver::Alertmanager(_) => "alertmanager",
+                Receiver::Syslog(_) => "syslog",
+            };
+            let fault = setup::receiver(to).err().map(|e| format!("{}: alerts: {}: {e}", self.config, delivery.name));
+            self.problems.extend(fault);
+            self.receivers.push(ReceiverLine { name: delivery.name.clone(), kind });
         }
     }
 
@@ -276,6 +301,9 @@ impl Report {
             sources.push(vec![s.name.clone(), s.kind.to_owned(), s.tenants.join(" "), s.partitions.to_string()]);
         }
         sources.write(out, terminal)?;
+        let mut receivers = Listing::new(&["receiver", "kind"], &[]);
+        self.receivers.iter().for_each(|r| receivers.push(vec![r.name.clone(), r.kind.to_owned()]));
+        receivers.write(out, terminal)?;
         write_rules(&self.rules, out, terminal)?;
         let mut mappings = Listing::new(&["mapping", "tests"], &[1]);
         self.mappings.iter().for_each(|m| mappings.push(vec![m.name.to_owned(), m.tests.to_string()]));

@@ -99,7 +99,7 @@ fn config(args: &DemoArgs) -> Config {
         mappings: ingest::mapping::Mappings::builtin(),
         enrich: enrich::EnrichConfig::demo(),
         rules: RulesConfig::default(),
-        alert_topic: None,
+        receivers: Vec::new(),
         worker: WorkerConfig {
             flush_interval: Duration::from_secs(2),
             commit_interval: Duration::from_secs(3),

@@ -77,8 +77,8 @@ pub(super) fn client(base: &Path, raw: RawClient) -> Result<ClientSettings, Stri
 ///
 /// # Errors
 /// As [`client`].
-pub(super) fn alert_topic(base: &Path, raw: RawAlertTopic) -> Result<AlertTopic, String> {
-    let settings = client_settings(base, "alerts.kafka", raw.security, raw.settings)?;
+pub(super) fn alert_topic(base: &Path, place: &str, raw: RawAlertTopic) -> Result<AlertTopic, String> {
+    let settings = client_settings(base, &format!("{place}.kafka"), raw.security, raw.settings)?;
     Ok(AlertTopic { brokers: raw.brokers, topic: raw.topic, settings })
 }
 

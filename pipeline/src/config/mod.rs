@@ -2,6 +2,8 @@
 
 mod kafka;
 mod raw;
+mod receivers;
+mod secret;
 mod security;
 mod warehouse;
 
@@ -31,7 +33,7 @@ pub(crate) struct Config {
     pub(crate) mappings: ingest::mapping::Mappings,
     pub(crate) enrich: enrich::EnrichConfig,
     pub(crate) rules: RulesConfig,
-    pub(crate) alert_topic: Option<AlertTopic>,
+    pub(crate) receivers: Vec<ReceiverConfig>,
     pub(crate) worker: WorkerConfig,
     pub(crate) upkeep: UpkeepConfig,
     pub(crate) listen: Option<SocketAddr>,
@@ -85,7 +87,23 @@ pub(crate) struct KafkaSource {
     pub(crate) settings: ClientSettings,
 }
 
-/// Where alerts go beside the table.
+/// Who gets alerts, beside the table.
+#[derive(Debug, Clone)]
+pub(crate) struct ReceiverConfig {
+    pub(crate) delivery: sinks::outbox::Delivery,
+    pub(crate) to: Receiver,
+}
+
+/// What takes alerts.
+#[derive(Debug, Clone)]
+pub(crate) enum Receiver {
+    Kafka(AlertTopic),
+    Webhook(sinks::outbox::WebhookConfig),
+    Alertmanager(sinks::outbox::AlertmanagerConfig),
+    Syslog(sinks::outbox::SyslogConfig),
+}
+
+/// A topic of Apache Kafka that takes alerts.
 #[derive(Debug, Clone)]
 pub(crate) struct AlertTopic {
     pub(crate) brokers: String,

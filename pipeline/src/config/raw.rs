@@ -11,7 +11,8 @@ use ingest::mapping::Mappings;
 use serde::{Deserialize, Deserializer, de};
 use serde_saphyr::Spanned;
 
-use super::kafka::{self, RawAlertTopic, RawClient, RawKafka, RawTenant};
+use super::kafka::{self, RawClient, RawKafka, RawTenant};
+use super::receivers::{RawReceiver, receivers};
 use super::warehouse::{self, RawWarehouse};
 use super::{
     Accepted, Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, RulesConfig, SourceConfig, UpkeepConfig,
@@ -107,7 +108,7 @@ struct RawConfig {
     #[serde(default)]
     rules: RawRules,
     #[serde(default)]
-    alerts: RawAlerts,
+    alerts: Vec<Spanned<RawReceiver>>,
     worker: Option<Spanned<RawWorker>>,
     upkeep: Option<Spanned<RawUpkeep>>,
     #[serde(default)]
@@ -130,12 +131,6 @@ struct RawFiles {
     paths: Vec<String>,
     partitions: Option<u32>,
     line_limit: Option<ByteSize>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawAlerts {
-    kafka: Option<RawAlertTopic>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -242,6 +237,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
     let sources = sources(&base, raw.sources, &mut problems);
     let warehouse = warehouse::build(&base, &raw.warehouse, &mut problems);
+    let receivers = receivers(&base, raw.alerts, &mut problems);
     let worker = raw.worker.map_or_else(WorkerConfig::default, |raw| {
         worker(&raw.value).unwrap_or_else(|what| {
             problems.push(Problem::at(&raw, what));
@@ -254,10 +250,6 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
             UpkeepConfig::default()
         })
     });
-    let alert_topic = raw.alerts.kafka.and_then(|raw| {
-        let topic = kafka::alert_topic(&base, raw);
-        topic.map_err(|what| problems.push(Problem::new(what))).ok()
-    });
     let mut decode = raw.decode;
     decode.mappings.iter_mut().for_each(|path| *path = base.join(&*path).to_string_lossy().into_owned());
     let mappings = mappings(&decode.mappings, &mut problems);
@@ -268,7 +260,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
     enrich.resolve(&base);
     Ok(Config {
         warehouse,
-        alert_topic,
+        receivers,
         files_per_day_max: raw.warehouse.value.files_per_day_max.unwrap_or(FILES_PER_DAY_MAX),
         sources,
         decode,

@@ -2,11 +2,12 @@
 //! settings of librdkafka.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dataflow::ClientSettings;
 use serde::Deserialize;
+
+use super::secret::RawSecret;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,27 +69,6 @@ impl Mechanism {
     }
 }
 
-/// A secret, or where it is: `{env: NAME}`, `{file: PATH}`.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawSecret {
-    Text(String),
-    Kept(RawKept),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawKept {
-    env: Option<String>,
-    file: Option<PathBuf>,
-}
-
-impl fmt::Debug for RawSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a secret")
-    }
-}
-
 /// Settings of librdkafka: those that `security` stands for, then those of `settings`. `place` is where they stand in the
 /// configuration.
 ///
@@ -119,12 +99,12 @@ fn build(base: &Path, place: &str, raw: &RawSecurity) -> Result<ClientSettings, 
         }
     }
     if let Some(password) = &raw.key_password {
-        settings.set("ssl.key.password", secret(base, &format!("{place}.key_password"), password)?);
+        settings.set("ssl.key.password", password.reveal(base, &format!("{place}.key_password"))?);
     }
     if let Some(sasl) = &raw.sasl {
         settings.set("sasl.mechanism", sasl.mechanism.name());
         settings.set("sasl.username", sasl.username.as_str());
-        settings.set("sasl.password", secret(base, &format!("{place}.sasl.password"), &sasl.password)?);
+        settings.set("sasl.password", sasl.password.reveal(base, &format!("{place}.sasl.password"))?);
     }
     Ok(settings)
 }
@@ -160,27 +140,6 @@ fn readable(place: &str, path: &Path) -> Result<String, String> {
     let shown = path.display();
     std::fs::File::open(path).map_err(|e| format!("{place}: {shown} cannot be read: {e}"))?;
     path.to_str().map(str::to_owned).ok_or_else(|| format!("{place}: {shown} is not UTF-8"))
-}
-
-fn secret(base: &Path, place: &str, raw: &RawSecret) -> Result<String, String> {
-    let found = match raw {
-        RawSecret::Text(text) => text.clone(),
-        RawSecret::Kept(RawKept { env: Some(name), file: None }) => {
-            std::env::var(name).map_err(|_| format!("{place}: the environment has no variable {name}"))?
-        }
-        RawSecret::Kept(RawKept { env: None, file: Some(file) }) => {
-            let path = base.join(file);
-            let text = std::fs::read_to_string(&path);
-            let text = text.map_err(|e| format!("{place}: {} cannot be read: {e}", path.display()))?;
-            // Editors and `echo` end a file with one.
-            text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned()
-        }
-        RawSecret::Kept(_) => return Err(format!("{place}: {{env: NAME}} or {{file: PATH}}, one of the two")),
-    };
-    match found.is_empty() || found.contains('\0') {
-        true => Err(format!("{place}: is empty, or holds a NUL")),
-        false => Ok(found),
-    }
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl Group {
         };
         let redone = context.runtime.block_on(group.redo_steps(context));
         redone.with_context(|| format!("merge group {number}"))?;
-        context.mail.waits(AlertChain::Group(number));
+        context.mail.waits(&AlertChain::Group(number));
         Ok(group)
     }
 
@@ -382,7 +382,7 @@ fn report(context: &ShardContext, number: u32, output: &StepOutput, watermark: O
     }
     if let Some(batch) = &output.alerts {
         alerts::announce(batch, clock::now_us(), Some(oldest_us), context);
-        context.mail.waits(AlertChain::Group(number));
+        context.mail.waits(&AlertChain::Group(number));
     }
 }
 

@@ -197,7 +197,7 @@ impl Merger {
         let lost: Vec<u32> = self.groups.keys().filter(|g| !ours.contains(g)).copied().collect();
         for g in lost {
             self.groups.remove(&g);
-            self.context.mail.release(AlertChain::Group(g));
+            self.context.mail.release(&AlertChain::Group(g));
         }
         for g in ours {
             if !self.groups.contains_key(&g) {

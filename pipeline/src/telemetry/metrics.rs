@@ -108,22 +108,60 @@ impl Make {
     }
 }
 
-/// Alerts on their way to the alert topic.
+/// Alerts on their way to receivers.
 #[derive(Clone)]
 pub(crate) struct OutboxMetrics {
-    pub(crate) sent: IntCounter,
-    pub(crate) failures: IntCounter,
+    sent: IntCounterVec,
+    failures: IntCounterVec,
+    refused: IntCounterVec,
+    failing_since: IntGaugeVec,
 }
 
 impl OutboxMetrics {
     fn new(make: &Make) -> Self {
         Self {
-            sent: make.counter("palisade_alerts_sent_total", "Alerts that the alert topic's brokers acknowledged."),
-            failures: make.counter(
+            sent: make.counters("palisade_alerts_sent_total", "Alerts that the receiver took.", &["receiver"]),
+            failures: make.counters(
                 "palisade_alert_send_failures_total",
-                "Attempts to send alerts that the brokers did not take; each is tried again.",
+                "Attempts to send alerts that failed; each is made again.",
+                &["receiver"],
+            ),
+            refused: make.counters(
+                "palisade_alerts_refused_total",
+                "Alerts that the receiver refused for good; they are kept.",
+                &["receiver"],
+            ),
+            failing_since: make.gauges(
+                "palisade_alert_delivery_failing_since_timestamp_seconds",
+                "Since when no alert reaches the receiver; 0 while nothing fails.",
+                &["receiver"],
             ),
         }
+    }
+
+    /// Exports a receiver before its first alert.
+    pub(crate) fn known(&self, receiver: &str) {
+        for counter in [&self.sent, &self.failures, &self.refused] {
+            counter.with_label_values(&[receiver]);
+        }
+        self.failing_since.with_label_values(&[receiver]).set(0);
+    }
+
+    pub(crate) fn count(&self, receiver: &str, drained: &sinks::outbox::Drained) {
+        self.sent.with_label_values(&[receiver]).inc_by(drained.sent as u64);
+        self.refused.with_label_values(&[receiver]).inc_by(drained.refused as u64);
+        self.failures.with_label_values(&[receiver]).inc_by(u64::from(drained.failed.is_some()));
+    }
+
+    pub(crate) fn failing(&self, receiver: &str, now_us: i64) {
+        let since = self.failing_since.with_label_values(&[receiver]);
+        if since.get() == 0 {
+            since.set(now_us / 1_000_000);
+        }
+    }
+
+    pub(crate) fn well(&self, receiver: &str) {
+        self.failing_since.with_label_values(&[receiver]).set(0);
     }
 }
 

@@ -51,7 +51,7 @@ impl Scene {
             "warehouse: {{path: {name}, merge_groups: 4}}\n\
              sources:\n  - name: firewall\n    tenant: {{header: tenant}}\n    \
              kafka: {{brokers: \"{address}\", topic: firewall, group: {name}, session_timeout: 6s}}\n\
-             alerts: {{kafka: {{brokers: \"{address}\", topic: {alerts}}}}}\n\
+             alerts: [{{kafka: {{brokers: \"{address}\", topic: {alerts}}}}}]\n\
              enrich: {{country: builtin, intel: [builtin]}}\n\
              worker: {{flush_interval: 500ms, commit_interval: 1s, flush_rows: {flush_rows}}}\n",
             alerts = alert_topic(name),

@@ -225,8 +225,8 @@ fn libraries() -> PathBuf {
     libraries.filter(|p| p.is_dir()).expect("no Apache Kafka (PALISADE_KAFKA): run .ci/setup")
 }
 
-/// Addresses where nobody listens and, on Linux, nobody else will: each broker has a loopback address of its own.
-fn free_addresses() -> [SocketAddr; 4] {
+/// Addresses where nobody listens and, on Linux, nobody else will: each server has a loopback address of its own.
+pub(crate) fn free_addresses() -> [SocketAddr; 4] {
     static STARTED: AtomicU8 = AtomicU8::new(64);
     let [.., high, low] = std::process::id().to_be_bytes();
     let own = Ipv4Addr::new(127, STARTED.fetch_add(1, Ordering::Relaxed), high, low | 1);

@@ -39,7 +39,7 @@ impl Guarded {
     fn config(&self, name: &str, source: &str, alerts: &str) -> std::path::PathBuf {
         let yaml = format!(
             "warehouse: {{path: {name}}}\nsources:\n  - name: firewall\n    tenant: {{header: tenant}}\n    kafka: {{{source}}}\n\
-             alerts: {{kafka: {{{alerts}}}}}\nenrich: {{country: builtin, intel: [builtin]}}\n"
+             alerts: [{{kafka: {{{alerts}}}}}]\nenrich: {{country: builtin, intel: [builtin]}}\n"
         );
         let path = self.kafka.dir().join(format!("{name}.yaml"));
         std::fs::write(&path, yaml).expect("a writable folder");

@@ -5,6 +5,7 @@ mod bad_input;
 mod corpus;
 mod correlations;
 mod crash;
+mod delivery;
 mod demo;
 mod enrich;
 mod exceptions;

@@ -90,12 +90,32 @@ impl Paths {
         format!("{}/{step:020}-{attempt}.arrow", self.states(&merge_path(group)))
     }
 
-    pub(crate) fn outbox(&self, chain: &str) -> String {
-        format!("{}/outbox/{chain}", self.region)
+    pub(crate) fn receivers(&self) -> String {
+        format!("{}/outbox", self.region)
     }
 
-    pub(crate) fn sent(&self, chain: &str, below: i64) -> String {
-        format!("{}/{below:020}.sent", self.outbox(chain))
+    pub(crate) fn receiver(&self, receiver: &str) -> String {
+        format!("{}/{receiver}", self.receivers())
+    }
+
+    pub(crate) fn since(&self, receiver: &str) -> String {
+        format!("{}/_since.json", self.receiver(receiver))
+    }
+
+    pub(crate) fn refusals(&self, receiver: &str) -> String {
+        format!("{}/_refused", self.receiver(receiver))
+    }
+
+    pub(crate) fn refused(&self, receiver: &str, alert: &str) -> String {
+        format!("{}/{alert}.json", self.refusals(receiver))
+    }
+
+    pub(crate) fn outbox(&self, receiver: &str, chain: &str) -> String {
+        format!("{}/{chain}", self.receiver(receiver))
+    }
+
+    pub(crate) fn sent(&self, receiver: &str, chain: &str, below: i64) -> String {
+        format!("{}/{below:020}.sent", self.outbox(receiver, chain))
     }
 
     pub(crate) fn table(&self, table: &str) -> String {

@@ -1,4 +1,4 @@
-//! Alerts that leave: read back from what the ledger names, sent to a topic, and noted as sent.
+//! Alerts that leave: read back from what the ledger names, sent to a receiver, and noted as sent.
 //!
 //! ```text
 //! chain of entries: |--- sent, and noted ---|--- sent when the process died ---|--- waiting ---|
@@ -9,27 +9,45 @@
 //! came. So each alert of a durable entry leaves at least once, whichever process put the entry there and whichever died;
 //! an alert's id is its key, the same each time.
 //!
-//! A note is a create-once object, `outbox/<chain>/<20 digits>.sent`: all alerts of the entries that begin below it were
-//! acknowledged by the brokers. The first is written when a chain is taken up: from then on no alert of it is collected
-//! before it has left.
+//! Each receiver has notes of its own, so one that is away holds up nobody else. A note is a create-once object,
+//! `outbox/<receiver>/<chain>/<20 digits>.sent`: all alerts of the entries that begin below it were taken, or refused for
+//! good and kept under `outbox/<receiver>/_refused/`. A receiver that is new begins with what comes after
+//! `outbox/<receiver>/_since.json`.
 
+mod alertmanager;
+mod alerts;
+mod cef;
+mod http;
+mod ledger;
+mod receiver;
+mod since;
+mod syslog;
+mod tls;
 mod topic;
+mod webhook;
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::cast;
 use bytes::Bytes;
-use dataflow::json::JsonRows;
 use dataflow::{PartitionId, Table};
 
 use crate::ledger::paths::merge_path;
-use crate::ledger::{StagedFile, TableFiles};
+use crate::ledger::{Ledger, StagedFile, TableFiles};
 use crate::warehouse::Warehouse;
 use crate::{Error, Result};
 
+use alerts::read_alerts;
+pub(crate) use since::Since;
+
+pub use alertmanager::{Alertmanager, AlertmanagerConfig};
+pub use alerts::OutgoingAlert;
+pub use http::HttpConfig;
+pub use ledger::Delivered;
+pub use receiver::{Receiver, Sending};
+pub use syslog::{Syslog, SyslogConfig, SyslogFormat, SyslogProtocol};
 pub use topic::AlertTopic;
+pub use webhook::{Webhook, WebhookConfig};
 
 /// A sequence of entries that may hold alerts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,57 +58,99 @@ pub enum AlertChain {
     Group(u32),
 }
 
-/// An alert as it leaves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutgoingAlert {
-    /// `finding_info.uid`: the same for every revision, and for every sending.
-    pub id: String,
-    /// The OCSF Detection Finding as JSON.
-    pub json: String,
-}
-
 /// Entries read at a time; a note is written after each such stretch.
 const STRETCH: usize = 256;
 
-/// Sends the alerts of chains. One process may hold several; two processes that hold the same chain send its alerts twice.
+/// Which alerts a receiver gets, and from when on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The receiver in paths, metrics and logs; its notes are found by it.
+    pub name: String,
+    /// The lowest severity that it gets.
+    pub severity_min: i32,
+    /// A receiver that is new gets every alert of the ledger, not only those to come.
+    pub from_beginning: bool,
+}
+
+/// What one call sent.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// Alerts that the receiver took.
+    pub sent: usize,
+    /// Alerts that it refused for good.
+    pub refused: usize,
+    /// Why it stopped before the end, if it did; the next call goes on from there.
+    pub failed: Option<Error>,
+    /// How long the receiver asked to be left alone.
+    pub pause: Option<std::time::Duration>,
+}
+
+/// Sends the alerts of chains to one receiver. One process may hold several chains; two processes that hold the same chain
+/// send its alerts twice.
 #[derive(Debug)]
 pub struct Outbox {
     warehouse: Warehouse,
-    topic: AlertTopic,
+    delivery: Delivery,
+    receiver: Arc<dyn Receiver>,
+    since: Since,
     sent: BTreeMap<AlertChain, i64>,
+    /// Where a sending stopped: the stretch, and how many of its alerts need not be sent again.
+    begun: BTreeMap<AlertChain, (i64, usize)>,
 }
 
 impl Outbox {
-    /// An outbox that has looked at no chain.
-    pub fn new(warehouse: Warehouse, topic: AlertTopic) -> Self {
-        Self { warehouse, topic, sent: BTreeMap::new() }
-    }
-
-    /// Sends every alert of the chain's entries that is not noted as sent. Returns how many were sent.
+    /// An outbox that has looked at no chain. Records since when a new receiver gets alerts: open it before anything is
+    /// ingested.
     ///
     /// # Errors
-    /// If the ledger cannot be read or the brokers do not take an alert; what was not noted is sent again by the next call.
-    pub async fn drain(&mut self, chain: &AlertChain) -> Result<usize> {
-        let Some(mut at) = self.position(chain).await? else { return Ok(0) };
-        let (mut total, ledger) = (0, self.warehouse.ledger().clone());
+    /// If the store fails.
+    pub async fn open(warehouse: Warehouse, delivery: Delivery, receiver: Arc<dyn Receiver>) -> Result<Self> {
+        let since = Since::open(warehouse.ledger(), &delivery).await?;
+        let (sent, begun) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { warehouse, delivery, receiver, since, sent, begun })
+    }
+
+    /// The receiver's name.
+    pub fn name(&self) -> &str {
+        &self.delivery.name
+    }
+
+    /// Sends every alert of the chain's entries that is not noted as sent.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read or noted in. That the receiver takes nothing is no error: see [`Drained::failed`].
+    pub async fn drain(&mut self, chain: &AlertChain) -> Result<Drained> {
+        let mut drained = Drained::default();
+        let Some(mut at) = self.position(chain).await? else { return Ok(drained) };
         loop {
-            let (next, parcels, entries) = self.stretch(chain, at).await?;
+            let stretch = Stretch::read(self.warehouse.ledger(), chain, at).await?;
             let mut alerts = Vec::new();
-            for parcel in &parcels {
-                alerts.extend(self.open(parcel).await?);
+            for parcel in &stretch.parcels {
+                alerts.extend(self.open_parcel(parcel).await?);
             }
-            self.topic.send(&alerts).await?;
-            if !alerts.is_empty() || entries == STRETCH {
-                self.note(chain, next).await?;
+            let begun = self.begun.remove(chain).filter(|(from, _)| *from == at).map_or(0, |(_, done)| done);
+            let waiting = alerts.get(begun..).unwrap_or_default();
+            let sending = self.receiver.send(waiting).await;
+            for (nth, why) in &sending.refused {
+                self.keep_refused(&waiting[*nth], why).await?;
             }
-            total += alerts.len();
-            self.sent.insert(chain.clone(), next);
-            at = next;
-            if entries < STRETCH {
-                // Entries without alerts are collected whoever has looked at them: go on above them.
-                match ledger.floor_at(&chain.path()).await?.filter(|floor| *floor > at) {
+            drained.refused += sending.refused.len();
+            drained.sent += sending.done - sending.refused.len();
+            if let Some(error) = sending.failed {
+                self.begun.insert(chain.clone(), (at, begun + sending.done));
+                return Ok(Drained { failed: Some(error), pause: sending.pause, ..drained });
+            }
+            let is_last = stretch.entries < STRETCH;
+            if !is_last || !stretch.parcels.is_empty() {
+                let path = self.paths().sent(self.name(), &chain.path(), stretch.next);
+                self.store().create(&path, Bytes::from_static(b"{}")).await?;
+            }
+            at = stretch.next;
+            self.sent.insert(chain.clone(), at);
+            if is_last {
+                match above(self.warehouse.ledger(), chain, at).await? {
                     Some(floor) => at = floor,
-                    None => return Ok(total),
+                    None => return Ok(drained),
                 }
             }
         }
@@ -99,39 +159,75 @@ impl Outbox {
     /// Forgets a chain that another process sends now.
     pub fn release(&mut self, chain: &AlertChain) {
         self.sent.remove(chain);
+        self.begun.remove(chain);
+    }
+
+    fn paths(&self) -> &crate::ledger::Paths {
+        self.warehouse.ledger().paths()
+    }
+
+    fn store(&self) -> &Arc<dyn crate::store::ObjectStore> {
+        self.warehouse.ledger().store()
+    }
+
+    /// Keeps an alert that the receiver will never take, with the reason; once, however often it is sent.
+    async fn keep_refused(&self, alert: &OutgoingAlert, why: &str) -> Result<()> {
+        tracing::error!(receiver = self.name(), alert = alert.id, why, "an alert was refused; it is kept");
+        let finding: serde_json::Value = serde_json::from_str(&alert.json).unwrap_or_default();
+        let name = finding["metadata"]["uid"].as_str().unwrap_or(&alert.id).replace('/', "-");
+        let kept = serde_json::json!({ "why": why, "alert": finding }).to_string();
+        self.store().create(&self.paths().refused(self.name(), &name), kept.into()).await.map(drop)
     }
 
     /// Where the chain is to be taken up; none if it has no entry.
     async fn position(&self, chain: &AlertChain) -> Result<Option<i64>> {
-        if let Some(at) = self.sent.get(chain) {
-            return Ok(Some(*at));
+        match self.sent.get(chain) {
+            Some(at) => Ok(Some(*at)),
+            None => noted(self.warehouse.ledger(), self.name(), &self.since, chain).await,
         }
-        let ledger = self.warehouse.ledger();
-        let notes = ledger.store().list(&ledger.paths().outbox(&chain.path())).await?;
-        let newest = notes.iter().rev().find_map(|name| name.strip_suffix(".sent")?.parse().ok());
-        if newest.is_some() {
-            return Ok(newest);
-        }
-        let first = match chain {
-            AlertChain::Partition(partition) => ledger.first(partition).await?,
-            AlertChain::Group(group) => ledger.first_merge(*group).await?,
-        };
-        if let Some(first) = first {
-            self.note(chain, first).await?;
-        }
-        Ok(first)
     }
 
-    /// Notes that all alerts of the entries below a position have left.
-    async fn note(&self, chain: &AlertChain, below: i64) -> Result<()> {
-        let ledger = self.warehouse.ledger();
-        ledger.store().create(&ledger.paths().sent(&chain.path(), below), Bytes::from_static(b"{}")).await?;
-        Ok(())
+    /// The alerts in an entry's files that are for the receiver. Vendors' own findings may stand beside them.
+    async fn open_parcel(&self, parcel: &Parcel) -> Result<Vec<OutgoingAlert>> {
+        let mut alerts = Vec::new();
+        for file in &parcel.files {
+            alerts.extend(read_alerts(&self.warehouse, file).await?);
+        }
+        alerts.retain(|alert| parcel.ids.contains(&alert.id) && alert.severity >= self.delivery.severity_min);
+        Ok(alerts)
     }
+}
 
-    /// The entries from `at` on: where the stretch ends, what those with alerts hold, and how many entries there are.
-    async fn stretch(&self, chain: &AlertChain, at: i64) -> Result<(i64, Vec<Parcel>, usize)> {
-        let ledger = self.warehouse.ledger();
+/// Where a receiver goes on in a chain, by what is noted; none if the chain has no entry.
+async fn noted(ledger: &Ledger, receiver: &str, since: &Since, chain: &AlertChain) -> Result<Option<i64>> {
+    let notes = ledger.store().list(&ledger.paths().outbox(receiver, &chain.path())).await?;
+    let newest = notes.iter().rev().find_map(|name| name.strip_suffix(".sent")?.parse().ok());
+    match (newest.or(since.of(chain)), chain) {
+        (Some(at), _) => Ok(Some(at)),
+        (None, AlertChain::Partition(partition)) => ledger.first(partition).await,
+        (None, AlertChain::Group(group)) => ledger.first_merge(*group).await,
+    }
+}
+
+/// The floor of the chain, if what was at the position is collected: entries without alerts are, whoever has looked at them.
+async fn above(ledger: &Ledger, chain: &AlertChain, at: i64) -> Result<Option<i64>> {
+    Ok(ledger.floor_at(&chain.path()).await?.filter(|floor| *floor > at))
+}
+
+/// Some entries of a chain.
+#[derive(Debug)]
+struct Stretch {
+    /// Where the stretch ends.
+    next: i64,
+    /// Of the entries that hold alerts.
+    parcels: Vec<Parcel>,
+    /// How many entries there are.
+    entries: usize,
+}
+
+impl Stretch {
+    /// The entries from `at` on.
+    async fn read(ledger: &Ledger, chain: &AlertChain, at: i64) -> Result<Self> {
         let (next, parcels): (i64, Vec<Parcel>) = match chain {
             AlertChain::Partition(partition) => {
                 let entries = ledger.walk(partition, at, STRETCH).await?;
@@ -145,17 +241,7 @@ impl Outbox {
             }
         };
         let entries = parcels.len();
-        Ok((next, parcels.into_iter().filter(|p| !p.ids.is_empty()).collect(), entries))
-    }
-
-    /// The alerts in an entry's files. Vendors' own findings may stand beside them.
-    async fn open(&self, parcel: &Parcel) -> Result<Vec<OutgoingAlert>> {
-        let mut alerts = Vec::new();
-        for file in &parcel.files {
-            let found = read_alerts(&self.warehouse, file).await?;
-            alerts.extend(found.into_iter().filter(|alert| parcel.ids.contains(&alert.id)));
-        }
-        Ok(alerts)
+        Ok(Self { next, parcels: parcels.into_iter().filter(|p| !p.ids.is_empty()).collect(), entries })
     }
 }
 
@@ -181,46 +267,6 @@ impl AlertChain {
             AlertChain::Group(group) => merge_path(*group),
         }
     }
-}
-
-/// The alerts in a file, in order.
-async fn read_alerts(warehouse: &Warehouse, file: &StagedFile) -> Result<Vec<OutgoingAlert>> {
-    let table = warehouse.load_table(Table::DetectionFinding).await?;
-    let read = async { table.file_io().new_input(&file.location)?.read().await };
-    let bytes = read.await.map_err(|e| Error::catalog(format!("read {}", file.location), e))?;
-    let mut alerts = Vec::new();
-    for batch in decode(bytes).map_err(|e| Error::damaged(&file.location, e))? {
-        alerts.extend(render(&batch));
-    }
-    Ok(alerts)
-}
-
-/// The file's rows in our own schema: Parquet keeps keywords as plain text.
-fn decode(bytes: Bytes) -> std::result::Result<Vec<RecordBatch>, arrow::error::ArrowError> {
-    let schema = Table::DetectionFinding.schema();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
-    reader
-        .map(|batch| {
-            let batch = batch?;
-            let columns = schema.fields().iter().zip(batch.columns()).map(|(f, c)| cast(c, f.data_type()));
-            RecordBatch::try_new(schema.clone(), columns.collect::<std::result::Result<_, _>>()?)
-        })
-        .collect()
-}
-
-fn render(batch: &RecordBatch) -> Vec<OutgoingAlert> {
-    let json = JsonRows::new(Table::DetectionFinding, batch);
-    let ids = batch.column_by_name("finding_info").and_then(|c| c.as_struct_opt()?.column_by_name("uid").cloned());
-    let id = |row: usize| match ids.as_ref().and_then(|ids| ids.as_string_opt::<i32>()) {
-        Some(ids) if ids.is_valid(row) => ids.value(row).to_owned(),
-        _ => String::new(),
-    };
-    let alert = |row| {
-        let mut text = String::new();
-        json.write(row, &mut text);
-        OutgoingAlert { id: id(row), json: text }
-    };
-    (0..batch.num_rows()).map(alert).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Offset, TopicPartitionList};
 use tempfile::tempdir;
 
+use super::alerts::render;
 use super::*;
 use crate::ledger::{Created, MergeEntry};
 use crate::upkeep::Policy;
@@ -27,9 +28,9 @@ impl Cluster {
         Self(cluster)
     }
 
-    fn outbox(&self, warehouse: &Warehouse) -> Outbox {
+    async fn outbox(&self, warehouse: &Warehouse) -> Outbox {
         let topic = AlertTopic::new(&self.0.bootstrap_servers(), TOPIC, &ClientSettings::default()).expect("a topic");
-        Outbox::new(warehouse.clone(), topic)
+        outbox(warehouse, "kafka", topic).await
     }
 
     /// How often each key arrived, once as many messages are there.
@@ -56,8 +57,26 @@ impl Cluster {
     }
 }
 
+/// An outbox of everything in the ledger.
+pub(super) async fn outbox(warehouse: &Warehouse, name: &str, receiver: impl Receiver + 'static) -> Outbox {
+    let delivery = Delivery { name: name.to_owned(), severity_min: i32::MIN, from_beginning: true };
+    Outbox::open(warehouse.clone(), delivery, Arc::new(receiver)).await.expect("opens")
+}
+
+/// What a drain sends that nothing stops.
+pub(super) async fn drain(outbox: &mut Outbox, chain: &AlertChain) -> usize {
+    let drained = outbox.drain(chain).await.expect("the ledger is read");
+    assert!(drained.failed.is_none() && drained.refused == 0, "{drained:?}");
+    drained.sent
+}
+
 /// Takes a range in. Of its findings, those of even offsets are alerts that leave.
-async fn record(warehouse: &Warehouse, partition: &PartitionId, range: std::ops::Range<i64>, tables: &[Table]) {
+pub(super) async fn record(
+    warehouse: &Warehouse,
+    partition: &PartitionId,
+    range: std::ops::Range<i64>,
+    tables: &[Table],
+) {
     let mut entry = prepare(warehouse, partition, range.clone(), tables).await;
     if tables.contains(&Table::DetectionFinding) {
         let findings = render(&rows(Table::DetectionFinding, partition, range));
@@ -67,13 +86,13 @@ async fn record(warehouse: &Warehouse, partition: &PartitionId, range: std::ops:
 }
 
 /// How many findings leave: those whose id an entry names.
-fn leaving(partition: &PartitionId, range: std::ops::Range<i64>) -> usize {
+pub(super) fn leaving(partition: &PartitionId, range: std::ops::Range<i64>) -> usize {
     let findings = render(&rows(Table::DetectionFinding, partition, range));
     let named: HashSet<&String> = findings.iter().step_by(2).map(|f| &f.id).filter(|id| !id.is_empty()).collect();
     findings.iter().filter(|f| named.contains(&f.id)).count()
 }
 
-fn first() -> AlertChain {
+pub(super) fn first() -> AlertChain {
     AlertChain::Partition(partition(0))
 }
 
@@ -81,20 +100,20 @@ fn first() -> AlertChain {
 async fn alerts_leave_once_and_a_successor_sends_only_what_was_not_noted() {
     let (folder, cluster) = (tempdir().expect("a folder"), Cluster::new());
     let warehouse = open(folder.path()).await;
-    let mut outbox = cluster.outbox(&warehouse);
-    assert_eq!(outbox.drain(&first()).await.expect("no chain yet"), 0);
+    let mut outbox = cluster.outbox(&warehouse).await;
+    assert_eq!(drain(&mut outbox, &first()).await, 0);
     let (early, late) = (leaving(&partition(0), 0..12), leaving(&partition(0), 18..30));
     assert!(early > 1 && early < 12 && late > 1, "{early}, {late}: some leave, others are a vendor's");
     record(&warehouse, &partition(0), 0..12, &[Table::DetectionFinding, Table::NetworkActivity]).await;
     record(&warehouse, &partition(0), 12..18, &[Table::NetworkActivity]).await;
-    assert_eq!(outbox.drain(&first()).await.expect("sent"), early);
-    assert_eq!(outbox.drain(&first()).await.expect("nothing new"), 0);
+    assert_eq!(drain(&mut outbox, &first()).await, early);
+    assert_eq!(drain(&mut outbox, &first()).await, 0);
 
     record(&warehouse, &partition(0), 18..30, &[Table::DetectionFinding]).await;
-    let mut successor = cluster.outbox(&warehouse);
-    assert_eq!(successor.drain(&first()).await.expect("sent"), late);
+    let mut successor = cluster.outbox(&warehouse).await;
+    assert_eq!(drain(&mut successor, &first()).await, late);
     // The first was not told that it had lost the chain: its alerts come again under the same ids.
-    assert_eq!(outbox.drain(&first()).await.expect("sent again"), late);
+    assert_eq!(drain(&mut outbox, &first()).await, late);
     let keys = cluster.keys(early + 2 * late);
     assert!(keys.values().any(|n| *n > 1), "{keys:?}");
 }
@@ -138,8 +157,8 @@ async fn a_merge_group_is_a_chain_too() {
     }
     entry.tables.insert(Table::DetectionFinding, files.into_iter().collect());
     warehouse.ledger().create_merge(&entry).await.expect("creates");
-    assert_eq!(cluster.outbox(&warehouse).drain(&AlertChain::Group(0)).await.expect("sent"), 4);
-    assert_eq!(cluster.outbox(&warehouse).drain(&AlertChain::Group(0)).await.expect("noted"), 0);
+    assert_eq!(drain(&mut cluster.outbox(&warehouse).await, &AlertChain::Group(0)).await, 4);
+    assert_eq!(drain(&mut cluster.outbox(&warehouse).await, &AlertChain::Group(0)).await, 0);
     assert_eq!(cluster.keys(4).values().sum::<usize>(), 4);
 }
 
@@ -150,12 +169,13 @@ async fn alerts_that_no_broker_takes_are_not_noted() {
     record(&warehouse, &partition(0), 0..2, &[Table::DetectionFinding]).await;
     let settings = [("message.timeout.ms", "500")].into();
     let nobody = AlertTopic::new("127.0.0.1:1", TOPIC, &settings).expect("not connected yet");
-    let error = Outbox::new(warehouse.clone(), nobody).drain(&first()).await.expect_err("no broker");
+    let drained = outbox(&warehouse, "kafka", nobody).await.drain(&first()).await.expect("the ledger is read");
+    let error = drained.failed.expect("no broker");
     assert_eq!(error.class(), crate::Class::Transient);
     assert!(error.to_string().starts_with("cannot send to topic detections"), "{error}");
     assert!(error.to_string().contains("127.0.0.1:1"), "the broker: {error}");
     let waiting = leaving(&partition(0), 0..2);
-    assert_eq!(cluster.outbox(&warehouse).drain(&first()).await.expect("sent"), waiting);
+    assert_eq!(drain(&mut cluster.outbox(&warehouse).await, &first()).await, waiting);
 }
 
 #[test]
@@ -175,3 +195,5 @@ fn a_setting_that_is_not_librdkafkas_is_refused() {
     let error = AlertTopic::new("b:1", TOPIC, &[("acls", "1")].into()).expect_err("unknown");
     assert_eq!(error.class(), crate::Class::Permanent);
 }
+
+mod receivers;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use dataflow::ClientSettings;
 use futures::future::join_all;
 use rdkafka::ClientConfig;
@@ -11,7 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::OutgoingAlert;
+use super::{OutgoingAlert, Receiver, Sending};
 use crate::{Error, Result};
 
 /// How long an alert may take until the brokers have it.
@@ -70,22 +71,24 @@ impl AlertTopic {
         }
     }
 
-    /// Sends the alerts; all are acknowledged when it returns `Ok`.
-    ///
-    /// # Errors
-    /// [`Error::Topic`]: some may have been taken, so send all again.
-    pub async fn send(&self, alerts: &[OutgoingAlert]) -> Result<()> {
-        let sending = alerts.iter().map(|alert| {
-            let record = FutureRecord::to(&self.topic).key(&alert.id).payload(&alert.json);
-            self.producer.send(record, DELIVERY)
-        });
-        let failed = join_all(sending).await.into_iter().find_map(std::result::Result::err);
-        failed.map_or(Ok(()), |(source, _)| Err(self.error(source)))
-    }
-
     fn error(&self, source: KafkaError) -> Error {
         let last = self.trouble.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let reason = last.map(|why| format!(" ({why})")).unwrap_or_default();
         Error::Topic { topic: self.topic.clone(), reason, source: Box::new(source) }
+    }
+}
+
+#[async_trait]
+impl Receiver for AlertTopic {
+    /// All are acknowledged, or all are sent again: some may have been taken.
+    async fn send(&self, alerts: &[OutgoingAlert]) -> Sending {
+        let sending = alerts.iter().map(|alert| {
+            let record = FutureRecord::to(&self.topic).key(&alert.id).payload(&alert.json);
+            self.producer.send(record, DELIVERY)
+        });
+        match join_all(sending).await.into_iter().find_map(std::result::Result::err) {
+            None => Sending::all(alerts),
+            Some((source, _)) => Sending { failed: Some(self.error(source)), ..Sending::default() },
+        }
     }
 }

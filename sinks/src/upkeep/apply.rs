@@ -55,7 +55,8 @@ impl Job<'_> {
         below.retain(|(_, placed)| placed.position < floor);
         // From old to new; an entry after what stands beside it.
         below.sort_by_key(|(kind, placed)| (placed.position, *kind == Kind::Entry));
-        below.extend(all_but_the_last(objects.marks).map(|placed| (Kind::Mark, placed)));
+        let marks = objects.marks.into_values().flat_map(all_but_the_last);
+        below.extend(marks.map(|placed| (Kind::Mark, placed)));
         let lower = objects.floors.into_iter().filter(|placed| placed.position < floor);
         below.extend(lower.map(|placed| (Kind::Floor, placed)));
         Ok(below)

@@ -3,7 +3,7 @@
 //! Reading never fails for one chain alone: what cannot be read, or is not known, stands in the view as the reason to leave
 //! that chain as it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dataflow::Table;
 
@@ -11,7 +11,7 @@ use super::Policy;
 use super::plan::{ChainView, Link, View};
 use crate::Result;
 use crate::ledger::{Collected, Floor, Ledger, MergeEntry, SourceEntry, paths};
-use crate::outbox::AlertChain;
+use crate::outbox::{AlertChain, Since};
 use crate::store::{Listed, is_temporary};
 use crate::warehouse::Warehouse;
 
@@ -31,7 +31,8 @@ pub(super) struct Objects {
     pub(super) entries: Vec<Placed>,
     /// Exchange files of a partition, states of a merge group.
     pub(super) deltas: Vec<Placed>,
-    pub(super) marks: Vec<Placed>,
+    /// Of each receiver.
+    pub(super) marks: BTreeMap<String, Vec<Placed>>,
     pub(super) floors: Vec<Placed>,
 }
 
@@ -46,10 +47,15 @@ impl Objects {
             AlertChain::Partition(_) => paths.exchanges(&path),
             AlertChain::Group(_) => paths.states(&path),
         };
+        let mut marks = BTreeMap::new();
+        for receiver in ledger.store().list(&paths.receivers()).await.map_err(|e| e.to_string())? {
+            let own = list(ledger, &paths.outbox(&receiver, &path), |name| paths::numbered(name, ".sent")).await?;
+            marks.insert(receiver, own);
+        }
         Ok(Self {
             entries: list(ledger, &paths.entries(&path), paths::entry_start).await?,
             deltas: list(ledger, &deltas, paths::attempt_start).await?,
-            marks: list(ledger, &paths.outbox(&path), |name| paths::numbered(name, ".sent")).await?,
+            marks,
             floors: list(ledger, &paths.floors(&path), |name| paths::numbered(name, ".floor")).await?,
         })
     }
@@ -144,6 +150,16 @@ async fn read_chain(ledger: &Ledger, chain: &AlertChain, horizon: i64) -> std::r
     }
 }
 
+/// Below what position every receiver has its alerts; None if there is no receiver.
+async fn cursor(ledger: &Ledger, chain: &AlertChain, objects: &Objects) -> std::result::Result<Option<i64>, String> {
+    let known = ledger.known_receivers().await.map_err(|e| e.to_string())?;
+    let of = |(receiver, since): &(String, Since)| {
+        let mark = objects.marks.get(receiver).and_then(|marks| marks.last()).map(|mark| mark.position);
+        mark.or(since.of(chain)).unwrap_or(i64::MIN)
+    };
+    Ok(known.iter().map(of).min())
+}
+
 /// The old entries of a chain, from one to the next.
 async fn follow(ledger: &Ledger, chain: &AlertChain, horizon: i64) -> std::result::Result<ChainView, String> {
     let path = chain.path();
@@ -152,7 +168,7 @@ async fn follow(ledger: &Ledger, chain: &AlertChain, horizon: i64) -> std::resul
     let floor = ledger.floor_of(&path).await.map_err(|e| e.to_string())?;
     let begin = floor.as_ref().map_or(i64::MIN, |floor: &Floor| floor.position);
     let kept: Vec<&Placed> = objects.entries.iter().filter(|entry| entry.position >= begin).collect();
-    let cursor = objects.marks.last().map(|mark| mark.position);
+    let cursor = cursor(ledger, chain, &objects).await?;
     let Some(last) = kept.last().map(|entry| entry.position) else {
         return match floor {
             None => Ok(ChainView::default()),

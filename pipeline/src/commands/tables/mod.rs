@@ -5,6 +5,7 @@ mod describe;
 mod expire;
 mod list;
 mod orphans;
+mod receivers;
 mod reprocess;
 mod snapshots;
 
@@ -37,11 +38,14 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
             let warehouse = audit.at.open().await?;
             return audit::run(&warehouse, audit).await;
         }
+        TablesAction::Receivers(args) => {
+            receivers::run(&args.at.open().await?, args).await?;
+        }
         TablesAction::Reprocess(args) => return reprocess::run(args).await,
         TablesAction::Expire(args) => {
-            return expire::run(&open(&args.at.warehouse, &args.at.region).await?, args).await;
+            return expire::run(&args.at.open().await?, args).await;
         }
-        TablesAction::Orphans(args) => orphans::run(&open(&args.at.warehouse, &args.at.region).await?, args).await?,
+        TablesAction::Orphans(args) => orphans::run(&args.at.open().await?, args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -110,7 +110,7 @@ fn config(fleet: &Fleet, logs: &Path, dir: &Path) -> Config {
         mappings: ingest::mapping::Mappings::builtin(),
         enrich: enrich::EnrichConfig::demo(),
         rules: RulesConfig::default(),
-        alert_topic: None,
+        receivers: Vec::new(),
         worker: WorkerConfig { flush_interval: often, commit_interval: often, ..WorkerConfig::default() },
         upkeep: UpkeepConfig::default(),
         listen: None,

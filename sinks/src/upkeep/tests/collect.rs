@@ -169,7 +169,7 @@ async fn alerts_that_have_not_left_stay_and_marks_before_the_last_go() {
     warehouse.committer("t").settle().await.expect("commits");
     let chain = AlertChain::Partition(partition(0)).path();
     for mark in [0, 2] {
-        let path = warehouse.ledger().paths().sent(&chain, mark);
+        let path = warehouse.ledger().paths().sent("kafka", &chain, mark);
         warehouse.ledger().store().create(&path, Bytes::from_static(b"{}")).await.expect("creates");
     }
     let policy = Policy { is_unmerged: |_| true, ..all() };
