@@ -53,7 +53,7 @@ pub(crate) fn overtake(mut zombie: Command, stop_at: &str, others: impl FnOnce()
 }
 
 fn runs(mut command: Command) -> impl FnOnce() {
-    move || drop(command.status().expect("the binary starts"))
+    move || _ = command.status().expect("the binary starts")
 }
 
 #[test]

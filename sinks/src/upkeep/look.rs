@@ -87,18 +87,19 @@ async fn list(
 pub(super) async fn look(warehouse: &Warehouse, policy: &Policy) -> Result<View> {
     let (ledger, mut view) = (warehouse.ledger(), View::default());
     let horizon = policy.horizon();
-    for partition in ledger.partitions().await? {
-        let chain = read_chain(ledger, &AlertChain::Partition(partition.clone()), horizon).await;
-        let chain = chain.map(|chain| ChainView { is_unmerged: (policy.is_unmerged)(&partition), ..chain });
-        view.sources.insert(partition, chain);
+    // Who needs what, before what there is: every position that is named is then among those that are found, and what is needed
+    // can only have become less.
+    for table in Table::ALL {
+        let nexts = warehouse.nexts(table).await.map_err(|e| e.to_string());
+        view.tables.insert(table, nexts);
     }
     for group in 0..warehouse.merge_groups() {
         view.merges.insert(group, merge_chain(ledger, group, horizon).await);
     }
-    // Last: what a table has taken in since the chains were read only lets more go.
-    for table in Table::ALL {
-        let nexts = warehouse.nexts(table).await.map_err(|e| e.to_string());
-        view.tables.insert(table, nexts);
+    for partition in ledger.partitions().await? {
+        let chain = read_chain(ledger, &AlertChain::Partition(partition.clone()), horizon).await;
+        let chain = chain.map(|chain| ChainView { is_unmerged: (policy.is_unmerged)(&partition), ..chain });
+        view.sources.insert(partition, chain);
     }
     Ok(view)
 }

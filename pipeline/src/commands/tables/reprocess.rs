@@ -286,6 +286,7 @@ mod tests {
             read: 5,
             rows: BTreeMap::from([(Table::NetworkActivity, 4)]),
             dead_letters: BTreeMap::from([(Reason::InvalidJson, 1)]),
+            collected_dead_letters: 0,
         };
         let mut out = Vec::new();
         summary.write_text(&mut out).expect("a buffer takes all");

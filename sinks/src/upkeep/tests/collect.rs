@@ -83,6 +83,7 @@ async fn what_is_left_is_all_that_a_start_needs() {
     let dir = tempfile::tempdir().expect("a directory");
     let warehouse = grown(dir.path()).await;
     let (before, head) = (warehouse.start_positions().await, warehouse.merge_head(0).await);
+    let watermark = warehouse.watermark(&partition(0)).await.expect("reads");
     let planned = warehouse.plan_collection(&all()).await.expect("plans");
     assert_eq!(
         starts(&warehouse).await,
@@ -99,7 +100,7 @@ async fn what_is_left_is_all_that_a_start_needs() {
 
     assert_eq!(warehouse.start_positions().await.expect("reads"), before.expect("reads"));
     assert_eq!(warehouse.merge_head(0).await.expect("reads"), head.expect("reads"));
-    assert_eq!(warehouse.watermark(&partition(0)).await.expect("reads").map(|w| w > 0), Some(true));
+    assert_eq!(warehouse.watermark(&partition(0)).await.expect("reads"), watermark);
     range(&warehouse, 0, 40..50).await;
     warehouse.committer("t").commit_pending().await.expect("commits");
     assert_eq!(offsets(&warehouse, Table::NetworkActivity, &partition(0)).await, (0..50).collect::<Vec<i64>>());
@@ -121,7 +122,9 @@ async fn what_is_young_stays_and_so_does_what_its_states_need() {
     let dir = tempfile::tempdir().expect("a directory");
     let warehouse = grown(dir.path()).await;
     let hour = Duration::from_secs(3_600);
-    let now = SystemTime::now();
+    let written = std::fs::metadata(dir.path().join("local/meta/cluster.json")).and_then(|file| file.modified());
+    // Later than all of it.
+    let now = written.expect("it is there") + hour / 4;
     let age = |file: &PathBuf| {
         let opened = std::fs::File::options().append(true).open(file).expect("opens");
         opened.set_modified(now - hour).expect("sets the time");
@@ -279,7 +282,7 @@ async fn a_table_that_does_not_say_where_it_stands_keeps_every_chain_that_it_tak
 fn a_crash_at_any_step_leaves_a_chain_that_can_be_walked() {
     install_stopper();
     let steps = Step::ALL.into_iter().filter(|step| step.is_of_collection());
-    for (step, passes) in steps.flat_map(|step| [(step, 0), (step, 1), (step, 2)]) {
+    for (step, passes) in steps.flat_map(|step| [(step, 0), (step, 2)]) {
         let dir = tempfile::tempdir().expect("a directory");
         runtime().block_on(async { drop(grown(dir.path()).await) });
         let root = dir.path().to_owned();
