@@ -130,8 +130,8 @@ struct Sums {
 
 fn sums(chain: &Chain, upto: i64, faults: &mut Faults) -> Sums {
     let mut sums = chain.floor.as_ref().map_or_else(Sums::default, |floor| {
-        let sinks::Collected { records, filtered, dead_letters, .. } = floor.collected;
-        Sums { records, filtered, dead_letters }
+        let sinks::Collected { records, filtered, dead_letters, lost, .. } = floor.collected;
+        Sums { records, filtered, dead_letters, lost }
     });
     for (start, entry) in chain.iter().take_while(|(start, _)| *start < upto) {
         let Some(entry) = entry.source() else { continue };

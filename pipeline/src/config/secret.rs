@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// A secret, or where it is: `{env: NAME}`, `{file: PATH}`.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a secret is {env: NAME}, {file: PATH} or a text; a text of digits stands in quotes")]
 pub(super) enum RawSecret {
     Text(String),
     Kept(RawKept),

@@ -219,8 +219,11 @@ mod tests {
     }
 
     #[test]
-    fn a_password_of_digits_is_text() {
-        let found = settings(Path::new(""), "sasl: {mechanism: PLAIN, username: u, password: 0123}").expect("right");
+    fn a_password_of_digits_stands_in_quotes() {
+        let yaml = "sasl: {mechanism: PLAIN, username: u, password: 0123}";
+        let error = settings(Path::new(""), yaml).expect_err("a number");
+        assert!(error.contains("a text of digits stands in quotes"), "{error}");
+        let found = settings(Path::new(""), &yaml.replace("0123", "\"0123\"")).expect("right");
         assert_eq!(found.last(), Some(&("sasl.password".to_owned(), "0123".to_owned())));
     }
 }

@@ -17,6 +17,7 @@ mod kafka;
 mod kafka_reset;
 mod kafka_server;
 mod kafka_tls;
+mod kafka_topics;
 mod kit;
 mod lake;
 mod lake_server;

@@ -36,6 +36,8 @@ pub struct Collected {
     pub filtered: u64,
     /// Dead letters.
     pub dead_letters: u64,
+    /// Offsets that were lost before they could be read, as somebody accepted.
+    pub lost: u64,
     /// Rows by table.
     pub rows: BTreeMap<Table, u64>,
     /// Versions of the rules that ran.
@@ -48,6 +50,7 @@ impl AddAssign<&Collected> for Collected {
         self.records += more.records;
         self.filtered += more.filtered;
         self.dead_letters += more.dead_letters;
+        self.lost += more.lost;
         more.rows.iter().for_each(|(table, rows)| *self.rows.entry(*table).or_default() += rows);
         self.rules.extend(more.rules.iter().cloned());
     }
@@ -60,6 +63,7 @@ impl From<&SourceEntry> for Collected {
             records: entry.records,
             filtered: entry.filtered,
             dead_letters: entry.dead_letters.values().sum(),
+            lost: entry.lost,
             rows: rows(&entry.tables),
             rules: rules(&entry.versions),
         }
