@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -15,12 +15,17 @@ use crate::lake_server::{Conditions, Lake};
 
 const SIGKILL: i32 = 9;
 
+/// Steps as far apart as requests are slow.
+const WORKER: &str = "worker:\n  flush_interval: 500ms\n  flush_rows: 1500\n  commit_interval: 1s\n  step_interval: 200ms\n  \
+    state_interval: 400ms\n";
+
 /// The configuration that [`fleet_config`] writes, with the warehouse in the lake.
 fn config(lake: &Lake, logs: &Path, folder: &str) -> PathBuf {
     let path = fleet_config(lake.dir.path(), logs, &lake.dir.path().join(folder));
     let text = std::fs::read_to_string(&path).expect("just written");
     let (_, rest) = text.split_once("sources:").expect("it has sources");
-    std::fs::write(&path, format!("{}sources:{rest}", lake.yaml(folder))).expect("a writable folder");
+    let (sources, _) = rest.split_once("worker:").expect("it has a worker");
+    std::fs::write(&path, format!("{}sources:{sources}{WORKER}", lake.yaml(folder))).expect("a writable folder");
     path
 }
 
@@ -52,11 +57,41 @@ fn killed_at_each(lake: &Lake, config: &Path, steps: &BTreeMap<String, u64>) -> 
     kills
 }
 
+/// The audit is clean, and each event of the truth is there once.
+fn assert_whole(lake: &Lake, config: &Path, logs: &Path) {
+    let checks = stdout(lake.palisade().args(["tables", "audit", "-c"]).arg(config).arg("--truth").arg(logs));
+    assert!(checks.contains(" ok ") && !checks.contains("FAILED"), "{checks}");
+    let mut score = lake.palisade();
+    score.args(["loadgen", "score", "--output", "json", "-c"]).arg(config).arg("--truth").arg(logs);
+    let score: Value = serde_json::from_str(&stdout(&mut score)).expect("a JSON object");
+    for figure in ["unaccounted", "missing", "extra", "doubled", "altered", "false_alerts"] {
+        assert_eq!(score[figure], 0, "{figure}: {score}");
+    }
+}
+
+#[test]
+fn two_workers_that_commit_to_the_same_tables_fence_each_other() {
+    let lake = Lake::start();
+    let logs = lake.dir.path().join("logs");
+    fleet(&logs, 6, 9_100, "none");
+    let config = config(&lake, &logs, "both");
+    let start = |_| {
+        let mut worker = with_keys(&lake, run(&config));
+        worker.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+    };
+    let workers: Vec<Child> = (0..2).map(start).collect();
+    for worker in workers {
+        let out = worker.wait_with_output().expect("a child that was started");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+    assert_whole(&lake, &config, &logs);
+}
+
 #[test]
 fn killed_at_each_step_a_warehouse_in_a_bucket_is_whole_and_open_to_others() {
     let lake = Lake::start();
     let logs = lake.dir.path().join("logs");
-    fleet(&logs, 5, 12_000, "none");
+    fleet(&logs, 5, 9_100, "none");
     let local = lake.dir.path().join("calm");
     let trace = lake.dir.path().join("calm.steps");
     stdout(run(&fleet_config(lake.dir.path(), &logs, &local)).env("PALISADE_STEP_TRACE", &trace));
@@ -67,14 +102,7 @@ fn killed_at_each_step_a_warehouse_in_a_bucket_is_whole_and_open_to_others() {
     let kills = killed_at_each(&lake, &config, &steps);
     assert!(kills + 3 >= steps.len(), "only {kills} kills at {} steps", steps.len());
 
-    let checks = stdout(lake.palisade().args(["tables", "audit", "-c"]).arg(&config).arg("--truth").arg(&logs));
-    assert!(checks.contains(" ok ") && !checks.contains("FAILED"), "{checks}");
-    let mut score = lake.palisade();
-    score.args(["loadgen", "score", "--output", "json", "-c"]).arg(&config).arg("--truth").arg(&logs);
-    let score: Value = serde_json::from_str(&stdout(&mut score)).expect("a JSON object");
-    for figure in ["unaccounted", "missing", "extra", "doubled", "altered", "false_alerts"] {
-        assert_eq!(score[figure], 0, "{figure}: {score}");
-    }
+    assert_whole(&lake, &config, &logs);
     let count = "SELECT count(*) AS n FROM detection_finding";
     let by_config = rows(lake.palisade().args(["sql", "--output", "json", "-c"]).arg(&config), count);
     let mut by_url = lake.palisade_by_environment();
@@ -99,7 +127,7 @@ fn killed_at_each_step_a_warehouse_in_a_bucket_is_whole_and_open_to_others() {
 fn a_store_that_overwrites_ledger_entries_is_refused() {
     let lake = Lake::start_with(Conditions::Ignored);
     let logs = lake.dir.path().join("logs");
-    fleet(&logs, 5, 500, "none");
+    fleet(&logs, 5, 9_100, "none");
     let config = config(&lake, &logs, "w");
     let out = output(lake.palisade().args(["run", "--until-end", "-c"]).arg(&config));
     let text = String::from_utf8_lossy(&out.stderr);
@@ -110,7 +138,7 @@ fn a_store_that_overwrites_ledger_entries_is_refused() {
 fn what_cannot_be_reached_is_named_with_the_way_out() {
     let lake = Lake::start();
     let logs = lake.dir.path().join("logs");
-    fleet(&logs, 5, 500, "none");
+    fleet(&logs, 5, 9_100, "none");
     let config = config(&lake, &logs, "w");
     let said = |command: &mut Command| {
         let out = output(command);
