@@ -140,7 +140,10 @@ async fn open_table(
     let created =
         timed(config, &format!("create table {table}"), catalog.create_table(ident.namespace(), creation)).await;
     // Whoever lost a race finds the winner's table now.
-    timed(config, &action, catalog.load_table(ident)).await.or_else(|e| created.map_err(|_| e))
+    match (timed(config, &action, catalog.load_table(ident)).await, created) {
+        (Err(Error::Catalog { source, .. }), Err(refused)) if source.kind() == ErrorKind::TableNotFound => Err(refused),
+        (loaded, _) => loaded,
+    }
 }
 
 fn table_creation(ledger: &Ledger, table: Table) -> Result<TableCreation> {

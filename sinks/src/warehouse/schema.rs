@@ -23,7 +23,8 @@ pub(crate) fn iceberg_schema(table: Table) -> Result<Schema> {
 /// Partitioned by day(time) and nothing else.
 pub(crate) fn partition_spec(table: Table, schema: &Schema) -> Result<UnboundPartitionSpec> {
     let time = schema.field_by_name("time").ok_or_else(|| mismatch(table, "time", "is missing"))?;
-    let spec = UnboundPartitionSpec::builder().add_partition_field(time.id, PARTITION_FIELD, Transform::Day);
+    let spec =
+        UnboundPartitionSpec::builder().with_spec_id(0).add_partition_field(time.id, PARTITION_FIELD, Transform::Day);
     Ok(spec.map_err(|e| Error::catalog(format!("partition {table}"), e))?.build())
 }
 

@@ -34,6 +34,10 @@ fn judge(cloud: Cloud, error: &BucketError, text: &str) -> (ErrorKind, &'static 
             ErrorKind::PermissionDenied,
             "no credentials: set those that docs/storage.md lists in the environment, or run where the cloud gives them: ",
         ),
+        _ if text.contains("URL scheme is not allowed") => (
+            ErrorKind::InvalidInput,
+            "http sends data in the clear; use https, or say `storage.allow_http: true` (AWS_ALLOW_HTTP): ",
+        ),
         BucketError::PermissionDenied { .. } | BucketError::Unauthenticated { .. } => REFUSED,
         _ if matches!(status, Some(401 | 403)) || text.contains("code: AccessDenied") => REFUSED,
         _ if is_missing(text) => (

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::{ClientOptions, ObjectStore, Result, RetryConfig};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::{ClientConfigKey, ObjectStore, Result, RetryConfig};
 
 use crate::config::{BucketUrl, Cloud, StoreConfig};
-
-/// Time for a connection to come about.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// Requests are tried again here a few times at once, and by [`super::RemoteStore`] for longer.
 const RETRIES: usize = 2;
@@ -29,15 +26,19 @@ pub(super) fn bucket(url: &BucketUrl, config: &StoreConfig) -> Result<Arc<dyn Ob
     }
 }
 
-/// How long a request may take is decided with its size, by who sends it.
-fn client(config: &StoreConfig) -> ClientOptions {
-    ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT).with_allow_http(config.allow_http)
+/// What is set for every client, over what the environment says. How long a request may take is decided with its size, by
+/// who sends it.
+fn client(config: &StoreConfig) -> impl Iterator<Item = (ClientConfigKey, &'static str)> {
+    let always = [(ClientConfigKey::Timeout, "1h"), (ClientConfigKey::ConnectTimeout, "5s")];
+    always.into_iter().chain(config.allow_http.then_some((ClientConfigKey::AllowHttp, "true")))
 }
 
 fn s3(url: &BucketUrl, config: &StoreConfig, retry: RetryConfig) -> Result<Arc<dyn ObjectStore>> {
     let bucket = url.bucket().split_once("://").unwrap_or_default().1;
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
-    builder = builder.with_client_options(client(config));
+    for (key, value) in client(config) {
+        builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
+    }
     if let Some(endpoint) = &config.endpoint {
         builder = builder.with_endpoint(endpoint);
     }
@@ -52,7 +53,9 @@ fn s3(url: &BucketUrl, config: &StoreConfig, retry: RetryConfig) -> Result<Arc<d
 
 fn google(url: &BucketUrl, config: &StoreConfig, retry: RetryConfig) -> Result<Arc<dyn ObjectStore>> {
     let mut builder = GoogleCloudStorageBuilder::from_env().with_url(url.to_string()).with_retry(retry);
-    builder = builder.with_client_options(client(config));
+    for (key, value) in client(config) {
+        builder = builder.with_config(GoogleConfigKey::Client(key), value);
+    }
     if let Some(endpoint) = &config.endpoint {
         builder = builder.with_base_url(endpoint);
     }
@@ -61,7 +64,9 @@ fn google(url: &BucketUrl, config: &StoreConfig, retry: RetryConfig) -> Result<A
 
 fn azure(url: &BucketUrl, config: &StoreConfig, retry: RetryConfig) -> Result<Arc<dyn ObjectStore>> {
     let mut builder = MicrosoftAzureBuilder::from_env().with_url(url.to_string()).with_retry(retry);
-    builder = builder.with_client_options(client(config));
+    for (key, value) in client(config) {
+        builder = builder.with_config(AzureConfigKey::Client(key), value);
+    }
     if let Some(endpoint) = &config.endpoint {
         builder = builder.with_endpoint(endpoint.clone());
     }

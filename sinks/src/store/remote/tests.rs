@@ -130,3 +130,13 @@ async fn a_service_that_overwrites_what_exists_is_refused() {
     let (store, _server) = answered(vec![(200, String::new()), (412, xml("PreconditionFailed"))], impatient()).await;
     store.prove().await.expect("the second one is refused");
 }
+
+#[test]
+fn each_cloud_is_opened_by_its_url() {
+    for url in ["s3://lake/w", "gs://lake/w", "abfss://box@acme.dfs.core.windows.net/w"] {
+        let Root::Remote(url) = Root::parse(url).expect("a bucket") else { panic!("a bucket") };
+        let config = StoreConfig { endpoint: Some("http://127.0.0.1:1".into()), allow_http: true, ..impatient() };
+        let store = RemoteStore::unproven(&url, &config).expect("credentials are looked for later");
+        assert_eq!(store.location("a"), format!("{url}/a"));
+    }
+}
