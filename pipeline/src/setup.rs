@@ -213,6 +213,9 @@ impl StartPositions for LedgerPositions {
                 let (writer, next) = (other.writer, other.next);
                 Err(format!("{partition}: {writer} has written [{start}, {next}) meanwhile; start again").into())
             }
+            Created::Collected => {
+                Err(format!("{partition}: what begins at {start} is written, and collected by now; start again").into())
+            }
         }
     }
 }

@@ -122,9 +122,9 @@ async fn alerts_leave_once_and_a_successor_sends_only_what_was_not_noted() {
 async fn alerts_leave_though_the_entries_before_them_are_collected() {
     let (folder, cluster) = (tempdir().expect("a folder"), Cluster::new());
     let warehouse = open(folder.path()).await;
-    let mut outbox = cluster.outbox(&warehouse);
+    let mut outbox = cluster.outbox(&warehouse).await;
     record(&warehouse, &partition(0), 0..2, &[Table::NetworkActivity]).await;
-    assert_eq!(outbox.drain(&first()).await.expect("no alerts"), 0);
+    assert_eq!(drain(&mut outbox, &first()).await, 0);
     for start in [2, 4, 6] {
         record(&warehouse, &partition(0), start..start + 2, &[Table::NetworkActivity]).await;
     }
@@ -137,7 +137,7 @@ async fn alerts_leave_though_the_entries_before_them_are_collected() {
     assert_eq!(warehouse.ledger().first(&partition(0)).await.expect("lists"), Some(8), "its alerts have not left");
     let waiting = leaving(&partition(0), 8..20);
     assert!(waiting > 0);
-    assert_eq!(outbox.drain(&first()).await.expect("sent"), waiting);
+    assert_eq!(drain(&mut outbox, &first()).await, waiting);
     warehouse.collect(&policy, "upkeep").await.expect("collects");
     assert_eq!(warehouse.ledger().first(&partition(0)).await.expect("lists"), Some(20));
     assert_eq!(cluster.keys(waiting).values().sum::<usize>(), waiting);
