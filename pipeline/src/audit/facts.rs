@@ -123,7 +123,7 @@ impl Chain {
         }
     }
 
-    fn from_floor(mut self, floor: sinks::Result<Option<Floor>>) -> Self {
+    fn above(mut self, floor: sinks::Result<Option<Floor>>) -> Self {
         match floor {
             Ok(floor) => self.floor = floor,
             Err(e) => self.unreadable.push(e.to_string()),
@@ -276,7 +276,7 @@ async fn source_chain(ledger: &Ledger, partition: PartitionId) -> anyhow::Result
         chain.take(start, entry.map(|entry| entry.map(|entry| Entry::Source(Box::new(entry)))));
     }
     // After the entries: those that somebody collected in between are below it.
-    Ok(chain.from_floor(ledger.floor(&partition).await))
+    Ok(chain.above(ledger.floor(&partition).await))
 }
 
 async fn merge_chain(ledger: &Ledger, group: u32) -> anyhow::Result<Chain> {
@@ -285,7 +285,7 @@ async fn merge_chain(ledger: &Ledger, group: u32) -> anyhow::Result<Chain> {
         let entry = ledger.get_merge(group, step).await;
         chain.take(step, entry.map(|entry| entry.map(|entry| Entry::Merge(Box::new(entry)))));
     }
-    Ok(chain.from_floor(ledger.floor_merge(group).await))
+    Ok(chain.above(ledger.floor_merge(group).await))
 }
 
 async fn table_facts(warehouse: &Warehouse, table: Table) -> anyhow::Result<TableFacts> {
