@@ -27,6 +27,9 @@ pub(super) enum Change {
     Failed(KafkaError),
 }
 
+/// A position that the broker's log holds, or why it does not.
+pub(super) type Held = Result<i64, KafkaError>;
+
 /// The client's context: answers rebalances and keeps what happened for the poll loop.
 pub(super) struct Group {
     topic: String,
@@ -96,7 +99,7 @@ impl Group {
         &self,
         consumer: &BaseConsumer<C>,
         partitions: &[i32],
-    ) -> Result<Vec<(i32, Result<i64, KafkaError>)>, KafkaError> {
+    ) -> Result<Vec<(i32, Held)>, KafkaError> {
         let id = |p: &i32| usize::try_from(*p).ok().and_then(|i| self.ids.get(i)).ok_or(KafkaError::NewPartition(*p));
         let ids: Vec<PartitionId> = partitions.iter().map(|p| id(p).cloned()).collect::<Result<_, _>>()?;
         let known: Positions = self.starts.positions(&ids).map_err(KafkaError::Positions)?;
@@ -109,12 +112,7 @@ impl Group {
     }
 
     /// The position, held against the log; after what was lost, if that is accepted.
-    pub(super) fn position(
-        &self,
-        id: &PartitionId,
-        known: Option<i64>,
-        marks: (i64, i64),
-    ) -> Result<Result<i64, KafkaError>, KafkaError> {
+    pub(super) fn position(&self, id: &PartitionId, known: Option<i64>, marks: (i64, i64)) -> Result<Held, KafkaError> {
         let held = within(id.partition, known, marks);
         if let Err(KafkaError::Retention { position, low, .. }) = held {
             let lost = OffsetRange { start: position, next: low };

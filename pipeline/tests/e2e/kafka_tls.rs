@@ -163,8 +163,11 @@ fn a_refusal_names_the_broker_the_cause_and_the_way_out() {
         ("plain", &by_user, "{protocol: PLAINTEXT}".to_owned(), "SSL listener", "`security.protocol`"),
     ] {
         let source = format!("topic: firewall, brokers: \"{address}\", security: {security}");
-        let config =
-            guarded.config(name, &source, &format!("topic: firewall, brokers: \"{}\"", guarded.kafka.address()));
+        let config = guarded.config(
+            &format!("refused-{name}"),
+            &source,
+            &format!("topic: firewall, brokers: \"{}\"", guarded.kafka.address()),
+        );
         let out = run(&config);
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(!out.status.success(), "{name}: {said}");
