@@ -44,7 +44,7 @@ const AT_THE_START: [&[Fault]; 5] = [
 ];
 
 fn inject(cluster: &Cluster, faults: &[Fault]) {
-    faults.iter().for_each(|(api, error)| cluster.0.request_errors(api.clone(), &[*error; 3]));
+    faults.iter().for_each(|(api, error)| cluster.0.request_errors(*api, &[*error; 3]));
 }
 
 /// Reads until every partition has so many records. What was delivered from a position on is void once the partition is assigned
