@@ -108,7 +108,7 @@ pub(super) fn build(base: &Path, raw: &Spanned<RawWarehouse>, problems: &mut Vec
         catalog_timeout_ms: catalog
             .as_ref()
             .and_then(|raw| raw.value.timeout)
-            .map_or(defaults.catalog_timeout_ms, |timeout| millis(timeout)),
+            .map_or(defaults.catalog_timeout_ms, millis),
         ..defaults
     };
     if problems.len() == before

@@ -81,9 +81,12 @@ impl Alertmanager {
         command.arg(format!("--web.listen-address={address}")).arg("--cluster.listen-address=");
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.unwrap_or_else(|e| panic!("{}: {e}; run .ci/setup", program.display()));
-        let alertmanager = Self { child, address };
-        let is_up = || std::net::TcpStream::connect(address).is_ok();
-        wait_until("Alertmanager listens", &mut [], is_up);
+        let mut alertmanager = Self { child, address };
+        wait_until("Alertmanager listens", &mut [], || {
+            let ended = alertmanager.child.try_wait().expect("our child");
+            assert_eq!(ended, None, "it ended by itself: {command:?}");
+            std::net::TcpStream::connect(address).is_ok()
+        });
         alertmanager
     }
 

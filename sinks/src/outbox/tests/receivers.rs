@@ -44,6 +44,7 @@ impl Service {
             (StatusCode::from_u16(status).expect("a status"), [("retry-after", "7")], format!("so it is\n{status}"))
         };
         let app = axum::Router::new().route("/hook", post(take)).route("/api/v2/alerts", post(take));
+        #[expect(clippy::disallowed_methods, reason = "ends with the test")]
         tokio::spawn(axum::serve(listener, app.with_state(service.clone())).into_future());
         (service, url)
     }
@@ -81,7 +82,7 @@ async fn each_revision_is_one_signed_request_with_a_key_of_its_own() {
     let got = service.got();
     assert_eq!(got.len(), alerts);
     for (headers, body) in &got {
-        let header = |name: &str| headers[name].to_str().expect("text").to_owned();
+        let header = |name: &str| String::from_utf8(headers[name].as_bytes().to_vec()).expect("text");
         let finding: Value = serde_json::from_str(body).expect("JSON");
         let id = header("webhook-id");
         assert_eq!(
