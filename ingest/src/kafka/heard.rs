@@ -77,6 +77,9 @@ impl Heard {
     }
 }
 
+/// What somebody can change of TLS.
+const OF_CERTIFICATES: &str = "correct `ca`, `certificate` and `key` in `security`, or the brokers' certificates";
+
 impl Trouble {
     /// True if asking again is of no use: somebody must change something.
     pub(super) fn is_refusal(&self) -> bool {
@@ -87,10 +90,12 @@ impl Trouble {
     /// What somebody can change.
     pub(super) fn way_out(&self) -> &'static str {
         match self.code {
+            // A broker that misses our certificate, or does not trust it, says so after the handshake.
+            _ if self.reason.contains("SSL alert number") => OF_CERTIFICATES,
             Code::Authentication | Code::SaslAuthenticationFailed => {
                 "correct `mechanism`, `username` and `password` in `security.sasl`, or make the user known to the brokers"
             }
-            Code::SSL => "correct `ca`, `certificate` and `key` in `security`, or the brokers' certificates",
+            Code::SSL => OF_CERTIFICATES,
             Code::Resolve => "correct `brokers`, or the name service",
             _ => {
                 "see that the brokers are up, and that `brokers` and `security.protocol` are those of one of their listeners"

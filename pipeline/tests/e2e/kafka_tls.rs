@@ -157,7 +157,7 @@ fn a_refusal_names_the_broker_the_cause_and_the_way_out() {
             "nobody",
             &by_certificate,
             "{ca: ca.pem}".to_owned(),
-            "certificate required",
+            "bad certificate",
             "correct `ca`, `certificate` and `key`",
         ),
         ("plain", &by_user, "{protocol: PLAINTEXT}".to_owned(), "SSL listener", "`security.protocol`"),
