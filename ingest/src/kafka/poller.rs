@@ -202,7 +202,8 @@ impl Poller {
     fn seek(&mut self, positions: &Positions) -> Result<(), KafkaError> {
         for (id, position) in positions {
             let Some(lane) = self.lanes.get_mut(&id.partition) else { continue };
-            (lane.position, lane.open) = (*position, None);
+            // Who was first has it durable, and may have died before it could say so.
+            (lane.position, lane.durable, lane.open) = (*position, lane.durable.max(*position), None);
             self.seek_client(id.partition, *position)?;
             self.backlog.push_back(SourceEvent::Assigned(id.clone(), *position));
         }
