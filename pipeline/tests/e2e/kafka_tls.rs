@@ -160,7 +160,8 @@ fn a_refusal_names_the_broker_the_cause_and_the_way_out() {
             "bad certificate",
             "correct `ca`, `certificate` and `key`",
         ),
-        ("plain", &by_user, "{protocol: PLAINTEXT}".to_owned(), "SSL listener", "`security.protocol`"),
+        // The broker hangs up; whether the client says more of it depends on when.
+        ("plain", &by_user, "{protocol: PLAINTEXT}".to_owned(), "see that the brokers are up", "`security.protocol`"),
     ] {
         let source = format!("topic: firewall, brokers: \"{address}\", security: {security}");
         let config = guarded.config(
