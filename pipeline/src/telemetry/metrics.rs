@@ -486,6 +486,7 @@ mod tests {
         telemetry.mapping_reloads.with_label_values(&["loaded"]).inc();
         telemetry.rule_reloads.with_label_values(&["loaded"]).inc();
         telemetry.rule_disabled.with_label_values(&["x"]).set(1);
+        telemetry.outbox.known("x");
         telemetry.upkeep.deleted.with_label_values(&["entry"]).inc();
         telemetry.queue("merge").add(1, 1);
         let mut exported: Vec<String> = telemetry.registry.gather().iter().map(|f| f.name().to_owned()).collect();
