@@ -87,12 +87,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
     let (stop_last, last_stopped) = watch::channel(false);
     let outbox = stages.task(outboxes.run(last_stopped.clone()));
-    let upkeep = Upkeep {
-        warehouse: warehouse.clone(),
-        writer: writer.clone(),
-        config: config.upkeep.clone(),
-        telemetry: telemetry.clone(),
-    };
+    let upkeep = upkeep(&config, &warehouse, &writer, &telemetry);
     let upkeep = stages.task(upkeep.run(last_stopped.clone()));
     let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
     let committer = stages.task(committer.run(last_stopped));
@@ -115,6 +110,15 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     health.set_ready(false);
     drained.and(result.map(drop)).and(committed).and(sent).and(kept)?;
     Ok(warehouse)
+}
+
+fn upkeep(config: &Config, warehouse: &Warehouse, writer: &str, telemetry: &Telemetry) -> Upkeep {
+    Upkeep {
+        warehouse: warehouse.clone(),
+        writer: writer.to_owned(),
+        config: config.upkeep.clone(),
+        telemetry: telemetry.clone(),
+    }
 }
 
 /// Runs one bounded source through the path's first half: rows and dead letters, no rules and so no merge stage. True if it

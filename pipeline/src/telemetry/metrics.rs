@@ -306,6 +306,10 @@ impl Default for Telemetry {
     }
 }
 
+fn abandoned(make: &Make) -> IntCounter {
+    make.counter("palisade_events_abandoned_total", "Events that were left to another worker, which reads them again.")
+}
+
 impl Telemetry {
     pub(crate) fn new() -> Self {
         let make = Make(Registry::new());
@@ -326,10 +330,7 @@ impl Telemetry {
                 &["reason"],
             ),
             drift: drift(&make),
-            abandoned: make.counter(
-                "palisade_events_abandoned_total",
-                "Events that were left to another worker, which reads them again.",
-            ),
+            abandoned: abandoned(&make),
             partitions_stopped: partitions_stopped(&make),
             offsets_lost: offsets_lost(&make),
             in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
