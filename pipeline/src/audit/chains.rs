@@ -2,6 +2,8 @@
 //! table stands on a position of the chain. Where older entries are collected, the chain begins at its floor, and all that a start
 //! would need is above it.
 
+use sinks::MERGE_TABLES;
+
 use super::facts::{Chain, Facts, Key};
 use super::{Faults, Verdict};
 
@@ -54,12 +56,18 @@ fn links(chain: &Chain, faults: &mut Faults) {
     }
 }
 
-/// The chain begins at its floor; without one, where the tables' first commits began.
+/// The chain begins at its floor, which every table has passed; without one, where the tables' first commits began.
 fn first_commits(facts: &Facts, chain: &Chain, faults: &mut Faults) {
     let first = chain.ends().map(|(first, _)| first);
     if let Some(floor) = &chain.floor {
         if first != Some(floor.position) {
             faults.add(|| format!("{}: its floor is {}, but no entry begins there", chain.key, floor.position));
+        }
+        let takes = |table| matches!(chain.key, Key::Source(_)) || MERGE_TABLES.contains(&table);
+        for table in facts.tables.iter().filter(|t| takes(t.table) && !t.nexts.contains_key(&chain.key)) {
+            faults.add(|| {
+                format!("{}: collected below {}, and {} took none of it in", chain.key, floor.position, table.table)
+            });
         }
         return;
     }

@@ -195,11 +195,16 @@ impl Fixture {
         found
     }
 
-    async fn set_next(&self, table: Table, next: i64) {
+    /// Sets a table's position on partition 0, or takes it away.
+    async fn set_next(&self, table: Table, next: Option<i64>) {
         let loaded = self.warehouse.load_table(table).await.expect("loads");
         let transaction = Transaction::new(&loaded);
-        let set = transaction.update_table_properties().set("palisade.next.local.fw@i1.0".to_owned(), next.to_string());
-        let transaction = set.apply(transaction).expect("a property");
+        let (change, key) = (transaction.update_table_properties(), "palisade.next.local.fw@i1.0".to_owned());
+        let changed = match next {
+            Some(next) => change.set(key, next.to_string()),
+            None => change.remove(key),
+        };
+        let transaction = changed.apply(transaction).expect("a property");
         transaction.commit(self.warehouse.catalog().as_ref()).await.expect("commits");
     }
 
@@ -262,6 +267,11 @@ async fn a_collected_warehouse_passes_and_says_from_where_on_it_was_checked() {
         std::fs::remove_file(&fixture.files(folder)[0]).expect("removes");
         assert_eq!(fixture.failed().await, [id], "{folder}");
     }
+    let fixture = Fixture::sound().await;
+    fixture.warehouse.collect(&all_is_old(), "upkeep").await.expect("collects");
+    fixture.set_next(Table::DeadLetter, None).await;
+    assert_eq!(fixture.failed().await, ["chains"]);
+    assert!(fixture.said("chains").await.contains("collected below 10, and dead_letter took none of it in"));
     let entries = ["local/ledger/fw@i1/0", "local/ledger/_merge/0"];
     for folder in entries {
         let fixture = Fixture::sound().await;
@@ -332,9 +342,9 @@ async fn a_missing_merge_step_breaks_the_chain() {
 #[tokio::test]
 async fn a_position_that_was_set_by_hand_is_seen() {
     let fixture = Fixture::sound().await;
-    fixture.set_next(Table::NetworkActivity, 10).await;
+    fixture.set_next(Table::NetworkActivity, Some(10)).await;
     assert_eq!(fixture.failed().await, ["I6"], "back to a position of the chain");
-    fixture.set_next(Table::NetworkActivity, 7).await;
+    fixture.set_next(Table::NetworkActivity, Some(7)).await;
     assert_eq!(fixture.failed().await, ["chains"], "to no position at all");
 }
 
