@@ -8,16 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use aggregate::{Delta, Deltas, MergeStage, RuleSet, StepOutput, StepStamp};
+use aggregate::{Delta, Deltas, MergeStage, StepOutput, StepStamp};
 use anyhow::{Context, bail};
 use dataflow::{OffsetRange, PartitionId, Positions, Watermark};
-use sinks::{AlertChain, Created, Ledger, MergeEntry, Origin, SourceEntry};
+use sinks::{AlertChain, Created, MergeEntry, Origin};
 use uuid::Uuid;
 
 use crate::alerts;
 use crate::clock;
-use crate::rules::{self, Half};
+use crate::rules::Half;
 use crate::shard::{ShardContext, stage_files, versions};
+
+use super::redo::{RULES, load_delta, range, redo, rules_of, start};
 
 /// A range that is in the ledger: what every group is offered.
 #[derive(Clone)]
@@ -108,7 +110,7 @@ impl Group {
         while let Some(entry) = at {
             if let Some(object) = &entry.state {
                 let bytes = ledger.get_object(object).await?;
-                let rules = rules_of(context, &entry).await?;
+                let rules = rules_of(&context.warehouse, context.rules.set(), &entry).await?;
                 self.stage = MergeStage::restore(&rules, self.number, &bytes)
                     .with_context(|| format!("merge state {}", object.path))?;
                 self.adopt(&entry);
@@ -125,24 +127,11 @@ impl Group {
         Ok(())
     }
 
-    /// Under the rules that took the step: what others would have made of it, nobody was told.
     async fn redo(&mut self, context: &ShardContext, entry: &MergeEntry) -> anyhow::Result<()> {
-        let ledger = context.warehouse.ledger();
         if self.versions.get(RULES) != entry.versions.get(RULES) || self.next_step == 0 {
-            self.stage.set_rules(&rules_of(context, entry).await?)?;
+            self.stage.set_rules(&rules_of(&context.warehouse, context.rules.set(), entry).await?)?;
         }
-        for (partition, next) in &entry.vector {
-            let Some(mut at) = start(ledger, &self.vector, partition).await? else { continue };
-            while at < *next {
-                let source = ledger.get_source(partition, at).await?;
-                let source = source.with_context(|| format!("{partition}: no ledger entry at {at}"))?;
-                let delta = load_delta(ledger, &source, self.number).await?;
-                self.stage.apply(partition, range(&source), &delta)?;
-                at = source.next;
-            }
-        }
-        let stamp = StepStamp { step: entry.step, at: entry.at, received_until: entry.received_until };
-        self.stage.step(stamp, entry.watermark, &entry.vector, &entry.versions)?;
+        redo(context.warehouse.ledger(), &mut self.stage, &self.vector, entry).await?;
         self.adopt(entry);
         Ok(())
     }
@@ -350,24 +339,8 @@ impl Group {
     }
 }
 
-/// Those of the rules in force that took the step.
-async fn rules_of(context: &ShardContext, entry: &MergeEntry) -> anyhow::Result<Arc<RuleSet>> {
-    rules::of_version(&context.warehouse, context.rules.set(), entry.versions.get(RULES)).await
-}
-
-/// What entries call the version of the rules.
-const RULES: &str = "rules";
-
 /// Entries of one partition read at a time.
 const FOLLOW_ENTRIES: usize = 256;
-
-/// Where a partition's chain is taken up: at the known position, or at its first entry.
-async fn start(ledger: &Ledger, known: &Positions, partition: &PartitionId) -> anyhow::Result<Option<i64>> {
-    match known.get(partition) {
-        Some(position) => Ok(Some(*position)),
-        None => Ok(ledger.first(partition).await?),
-    }
-}
 
 /// The entry exists: count, and let the alerts leave.
 fn report(context: &ShardContext, number: u32, output: &StepOutput, watermark: Option<i64>, oldest_us: i64) {
@@ -393,20 +366,6 @@ fn union<'a>(ranges: impl Iterator<Item = &'a BTreeMap<String, String>>) -> BTre
         all.entry(name).or_default().insert(version);
     }
     all.into_iter().map(|(name, versions)| (name.clone(), Vec::from_iter(versions).join("+"))).collect()
-}
-
-fn range(entry: &SourceEntry) -> OffsetRange {
-    OffsetRange { start: entry.start, next: entry.next }
-}
-
-async fn load_delta(ledger: &Ledger, entry: &SourceEntry, group: u32) -> anyhow::Result<Delta> {
-    match &entry.exchange {
-        None => Ok(Delta::empty(group)),
-        Some(object) => {
-            let bytes = ledger.get_object(object).await?;
-            Deltas::decode_group(&bytes, group).with_context(|| format!("exchange file {}", object.path))
-        }
-    }
 }
 
 #[cfg(test)]

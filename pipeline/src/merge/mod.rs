@@ -4,6 +4,7 @@
 //! That only keeps workers out of each other's way; the ledger lets one of them take a step, whoever tries.
 
 mod group;
+mod redo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::clock;
 use crate::queue::{Receiver, Weigh};
 use crate::shard::ShardContext;
 use group::{Group, Ranged, Stepped, Surroundings};
+pub(crate) use redo::{redo, rules_of};
 
 /// What the merge thread is told.
 pub(crate) enum ToMerge {

@@ -1,0 +1,123 @@
+//! I7: a merge state is what its steps make of the deltas. Each state of a group is built again, step by step, from the beginning of
+//! its chain, or from the oldest state where older steps are collected.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aggregate::{MergeStage, RuleSet};
+use anyhow::Context;
+use dataflow::Positions;
+use sinks::{MergeEntry, Warehouse};
+
+use super::facts::{Facts, Key};
+use super::{Faults, Verdict};
+use crate::merge::{redo, rules_of};
+
+/// Rebuilds and compares, group by group.
+pub(super) async fn check(facts: &Facts, warehouse: &Warehouse, rules: &Arc<RuleSet>) -> anyhow::Result<Verdict> {
+    if let Some(reason) = missing_rules(facts, rules) {
+        return Ok(Verdict::not_checked(reason));
+    }
+    let (mut faults, mut states, mut steps) = (Faults::default(), 0, 0);
+    for chain in &facts.chains {
+        let Key::Merge(group) = chain.key else { continue };
+        let entries = chain.iter().filter_map(|(_, entry)| entry.merge()).collect();
+        let mut rebuilt = Rebuilt::begin(warehouse, rules, group);
+        match rebuilt.follow(entries, chain.floor.is_some(), &mut faults).await {
+            Ok(redone) => steps += redone,
+            Err(e) => faults.add(|| format!("{}: {e:#}", chain.key)),
+        }
+        states += rebuilt.compared;
+    }
+    Ok(faults.verdict(format!("{states} states, {steps} steps done again")))
+}
+
+/// A group's state as its steps give it.
+struct Rebuilt<'a> {
+    warehouse: &'a Warehouse,
+    rules: &'a Arc<RuleSet>,
+    group: u32,
+    stage: MergeStage,
+    vector: Positions,
+    /// Of the rules that the stage has; none before the first step.
+    version: Option<Option<&'a String>>,
+    compared: usize,
+}
+
+impl<'a> Rebuilt<'a> {
+    fn begin(warehouse: &'a Warehouse, rules: &'a Arc<RuleSet>, group: u32) -> Self {
+        let stage = MergeStage::new(rules, group);
+        Self { warehouse, rules, group, stage, vector: Positions::new(), version: None, compared: 0 }
+    }
+
+    /// Does the steps again up to the last that has a state, and compares each state on the way. How many steps there were.
+    async fn follow(
+        &mut self,
+        mut steps: Vec<&'a MergeEntry>,
+        is_collected: bool,
+        faults: &mut Faults,
+    ) -> anyhow::Result<usize> {
+        let states = || steps.iter().enumerate().filter(|(_, step)| step.state.is_some()).map(|(at, _)| at);
+        let (Some(oldest), Some(newest)) = (states().next(), states().next_back()) else { return Ok(0) };
+        steps.truncate(newest + 1);
+        if is_collected {
+            let before = steps.drain(..=oldest).next_back().context("the oldest state")?;
+            self.stage = self.stored(before).await?;
+            self.take(before);
+        }
+        for step in &steps {
+            self.redo(step).await.with_context(|| format!("step {}", step.step))?;
+            if step.state.is_some() {
+                self.compare(step, faults).await?;
+            }
+        }
+        Ok(steps.len())
+    }
+
+    async fn redo(&mut self, step: &'a MergeEntry) -> anyhow::Result<()> {
+        if self.version != Some(step.versions.get("rules")) {
+            self.stage.set_rules(&rules_of(self.warehouse, self.rules, step).await?)?;
+        }
+        redo(self.warehouse.ledger(), &mut self.stage, &self.vector, step).await?;
+        self.take(step);
+        Ok(())
+    }
+
+    fn take(&mut self, step: &'a MergeEntry) {
+        self.vector.clone_from(&step.vector);
+        self.version = Some(step.versions.get("rules"));
+    }
+
+    /// A state that is wrong is told once: those after it are compared with what follows from it.
+    async fn compare(&mut self, step: &MergeEntry, faults: &mut Faults) -> anyhow::Result<()> {
+        let stored = self.stored(step).await?;
+        self.compared += 1;
+        if stored.snapshot()? != self.stage.snapshot()? {
+            let (group, step) = (self.group, step.step);
+            faults.add(|| format!("_merge/{group}: the state of step {step} is not what the steps up to it give"));
+            self.stage = stored;
+        }
+        Ok(())
+    }
+
+    async fn stored(&self, step: &MergeEntry) -> anyhow::Result<MergeStage> {
+        let object = step.state.as_ref().context("the step has no state")?;
+        let bytes = self.warehouse.ledger().get_object(object).await?;
+        let rules = rules_of(self.warehouse, self.rules, step).await?;
+        MergeStage::restore(&rules, self.group, &bytes).with_context(|| format!("state of step {}", step.step))
+    }
+}
+
+/// Why states cannot be built again: rules that took a step are not among those that are given.
+fn missing_rules(facts: &Facts, rules: &RuleSet) -> Option<String> {
+    let given: BTreeSet<&str> = rules.rules().iter().map(|rule| rule.fingerprint()).collect();
+    let steps = facts.entries().filter(|(_, _, entry)| entry.merge().is_some());
+    let versions: BTreeSet<&String> = steps.filter_map(|(_, _, entry)| entry.versions().get("rules")).collect();
+    versions.into_iter().filter(|version| *version != rules.version()).find_map(|version| {
+        let Some(held) = facts.rule_sets.get(version) else {
+            return Some(format!("what version {version} of the rules held was never recorded"));
+        };
+        let gone = held.iter().find(|(fingerprint, _)| !given.contains(fingerprint.as_str()));
+        gone.map(|(_, rule)| format!("the rule {} version {} took steps and is not given", rule.uid, rule.version))
+    })
+}
