@@ -1,9 +1,10 @@
 //! Events between receipt and being queryable: what the latency of each event is made of.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dataflow::{Latency, OffsetRange, PartitionId, Positions, Table};
+use tokio::sync::watch;
 
 use crate::telemetry::Telemetry;
 
@@ -38,6 +39,8 @@ impl Received {
 #[derive(Clone)]
 pub(crate) struct Flight {
     shared: Arc<Mutex<Shared>>,
+    /// Bytes of data files that wait for their tables.
+    uncommitted: watch::Sender<u64>,
     telemetry: Telemetry,
 }
 
@@ -52,46 +55,69 @@ struct Shared {
 struct Open {
     next: i64,
     received: Received,
-    /// The tables that have yet to take the range in.
-    tables: BTreeSet<Table>,
+    /// The tables that have yet to take the range in, and the bytes that each is to take.
+    tables: BTreeMap<Table, u64>,
 }
 
 impl Flight {
     pub(crate) fn new(telemetry: Telemetry) -> Self {
-        Self { shared: Arc::default(), telemetry }
+        Self { shared: Arc::default(), uncommitted: watch::Sender::new(0), telemetry }
+    }
+
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The range is about to get its ledger entry, with rows for these tables.
+    /// Bytes of data files that wait for their tables.
+    pub(crate) fn uncommitted(&self) -> u64 {
+        *self.uncommitted.borrow()
+    }
+
+    /// Returns when fewer bytes than the limit wait for their tables.
+    pub(crate) async fn room(&self, limit: u64) {
+        // The sender is ours, so it is there.
+        let _ = self.uncommitted.subscribe().wait_for(|waiting| *waiting < limit).await;
+    }
+
+    fn count(&self, change: impl FnOnce(&mut u64)) {
+        self.uncommitted.send_modify(change);
+        self.telemetry.uncommitted_bytes.set(i64::try_from(self.uncommitted()).unwrap_or(i64::MAX));
+    }
+
+    /// The range is about to get its ledger entry, with so many bytes of rows for these tables.
     pub(crate) fn depart(
         &self,
         partition: &PartitionId,
         range: OffsetRange,
         received: Received,
-        tables: BTreeSet<Table>,
+        tables: BTreeMap<Table, u64>,
     ) {
         if !tables.is_empty() {
+            let bytes: u64 = tables.values().sum();
+            self.count(|waiting| *waiting += bytes);
             self.lock().open.insert((partition.clone(), range.start), Open { next: range.next, received, tables });
         }
     }
 
     /// The range did not get its entry after all.
     pub(crate) fn retract(&self, partition: &PartitionId, start: i64) -> Received {
-        let open = self.lock().open.remove(&(partition.clone(), start));
-        open.map(|open| open.received).unwrap_or_default()
+        let Some(open) = self.lock().open.remove(&(partition.clone(), start)) else { return Received::default() };
+        self.count(|waiting| *waiting -= open.tables.values().sum::<u64>());
+        open.received
     }
 
     /// At `now_us` the table has all rows below the positions, whoever committed them. With the last of its tables, a range
     /// is queryable.
     pub(crate) fn arrive(&self, table: Table, positions: &Positions, now_us: i64) {
         let mut shared = self.lock();
-        let mut landed = Vec::new();
+        let (mut landed, mut bytes) = (Vec::new(), 0);
         shared.open.retain(|(partition, _), open| {
             if positions.get(partition).is_some_and(|have| *have >= open.next) {
-                open.tables.remove(&table);
+                bytes += open.tables.remove(&table).unwrap_or(0);
             }
             let is_open = !open.tables.is_empty();
             if !is_open {
@@ -99,6 +125,7 @@ impl Flight {
             }
             is_open
         });
+        self.count(|waiting| *waiting -= bytes);
         for (ms, events) in landed.iter().flat_map(|received| &received.counts) {
             let took_us = now_us - ms * 1000;
             shared.queryable.record(took_us, *events);
@@ -138,7 +165,12 @@ mod tests {
         received.note(2_000_000, 1);
         assert_eq!((received.min_us, received.max_us, received.events()), (Some(1_000_000), Some(2_000_000), 101));
         let range = OffsetRange { start: 0, next: 101 };
-        flight.depart(&partition, range, received, BTreeSet::from([Table::NetworkActivity, Table::DeadLetter]));
+        flight.depart(
+            &partition,
+            range,
+            received,
+            BTreeMap::from([(Table::NetworkActivity, 30), (Table::DeadLetter, 3)]),
+        );
         let at = |next| Positions::from([(partition.clone(), next)]);
         flight.arrive(Table::NetworkActivity, &at(101), 2_500_000);
         flight.arrive(Table::DeadLetter, &at(100), 2_600_000);
@@ -149,13 +181,38 @@ mod tests {
         assert_eq!(queryable.count(), 101);
         assert!((queryable.quantile_ms(0.5) - 2000.0).abs() < 3.0 && (queryable.quantile_ms(0.0) - 1000.0).abs() < 2.0);
     }
+
+    #[tokio::test]
+    async fn sources_wait_while_too_many_bytes_wait_for_their_tables() {
+        let flight = Flight::new(Telemetry::new());
+        let partition = PartitionId::new("t", "i", 0);
+        let depart = |start| {
+            let tables = BTreeMap::from([(Table::NetworkActivity, 30), (Table::DeadLetter, 3)]);
+            flight.depart(&partition, OffsetRange { start, next: start + 10 }, Received::default(), tables);
+        };
+        let at = |next| Positions::from([(partition.clone(), next)]);
+        depart(0);
+        flight.room(34).await;
+        depart(10);
+        let mut room = std::pin::pin!(flight.room(34));
+        for (arrives, waits) in [(None, true), (Some(0), true), (Some(10), false)] {
+            for table in [Table::NetworkActivity, Table::DeadLetter] {
+                arrives.iter().for_each(|next| flight.arrive(table, &at(*next), 1));
+            }
+            assert_eq!(futures::poll!(&mut room).is_pending(), waits, "{arrives:?}");
+        }
+        assert_eq!((flight.uncommitted(), flight.telemetry.uncommitted_bytes.get()), (33, 33));
+        flight.retract(&partition, 10);
+        assert_eq!((flight.uncommitted(), flight.telemetry.uncommitted_bytes.get()), (0, 0));
+    }
+
     #[test]
     fn a_range_that_another_worker_took_is_nobodys_latency() {
         let flight = Flight::new(Telemetry::new());
         let partition = PartitionId::new("t", "i", 0);
         let mut received = Received::default();
         received.note(1_000_000, 7);
-        flight.depart(&partition, OffsetRange { start: 0, next: 7 }, received, BTreeSet::from([Table::BaseEvent]));
+        flight.depart(&partition, OffsetRange { start: 0, next: 7 }, received, BTreeMap::from([(Table::BaseEvent, 5)]));
         assert_eq!(flight.retract(&partition, 0).events(), 7);
         flight.arrive(Table::BaseEvent, &Positions::from([(partition, 9)]), 2_000_000);
         assert_eq!(flight.latencies().0.count(), 0);

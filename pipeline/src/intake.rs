@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::claims::Claims;
+use crate::flight::Flight;
 use crate::merge::ToMerge;
 use crate::queue::Sender;
 use crate::shard::ToShard;
@@ -29,6 +30,9 @@ pub(crate) struct Intake {
     pub(crate) to_merge: Sender<ToMerge>,
     pub(crate) claims: Claims,
     pub(crate) warehouse: Warehouse,
+    pub(crate) flight: Flight,
+    /// Bytes of data files that may wait for their tables before sources pause.
+    pub(crate) uncommitted_max: u64,
     pub(crate) stopped: StoppedPartitions,
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -58,6 +62,35 @@ impl StoppedPartitions {
     }
 }
 
+/// A source is not read on while more waits for its tables than is allowed.
+struct Pause {
+    limit: u64,
+    flight: Flight,
+    is_on: bool,
+}
+
+impl Pause {
+    fn note(&mut self) {
+        let waiting = self.flight.uncommitted();
+        match (self.is_on, waiting >= self.limit) {
+            (false, true) => {
+                tracing::warn!(
+                    waiting,
+                    limit = self.limit,
+                    "the tables do not take in what is read; the source pauses"
+                );
+                self.flight.telemetry().sources_paused.inc();
+            }
+            (true, false) => {
+                tracing::info!(waiting, "the source goes on");
+                self.flight.telemetry().sources_paused.dec();
+            }
+            _ => return,
+        }
+        self.is_on = !self.is_on;
+    }
+}
+
 /// A stage behind is gone; its own error says why.
 struct Gone;
 
@@ -81,9 +114,14 @@ impl Intake {
         }
         let mut claims = tokio::time::interval(CLAIMS_EVERY);
         let mut stop = self.stop.clone();
+        let mut pause = Pause { limit: self.uncommitted_max, flight: self.flight.clone(), is_on: false };
         loop {
+            pause.note();
             let event = tokio::select! {
-                event = source.next_event() => event?,
+                event = async {
+                    pause.flight.room(pause.limit).await;
+                    source.next_event().await
+                } => event?,
                 () = stopped(&mut stop) => return Ok(false),
                 _ = claims.tick(), if source.is_shared() => {
                     self.settle_claims(&mut source, &own).await?;

@@ -289,6 +289,8 @@ impl OpenPartition {
 
     fn take(&mut self, chunk: Chunk, decoder: &mut AutoDecoder, context: &mut ShardContext) -> anyhow::Result<()> {
         let chunk = chunk.skip_below(self.next);
+        #[cfg(feature = "mutants")]
+        let chunk = mutant::of_first_tenant(chunk);
         if self.next == self.start {
             self.opened_at = clock::instant();
         }
@@ -361,10 +363,14 @@ impl OpenPartition {
 
     fn write(&mut self, range: OffsetRange, context: &ShardContext) -> anyhow::Result<Flushed> {
         let dead = self.dead.finish();
+        #[cfg(feature = "mutants")]
+        let dead = dead.filter(|_| !sinks::mutant::is("lost-dead-letter"));
         if let Some(batch) = &dead {
             self.stage.process(batch).with_context(|| format!("watches over the dead letters of {}", self.id))?;
         }
         let source = self.stage.take_delta()?;
+        #[cfg(feature = "mutants")]
+        let source = mutant::unseen(source, context.warehouse.merge_groups());
         context.telemetry.note_failures(&source.failures);
         context.note_work(Half::Source, &source.work)?;
         context.telemetry.note_held(&source.held);
@@ -381,10 +387,13 @@ impl OpenPartition {
         entry.records = self.records;
         entry.dead_letters = std::mem::take(&mut self.dead_counts);
         entry.watermark = self.stage.watermark();
+        #[cfg(feature = "mutants")]
+        mutant::lower_watermark(&mut entry);
         (entry.received_min, entry.received_max) = (self.received.min_us, self.received.max_us);
         entry.versions = context.versions();
         // Before the entry exists: the committer may take it in at once.
-        let tables = entry.tables.keys().copied().collect();
+        let bytes = |files: &TableFiles| files.files.iter().map(|file| file.bytes).sum();
+        let tables = entry.tables.iter().map(|(table, files)| (*table, bytes(files))).collect();
         context.flight.depart(&self.id, range, std::mem::take(&mut self.received), tables);
         if let Some(other) = self.create_entry(&entry, context)? {
             self.received = context.flight.retract(&self.id, range.start);
@@ -415,7 +424,7 @@ impl OpenPartition {
     /// The commit point. Some other writer if the range was taken already.
     fn create_entry(&self, entry: &SourceEntry, context: &ShardContext) -> anyhow::Result<Option<String>> {
         #[cfg(feature = "mutants")]
-        if sinks::mutant::commit_before_entry() {
+        if sinks::mutant::is("commit-before-entry") {
             context.runtime.block_on(context.warehouse.committer(&context.writer).commit_unrecorded(entry))?;
         }
         match context.runtime.block_on(context.warehouse.ledger().create_source(entry))? {
@@ -482,4 +491,43 @@ pub(crate) fn versions(rules: &RuleSet, enrich: &Chain) -> BTreeMap<String, Stri
     let mut versions = enrich.versions();
     versions.insert("rules".to_owned(), rules.version().to_owned());
     versions
+}
+
+/// Mistakes that are this stage's to make (see [`sinks::mutant`]).
+#[cfg(feature = "mutants")]
+mod mutant {
+    use std::num::NonZeroU32;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, OnceLock};
+
+    use aggregate::{Deltas, SourceDelta};
+    use dataflow::Chunk;
+    use sinks::SourceEntry;
+    use sinks::mutant::is;
+
+    /// `first-tenant`: whoever came first owns every record.
+    pub(super) fn of_first_tenant(mut chunk: Chunk) -> Chunk {
+        static FIRST: OnceLock<Arc<str>> = OnceLock::new();
+        let first = FIRST.get_or_init(|| chunk.tenant.clone());
+        if is("first-tenant") {
+            chunk.tenant.clone_from(first);
+        }
+        chunk
+    }
+
+    /// `unseen-rows`: no merge group hears of any row.
+    pub(super) fn unseen(mut source: SourceDelta, groups: u32) -> SourceDelta {
+        if is("unseen-rows") {
+            source.deltas = Deltas::empty(NonZeroU32::new(groups).unwrap_or(NonZeroU32::MIN));
+        }
+        source
+    }
+
+    /// `falling-watermark`: every other range goes back by an hour.
+    pub(super) fn lower_watermark(entry: &mut SourceEntry) {
+        static IS_ODD: AtomicBool = AtomicBool::new(false);
+        if is("falling-watermark") && IS_ODD.fetch_xor(true, Ordering::Relaxed) {
+            entry.watermark = entry.watermark.map(|time| time - 3_600_000_000);
+        }
+    }
 }

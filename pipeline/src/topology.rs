@@ -89,11 +89,25 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let outbox = stages.task(outboxes.run(last_stopped.clone()));
     let upkeep = upkeep(&config, &warehouse, &writer, &telemetry);
     let upkeep = stages.task(upkeep.run(last_stopped.clone()));
-    let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
+    let committer = Committer {
+        tables: warehouse.committer(&writer),
+        interval: w.commit_interval,
+        flight: flight.clone(),
+        telemetry,
+    };
     let committer = stages.task(committer.run(last_stopped));
 
     // Intake runs until the end of its sources or the signal; then each stage drains into the next.
-    let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), stopped, stop: stop.clone() };
+    let intake = Intake {
+        routes,
+        to_merge,
+        claims,
+        warehouse: warehouse.clone(),
+        flight,
+        uncommitted_max: w.uncommitted_bytes as u64,
+        stopped,
+        stop: stop.clone(),
+    };
     let mut intakes = JoinSet::new();
     for source in sources {
         intakes.spawn(intake.clone().run(source, positions.clone()));
@@ -164,10 +178,24 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
     let mut stages = Stages::start("unmerged", unmerged)?;
     let routes = start_shards(&mut stages, context, &partitions)?;
     let (stop_last, last_stopped) = watch::channel(false);
-    let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
+    let committer = Committer {
+        tables: warehouse.committer(&writer),
+        interval: w.commit_interval,
+        flight: flight.clone(),
+        telemetry,
+    };
     let committer = stages.task(committer.run(last_stopped));
     let claims = Claims::default();
-    let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), stopped, stop: stop.clone() };
+    let intake = Intake {
+        routes,
+        to_merge,
+        claims,
+        warehouse: warehouse.clone(),
+        flight,
+        uncommitted_max: w.uncommitted_bytes as u64,
+        stopped,
+        stop: stop.clone(),
+    };
     let mut intakes = JoinSet::new();
     intakes.spawn(intake.run(source, positions));
     let ended = intake::join(intakes, until_end, stop, stages.failed()).await;

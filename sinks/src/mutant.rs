@@ -1,25 +1,22 @@
-//! Known mistakes of the protocol, chosen by the environment variable `PALISADE_MUTANT`. Only with the feature `mutants`.
-//!
-//! - `no-guard`: a commit does not look at the base it is built on, and an attempt that failed is sent again as it was
-//!   (what a stock iceberg transaction does).
-//! - `greedy-collection`: collection looks at the age of entries alone.
-//! - `commit-before-entry`: the pipeline calls [`crate::Committer::commit_unrecorded`] before it creates the entry.
+//! Known mistakes of the protocol, one of which the environment variable `PALISADE_MUTANT` chooses. Only with the feature
+//! `mutants`; docs/exactly-once.md lists them, and what catches each.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 static MUTANT: LazyLock<String> = LazyLock::new(|| std::env::var("PALISADE_MUTANT").unwrap_or_default());
+static WRITER: OnceLock<String> = OnceLock::new();
 
-/// Commits do not check their base.
-pub fn no_guard() -> bool {
-    *MUTANT == "no-guard"
+/// True if this mistake is to be made.
+pub fn is(name: &str) -> bool {
+    *MUTANT == name
 }
 
-/// Data files go into the tables before the ledger entry exists.
-pub fn commit_before_entry() -> bool {
-    *MUTANT == "commit-before-entry"
+/// Who this process is in ledger entries.
+pub(crate) fn know_writer(writer: &str) {
+    _ = WRITER.set(writer.to_owned());
 }
 
-/// Collection asks nobody whether an entry is still needed.
-pub fn greedy_collection() -> bool {
-    *MUTANT == "greedy-collection"
+/// `no-re-commit`: a start takes what others put into the ledger as committed.
+pub(crate) fn forgets(writer: &str) -> bool {
+    is("no-re-commit") && WRITER.get().is_some_and(|own| own != writer)
 }

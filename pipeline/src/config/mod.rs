@@ -159,6 +159,8 @@ pub(crate) struct WorkerConfig {
     /// What may wait between intake and a shard.
     pub(crate) queue_rows: usize,
     pub(crate) queue_bytes: usize,
+    /// Data files that may wait for their tables; then sources pause.
+    pub(crate) uncommitted_bytes: usize,
 }
 
 impl Default for WorkerConfig {
@@ -175,6 +177,7 @@ impl Default for WorkerConfig {
             idle_after: Duration::from_secs(30),
             queue_rows: 65_536,
             queue_bytes: 64 << 20,
+            uncommitted_bytes: 16 << 30,
         }
     }
 }

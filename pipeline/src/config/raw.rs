@@ -190,6 +190,7 @@ struct RawWorker {
     idle_after: Option<Duration>,
     queue_rows: Option<usize>,
     queue_size: Option<ByteSize>,
+    uncommitted_size: Option<ByteSize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -407,10 +408,14 @@ fn worker(raw: &RawWorker) -> Result<WorkerConfig, String> {
         idle_after: raw.idle_after.unwrap_or(d.idle_after),
         queue_rows: raw.queue_rows.unwrap_or(d.queue_rows),
         queue_bytes: size(raw.queue_size, d.queue_bytes),
+        uncommitted_bytes: size(raw.uncommitted_size, d.uncommitted_bytes),
     };
-    for (name, value) in
-        [("shards", config.shards), ("flush_rows", config.flush_rows), ("queue_rows", config.queue_rows)]
-    {
+    for (name, value) in [
+        ("shards", config.shards),
+        ("flush_rows", config.flush_rows),
+        ("queue_rows", config.queue_rows),
+        ("uncommitted_size", config.uncommitted_bytes),
+    ] {
         if value == 0 {
             return Err(format!("worker.{name}: 0 would never move; leave it out for the default"));
         }

@@ -28,6 +28,8 @@ pub(crate) struct Telemetry {
     pub(crate) partitions_stopped: IntGaugeVec,
     pub(crate) offsets_lost: IntCounterVec,
     pub(crate) in_flight: IntGauge,
+    pub(crate) uncommitted_bytes: IntGauge,
+    pub(crate) sources_paused: IntGauge,
     pub(crate) alerts: IntCounterVec,
     pub(crate) outbox: OutboxMetrics,
     pub(crate) rule_failures: IntCounterVec,
@@ -334,6 +336,10 @@ impl Telemetry {
             partitions_stopped: partitions_stopped(&make),
             offsets_lost: offsets_lost(&make),
             in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
+            uncommitted_bytes: make
+                .gauge("palisade_uncommitted_bytes", "Bytes of data files that wait for their tables."),
+            sources_paused: make
+                .gauge("palisade_sources_paused", "Sources that wait for the tables to take in what was read."),
             alerts: make.counters("palisade_alerts_total", "Alerts, new and revised.", &["rule", "kind"]),
             outbox: OutboxMetrics::new(&make),
             rule_failures: rule_failures(&make),

@@ -20,7 +20,7 @@ const WORKER: &str = "worker:\n  flush_interval: 500ms\n  flush_rows: 1500\n  co
     state_interval: 400ms\n";
 
 /// The configuration that [`fleet_config`] writes, with the warehouse in the lake.
-fn config(lake: &Lake, logs: &Path, folder: &str) -> PathBuf {
+pub(crate) fn config(lake: &Lake, logs: &Path, folder: &str) -> PathBuf {
     let path = fleet_config(lake.dir.path(), logs, &lake.dir.path().join(folder));
     let text = std::fs::read_to_string(&path).expect("just written");
     let (_, rest) = text.split_once("sources:").expect("it has sources");
@@ -71,7 +71,7 @@ fn killed_at_each(lake: &Lake, config: &Path) -> usize {
 }
 
 /// The audit is clean, each event of the truth is there once, and each attack is detected.
-fn assert_whole(lake: &Lake, config: &Path, logs: &Path) {
+pub(crate) fn assert_whole(lake: &Lake, config: &Path, logs: &Path) {
     let checks = stdout(lake.palisade().args(["tables", "audit", "-c"]).arg(config).arg("--truth").arg(logs));
     assert!(checks.contains(" ok ") && !checks.contains("FAILED"), "{checks}");
     let mut score = lake.palisade();

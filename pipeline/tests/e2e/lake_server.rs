@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use crate::house::{cache, read};
 use crate::kit::palisade;
 
@@ -110,11 +112,17 @@ impl Server {
         assert!((0..turns).any(is_up), "{name} does not answer after {START_SECONDS} s:\n{}", said());
         started
     }
+
+    /// Stops it as if its machine had hung, or lets it go on.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process_group(Pid::from_child(&self.shell), signal).expect("our child");
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Closes its stdin first, at which it kills the server.
+        // Closes its stdin first, at which it kills the server, if nobody left it stopped.
+        let _ = kill_process_group(Pid::from_child(&self.shell), Signal::CONT);
         let _ = self.shell.wait();
     }
 }

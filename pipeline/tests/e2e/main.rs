@@ -2,6 +2,7 @@
 
 mod backtest;
 mod bad_input;
+mod catalog_away;
 mod corpus;
 mod correlations;
 mod crash;
@@ -36,3 +37,4 @@ mod streams;
 mod tables;
 mod upkeep;
 mod watches;
+mod zombies;

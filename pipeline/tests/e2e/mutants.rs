@@ -1,16 +1,16 @@
-//! Builds with a known mistake must fail the crash test's checks: otherwise the checks check nothing.
-//! A zombie (a worker that is stopped, overtaken, and goes on) must harm nothing in the true build.
+//! Builds with a known mistake must fail the audit: otherwise it checks nothing.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use serde_json::Value;
 
-use crate::crash::{Calm, run};
-use crate::house::root;
-use crate::kit::{binary, stdout};
-use crate::upkeep::{audit, tables};
+use crate::crash::{alerts, run, verify_alerts};
+use crate::house::{read, root};
+use crate::kit::{binary, fleet, fleet_config, number, output, stdout};
+use crate::upkeep::tables;
+use crate::zombies::{overtake, without_commits};
 
 /// The binary with the feature `mutants`. Cargo builds it where the plain one stands, so the plain one is put back.
 fn mutant_binary() -> PathBuf {
@@ -41,65 +41,148 @@ fn mutant(binary: &Path, config: &Path, name: &str) -> Command {
     command
 }
 
-/// Lets a worker come to a step and stop there; lets others act; lets the worker go on. How it ended.
-pub(crate) fn overtake(mut zombie: Command, stop_at: &str, others: impl FnOnce()) -> ExitStatus {
-    let child = zombie.env("PALISADE_STOP_AT", stop_at).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let mut child = child.expect("the binary starts");
-    let pid = Pid::from_child(&child);
-    let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).expect("our child").expect("waitpid waits").1;
-    assert!(stopped.stopped(), "the worker ended before it reached {stop_at}");
-    others();
-    kill_process(pid, Signal::CONT).expect("our child");
-    child.wait().expect("our child")
-}
-
 fn runs(mut command: Command) -> impl FnOnce() {
     move || _ = command.status().expect("the binary starts")
 }
 
-#[test]
-fn a_zombie_harms_nothing_and_mutants_are_caught() {
-    let calm = Calm::new(9);
+/// What happens to the worker.
+#[derive(Clone, Copy)]
+enum Trouble {
+    Nothing,
+    /// It is killed at a step, and another goes on.
+    Killed(&'static str),
+    /// As that, and no table had committed anything.
+    KilledBehind(&'static str),
+    /// It sleeps at a step while another does its work, and wakes.
+    Overtaken(&'static str),
+    /// Its ledger is collected after it ended.
+    Collected,
+    /// It is killed at a step, and its ledger collected, while no table had committed anything.
+    CollectedBehind(&'static str),
+}
 
-    let (warehouse, config) = calm.warehouse("zombie");
-    overtake(run(&config), "table_commit_before:9", runs(run(&config)));
-    stdout(&mut run(&config));
-    calm.verify(&warehouse).expect("the guard fences the zombie");
+impl Trouble {
+    fn is_behind(self) -> bool {
+        matches!(self, Trouble::KilledBehind(_) | Trouble::CollectedBehind(_))
+    }
+}
 
-    let binary = mutant_binary();
-    let (warehouse, config) = calm.warehouse("no-guard");
-    overtake(mutant(&binary, &config, "no-guard"), "table_commit_before:9", runs(mutant(&binary, &config, "")));
-    let caught = calm.verify(&warehouse).expect_err("a build without the guard is caught");
-    println!("no-guard: {caught}");
+use Trouble::{Collected, CollectedBehind, Killed, KilledBehind, Nothing, Overtaken};
 
-    let (warehouse, config) = calm.warehouse("commit-before-entry");
-    let mut killed = mutant(&binary, &config, "commit-before-entry");
-    killed.env("PALISADE_KILL_AT", "source_entry_before:5").status().expect("the binary starts");
-    mutant(&binary, &config, "commit-before-entry").status().expect("the binary starts");
-    let caught = calm.verify(&warehouse).expect_err("a build that commits before the entry is caught");
-    println!("commit-before-entry: {caught}");
+/// What is written over decides which it is.
+const ANY: &str = "any";
 
-    for (name, is_caught) in [("", false), ("greedy-collection", true)] {
-        let (warehouse, config) = calm.warehouse(&format!("collected-{name}"));
-        // No table commits before the kill, and some chain has three entries.
-        let yaml = std::fs::read_to_string(&config).expect("a configuration");
-        let yaml = yaml
-            .replace("flush_rows: 1500", "flush_rows: 300")
-            .replace("commit_interval: 100ms", "commit_interval: 1h");
-        std::fs::write(&config, yaml).expect("writes");
-        let mut killed = mutant(&binary, &config, "");
-        let killed = killed.env("PALISADE_KILL_AT", "source_entry_after:13").status().expect("the binary starts");
-        assert_eq!(killed.signal(), Some(9), "{name}");
-        let mut expire = tables(&binary, &["expire", "--older-than", "0s"], &warehouse);
-        stdout(expire.env("PALISADE_MUTANT", name));
-        let out = audit(&calm, &warehouse, &config);
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        assert_eq!(text.contains("chains  FAILED"), is_caught, "{name}: {text}");
-        println!("{name}: {text}");
+/// A mistake, what has to happen that it shows, and the invariant that it breaks. docs/exactly-once.md has the same list.
+const MUTANTS: [(&str, Trouble, &str); 12] = [
+    ("overwritten-entry", Overtaken("source_entry_before:5"), ANY),
+    ("greedy-collection", CollectedBehind("source_entry_after:13"), "chains"),
+    ("no-re-commit", KilledBehind("source_entry_after:9"), "I1"),
+    ("no-guard", Overtaken("table_commit_before:5"), "I2"),
+    ("commit-before-entry", Killed("source_entry_before:5"), "I3"),
+    ("unseen-rows", Nothing, "I4"),
+    ("random-alert-id", Nothing, "I5"),
+    ("falling-watermark", Nothing, "I6"),
+    ("no-restore", Killed("merge_entry_after:2"), "I7"),
+    ("first-tenant", Nothing, "I8"),
+    ("collects-one-too-many", Collected, "I9"),
+    ("lost-dead-letter", Nothing, "I10"),
+];
+
+/// A small fleet, and few rules over it.
+struct Trials {
+    dir: tempfile::TempDir,
+    logs: PathBuf,
+    binary: PathBuf,
+}
+
+impl Trials {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let logs = dir.path().join("logs");
+        fleet(&logs, 1, 12_000, "none");
+        Self { dir, logs, binary: mutant_binary() }
     }
 
-    let (warehouse, config) = calm.warehouse("random-alert-id");
-    mutant(&binary, &config, "random-alert-id").status().expect("the binary starts");
-    let caught = calm.verify(&warehouse).expect_err("a build with random alert ids is caught");
-    println!("random-alert-id: {caught}");
+    /// The warehouse of a worker with a mistake ("" for none) that met with trouble.
+    fn warehouse(&self, name: &str, trouble: Trouble) -> (PathBuf, PathBuf) {
+        let warehouse = self.dir.path().join(format!("of-{name}"));
+        let config = fleet_config(self.dir.path(), &self.logs, &warehouse);
+        let mut yaml = std::fs::read_to_string(&config).expect("a configuration");
+        // Ranges so small that each step comes, however slow the machine.
+        yaml = yaml.replace("flush_rows: 1500", "flush_rows: 300");
+        if trouble.is_behind() {
+            yaml = yaml.replace("commit_interval: 100ms", "commit_interval: 1h");
+        }
+        let rule = |name: &str| root().join("rules").join(name).display().to_string();
+        let rules = [rule("port_scan.yaml"), rule("vpn_password_spray.yaml"), rule("cloudtrail_logging_stopped.yaml")];
+        yaml += &format!("rules: {{builtin: false, paths: [{}]}}\n", rules.join(", "));
+        std::fs::write(&config, yaml).expect("writes");
+        self.run(&config, name, trouble, &warehouse);
+        (warehouse, config)
+    }
+
+    fn run(&self, config: &Path, name: &str, trouble: Trouble, warehouse: &Path) {
+        let worker = || mutant(&self.binary, config, name);
+        let killed = |step| {
+            let status = worker().env("PALISADE_KILL_AT", step).status().expect("the binary starts");
+            assert_eq!(status.signal(), Some(9), "{name}: {status}");
+        };
+        let expire = || {
+            let mut expire = tables(&self.binary, &["expire", "--older-than", "0s"], warehouse);
+            stdout(expire.env("PALISADE_MUTANT", name));
+        };
+        match trouble {
+            Nothing => runs(worker())(),
+            Killed(step) | KilledBehind(step) => {
+                killed(step);
+                runs(worker())();
+            }
+            Overtaken(step) => {
+                let config = if step.starts_with("table") { config.to_owned() } else { without_commits(config) };
+                overtake(mutant(&self.binary, &config, name), step, runs(mutant(&self.binary, &config, "")));
+            }
+            Collected => {
+                runs(worker())();
+                expire();
+            }
+            CollectedBehind(step) => {
+                killed(step);
+                expire();
+            }
+        }
+    }
+
+    /// The invariants that the audit finds broken, and what it says.
+    fn broken(&self, warehouse: &Path, config: &Path) -> (Vec<String>, String) {
+        let mut audit = tables(binary(), &["audit", "--output", "json"], warehouse);
+        audit.arg("-c").arg(config).arg("--truth").arg(&self.logs);
+        let text = String::from_utf8(output(&mut audit).stdout).expect("UTF-8");
+        let report: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let checks = report.as_array().unwrap_or_else(|| panic!("{text}"));
+        let failed = checks.iter().filter(|check| check["verdict"] == "failed");
+        (failed.filter_map(|check| check["id"].as_str().map(str::to_owned)).collect(), text)
+    }
+}
+
+#[test]
+fn each_mutant_is_caught_by_the_invariant_that_it_breaks() {
+    let trials = Trials::new();
+    let (calm, config) = trials.warehouse("", Nothing);
+    let (failed, text) = trials.broken(&calm, &config);
+    assert!(failed.is_empty(), "the true build: {text}");
+    let wanted = alerts(&calm);
+    assert!(!wanted.is_empty() && number(&calm, "SELECT count(*) FROM dead_letter") > 0, "too small a fleet");
+
+    let listed = read("docs/exactly-once.md");
+    for (name, trouble, invariant) in MUTANTS {
+        let (warehouse, config) = trials.warehouse(name, trouble);
+        if invariant == "I5" {
+            println!("{name}: {}", verify_alerts(&warehouse, &wanted).expect_err(name));
+        } else {
+            let (failed, text) = trials.broken(&warehouse, &config);
+            assert!(failed.iter().any(|id| id == invariant || invariant == ANY), "{name}: {failed:?} {text}");
+            println!("{name}: {failed:?}");
+        }
+        assert!(listed.contains(&format!("| `{name}` | {invariant} |")), "docs/exactly-once.md: {name}");
+    }
 }

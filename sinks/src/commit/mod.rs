@@ -120,7 +120,9 @@ enum Lag {
 impl Committer {
     pub(crate) fn new(warehouse: Warehouse, writer: &str) -> Self {
         #[cfg(feature = "mutants")]
-        let guarded = !crate::mutant::no_guard();
+        let guarded = !crate::mutant::is("no-guard");
+        #[cfg(feature = "mutants")]
+        crate::mutant::know_writer(writer);
         #[cfg(not(feature = "mutants"))]
         let guarded = true;
         Self { warehouse, writer: writer.to_owned(), memory: Mutex::new(Memory::default()), guarded }

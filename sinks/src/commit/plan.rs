@@ -179,6 +179,10 @@ impl Plan {
 
     /// Takes the files of an entry, if it has any for this table.
     pub(super) fn take_source(&mut self, entry: Arc<SourceEntry>) {
+        #[cfg(feature = "mutants")]
+        if crate::mutant::forgets(&entry.writer) {
+            return;
+        }
         if let Some(files) = entry.tables.get(&self.table).filter(|f| !f.files.is_empty()) {
             self.files.extend(files.files.iter().cloned());
             self.entries.push(entry);

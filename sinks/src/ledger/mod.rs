@@ -99,6 +99,11 @@ impl Ledger {
         is_ours: impl Fn(&E) -> bool,
     ) -> Result<Created<E>> {
         let bytes = Bytes::from(codec::encode(entry)?);
+        #[cfg(feature = "mutants")]
+        if crate::mutant::is("overwritten-entry") {
+            self.store.put(path, bytes).await?;
+            return Ok(Created::New);
+        }
         let created = match self.store.create(path, bytes).await? {
             Create::New => Created::New,
             Create::Exists => match self.read(path).await? {

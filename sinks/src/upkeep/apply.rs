@@ -50,9 +50,14 @@ impl Job<'_> {
             AlertChain::Group(_) => Kind::State,
         };
         let mut below: Vec<(Kind, Placed)> = Vec::new();
-        below.extend(objects.deltas.into_iter().map(|placed| (beside, placed)));
-        below.extend(objects.entries.into_iter().map(|placed| (Kind::Entry, placed)));
-        below.retain(|(_, placed)| placed.position < floor);
+        #[cfg(not(feature = "mutants"))]
+        let beside_below = floor;
+        #[cfg(feature = "mutants")]
+        let beside_below = floor + i64::from(crate::mutant::is("collects-one-too-many"));
+        let deltas = objects.deltas.into_iter().filter(|placed| placed.position < beside_below);
+        below.extend(deltas.map(|placed| (beside, placed)));
+        let entries = objects.entries.into_iter().filter(|placed| placed.position < floor);
+        below.extend(entries.map(|placed| (Kind::Entry, placed)));
         // From old to new; an entry after what stands beside it.
         below.sort_by_key(|(kind, placed)| (placed.position, *kind == Kind::Entry));
         let marks = objects.marks.into_values().flat_map(all_but_the_last);

@@ -121,7 +121,7 @@ fn decide(
     }
     let needs = needs(view);
     #[cfg(feature = "mutants")]
-    let needs = if crate::mutant::greedy_collection() { Ok(Vec::new()) } else { needs };
+    let needs = if crate::mutant::is("greedy-collection") { Ok(Vec::new()) } else { needs };
     let needs = match needs {
         Ok(needs) => needs,
         Err(held) => {
