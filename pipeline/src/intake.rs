@@ -1,7 +1,8 @@
 //! Intake: one task a source, from the source to the shards that own its partitions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,8 +17,32 @@ use crate::merge::ToMerge;
 use crate::queue::Sender;
 use crate::shard::ToShard;
 
-/// Which shard owns which partition.
-pub(crate) type Routes = Arc<HashMap<PartitionId, Sender<ToShard>>>;
+/// Which shard owns which partition of a source: one after the other takes the next partition that comes, whosever it is.
+#[derive(Clone)]
+pub(crate) struct Routes {
+    shards: Arc<[Sender<ToShard>]>,
+    /// Partitions of all sources that were given to a shard.
+    placed: Arc<AtomicUsize>,
+    own: BTreeMap<PartitionId, usize>,
+}
+
+impl Routes {
+    /// # Panics
+    /// Without a shard.
+    pub(crate) fn new(shards: Vec<Sender<ToShard>>) -> Self {
+        assert!(!shards.is_empty(), "a worker has a shard");
+        Self { shards: shards.into(), placed: Arc::default(), own: BTreeMap::new() }
+    }
+
+    fn add(&mut self, partition: &PartitionId) {
+        let Self { shards, placed, own } = self;
+        own.entry(partition.clone()).or_insert_with(|| placed.fetch_add(1, Ordering::Relaxed) % shards.len());
+    }
+
+    fn shard(&self, partition: &PartitionId) -> Option<&Sender<ToShard>> {
+        self.own.get(partition).map(|shard| &self.shards[*shard])
+    }
+}
 
 /// How often a shared source hears of positions and of partitions that were lost to another worker.
 const CLAIMS_EVERY: Duration = Duration::from_secs(1);
@@ -61,14 +86,68 @@ impl StoppedPartitions {
 /// A stage behind is gone; its own error says why.
 struct Gone;
 
+/// The intake of every source.
+pub(crate) struct Intakes {
+    intake: Intake,
+    running: JoinSet<anyhow::Result<bool>>,
+}
+
+impl Intakes {
+    pub(crate) fn new(intake: Intake) -> Self {
+        Self { intake, running: JoinSet::new() }
+    }
+
+    /// Reads a source from these positions on.
+    pub(crate) fn start(&mut self, source: Box<dyn Source>, positions: Positions) {
+        let mut intake = self.intake.clone();
+        source.partitions().iter().for_each(|partition| intake.add(partition, source.is_shared()));
+        self.running.spawn(intake.run(source, positions));
+    }
+
+    /// Waits for every source's end, the signal, or a stage that failed. True if every source came to its end.
+    ///
+    /// # Errors
+    /// The first source that failed.
+    pub(crate) async fn join(mut self, until_end: bool, mut failed: watch::Receiver<bool>) -> anyhow::Result<bool> {
+        let mut ended = true;
+        while !self.running.is_empty() {
+            tokio::select! {
+                Some(result) = self.running.join_next() => ended &= result??,
+                _ = failed.wait_for(|f| *f) => return Ok(false),
+            }
+        }
+        if !until_end && ended {
+            tokio::select! {
+                () = stopped(&mut self.intake.stop) => {}
+                _ = failed.wait_for(|f| *f) => {}
+            }
+            return Ok(false);
+        }
+        Ok(ended)
+    }
+}
+
 impl Intake {
+    fn add(&mut self, partition: &PartitionId, is_shared: bool) {
+        self.routes.add(partition);
+        if is_shared {
+            self.claims.share(partition.clone());
+        }
+    }
+
     /// Reads the source until its end or until `stop`. Returns true if it came to its end.
     ///
     /// # Errors
     /// If the source cannot go on. A stage that is gone ends intake quietly: its own error says why.
-    pub(crate) async fn run(mut self, mut source: Box<dyn Source>, starts: Positions) -> anyhow::Result<bool> {
+    async fn run(mut self, mut source: Box<dyn Source>, starts: Positions) -> anyhow::Result<bool> {
         let own = source.partitions();
-        if !source.is_shared() {
+        if source.is_shared() {
+            for partition in own {
+                if self.deliver(SourceEvent::Added(partition)).await?.is_err() {
+                    return Ok(false);
+                }
+            }
+        } else {
             source
                 .seek(&starts.iter().filter(|(p, _)| own.contains(p)).map(|(p, at)| (p.clone(), *at)).collect())
                 .await?;
@@ -86,7 +165,7 @@ impl Intake {
                 event = source.next_event() => event?,
                 () = stopped(&mut stop) => return Ok(false),
                 _ = claims.tick(), if source.is_shared() => {
-                    self.settle_claims(&mut source, &own).await?;
+                    self.settle_claims(&mut source).await?;
                     continue;
                 }
             };
@@ -103,6 +182,10 @@ impl Intake {
         let (to_shard, to_merge) = match event {
             SourceEvent::Chunk(chunk) => (Some((chunk.partition.clone(), ToShard::Chunk(chunk))), None),
             SourceEvent::CaughtUp(p) => (Some((p.clone(), ToShard::CaughtUp(p))), None),
+            SourceEvent::Added(p) => {
+                self.add(&p, true);
+                (None, Some(ToMerge::Added(p)))
+            }
             SourceEvent::Assigned(p, position) => {
                 tracing::info!(partition = %p, position, "assigned");
                 self.stopped.remove(&p);
@@ -118,11 +201,13 @@ impl Intake {
                 self.stopped.add(&p, kind);
                 (Some((p.clone(), ToShard::Stopped(p))), None)
             }
+            // Whatever is open of it is all there will be.
+            SourceEvent::Gone(p) => (Some((p.clone(), ToShard::CaughtUp(p.clone()))), Some(ToMerge::Gone(p))),
             SourceEvent::LogEnd(p, end) => (None, Some(ToMerge::LogEnd(p, end))),
             SourceEvent::EndOfInput => (None, None),
         };
         if let Some((partition, item)) = to_shard {
-            let shard = self.routes.get(&partition);
+            let shard = self.routes.shard(&partition);
             let shard = shard.with_context(|| format!("{partition}: the source did not announce it"))?;
             if shard.send(item).await.is_err() {
                 return Ok(Err(Gone));
@@ -135,14 +220,14 @@ impl Intake {
     }
 
     /// Continues partitions after what others wrote of them, and tells the source how far the ledger is.
-    async fn settle_claims(&self, source: &mut Box<dyn Source>, own: &[PartitionId]) -> anyhow::Result<()> {
-        let fenced = self.claims.take_fenced(own);
+    async fn settle_claims(&self, source: &mut Box<dyn Source>) -> anyhow::Result<()> {
+        let fenced = self.claims.take_fenced(self.routes.own.keys());
         if !fenced.is_empty() {
             let all = self.warehouse.start_positions().await?;
             let positions = all.into_iter().filter(|(p, _)| fenced.contains(p)).collect();
             source.seek(&positions).await?;
         }
-        let durable = self.claims.take_durable(own);
+        let durable = self.claims.take_durable(self.routes.own.keys());
         if !durable.is_empty() {
             source.acknowledge(&durable).await?;
         }
@@ -153,34 +238,4 @@ impl Intake {
 /// Ends when `stop` turns true, or when nobody can turn it any more.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|s| *s).await;
-}
-
-/// Waits for every source's end, the signal, or a stage that failed. True if every source came to its end.
-///
-/// # Errors
-/// The first source that failed.
-pub(crate) async fn join(
-    mut intakes: JoinSet<anyhow::Result<bool>>,
-    until_end: bool,
-    mut stop: watch::Receiver<bool>,
-    mut failed: watch::Receiver<bool>,
-) -> anyhow::Result<bool> {
-    let mut ended = true;
-    loop {
-        tokio::select! {
-            joined = intakes.join_next() => match joined {
-                Some(result) => ended &= result??,
-                None => break,
-            },
-            _ = failed.wait_for(|f| *f) => return Ok(false),
-        }
-    }
-    if !until_end && ended {
-        tokio::select! {
-            _ = stop.wait_for(|s| *s) => {}
-            _ = failed.wait_for(|f| *f) => {}
-        }
-        return Ok(false);
-    }
-    Ok(ended)
 }

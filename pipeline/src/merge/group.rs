@@ -40,7 +40,7 @@ struct Pending {
 /// What the partitions are at a step.
 pub(super) struct Surroundings<'a> {
     /// Every partition of every source, whoever reads it.
-    pub(super) partitions: &'a [PartitionId],
+    pub(super) partitions: &'a BTreeSet<PartitionId>,
     /// Those that are caught up and silent.
     pub(super) idle: &'a BTreeSet<PartitionId>,
     /// Every source came to its end: close every window.
