@@ -166,6 +166,11 @@ impl Group {
         self.stage.bytes()
     }
 
+    /// Every partition of which something is merged.
+    pub(super) fn merged(&self) -> impl Iterator<Item = &PartitionId> {
+        self.vector.keys()
+    }
+
     /// A range that this process has just put into the ledger.
     ///
     /// # Errors

@@ -219,7 +219,15 @@ impl Merger {
         let all = self.turn.is_multiple_of(OWN_FOLLOW_TURNS);
         let followed: Vec<PartitionId> =
             self.roster.partitions().iter().filter(|p| all || !self.owned.contains(p)).cloned().collect();
-        followed.iter().try_for_each(|partition| self.follow_one(partition))
+        followed.iter().try_for_each(|partition| self.follow_one(partition))?;
+        if all {
+            for partition in self.strangers() {
+                self.follow_one(&partition)?;
+                // Its log is no more, or nobody's concern: the ledger has all there is, once it is silent.
+                self.log_end(partition, 0)?;
+            }
+        }
+        Ok(())
     }
 
     fn follow_one(&mut self, partition: &PartitionId) -> anyhow::Result<()> {
@@ -231,6 +239,12 @@ impl Merger {
             self.heard(partition);
         }
         Ok(())
+    }
+
+    /// What groups have merged of sources that this process has not: topics that are gone, or that the configuration left out.
+    fn strangers(&self) -> BTreeSet<PartitionId> {
+        let merged = self.groups.values().flat_map(Group::merged);
+        merged.filter(|partition| !self.roster.partitions().contains(partition)).cloned().collect()
     }
 
     /// A group that was just taken up reads everything that waits for it.
