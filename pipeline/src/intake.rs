@@ -9,10 +9,11 @@ use anyhow::Context;
 use dataflow::{PartitionId, Positions, Source, SourceEvent, Stop};
 use prometheus::IntGaugeVec;
 use sinks::Warehouse;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::claims::Claims;
+use crate::discovery::Discovery;
 use crate::merge::ToMerge;
 use crate::queue::Sender;
 use crate::shard::ToShard;
@@ -86,15 +87,24 @@ impl StoppedPartitions {
 /// A stage behind is gone; its own error says why.
 struct Gone;
 
-/// The intake of every source.
+/// The intake of every source, of those too that are found while the worker runs.
 pub(crate) struct Intakes {
     intake: Intake,
     running: JoinSet<anyhow::Result<bool>>,
+    seeking: JoinSet<anyhow::Result<()>>,
+    to_found: mpsc::Sender<Box<dyn Source>>,
+    found: mpsc::Receiver<Box<dyn Source>>,
 }
 
 impl Intakes {
     pub(crate) fn new(intake: Intake) -> Self {
-        Self { intake, running: JoinSet::new() }
+        let (to_found, found) = mpsc::channel(1);
+        Self { intake, running: JoinSet::new(), seeking: JoinSet::new(), to_found, found }
+    }
+
+    /// Reads the sources too that are found from now on.
+    pub(crate) fn seek(&mut self, discovery: Discovery) {
+        self.seeking.spawn(discovery.run(self.to_found.clone(), self.intake.stop.clone()));
     }
 
     /// Reads a source from these positions on.
@@ -110,9 +120,11 @@ impl Intakes {
     /// The first source that failed.
     pub(crate) async fn join(mut self, until_end: bool, mut failed: watch::Receiver<bool>) -> anyhow::Result<bool> {
         let mut ended = true;
-        while !self.running.is_empty() {
+        while !self.running.is_empty() || !self.seeking.is_empty() {
             tokio::select! {
+                Some(source) = self.found.recv() => self.start(source, Positions::new()),
                 Some(result) = self.running.join_next() => ended &= result??,
+                Some(result) = self.seeking.join_next() => result??,
                 _ = failed.wait_for(|f| *f) => return Ok(false),
             }
         }

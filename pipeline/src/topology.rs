@@ -21,7 +21,7 @@ use crate::outbox::Mail;
 use crate::queue;
 use crate::reload::{self, Reloads};
 use crate::rules::{self, LiveRules};
-use crate::setup;
+use crate::setup::{self, Opener};
 use crate::shard::{Shard, ShardContext};
 use crate::stages::Stages;
 use crate::telemetry::{Health, Telemetry};
@@ -55,7 +55,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     setup::expired(rules.live().set(), crate::clock::now_us()).iter().for_each(|line| tracing::warn!("{line}"));
     let tables = setup::enrich(&config)?;
     let mappings = mapping::Reloader::new(config.decode.mappings.clone(), config.mappings.clone());
-    let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse, &telemetry, &writer).await?;
+    let (sources, discoveries) = Opener::new(&config, &warehouse, &telemetry, &writer).all().await?;
     let (roster, claims) = (Roster::of(&sources), Claims::default());
     let partitions = roster.partitions().len();
 
@@ -79,7 +79,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     };
     let merger = Merger::new(context.detached(), merge_input, roster, ended.clone());
     let mut stages = Stages::start("merge", move || merger.run())?;
-    let may_grow = sources.iter().any(|source| source.is_shared());
+    let may_grow = !discoveries.is_empty() || sources.iter().any(|source| source.is_shared());
     let routes = start_shards(&mut stages, context, if may_grow { usize::MAX } else { partitions })?;
     let (stop_reloads, reloads_stopped) = reload::stop();
     let reloads = Reloads::new(tables, mappings, rules, config.enrich.reload_interval, telemetry.clone());
@@ -95,6 +95,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), stopped, stop };
     let mut intakes = Intakes::new(intake);
     sources.into_iter().for_each(|source| intakes.start(source, positions.clone()));
+    discoveries.into_iter().for_each(|discovery| intakes.seek(discovery));
     health.set_ready(true);
     tracing::info!(partitions, "the worker is ready");
     let result = intakes.join(until_end, stages.failed()).await;

@@ -31,6 +31,7 @@ mod heard;
 mod poller;
 mod rebalance;
 mod tenant;
+mod topics;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -42,6 +43,7 @@ use tokio::sync::mpsc;
 pub use config::KafkaConfig;
 pub use error::KafkaError;
 pub use tenant::{TenantRule, UNASSIGNED};
+pub use topics::{TopicFinder, TopicPattern};
 
 use brokers::{Brokers, TopicFacts};
 use poller::{Command, Poller};

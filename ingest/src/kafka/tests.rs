@@ -274,6 +274,21 @@ async fn what_the_brokers_say_of_a_topic() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn topics_are_found_by_pattern_as_they_come() {
+    let cluster = Cluster::new(1);
+    cluster.0.create_topic("other", 1, 1).expect("a topic");
+    let pattern = TopicPattern::new("^fw").expect("a pattern");
+    let finder = Arc::new(TopicFinder::new(&cluster.config(true), pattern).expect("a client"));
+    let find = || {
+        let finder = finder.clone();
+        tokio::task::spawn_blocking(move || finder.topics().expect("answers").into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(find().await.expect("not canceled"), [TOPIC]);
+    cluster.0.create_topic("fw.new", 1, 1).expect("a topic");
+    assert_eq!(find().await.expect("not canceled"), [TOPIC, "fw.new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_was_not_there_at_the_start_is_announced_and_read_from_its_beginning() {
     let cluster = Cluster::new(3);
     (0..3).for_each(|partition| cluster.fill(partition, 0..20));
