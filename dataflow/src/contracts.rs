@@ -17,10 +17,16 @@ pub enum SourceEvent {
     CaughtUp(PartitionId),
     /// All partitions are read to their end and none will grow; said once, at the end of a bounded input.
     EndOfInput,
+    /// Of a shared source: the partition came into being after the source was opened, whoever reads it. Said before anything
+    /// else of it.
+    Added(PartitionId),
     /// Of a shared source: the partition is ours from this position on. Said again after a seek.
     Assigned(PartitionId, i64),
     /// Of a shared source: the partition is someone else's now. What is not in the ledger yet is theirs to read.
     Revoked(PartitionId),
+    /// Of a shared source: the partition is no more, and what was read of it is all there will be, whoever read it. Said again and
+    /// again, until it is [`SourceEvent::Added`] after all.
+    Gone(PartitionId),
     /// Of a shared source: where a partition that someone else reads ends at the moment.
     LogEnd(PartitionId, i64),
     /// Of a shared source: the partition is ours, but is not read on until somebody acts. What was delivered stays.
@@ -54,7 +60,8 @@ pub struct SourceError {
 /// Where records come from: replayable by position.
 #[async_trait]
 pub trait Source: Send {
-    /// All partitions, in order. A position that [`Source::seek`] does not name is the partition's beginning.
+    /// All partitions that there were when the source was opened, in order. A position that [`Source::seek`] does not name is the
+    /// partition's beginning.
     fn partitions(&self) -> Vec<PartitionId>;
 
     /// True if other workers read the same partitions: who owns which is then said by events, and what is not assigned is

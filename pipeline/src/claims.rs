@@ -3,30 +3,25 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dataflow::{PartitionId, Positions, Source};
+use dataflow::{PartitionId, Positions};
 
 /// Cheap to clone; one a worker. Bounded by the number of partitions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Claims {
-    shared: Arc<BTreeSet<PartitionId>>,
     told: Arc<Mutex<Told>>,
 }
 
 #[derive(Debug, Default)]
 struct Told {
+    shared: BTreeSet<PartitionId>,
     fenced: BTreeSet<PartitionId>,
     durable: Positions,
 }
 
 impl Claims {
-    /// For a worker that shares these partitions with others.
-    pub(crate) fn new(shared: impl IntoIterator<Item = PartitionId>) -> Self {
-        Self { shared: Arc::new(shared.into_iter().collect()), told: Arc::default() }
-    }
-
-    /// For a worker with these sources.
-    pub(crate) fn of(sources: &[Box<dyn Source>]) -> Self {
-        Self::new(sources.iter().filter(|s| s.is_shared()).flat_map(|s| s.partitions()))
+    /// The worker shares the partition with others.
+    pub(crate) fn share(&self, partition: PartitionId) {
+        self.told().shared.insert(partition);
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -35,7 +30,7 @@ impl Claims {
 
     /// True if other workers may write to the partition.
     pub(crate) fn is_shared(&self, partition: &PartitionId) -> bool {
-        self.shared.contains(partition)
+        self.told().shared.contains(partition)
     }
 
     /// The ledger has a range of another worker where ours was to go.
@@ -45,21 +40,22 @@ impl Claims {
 
     /// All below `next` is in the ledger.
     pub(crate) fn note_durable(&self, partition: &PartitionId, next: i64) {
-        if self.is_shared(partition) {
-            self.told().durable.insert(partition.clone(), next);
+        let mut told = self.told();
+        if told.shared.contains(partition) {
+            told.durable.insert(partition.clone(), next);
         }
     }
 
     /// Those of `own` that were fenced since the last call.
-    pub(crate) fn take_fenced(&self, own: &[PartitionId]) -> Vec<PartitionId> {
+    pub(crate) fn take_fenced<'a>(&self, own: impl Iterator<Item = &'a PartitionId>) -> Vec<PartitionId> {
         let mut told = self.told();
-        own.iter().filter(|p| told.fenced.remove(*p)).cloned().collect()
+        own.filter(|p| told.fenced.remove(*p)).cloned().collect()
     }
 
     /// How far those of `own` have come since the last call.
-    pub(crate) fn take_durable(&self, own: &[PartitionId]) -> Positions {
+    pub(crate) fn take_durable<'a>(&self, own: impl Iterator<Item = &'a PartitionId>) -> Positions {
         let mut told = self.told();
-        own.iter().filter_map(|p| told.durable.remove_entry(p)).collect()
+        own.filter_map(|p| told.durable.remove_entry(p)).collect()
     }
 }
 
@@ -70,15 +66,16 @@ mod tests {
     #[test]
     fn each_source_takes_its_own_once() {
         let partition = |n| PartitionId::new("t", "i", n);
-        let claims = Claims::new([partition(0), partition(1)]);
+        let claims = Claims::default();
+        [0, 1].into_iter().for_each(|n| claims.share(partition(n)));
         claims.fence(partition(0));
         claims.note_durable(&partition(1), 5);
         claims.note_durable(&partition(1), 9);
         claims.note_durable(&partition(7), 1); // not shared: nobody would ask
-        assert_eq!(claims.take_fenced(&[partition(1)]), []);
-        assert_eq!(claims.take_fenced(&[partition(0)]), [partition(0)]);
-        assert_eq!(claims.take_fenced(&[partition(0)]), []);
-        assert_eq!(claims.take_durable(&[partition(1), partition(7)]), Positions::from([(partition(1), 9)]));
-        assert!(claims.take_durable(&[partition(1)]).is_empty());
+        assert_eq!(claims.take_fenced([partition(1)].iter()), []);
+        assert_eq!(claims.take_fenced([partition(0)].iter()), [partition(0)]);
+        assert_eq!(claims.take_fenced([partition(0)].iter()), []);
+        assert_eq!(claims.take_durable([partition(1), partition(7)].iter()), Positions::from([(partition(1), 9)]));
+        assert!(claims.take_durable([partition(1)].iter()).is_empty());
     }
 }

@@ -1,24 +1,50 @@
 //! Intake: one task a source, from the source to the shards that own its partitions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use dataflow::{PartitionId, Positions, Source, SourceEvent, Stop};
 use prometheus::IntGaugeVec;
 use sinks::Warehouse;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::claims::Claims;
+use crate::discovery::Discovery;
 use crate::flight::Flight;
 use crate::merge::ToMerge;
 use crate::queue::Sender;
 use crate::shard::ToShard;
 
-/// Which shard owns which partition.
-pub(crate) type Routes = Arc<HashMap<PartitionId, Sender<ToShard>>>;
+/// Which shard owns which partition of a source: one after the other takes the next partition that comes, whosever it is.
+#[derive(Clone)]
+pub(crate) struct Routes {
+    shards: Arc<[Sender<ToShard>]>,
+    /// Partitions of all sources that were given to a shard.
+    placed: Arc<AtomicUsize>,
+    own: BTreeMap<PartitionId, usize>,
+}
+
+impl Routes {
+    /// # Panics
+    /// Without a shard.
+    pub(crate) fn new(shards: Vec<Sender<ToShard>>) -> Self {
+        assert!(!shards.is_empty(), "a worker has a shard");
+        Self { shards: shards.into(), placed: Arc::default(), own: BTreeMap::new() }
+    }
+
+    fn add(&mut self, partition: &PartitionId) {
+        let Self { shards, placed, own } = self;
+        own.entry(partition.clone()).or_insert_with(|| placed.fetch_add(1, Ordering::Relaxed) % shards.len());
+    }
+
+    fn shard(&self, partition: &PartitionId) -> Option<&Sender<ToShard>> {
+        self.own.get(partition).map(|shard| &self.shards[*shard])
+    }
+}
 
 /// How often a shared source hears of positions and of partitions that were lost to another worker.
 const CLAIMS_EVERY: Duration = Duration::from_secs(1);
@@ -30,9 +56,7 @@ pub(crate) struct Intake {
     pub(crate) to_merge: Sender<ToMerge>,
     pub(crate) claims: Claims,
     pub(crate) warehouse: Warehouse,
-    pub(crate) flight: Flight,
-    /// Bytes of data files that may wait for their tables before sources pause.
-    pub(crate) uncommitted_max: u64,
+    pub(crate) pause: Pause,
     pub(crate) stopped: StoppedPartitions,
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -63,13 +87,19 @@ impl StoppedPartitions {
 }
 
 /// A source is not read on while more waits for its tables than is allowed.
-struct Pause {
+#[derive(Clone)]
+pub(crate) struct Pause {
     limit: u64,
     flight: Flight,
     is_on: bool,
 }
 
 impl Pause {
+    /// So many bytes of data files may wait for their tables.
+    pub(crate) fn new(flight: Flight, limit: usize) -> Self {
+        Self { limit: limit as u64, flight, is_on: false }
+    }
+
     fn note(&mut self) {
         let waiting = self.flight.uncommitted();
         match (self.is_on, waiting >= self.limit) {
@@ -94,14 +124,79 @@ impl Pause {
 /// A stage behind is gone; its own error says why.
 struct Gone;
 
+/// The intake of every source, of those too that are found while the worker runs.
+pub(crate) struct Intakes {
+    intake: Intake,
+    running: JoinSet<anyhow::Result<bool>>,
+    seeking: JoinSet<anyhow::Result<()>>,
+    to_found: mpsc::Sender<Box<dyn Source>>,
+    found: mpsc::Receiver<Box<dyn Source>>,
+}
+
+impl Intakes {
+    pub(crate) fn new(intake: Intake) -> Self {
+        let (to_found, found) = mpsc::channel(1);
+        Self { intake, running: JoinSet::new(), seeking: JoinSet::new(), to_found, found }
+    }
+
+    /// Reads the sources too that are found from now on.
+    pub(crate) fn seek(&mut self, discovery: Discovery) {
+        self.seeking.spawn(discovery.run(self.to_found.clone(), self.intake.stop.clone()));
+    }
+
+    /// Reads a source from these positions on.
+    pub(crate) fn start(&mut self, source: Box<dyn Source>, positions: Positions) {
+        let mut intake = self.intake.clone();
+        source.partitions().iter().for_each(|partition| intake.add(partition, source.is_shared()));
+        self.running.spawn(intake.run(source, positions));
+    }
+
+    /// Waits for every source's end, the signal, or a stage that failed. True if every source came to its end.
+    ///
+    /// # Errors
+    /// The first source that failed.
+    pub(crate) async fn join(mut self, until_end: bool, mut failed: watch::Receiver<bool>) -> anyhow::Result<bool> {
+        let mut ended = true;
+        while !self.running.is_empty() || !self.seeking.is_empty() {
+            tokio::select! {
+                Some(source) = self.found.recv() => self.start(source, Positions::new()),
+                Some(result) = self.running.join_next() => ended &= result??,
+                Some(result) = self.seeking.join_next() => result??,
+                _ = failed.wait_for(|f| *f) => return Ok(false),
+            }
+        }
+        if !until_end && ended {
+            tokio::select! {
+                () = stopped(&mut self.intake.stop) => {}
+                _ = failed.wait_for(|f| *f) => {}
+            }
+            return Ok(false);
+        }
+        Ok(ended)
+    }
+}
+
 impl Intake {
+    fn add(&mut self, partition: &PartitionId, is_shared: bool) {
+        self.routes.add(partition);
+        if is_shared {
+            self.claims.share(partition.clone());
+        }
+    }
+
     /// Reads the source until its end or until `stop`. Returns true if it came to its end.
     ///
     /// # Errors
     /// If the source cannot go on. A stage that is gone ends intake quietly: its own error says why.
-    pub(crate) async fn run(mut self, mut source: Box<dyn Source>, starts: Positions) -> anyhow::Result<bool> {
+    async fn run(mut self, mut source: Box<dyn Source>, starts: Positions) -> anyhow::Result<bool> {
         let own = source.partitions();
-        if !source.is_shared() {
+        if source.is_shared() {
+            for partition in own {
+                if self.deliver(SourceEvent::Added(partition)).await?.is_err() {
+                    return Ok(false);
+                }
+            }
+        } else {
             source
                 .seek(&starts.iter().filter(|(p, _)| own.contains(p)).map(|(p, at)| (p.clone(), *at)).collect())
                 .await?;
@@ -114,17 +209,16 @@ impl Intake {
         }
         let mut claims = tokio::time::interval(CLAIMS_EVERY);
         let mut stop = self.stop.clone();
-        let mut pause = Pause { limit: self.uncommitted_max, flight: self.flight.clone(), is_on: false };
         loop {
-            pause.note();
+            self.pause.note();
             let event = tokio::select! {
                 event = async {
-                    pause.flight.room(pause.limit).await;
+                    self.pause.flight.room(self.pause.limit).await;
                     source.next_event().await
                 } => event?,
                 () = stopped(&mut stop) => return Ok(false),
                 _ = claims.tick(), if source.is_shared() => {
-                    self.settle_claims(&mut source, &own).await?;
+                    self.settle_claims(&mut source).await?;
                     continue;
                 }
             };
@@ -141,6 +235,10 @@ impl Intake {
         let (to_shard, to_merge) = match event {
             SourceEvent::Chunk(chunk) => (Some((chunk.partition.clone(), ToShard::Chunk(chunk))), None),
             SourceEvent::CaughtUp(p) => (Some((p.clone(), ToShard::CaughtUp(p))), None),
+            SourceEvent::Added(p) => {
+                self.add(&p, true);
+                (None, Some(ToMerge::Added(p)))
+            }
             SourceEvent::Assigned(p, position) => {
                 tracing::info!(partition = %p, position, "assigned");
                 self.stopped.remove(&p);
@@ -156,11 +254,13 @@ impl Intake {
                 self.stopped.add(&p, kind);
                 (Some((p.clone(), ToShard::Stopped(p))), None)
             }
+            // Whatever is open of it is all there will be.
+            SourceEvent::Gone(p) => (Some((p.clone(), ToShard::CaughtUp(p.clone()))), Some(ToMerge::Gone(p))),
             SourceEvent::LogEnd(p, end) => (None, Some(ToMerge::LogEnd(p, end))),
             SourceEvent::EndOfInput => (None, None),
         };
         if let Some((partition, item)) = to_shard {
-            let shard = self.routes.get(&partition);
+            let shard = self.routes.shard(&partition);
             let shard = shard.with_context(|| format!("{partition}: the source did not announce it"))?;
             if shard.send(item).await.is_err() {
                 return Ok(Err(Gone));
@@ -173,14 +273,14 @@ impl Intake {
     }
 
     /// Continues partitions after what others wrote of them, and tells the source how far the ledger is.
-    async fn settle_claims(&self, source: &mut Box<dyn Source>, own: &[PartitionId]) -> anyhow::Result<()> {
-        let fenced = self.claims.take_fenced(own);
+    async fn settle_claims(&self, source: &mut Box<dyn Source>) -> anyhow::Result<()> {
+        let fenced = self.claims.take_fenced(self.routes.own.keys());
         if !fenced.is_empty() {
             let all = self.warehouse.start_positions().await?;
             let positions = all.into_iter().filter(|(p, _)| fenced.contains(p)).collect();
             source.seek(&positions).await?;
         }
-        let durable = self.claims.take_durable(own);
+        let durable = self.claims.take_durable(self.routes.own.keys());
         if !durable.is_empty() {
             source.acknowledge(&durable).await?;
         }
@@ -191,34 +291,4 @@ impl Intake {
 /// Ends when `stop` turns true, or when nobody can turn it any more.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|s| *s).await;
-}
-
-/// Waits for every source's end, the signal, or a stage that failed. True if every source came to its end.
-///
-/// # Errors
-/// The first source that failed.
-pub(crate) async fn join(
-    mut intakes: JoinSet<anyhow::Result<bool>>,
-    until_end: bool,
-    mut stop: watch::Receiver<bool>,
-    mut failed: watch::Receiver<bool>,
-) -> anyhow::Result<bool> {
-    let mut ended = true;
-    loop {
-        tokio::select! {
-            joined = intakes.join_next() => match joined {
-                Some(result) => ended &= result??,
-                None => break,
-            },
-            _ = failed.wait_for(|f| *f) => return Ok(false),
-        }
-    }
-    if !until_end && ended {
-        tokio::select! {
-            _ = stop.wait_for(|s| *s) => {}
-            _ = failed.wait_for(|f| *f) => {}
-        }
-        return Ok(false);
-    }
-    Ok(ended)
 }

@@ -18,6 +18,7 @@ mod commands;
 mod committer;
 mod config;
 mod crash;
+mod discovery;
 mod drift;
 mod flight;
 mod intake;

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::config::{
     self, Config, FilesSource, GeneratorSource as GeneratorConfig, Receiver, ReceiverConfig, RulesConfig, SourceConfig,
 };
+use crate::discovery::Discovery;
 use crate::outbox::Outboxes;
 use crate::registry;
 use crate::telemetry::Telemetry;
@@ -129,40 +130,76 @@ pub(crate) fn hostname() -> String {
     if host.is_empty() { "localhost".to_owned() } else { host.to_owned() }
 }
 
-/// Opens every source, and records whose topics they are.
-pub(crate) async fn sources(
-    config: &Config,
-    warehouse: &Warehouse,
-    telemetry: &Telemetry,
-    writer: &str,
-) -> anyhow::Result<Vec<Box<dyn Source>>> {
-    let mut sources: Vec<Box<dyn Source>> = Vec::new();
-    for source in &config.sources {
-        let (source, cluster): (Box<dyn Source>, Option<String>) = match source {
-            SourceConfig::Files(files) => (Box::new(file_source(files, config.follow, warehouse).await?), None),
-            SourceConfig::Kafka(kafka) => {
-                let starts = LedgerPositions {
-                    accepts_loss: config.accepted.losses.contains(&kafka.name),
-                    writer: writer.to_owned(),
-                    offsets_lost: telemetry.offsets_lost.with_label_values(&[&kafka.name]),
-                    warehouse: warehouse.clone(),
-                    runtime: tokio::runtime::Handle::current(),
-                };
-                let source = kafka_source(kafka, config.follow, starts).await?;
-                let cluster = source.cluster().map(str::to_owned);
-                (Box::new(source), cluster)
-            }
-            SourceConfig::Generator(generator) => (Box::new(generator_source(generator, warehouse).await?), None),
-        };
-        for partition in source.partitions() {
-            let PartitionId { topic, incarnation, .. } = &partition;
-            let accept_reset = config.accepted.resets.iter().any(|accepted| **accepted == **topic);
-            let cluster = cluster.as_deref();
-            warehouse.register_topic(Announced { topic, incarnation, cluster, accept_reset, by: writer }).await?;
-        }
-        sources.push(source);
+/// Opens sources, and records whose topics they are. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Opener {
+    config: Arc<Config>,
+    warehouse: Warehouse,
+    telemetry: Telemetry,
+    writer: Arc<str>,
+}
+
+impl Opener {
+    pub(crate) fn new(config: &Arc<Config>, warehouse: &Warehouse, telemetry: &Telemetry, writer: &str) -> Self {
+        let (config, warehouse, telemetry) = (config.clone(), warehouse.clone(), telemetry.clone());
+        Self { config, warehouse, telemetry, writer: writer.into() }
     }
-    Ok(sources)
+
+    /// Opens every source, and says where more may come from.
+    pub(crate) async fn all(&self) -> anyhow::Result<(Vec<Box<dyn Source>>, Vec<Discovery>)> {
+        let (mut sources, mut discoveries): (Vec<Box<dyn Source>>, _) = (Vec::new(), Vec::new());
+        for source in &self.config.sources {
+            match source {
+                SourceConfig::Files(files) => {
+                    let source = file_source(files, self.config.follow, &self.warehouse).await?;
+                    self.register(&source.partitions(), None).await?;
+                    sources.push(Box::new(source));
+                }
+                SourceConfig::Kafka(kafka) => sources.push(self.kafka(kafka).await?),
+                SourceConfig::KafkaTopics(topics) => {
+                    let gauge = self.telemetry.topics_refused.with_label_values(&[topics.pattern.as_str()]);
+                    let mut discovery = Discovery::new(topics.clone(), self.clone(), gauge)?;
+                    if self.config.follow {
+                        sources.extend(discovery.look().await?);
+                        discoveries.push(discovery);
+                    } else {
+                        sources.extend(discovery.look_once().await?);
+                    }
+                }
+                SourceConfig::Generator(generator) => {
+                    let source = generator_source(generator, &self.warehouse).await?;
+                    self.register(&source.partitions(), None).await?;
+                    sources.push(Box::new(source));
+                }
+            }
+        }
+        Ok((sources, discoveries))
+    }
+
+    /// Opens a topic of Kafka.
+    pub(crate) async fn kafka(&self, kafka: &config::KafkaSource) -> anyhow::Result<Box<dyn Source>> {
+        let starts = LedgerPositions {
+            accepts_loss: self.config.accepted.losses.contains(&kafka.name),
+            writer: self.writer.clone(),
+            offsets_lost: self.telemetry.offsets_lost.with_label_values(&[&kafka.name]),
+            warehouse: self.warehouse.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let config = kafka_config(kafka, self.config.follow);
+        // It asks the brokers, and waits for them.
+        let source = tokio::task::spawn_blocking(move || KafkaSource::open(config, Arc::new(starts))).await??;
+        self.register(&source.partitions(), source.cluster()).await?;
+        Ok(Box::new(source))
+    }
+
+    async fn register(&self, partitions: &[PartitionId], cluster: Option<&str>) -> anyhow::Result<()> {
+        for PartitionId { topic, incarnation, .. } in partitions {
+            let accept_reset = self.config.accepted.resets.iter().any(|accepted| **accepted == **topic);
+            let topic = Announced { topic, incarnation, cluster, accept_reset, by: &self.writer };
+            self.warehouse.register_topic(topic).await?;
+        }
+        Ok(())
+    }
 }
 
 async fn file_source(files: &FilesSource, follow: bool, warehouse: &Warehouse) -> anyhow::Result<FileSource> {
@@ -183,7 +220,7 @@ async fn file_source(files: &FilesSource, follow: bool, warehouse: &Warehouse) -
 /// The ledger, as a Kafka source asks it on its own thread.
 struct LedgerPositions {
     accepts_loss: bool,
-    writer: String,
+    writer: Arc<str>,
     offsets_lost: IntCounter,
     warehouse: Warehouse,
     runtime: tokio::runtime::Handle,
@@ -220,12 +257,8 @@ impl StartPositions for LedgerPositions {
     }
 }
 
-async fn kafka_source(
-    kafka: &config::KafkaSource,
-    follow: bool,
-    starts: LedgerPositions,
-) -> anyhow::Result<KafkaSource> {
-    let config = KafkaConfig {
+pub(crate) fn kafka_config(kafka: &config::KafkaSource, follow: bool) -> KafkaConfig {
+    KafkaConfig {
         name: kafka.name.clone(),
         instance: kafka.instance.clone(),
         follow,
@@ -233,9 +266,7 @@ async fn kafka_source(
         session_timeout: kafka.session_timeout,
         settings: kafka.settings.clone(),
         ..KafkaConfig::new(&kafka.brokers, &kafka.topic, &kafka.group, kafka.tenant.clone())
-    };
-    // It asks the brokers, and waits for them.
-    Ok(tokio::task::spawn_blocking(move || KafkaSource::open(config, Arc::new(starts))).await??)
+    }
 }
 
 /// When a fleet began to send. Recorded once, so that a restart goes on with the same schedule and receive times.

@@ -1,29 +1,27 @@
 //! The whole path, top down: source -> shards (decode, enrich, detect, files, ledger entry) -> merge stage (windows,
 //! alerts, ledger entry) and committer (Iceberg). Every arrow is a bounded queue or the ledger.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aggregate::RuleSet;
-use dataflow::{PartitionId, Source};
+use dataflow::Source;
 use ingest::mapping;
 use sinks::{Announced, Warehouse};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::claims::Claims;
 use crate::committer::Committer;
 use crate::config::Config;
 use crate::flight::Flight;
-use crate::intake::{self, Intake, Routes, StoppedPartitions};
+use crate::intake::{Intake, Intakes, Pause, Routes, StoppedPartitions};
 use crate::merge::{Merger, Roster};
 use crate::outbox::Mail;
 use crate::queue;
 use crate::reload::{self, Reloads};
 use crate::rules::{self, LiveRules};
-use crate::setup;
+use crate::setup::{self, Opener};
 use crate::shard::{Shard, ShardContext};
 use crate::stages::Stages;
 use crate::telemetry::{Health, Telemetry};
@@ -57,9 +55,9 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     setup::expired(rules.live().set(), crate::clock::now_us()).iter().for_each(|line| tracing::warn!("{line}"));
     let tables = setup::enrich(&config)?;
     let mappings = mapping::Reloader::new(config.decode.mappings.clone(), config.mappings.clone());
-    let sources: Vec<Box<dyn Source>> = setup::sources(&config, &warehouse, &telemetry, &writer).await?;
-    let (roster, claims) = (Roster::of(&sources), Claims::of(&sources));
-    let partitions = roster.partitions.clone();
+    let (sources, discoveries) = Opener::new(&config, &warehouse, &telemetry, &writer).all().await?;
+    let (roster, claims) = (Roster::of(&sources), Claims::default());
+    let partitions = roster.partitions().len();
 
     // The stages, from the last to the first.
     let (w, ended) = (&config.worker, Arc::new(AtomicBool::new(false)));
@@ -81,7 +79,8 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     };
     let merger = Merger::new(context.detached(), merge_input, roster, ended.clone());
     let mut stages = Stages::start("merge", move || merger.run())?;
-    let routes = start_shards(&mut stages, context, &partitions)?;
+    let may_grow = !discoveries.is_empty() || sources.iter().any(|source| source.is_shared());
+    let routes = start_shards(&mut stages, context, if may_grow { usize::MAX } else { partitions })?;
     let (stop_reloads, reloads_stopped) = reload::stop();
     let reloads = Reloads::new(tables, mappings, rules, config.enrich.reload_interval, telemetry.clone());
     stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
@@ -98,24 +97,14 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let committer = stages.task(committer.run(last_stopped));
 
     // Intake runs until the end of its sources or the signal; then each stage drains into the next.
-    let intake = Intake {
-        routes,
-        to_merge,
-        claims,
-        warehouse: warehouse.clone(),
-        flight,
-        uncommitted_max: w.uncommitted_bytes as u64,
-        stopped,
-        stop: stop.clone(),
-    };
-    let mut intakes = JoinSet::new();
-    for source in sources {
-        intakes.spawn(intake.clone().run(source, positions.clone()));
-    }
-    drop(intake);
+    let pause = Pause::new(flight, w.uncommitted_bytes);
+    let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), pause, stopped, stop };
+    let mut intakes = Intakes::new(intake);
+    sources.into_iter().for_each(|source| intakes.start(source, positions.clone()));
+    discoveries.into_iter().for_each(|discovery| intakes.seek(discovery));
     health.set_ready(true);
-    tracing::info!(partitions = partitions.len(), "the worker is ready");
-    let result = intake::join(intakes, until_end, stop, stages.failed()).await;
+    tracing::info!(partitions, "the worker is ready");
+    let result = intakes.join(until_end, stages.failed()).await;
     ended.store(matches!(result, Ok(true)), Ordering::Release);
     drop(stop_reloads);
     let drained = stages.join().await;
@@ -176,7 +165,7 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
         Ok(())
     };
     let mut stages = Stages::start("unmerged", unmerged)?;
-    let routes = start_shards(&mut stages, context, &partitions)?;
+    let routes = start_shards(&mut stages, context, partitions.len())?;
     let (stop_last, last_stopped) = watch::channel(false);
     let committer = Committer {
         tables: warehouse.committer(&writer),
@@ -186,19 +175,11 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
     };
     let committer = stages.task(committer.run(last_stopped));
     let claims = Claims::default();
-    let intake = Intake {
-        routes,
-        to_merge,
-        claims,
-        warehouse: warehouse.clone(),
-        flight,
-        uncommitted_max: w.uncommitted_bytes as u64,
-        stopped,
-        stop: stop.clone(),
-    };
-    let mut intakes = JoinSet::new();
-    intakes.spawn(intake.run(source, positions));
-    let ended = intake::join(intakes, until_end, stop, stages.failed()).await;
+    let pause = Pause::new(flight, w.uncommitted_bytes);
+    let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), pause, stopped, stop };
+    let mut intakes = Intakes::new(intake);
+    intakes.start(source, positions);
+    let ended = intakes.join(until_end, stages.failed()).await;
     let drained = stages.join().await;
     stop_last.send_replace(true);
     let committed = committer.await?;
@@ -208,16 +189,15 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
     Ok(ended)
 }
 
-/// Starts the shards; each partition goes to one of them.
-fn start_shards(stages: &mut Stages, context: ShardContext, partitions: &[PartitionId]) -> anyhow::Result<Routes> {
+/// Starts the shards, for so many partitions; each partition goes to one of them.
+fn start_shards(stages: &mut Stages, context: ShardContext, partitions: usize) -> anyhow::Result<Routes> {
     let w = &context.config.worker;
-    let mut routes = HashMap::new();
-    for shard in 0..w.shards.min(partitions.len()).max(1) {
+    let mut shards = Vec::new();
+    for shard in 0..w.shards.min(partitions).max(1) {
         let (to_shard, input) = queue::bounded(w.queue_rows, w.queue_bytes, context.telemetry.queue("shard"));
-        let owned = partitions.iter().enumerate().filter(|(i, _)| i % w.shards == shard);
-        routes.extend(owned.map(|(_, p)| (p.clone(), to_shard.clone())));
+        shards.push(to_shard);
         let work = Shard::new(context.clone(), input);
         stages.spawn(&format!("shard-{shard}"), move || work.run())?;
     }
-    Ok(Arc::new(routes))
+    Ok(Routes::new(shards))
 }

@@ -1,5 +1,6 @@
 //! What the brokers say of topics, asked by a client of its own before any consumer joins: ids, partitions, and whose cluster it is.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -95,6 +96,16 @@ impl Brokers {
         let id = id.ok_or_else(|| KafkaError::TopicId { brokers: self.addresses.clone(), topic: topic.to_owned() })?;
         let cluster = self.consumer.client().fetch_cluster_id(self.timeout);
         Ok(TopicFacts { id: id.simple().to_string(), cluster, partitions })
+    }
+
+    /// The names of all topics that this user may see.
+    ///
+    /// # Errors
+    /// [`KafkaError::Brokers`] with what went wrong last.
+    pub(super) fn names(&self) -> Result<BTreeSet<String>, KafkaError> {
+        let metadata = self.metadata(None)?;
+        self.hear();
+        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
     }
 
     /// Asks until the time is up, or asking again is of no use.

@@ -74,7 +74,10 @@ impl KafkaConfig {
             .set("auto.offset.reset", "error")
             .set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "50")
-            .set("queued.max.messages.kbytes", "32768");
+            .set("queued.max.messages.kbytes", "32768")
+            // A new partition is given out once a member has heard of it. How long what was heard is believed stays as it is.
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set("metadata.max.age.ms", "900000");
         if let Some(instance) = &self.instance {
             client.set("group.instance.id", instance);
         }

@@ -54,6 +54,15 @@ pub enum KafkaError {
         /// The id now.
         found: String,
     },
+    /// The topic is no more.
+    #[error(
+        "topic `{topic}` was deleted while it was read; what was read of it stays. Should it be made again: restart with \
+         --accept-reset {topic} to read the new one from its beginning"
+    )]
+    Deleted {
+        /// The topic.
+        topic: String,
+    },
     /// No such topic.
     #[error("the brokers have no topic `{0}`; create it, or correct `topic`")]
     UnknownTopic(String),
@@ -99,9 +108,6 @@ pub enum KafkaError {
         /// The message.
         offset: i64,
     },
-    /// The group gave us a partition that the topic did not have when we started.
-    #[error("partition {0} is new; restart the worker to take it in")]
-    NewPartition(i32),
     /// The ledger could not say where partitions continue.
     #[error("the ledger did not say where partitions continue")]
     Positions(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -125,6 +131,7 @@ impl KafkaError {
             Self::Retention { .. } => Some("retention"),
             Self::Truncated { .. } => Some("truncated"),
             Self::Recreated { .. } => Some("recreated"),
+            Self::Deleted { .. } => Some("deleted"),
             _ => None,
         }
     }

@@ -16,12 +16,13 @@
 //! - A topic that was deleted and made again under the same name has another incarnation (Kafka's topic id). If that happens
 //!   while it is read, no record of the new one is delivered.
 //! - A partition whose position the broker's log does not hold stops, and says so; the others go on.
+//! - A topic that is deleted while it is read stops: what was read of it is not given back, since nobody can read it again.
+//! - A partition that is added to the topic is announced with [`SourceEvent::Added`] by every member, before anything else is said of it.
 //!
 //! A bounded run ([`KafkaConfig::follow`] is false) joins no group: it reads every partition to the end it had at the
 //! start, and a partition that has to stop ends it with an error.
 //!
-//! TLS and SASL are librdkafka's, by its settings. Absent on purpose: transactions as a producer, partitions added while
-//! running (a restart sees them).
+//! TLS and SASL are librdkafka's, by its settings. Absent on purpose: transactions as a producer.
 
 mod brokers;
 mod config;
@@ -30,6 +31,7 @@ mod heard;
 mod poller;
 mod rebalance;
 mod tenant;
+mod topics;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -41,6 +43,7 @@ use tokio::sync::mpsc;
 pub use config::KafkaConfig;
 pub use error::KafkaError;
 pub use tenant::{TenantRule, UNASSIGNED};
+pub use topics::{TopicFinder, TopicPattern};
 
 use brokers::{Brokers, TopicFacts};
 use poller::{Command, Poller};

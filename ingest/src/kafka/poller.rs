@@ -17,12 +17,12 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use stops::is_outside_log;
 pub(super) use stops::within;
+use stops::{is_deletion, is_outside_log};
 
 use super::brokers::TopicFacts;
 use super::heard::{Heard, Trouble};
-use super::rebalance::{Change, Group};
+use super::rebalance::{Change, Group, Rows};
 use super::tenant::Tenants;
 use super::{KafkaConfig, KafkaError, StartPositions};
 
@@ -74,13 +74,19 @@ impl From<KafkaError> for Halt {
 pub(super) struct Poller {
     config: KafkaConfig,
     consumer: Arc<BaseConsumer<Group>>,
-    ids: Arc<[PartitionId]>,
+    rows: Rows,
+    /// Those of the topic that were announced.
+    known: BTreeSet<i32>,
+    /// The topic's partitions as the brokers last told of them, still to be held against what is known.
+    told: Vec<i32>,
     tenants: Tenants,
     lanes: BTreeMap<i32, Lane>,
     /// Ours, but not read until somebody acts.
     stopped: BTreeSet<i32>,
     /// The topic that we read is no more; what has its name now is not asked for ends.
-    is_other_topic: bool,
+    is_over: bool,
+    /// Nothing has its name.
+    is_deleted: bool,
     buffers: ChunkBuffers,
     backlog: VecDeque<SourceEvent>,
     events: Sender<Result<SourceEvent, KafkaError>>,
@@ -103,10 +109,8 @@ impl Poller {
     ) -> Result<Self, KafkaError> {
         let topic = config.topic.clone();
         let tenants = Tenants::of(&config.tenant, &topic).ok_or_else(|| KafkaError::Template(topic.clone()))?;
-        let (name, incarnation): (Arc<str>, Arc<str>) = (config.name.as_str().into(), facts.id.as_str().into());
-        let ids = facts.partitions.iter().map(|n| PartitionId::new(name.clone(), incarnation.clone(), *n));
-        let ids: Arc<[PartitionId]> = ids.collect();
-        let group = Group::new(&config, ids.clone(), starts);
+        let rows = Rows { name: config.name.as_str().into(), incarnation: facts.id.as_str().into() };
+        let group = Group::new(&config, rows.clone(), starts);
         let mut client = config.client();
         Heard::listen(&mut client);
         let made = client.create_with_context(group);
@@ -114,11 +118,14 @@ impl Poller {
         let mut poller = Self {
             config,
             consumer: Arc::new(consumer),
-            ids,
+            rows,
+            known: facts.partitions.iter().copied().collect(),
+            told: Vec::new(),
             tenants,
             lanes: BTreeMap::new(),
             stopped: BTreeSet::new(),
-            is_other_topic: false,
+            is_over: false,
+            is_deleted: false,
             buffers: ChunkBuffers::default(),
             backlog: VecDeque::new(),
             events,
@@ -137,12 +144,12 @@ impl Poller {
     }
 
     pub(super) fn partitions(&self) -> Vec<PartitionId> {
-        self.ids.to_vec()
+        self.known.iter().map(|partition| self.id(*partition)).collect()
     }
 
     /// Every partition, from the ledger's position to its present end, without a group.
     fn take_all(&mut self) -> Result<(), KafkaError> {
-        let all: Vec<i32> = self.ids.iter().map(|id| id.partition).collect();
+        let all: Vec<i32> = self.known.iter().copied().collect();
         let mut list = TopicPartitionList::new();
         for (partition, position) in self.consumer.context().positions(&self.consumer, &all)? {
             let position = position?;
@@ -165,7 +172,7 @@ impl Poller {
     }
 
     fn id(&self, partition: i32) -> PartitionId {
-        id_of(&self.ids, partition)
+        self.rows.id(partition)
     }
 
     /// Polls until the source is dropped, or what cannot be mended.
@@ -182,6 +189,7 @@ impl Poller {
             self.pause(!self.backlog.is_empty())?;
             self.report()?;
             self.poll_burst()?;
+            self.announce();
             self.end_if_over();
         }
         Ok(())
@@ -269,25 +277,51 @@ impl Poller {
         }
     }
 
-    /// Tells the group how far we are, and asks for the ends of the partitions that others read, so that a silent one can be
-    /// told from one whose reader is slow.
+    /// Tells the group how far we are, and asks for new partitions, and for the ends of those that others read, so that a silent
+    /// one can be told from one whose reader is slow.
     fn report(&mut self) -> Result<(), KafkaError> {
         if !self.config.follow || now() - self.reported_at < REPORT_EVERY {
             return Ok(());
         }
         self.reported_at = now();
         self.hint();
-        if self.is_other_topic {
+        if self.is_deleted {
+            self.backlog.extend(self.partitions().into_iter().map(SourceEvent::Gone));
+        }
+        if self.is_over {
             return Ok(());
         }
+        self.ask_partitions();
         let of_others = |p: &i32| !self.lanes.contains_key(p) && !self.stopped.contains(p);
-        for id in self.ids.clone().iter().filter(|id| of_others(&id.partition)) {
+        for partition in self.known.iter().copied().filter(of_others) {
             // A broker that does not answer now is asked again; the partition is not silent until one did.
-            if let Ok((_, high)) = self.log_ends(id.partition) {
-                self.backlog.push_back(SourceEvent::LogEnd(id.clone(), high));
+            if let Ok((_, high)) = self.log_ends(partition) {
+                self.backlog.push_back(SourceEvent::LogEnd(self.id(partition), high));
             }
         }
         Ok(())
+    }
+
+    /// What is told waits for the next poll, which brings the news first if they are of another topic with the name.
+    fn ask_partitions(&mut self) {
+        if let Ok(metadata) = self.consumer.fetch_metadata(Some(&self.config.topic), self.config.timeout) {
+            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            self.told = partitions.map(|partition| partition.id()).collect();
+        }
+    }
+
+    /// Says which partitions are new.
+    fn announce(&mut self) {
+        let told = std::mem::take(&mut self.told);
+        if !self.is_over {
+            told.into_iter().for_each(|partition| self.add(partition));
+        }
+    }
+
+    fn add(&mut self, partition: i32) {
+        if self.known.insert(partition) {
+            self.backlog.push_back(SourceEvent::Added(self.id(partition)));
+        }
     }
 
     fn poll_burst(&mut self) -> Result<(), Halt> {
@@ -316,16 +350,23 @@ impl Poller {
         for change in self.consumer.context().take() {
             match change {
                 Change::Assigned(partition, position) => {
+                    self.return_if_deleted();
+                    self.add(partition);
                     self.stopped.remove(&partition);
                     self.lanes.insert(partition, Lane { position, end: None, durable: position, open: None });
                     self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
                 }
+                // What was read of it is kept: nobody can read it again.
+                Change::Revoked(_) if self.is_deleted => {}
                 Change::Revoked(partition) => {
                     self.lanes.remove(&partition);
                     self.stopped.remove(&partition);
                     self.backlog.push_back(SourceEvent::Revoked(self.id(partition)));
                 }
-                Change::Stopped(partition, why) => self.stop(partition, why)?,
+                Change::Stopped(partition, why) => {
+                    self.add(partition);
+                    self.stop(partition, why)?;
+                }
                 Change::StoppedAll(why) => self.stop_all(why)?,
                 Change::Failed(error) => return Err(error),
             }
@@ -333,7 +374,10 @@ impl Poller {
         Ok(())
     }
 
-    fn trouble(&self, error: ClientError) -> Result<(), KafkaError> {
+    fn trouble(&mut self, error: ClientError) -> Result<(), KafkaError> {
+        if is_deletion(&error) {
+            return self.stop_deleted();
+        }
         if !is_final(&error) {
             return Ok(());
         }
@@ -355,9 +399,9 @@ impl Poller {
         if lane.open.as_ref().is_some_and(|open| *open.tenant() != tenant || open.bytes() >= self.config.chunk_bytes) {
             self.close(partition);
         }
-        let Self { lanes, ids, buffers, .. } = self;
+        let Self { lanes, rows, buffers, .. } = self;
         let Some(lane) = lanes.get_mut(&partition) else { return Ok(()) };
-        let new = || ChunkBuilder::reusing(id_of(ids, partition), tenant, lane.position, buffers);
+        let new = || ChunkBuilder::reusing(rows.id(partition), tenant, lane.position, buffers);
         let open = lane.open.get_or_insert_with(new);
         let payload = message.payload().unwrap_or_default();
         let kept = &payload[..payload.len().min(self.config.line_limit)];
@@ -393,20 +437,13 @@ impl Poller {
     }
 }
 
-/// A partition of the topic: all share its name and incarnation.
-fn id_of(ids: &[PartitionId], partition: i32) -> PartitionId {
-    PartitionId { partition, ..ids[0].clone() }
-}
-
 /// Errors that nobody but an operator can mend; all others are left to the client.
 fn is_final(error: &ClientError) -> bool {
     matches!(error, ClientError::MessageConsumptionFatal(_))
         || matches!(
             error.rdkafka_error_code(),
             Some(
-                Code::UnknownTopic
-                    | Code::UnknownTopicOrPartition
-                    | Code::TopicAuthorizationFailed
+                Code::TopicAuthorizationFailed
                     | Code::GroupAuthorizationFailed
                     | Code::Authentication
                     | Code::SaslAuthenticationFailed

@@ -30,10 +30,23 @@ pub(super) enum Change {
 /// A position that the broker's log holds, or why it does not.
 pub(super) type Held = Result<i64, KafkaError>;
 
+/// What rows call the topic: its partitions share all but the number.
+#[derive(Debug, Clone)]
+pub(super) struct Rows {
+    pub(super) name: Arc<str>,
+    pub(super) incarnation: Arc<str>,
+}
+
+impl Rows {
+    pub(super) fn id(&self, partition: i32) -> PartitionId {
+        PartitionId::new(self.name.clone(), self.incarnation.clone(), partition)
+    }
+}
+
 /// The client's context: answers rebalances and keeps what happened for the poll loop.
 pub(super) struct Group {
     topic: String,
-    ids: Arc<[PartitionId]>,
+    rows: Rows,
     starts: Arc<dyn StartPositions>,
     timeout: std::time::Duration,
     heard: Heard,
@@ -49,9 +62,9 @@ struct State {
 }
 
 impl Group {
-    pub(super) fn new(config: &KafkaConfig, ids: Arc<[PartitionId]>, starts: Arc<dyn StartPositions>) -> Self {
+    pub(super) fn new(config: &KafkaConfig, rows: Rows, starts: Arc<dyn StartPositions>) -> Self {
         let (topic, timeout) = (config.topic.clone(), config.timeout);
-        Self { topic, ids, starts, timeout, heard: Heard::default(), state: Mutex::default() }
+        Self { topic, rows, starts, timeout, heard: Heard::default(), state: Mutex::default() }
     }
 
     /// What happened since the last call.
@@ -85,7 +98,7 @@ impl Group {
 
     /// Why nothing of the topic can be read on, if it is another one.
     fn other_topic(&self) -> Option<KafkaError> {
-        let was = self.ids.first()?.incarnation.to_string();
+        let was = self.rows.incarnation.to_string();
         let found = self.heard.id(&self.topic)?.simple().to_string();
         (was != found).then(|| KafkaError::Recreated { topic: self.topic.clone(), was, found })
     }
@@ -100,8 +113,7 @@ impl Group {
         consumer: &BaseConsumer<C>,
         partitions: &[i32],
     ) -> Result<Vec<(i32, Held)>, KafkaError> {
-        let id = |p: &i32| usize::try_from(*p).ok().and_then(|i| self.ids.get(i)).ok_or(KafkaError::NewPartition(*p));
-        let ids: Vec<PartitionId> = partitions.iter().map(|p| id(p).cloned()).collect::<Result<_, _>>()?;
+        let ids: Vec<PartitionId> = partitions.iter().map(|p| self.rows.id(*p)).collect();
         let known: Positions = self.starts.positions(&ids).map_err(KafkaError::Positions)?;
         let position = |(partition, id): (&i32, &PartitionId)| {
             let marks = consumer.fetch_watermarks(&self.topic, *partition, self.timeout);

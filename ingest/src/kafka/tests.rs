@@ -250,7 +250,8 @@ fn a_loss_that_is_accepted_is_recorded_and_reading_goes_on_after_it() {
     let id = PartitionId::new("fw", "i", 3);
     let config = KafkaConfig::new("b:1", "fw", "g", TenantRule::Fixed("acme".into()));
     let forgiving = Arc::new(Forgiving::default());
-    let group = rebalance::Group::new(&config, [id.clone()].into(), forgiving.clone());
+    let rows = rebalance::Rows { name: id.topic.clone(), incarnation: id.incarnation.clone() };
+    let group = rebalance::Group::new(&config, rows, forgiving.clone());
     let held = |known| group.position(&id, known, (7, 9)).expect("no failure");
     assert_eq!(held(Some(4)).expect("after the loss"), 7);
     assert_eq!(held(Some(8)).expect("nothing is lost"), 8);
@@ -270,6 +271,48 @@ async fn what_the_brokers_say_of_a_topic() {
     assert_eq!((once.id.len(), once.partitions.as_slice()), (32, [0, 1, 2].as_slice()));
     assert_eq!(once, again);
     assert!(matches!(unknown, Err(KafkaError::UnknownTopic(_))), "{unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_are_found_by_pattern_as_they_come() {
+    let cluster = Cluster::new(1);
+    cluster.0.create_topic("other", 1, 1).expect("a topic");
+    let pattern = TopicPattern::new("^fw").expect("a pattern");
+    let finder = Arc::new(TopicFinder::new(&cluster.config(true), pattern).expect("a client"));
+    let find = || {
+        let finder = finder.clone();
+        tokio::task::spawn_blocking(move || finder.topics().expect("answers").into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(find().await.expect("not canceled"), [TOPIC]);
+    cluster.0.create_topic("fw.new", 1, 1).expect("a topic");
+    assert_eq!(find().await.expect("not canceled"), [TOPIC, "fw.new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_not_there_at_the_start_is_announced_and_read_from_its_beginning() {
+    let cluster = Cluster::new(3);
+    (0..3).for_each(|partition| cluster.fill(partition, 0..20));
+    let config = cluster.config(true);
+    let opened = tokio::task::spawn_blocking(move || {
+        let asked = Brokers::new(&config)?.topic(TOPIC)?;
+        let facts = TopicFacts { partitions: vec![0], ..asked };
+        KafkaSource::open_as(config, &facts, Arc::<Fixed>::default())
+    });
+    let mut source = opened.await.expect("not canceled").expect("a source");
+    assert_eq!(source.partitions().len(), 1);
+    let (mut added, mut read) = (Vec::new(), BTreeMap::<i32, usize>::new());
+    while read.values().sum::<usize>() < 60 {
+        match next(&mut source).await {
+            SourceEvent::Added(id) => added.push(id.partition),
+            SourceEvent::Assigned(id, position) => {
+                assert!(position == 0 && (id.partition == 0 || added.contains(&id.partition)), "{id} at {position}");
+            }
+            SourceEvent::Chunk(chunk) => *read.entry(chunk.partition.partition).or_default() += chunk.len(),
+            _ => {}
+        }
+    }
+    added.sort_unstable();
+    assert_eq!((added, read), (vec![1, 2], BTreeMap::from([(0, 20), (1, 20), (2, 20)])));
 }
 
 #[tokio::test(flavor = "multi_thread")]

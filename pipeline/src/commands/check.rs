@@ -136,6 +136,12 @@ fn source(source: &SourceConfig, problems: &mut Vec<String>) -> SourceLine {
             tenants: vec![kafka.tenant.fixed(&kafka.topic).unwrap_or_else(|| "by message".to_owned())],
             partitions: u64::from(kafka.partitions),
         },
+        SourceConfig::KafkaTopics(topics) => SourceLine {
+            name: topics.pattern.as_str().to_owned(),
+            kind: "kafka",
+            tenants: vec![topics.common.tenant.fixed("").unwrap_or_else(|| "by topic or message".to_owned())],
+            partitions: u64::from(topics.common.partitions),
+        },
         SourceConfig::Generator(generator) => {
             let fleet = loadgen::Fleet::new(generator.fleet.clone());
             let (tenants, partitions) = match &fleet {

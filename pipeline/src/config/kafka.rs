@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use dataflow::ClientSettings;
-use ingest::kafka::{TenantRule, UNASSIGNED};
+use ingest::kafka::{TenantRule, TopicPattern, UNASSIGNED};
 use serde::Deserialize;
 
 use super::raw::{confined, line_limit, maybe_duration};
 use super::security::{RawSecurity, client_settings};
-use super::{AlertTopic, KafkaSource};
+use super::{AlertTopic, Before, KafkaSource, KafkaTopics, SourceConfig};
 
 /// A name, or where it is found: `{header: tenant}`, `{topic: "logs.{tenant}"}`.
 #[derive(Debug, Deserialize)]
@@ -29,12 +29,22 @@ pub(super) struct RawFound {
     topic: Option<String>,
 }
 
+/// A list, or a pattern.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum RawTopics {
+    List(Vec<String>),
+    Pattern(String),
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawKafka {
     brokers: String,
     topic: Option<String>,
-    topics: Option<Vec<String>>,
+    topics: Option<RawTopics>,
+    #[serde(default, deserialize_with = "maybe_duration")]
+    discovery_interval: Option<Duration>,
     group: Option<String>,
     instance: Option<String>,
     partitions: Option<u32>,
@@ -82,7 +92,7 @@ pub(super) fn alert_topic(base: &Path, place: &str, raw: RawAlertTopic) -> Resul
     Ok(AlertTopic { brokers: raw.brokers, topic: raw.topic, settings })
 }
 
-/// A source for each topic.
+/// A source for each topic, or one for all that a pattern takes.
 ///
 /// # Errors
 /// As [`client`].
@@ -92,14 +102,17 @@ pub(super) fn sources(
     name: Option<String>,
     tenant: Option<RawTenant>,
     kafka: RawKafka,
-) -> Result<Vec<KafkaSource>, String> {
+) -> Result<Vec<SourceConfig>, String> {
     let place = format!("sources[{index}].kafka");
-    let (topics, is_list) = match (kafka.topic, kafka.topics) {
-        (Some(topic), None) => (vec![topic], false),
-        (None, Some(topics)) if !topics.is_empty() => (topics, true),
-        _ => return Err(format!("{place}: `topic`, or `topics` with at least one")),
+    let (topics, is_one) = match (kafka.topic, kafka.topics) {
+        (Some(topic), None) => (RawTopics::List(vec![topic]), true),
+        (None, Some(RawTopics::List(topics))) if topics.is_empty() => {
+            return Err(format!("{place}: `topics` with at least one"));
+        }
+        (None, Some(topics)) => (topics, false),
+        _ => return Err(format!("{place}: `topic`, or `topics`")),
     };
-    if is_list && name.is_some() {
+    if !is_one && name.is_some() {
         return Err(format!("sources[{index}].name: with `topics` rows have the names of their topics; leave it out"));
     }
     let instance = kafka.instance.map(|instance| instance.replace("{hostname}", &crate::setup::hostname()));
@@ -112,20 +125,73 @@ pub(super) fn sources(
         brokers: kafka.brokers,
         topic: String::new(),
         group: kafka.group.unwrap_or_else(|| "palisade".to_owned()),
-        instance: None,
+        instance,
         partitions: kafka.partitions.unwrap_or(1),
         line_limit: line_limit(kafka.line_limit),
         session_timeout: kafka.session_timeout.unwrap_or(Duration::from_secs(45)),
         settings: client_settings(base, &place, kafka.security, kafka.settings)?,
     };
-    let of_topic = |topic: String| {
-        let name = name.clone().unwrap_or_else(|| topic.clone());
-        confined(&format!("sources[{index}].name"), &name)?;
-        // Each topic has a member of the group to itself.
-        let instance = instance.as_ref().map(|i| if is_list { format!("{i}.{topic}") } else { i.clone() });
-        Ok(KafkaSource { name, topic, instance, ..source.clone() })
-    };
-    topics.into_iter().map(of_topic).collect()
+    let place = format!("sources[{index}].name");
+    match topics {
+        RawTopics::List(topics) if is_one => {
+            let sources = topics.into_iter().map(|topic| {
+                let name = name.clone().unwrap_or_else(|| topic.clone());
+                confined(&place, &name)?;
+                Ok(SourceConfig::Kafka(KafkaSource { name, topic, ..source.clone() }))
+            });
+            sources.collect()
+        }
+        RawTopics::List(topics) => {
+            topics.iter().map(|topic| Ok(SourceConfig::Kafka(source.of_topic(&place, topic)?))).collect()
+        }
+        RawTopics::Pattern(pattern) => {
+            let pattern = TopicPattern::new(&pattern).map_err(|e| format!("sources[{index}].kafka.topics: {e}"))?;
+            let interval = kafka.discovery_interval.unwrap_or(Duration::from_secs(10));
+            Ok(vec![SourceConfig::KafkaTopics(KafkaTopics { pattern, interval, before: Vec::new(), common: source })])
+        }
+    }
+}
+
+/// Tells patterns who else may have a topic: a source that is named as it, and a pattern that stands before. All workers decide
+/// alike then, whenever they see the topic.
+pub(super) fn give_way(sources: &mut [SourceConfig]) {
+    let mut before: Vec<Before> =
+        sources.iter().filter_map(SourceConfig::topic).map(|name| Before::Name(name.to_owned())).collect();
+    for source in sources {
+        if let SourceConfig::KafkaTopics(topics) = source {
+            topics.before.clone_from(&before);
+            before.push(Before::Pattern(topics.pattern.clone()));
+        }
+    }
+}
+
+impl KafkaSource {
+    /// The source of one of several topics: each has a member of the group to itself.
+    ///
+    /// # Errors
+    /// If the topic's name cannot be a source's.
+    fn of_topic(&self, place: &str, topic: &str) -> Result<Self, String> {
+        confined(place, topic)?;
+        let instance = self.instance.as_ref().map(|instance| format!("{instance}.{topic}"));
+        Ok(Self { name: topic.to_owned(), topic: topic.to_owned(), instance, ..self.clone() })
+    }
+}
+
+impl KafkaTopics {
+    /// The source of a topic that the pattern takes, unless it is left to somebody else.
+    ///
+    /// # Errors
+    /// If the topic's name cannot be a source's.
+    pub(crate) fn source(&self, topic: &str) -> Result<Option<KafkaSource>, String> {
+        let has_it = |before: &Before| match before {
+            Before::Name(name) => name == topic,
+            Before::Pattern(pattern) => pattern.takes(topic),
+        };
+        if !self.pattern.takes(topic) || self.before.iter().any(has_it) {
+            return Ok(None);
+        }
+        self.common.of_topic("the topic's name", topic).map(Some)
+    }
 }
 
 fn tenant_rule(place: &str, raw: Option<RawTenant>) -> Result<TenantRule, String> {
@@ -154,9 +220,43 @@ fn tenant_rule(place: &str, raw: Option<RawTenant>) -> Result<TenantRule, String
 mod tests {
     use super::*;
 
-    fn parsed(name: Option<&str>, yaml: &str) -> Result<Vec<KafkaSource>, String> {
+    fn all(name: Option<&str>, yaml: &str) -> Result<Vec<SourceConfig>, String> {
         let raw: RawKafka = serde_saphyr::from_str(yaml).map_err(|e| e.to_string())?;
         sources(Path::new(""), 0, name.map(str::to_owned), None, raw)
+    }
+
+    fn parsed(name: Option<&str>, yaml: &str) -> Result<Vec<KafkaSource>, String> {
+        let topic = |source| match source {
+            SourceConfig::Kafka(topic) => topic,
+            other => panic!("{other:?}"),
+        };
+        Ok(all(name, yaml)?.into_iter().map(topic).collect())
+    }
+
+    #[test]
+    fn a_topic_of_a_pattern_is_a_source_unless_somebody_else_has_it() {
+        let of = |yaml| all(None, yaml).expect("right");
+        let mut sources = of(r#"{brokers: b:1, topics: ["fw.eu"]}"#);
+        sources.extend(of(r#"{brokers: b:1, topics: '^fw\.[a-m].*', instance: i, discovery_interval: 2s}"#));
+        sources.extend(of(r#"{brokers: b:1, topics: "^.*"}"#));
+        give_way(&mut sources);
+        let [_, SourceConfig::KafkaTopics(first), SourceConfig::KafkaTopics(second)] = &sources[..] else {
+            panic!("{sources:?}")
+        };
+        assert_eq!((first.interval, second.interval), (Duration::from_secs(2), Duration::from_secs(10)));
+        for (topic, in_first, in_second) in [
+            ("fw.asia", true, false),
+            ("fw.eu", false, false),
+            ("fw.us", false, true),
+            ("vpn", false, true),
+            ("__consumer_offsets", false, false),
+        ] {
+            let taken = [first, second].map(|topics| topics.source(topic).expect("a name").is_some());
+            assert_eq!(taken, [in_first, in_second], "{topic}");
+        }
+        let asia = first.source("fw.asia").expect("a name").expect("a source");
+        assert_eq!((&*asia.name, &*asia.topic, asia.instance.as_deref()), ("fw.asia", "fw.asia", Some("i.fw.asia")));
+        assert!(second.source(&"x".repeat(200)).is_err());
     }
 
     #[test]
@@ -175,6 +275,8 @@ mod tests {
         for (name, yaml, want) in [
             (None, "{brokers: b:1}", "sources[0].kafka: `topic`, or `topics`"),
             (None, "{brokers: b:1, topics: []}", "`topics` with at least one"),
+            (None, "{brokers: b:1, topics: fw}", "sources[0].kafka.topics: `fw`: a pattern begins with `^`"),
+            (Some("x"), "{brokers: b:1, topics: ^fw}", "leave it out"),
             (None, "{brokers: b:1, topic: a, topics: [b]}", "`topic`, or `topics`"),
             (Some("x"), "{brokers: b:1, topics: [a]}", "leave it out"),
             (None, "{brokers: b:1, topic: a, instance: \"a b\"}", "sources[0].kafka.instance: `a b`"),

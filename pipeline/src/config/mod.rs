@@ -57,6 +57,7 @@ pub(crate) struct Accepted {
 pub(crate) enum SourceConfig {
     Files(FilesSource),
     Kafka(KafkaSource),
+    KafkaTopics(KafkaTopics),
     Generator(Box<GeneratorSource>),
 }
 
@@ -85,6 +86,25 @@ pub(crate) struct KafkaSource {
     pub(crate) line_limit: usize,
     pub(crate) session_timeout: Duration,
     pub(crate) settings: ClientSettings,
+}
+
+/// Topics of Apache Kafka by pattern: each a source of its own, those too that come while a worker runs.
+#[derive(Debug, Clone)]
+pub(crate) struct KafkaTopics {
+    pub(crate) pattern: ingest::kafka::TopicPattern,
+    /// The brokers are asked for new topics this often.
+    pub(crate) interval: Duration,
+    /// Sources and patterns that come before this one.
+    pub(crate) before: Vec<Before>,
+    /// What all have in common: of no topic.
+    pub(crate) common: KafkaSource,
+}
+
+/// Who else may have a topic that a pattern takes.
+#[derive(Debug, Clone)]
+pub(crate) enum Before {
+    Name(String),
+    Pattern(ingest::kafka::TopicPattern),
 }
 
 /// Who gets alerts, beside the table.

@@ -307,15 +307,16 @@ fn sources(base: &Path, raw: Vec<Spanned<RawSource>>, problems: &mut Vec<Problem
     if let Some(twice) = topics.windows(2).find(|w| w[0] == w[1]) {
         problems.push(Problem::new(format!("sources: two sources are named `{}`; give each its own `name`", twice[0])));
     }
+    kafka::give_way(&mut sources);
     sources
 }
 
 impl SourceConfig {
-    fn topic(&self) -> Option<&str> {
+    pub(super) fn topic(&self) -> Option<&str> {
         match self {
             SourceConfig::Files(files) => Some(&files.topic),
             SourceConfig::Kafka(kafka) => Some(&kafka.name),
-            SourceConfig::Generator(_) => None,
+            SourceConfig::KafkaTopics(_) | SourceConfig::Generator(_) => None,
         }
     }
 }
@@ -326,10 +327,7 @@ fn source(base: &Path, index: usize, raw: RawSource) -> Result<Vec<SourceConfig>
         (Some(files), None, None) => {
             Ok(vec![SourceConfig::Files(files_source(base, index, raw.name, raw.tenant, files)?)])
         }
-        (None, Some(kafka), None) => {
-            let sources = kafka::sources(base, index, raw.name, raw.tenant, kafka)?;
-            Ok(sources.into_iter().map(SourceConfig::Kafka).collect())
-        }
+        (None, Some(kafka), None) => kafka::sources(base, index, raw.name, raw.tenant, kafka),
         (None, None, Some(g)) => {
             let mut fleet = loadgen::FleetConfig { seed: g.seed, events: g.events, ..Default::default() };
             fleet.tenants = g.tenants.unwrap_or(fleet.tenants);

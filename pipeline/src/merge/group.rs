@@ -42,7 +42,7 @@ struct Pending {
 /// What the partitions are at a step.
 pub(super) struct Surroundings<'a> {
     /// Every partition of every source, whoever reads it.
-    pub(super) partitions: &'a [PartitionId],
+    pub(super) partitions: &'a BTreeSet<PartitionId>,
     /// Those that are caught up and silent.
     pub(super) idle: &'a BTreeSet<PartitionId>,
     /// Every source came to its end: close every window.
@@ -157,6 +157,11 @@ impl Group {
     /// Bytes of window state.
     pub(super) fn bytes(&self) -> usize {
         self.stage.bytes()
+    }
+
+    /// Every partition of which something is merged.
+    pub(super) fn merged(&self) -> impl Iterator<Item = &PartitionId> {
+        self.vector.keys()
     }
 
     /// A range that this process has just put into the ledger.

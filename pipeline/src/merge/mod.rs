@@ -1,10 +1,11 @@
 //! The merge thread: joins the deltas of all partitions, group by group, step by step, each step a ledger entry.
 //!
-//! Which groups are this process's follows the partitions: group g goes with partition g mod P of the first shared source.
+//! Which groups are this process's follows the partitions: group g goes with partition g mod P of the lead topic ([`Roster`]).
 //! That only keeps workers out of each other's way; the ledger lets one of them take a step, whoever tries.
 
 mod group;
 mod redo;
+mod roster;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aggregate::Deltas;
-use dataflow::{OffsetRange, PartitionId, Source};
+use dataflow::{OffsetRange, PartitionId};
 use sinks::AlertChain;
 
 use crate::clock;
@@ -20,6 +21,8 @@ use crate::queue::{Receiver, Weigh};
 use crate::shard::ShardContext;
 use group::{Group, Ranged, Stepped, Surroundings};
 pub(crate) use redo::{redo, rules_of};
+
+pub(crate) use roster::Roster;
 
 /// What the merge thread is told.
 pub(crate) enum ToMerge {
@@ -36,6 +39,10 @@ pub(crate) enum ToMerge {
     },
     /// A partition of ours is caught up and silent.
     Idle(PartitionId),
+    /// A topic that is shared with other workers has this partition, whoever reads it.
+    Added(PartitionId),
+    /// Nothing more of the partition comes, whoever read it.
+    Gone(PartitionId),
     /// A partition is ours now.
     Assigned(PartitionId),
     /// A partition is someone else's now.
@@ -61,23 +68,6 @@ impl Weigh for ToMerge {
 #[derive(Debug, thiserror::Error)]
 #[error("the merge stage is gone")]
 pub(crate) struct MergeGone;
-
-/// Every partition of every source.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Roster {
-    pub(crate) partitions: Vec<PartitionId>,
-    /// Of the first source that is shared with other workers; empty if none is.
-    pub(crate) lead: Vec<PartitionId>,
-}
-
-impl Roster {
-    /// The partitions that the sources announce.
-    pub(crate) fn of(sources: &[Box<dyn Source>]) -> Self {
-        let partitions = sources.iter().flat_map(|s| s.partitions()).collect();
-        let lead = sources.iter().find(|s| s.is_shared()).map(|s| s.partitions()).unwrap_or_default();
-        Self { partitions, lead }
-    }
-}
 
 /// Partitions of ours are followed in the ledger too, for what others wrote of them, but only every so many turns.
 const OWN_FOLLOW_TURNS: u64 = 10;
@@ -158,6 +148,20 @@ impl Merger {
             ToMerge::Idle(partition) => {
                 self.idle.insert(partition);
             }
+            ToMerge::Added(partition) => {
+                if self.roster.add(partition.clone()) {
+                    // It is silent only from now on.
+                    self.heard(&partition);
+                    self.own_groups()?;
+                }
+            }
+            ToMerge::Gone(partition) => {
+                if self.roster.remove_from_lead(&partition) {
+                    self.own_groups()?;
+                }
+                // Of others' partitions the ledger has all that will ever come, once it is silent.
+                self.log_end(partition, 0)?;
+            }
             ToMerge::Assigned(partition) => {
                 self.owned.insert(partition);
                 self.own_groups()?;
@@ -193,8 +197,8 @@ impl Merger {
 
     /// Takes groups up and lets them go, as the partitions that they go with come and went.
     fn own_groups(&mut self) -> anyhow::Result<()> {
-        let lead = &self.roster.lead;
-        let is_ours = |g: &u32| lead.is_empty() || self.owned.contains(&lead[*g as usize % lead.len()]);
+        let lead = self.roster.lead();
+        let is_ours = |g: &u32| lead.is_empty() || self.owned.contains(lead[*g as usize % lead.len()]);
         let ours: BTreeSet<u32> = (0..self.context.warehouse.merge_groups()).filter(is_ours).collect();
         let lost: Vec<u32> = self.groups.keys().filter(|g| !ours.contains(g)).copied().collect();
         for g in lost {
@@ -216,23 +220,39 @@ impl Merger {
         self.turn += 1;
         let all = self.turn.is_multiple_of(OWN_FOLLOW_TURNS);
         let followed: Vec<PartitionId> =
-            self.roster.partitions.iter().filter(|p| all || !self.owned.contains(p)).cloned().collect();
-        for partition in followed {
-            let mut ranges = 0;
-            for group in self.groups.values_mut() {
-                ranges += group.follow(&self.context, &partition)?;
-            }
-            if ranges > 0 {
-                self.heard(&partition);
+            self.roster.partitions().iter().filter(|p| all || !self.owned.contains(p)).cloned().collect();
+        followed.iter().try_for_each(|partition| self.follow_one(partition))?;
+        if all {
+            for partition in self.strangers() {
+                self.follow_one(&partition)?;
+                // Its log is no more, or nobody's concern: the ledger has all there is, once it is silent.
+                self.log_end(partition, 0)?;
             }
         }
         Ok(())
     }
 
+    fn follow_one(&mut self, partition: &PartitionId) -> anyhow::Result<()> {
+        let mut ranges = 0;
+        for group in self.groups.values_mut() {
+            ranges += group.follow(&self.context, partition)?;
+        }
+        if ranges > 0 {
+            self.heard(partition);
+        }
+        Ok(())
+    }
+
+    /// What groups have merged of sources that this process has not: topics that are gone, or that the configuration left out.
+    fn strangers(&self) -> BTreeSet<PartitionId> {
+        let merged = self.groups.values().flat_map(Group::merged);
+        merged.filter(|partition| !self.roster.partitions().contains(partition)).cloned().collect()
+    }
+
     /// A group that was just taken up reads everything that waits for it.
     fn follow_all(&mut self, number: u32) -> anyhow::Result<()> {
         let Some(group) = self.groups.get_mut(&number) else { return Ok(()) };
-        for partition in &self.roster.partitions {
+        for partition in self.roster.partitions() {
             while group.follow(&self.context, partition)? > 0 {}
         }
         Ok(())
@@ -242,7 +262,7 @@ impl Merger {
     fn step(&mut self, is_last: bool) -> anyhow::Result<bool> {
         // Before ranges are merged that shards made under them.
         self.context.rules.refresh();
-        let (partitions, idle) = (self.roster.partitions.as_slice(), &self.idle);
+        let (partitions, idle) = (self.roster.partitions(), &self.idle);
         let mut lost = Vec::new();
         for (number, group) in &mut self.groups {
             if group.step(&self.context, &Surroundings { partitions, idle, is_last })? == Stepped::Lost {

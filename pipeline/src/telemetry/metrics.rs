@@ -26,6 +26,7 @@ pub(crate) struct Telemetry {
     pub(crate) drift: DriftLog,
     pub(crate) abandoned: IntCounter,
     pub(crate) partitions_stopped: IntGaugeVec,
+    pub(crate) topics_refused: IntGaugeVec,
     pub(crate) offsets_lost: IntCounterVec,
     pub(crate) in_flight: IntGauge,
     pub(crate) uncommitted_bytes: IntGauge,
@@ -254,6 +255,10 @@ fn partitions_stopped(make: &Make) -> IntGaugeVec {
     )
 }
 
+fn topics_refused(make: &Make) -> IntGaugeVec {
+    make.gauges("palisade_topics_refused", "Topics that a pattern takes and that cannot be read.", &["pattern"])
+}
+
 fn offsets_lost(make: &Make) -> IntCounterVec {
     make.counters(
         "palisade_offsets_lost_total",
@@ -334,6 +339,7 @@ impl Telemetry {
             drift: drift(&make),
             abandoned: abandoned(&make),
             partitions_stopped: partitions_stopped(&make),
+            topics_refused: topics_refused(&make),
             offsets_lost: offsets_lost(&make),
             in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
             uncommitted_bytes: make
@@ -479,6 +485,7 @@ mod tests {
         let of_one = [&telemetry.records, &telemetry.received, &telemetry.committed, &telemetry.dead_letters];
         of_one.iter().for_each(|vector| vector.with_label_values(&["x"]).inc());
         telemetry.partitions_stopped.with_label_values(&["x", "retention"]).inc();
+        telemetry.topics_refused.with_label_values(&["x"]).set(1);
         telemetry.offsets_lost.with_label_values(&["x"]).inc();
         telemetry.alerts.with_label_values(&["x", "create"]).inc();
         telemetry.table_commits.with_label_values(&["x", "committed"]).inc();

@@ -81,7 +81,7 @@ fn produce(kafka: &Kafka, partition: i32, records: std::ops::Range<i32>) {
 }
 
 /// A worker's metric, by the address that its log tells.
-fn metric(log: &Path, name: &str) -> u64 {
+pub(crate) fn metric(log: &Path, name: &str) -> u64 {
     let said = std::fs::read_to_string(log).unwrap_or_default();
     let address = said.lines().find_map(|line| line.split("metrics: http://").nth(1)?.split('/').next());
     address.map_or(0, |address| counted(address, name))

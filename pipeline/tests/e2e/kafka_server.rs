@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -80,6 +80,13 @@ impl Kafka {
     pub(crate) fn create_topic(&self, name: &str, partitions: i32) {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         let made = self.administer(async |admin, options| admin.create_topics([&topic], options).await);
+        assert_eq!(made, [Ok(name.to_owned())]);
+    }
+
+    /// Makes a topic have so many partitions, which are more than it has.
+    pub(crate) fn grow_topic(&self, name: &str, partitions: usize) {
+        let grown = NewPartitions::new(name, partitions);
+        let made = self.administer(async |admin, options| admin.create_partitions([&grown], options).await);
         assert_eq!(made, [Ok(name.to_owned())]);
     }
 

@@ -1,4 +1,4 @@
-//! Partitions that cannot be read on: their position is not in the broker's log, or the topic is another one.
+//! Partitions that cannot be read on: their position is not in the broker's log, or the topic is another one or none.
 
 use dataflow::{SourceEvent, Stop};
 use rdkafka::TopicPartitionList;
@@ -17,14 +17,30 @@ impl Poller {
         Ok(())
     }
 
-    /// As [`Self::stop`], for all that are ours.
+    /// As [`Self::stop`], for all that are ours, whatever stopped them before.
     pub(super) fn stop_all(&mut self, why: KafkaError) -> Result<(), KafkaError> {
         let Some(kind) = why.stops_partition().filter(|_| self.config.follow) else { return Err(why) };
-        self.is_other_topic = true;
+        (self.is_over, self.is_deleted) = (true, matches!(why, KafkaError::Deleted { .. }));
         let stop = Stop { kind, why: why.to_string() };
-        let ours: Vec<i32> = self.lanes.keys().copied().collect();
+        let ours: Vec<i32> = self.lanes.keys().chain(&self.stopped).copied().collect();
         ours.into_iter().for_each(|partition| self.halt(partition, stop.clone()));
         Ok(())
+    }
+
+    /// The brokers have no topic of the name any more.
+    pub(super) fn stop_deleted(&mut self) -> Result<(), KafkaError> {
+        if self.is_over {
+            return Ok(());
+        }
+        self.stop_all(KafkaError::Deleted { topic: self.config.topic.clone() })
+    }
+
+    /// The group gives the topic out after all: brokers that had not heard of it yet were asked.
+    pub(super) fn return_if_deleted(&mut self) {
+        if std::mem::take(&mut self.is_deleted) {
+            self.is_over = false;
+            self.known.clear();
+        }
     }
 
     fn halt(&mut self, partition: i32, stop: Stop) {
@@ -60,6 +76,11 @@ pub(in crate::kafka) fn within(partition: i32, known: Option<i64>, (low, high): 
         Some(position) if position > high => Err(KafkaError::Truncated { partition, position, high }),
         Some(position) => Ok(position),
     }
+}
+
+/// The topic is not there any more; it was when the source was opened.
+pub(super) fn is_deletion(error: &ClientError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(Code::UnknownTopic | Code::UnknownTopicOrPartition))
 }
 
 /// The position is not in the broker's log, and `auto.offset.reset` is `error`.

@@ -42,6 +42,8 @@ fn tenants(config: &Config) -> anyhow::Result<BTreeMap<String, String>> {
                 let fixed = kafka.tenant.fixed(&kafka.topic);
                 tenants.extend(fixed.map(|tenant| (kafka.name.clone(), tenant)));
             }
+            // Only the brokers know which topics it takes.
+            SourceConfig::KafkaTopics(_) => {}
             SourceConfig::Generator(generator) => {
                 let fleet = loadgen::Fleet::new(generator.fleet.clone())?;
                 let owned = |p: dataflow::PartitionId| Some((p.topic.to_string(), fleet.tenant(&p)?.to_string()));
