@@ -428,9 +428,14 @@ impl Telemetry {
         by_label(&self.queue_rows, "queue")
     }
 
-    /// Iceberg commits, by table.
+    /// Iceberg commits that were made, by table.
     pub(crate) fn commits(&self) -> BTreeMap<String, u64> {
-        by_label(&self.table_commits, "table")
+        let made = |table: &dataflow::Table| self.table_commits.with_label_values(&[table.name(), "committed"]).get();
+        dataflow::Table::ALL
+            .iter()
+            .map(|table| (table.name().to_owned(), made(table)))
+            .filter(|(_, made)| *made > 0)
+            .collect()
     }
 
     /// Rows that are queryable, by table.

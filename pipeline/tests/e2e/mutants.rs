@@ -46,11 +46,16 @@ pub(crate) fn overtake(mut zombie: Command, stop_at: &str, others: impl FnOnce()
     let child = zombie.env("PALISADE_STOP_AT", stop_at).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = child.expect("the binary starts");
     let pid = Pid::from_child(&child);
-    let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).expect("our child").expect("waitpid waits").1;
-    assert!(stopped.stopped(), "the worker ended before it reached {stop_at}");
+    wait_until_stopped(pid);
     others();
     kill_process(pid, Signal::CONT).expect("our child");
     child.wait().expect("our child")
+}
+
+/// Waits until a child has stopped itself, at the step that it was told.
+pub(crate) fn wait_until_stopped(pid: Pid) {
+    let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).expect("our child").expect("waitpid waits").1;
+    assert!(stopped.stopped(), "the worker ended before it came to the step");
 }
 
 fn runs(mut command: Command) -> impl FnOnce() {
