@@ -34,7 +34,9 @@ impl Committer {
                 },
                 () = stopped(&mut stop) => {
                     let started = clock::instant();
-                    let report = self.tables.settle().await?;
+                    let report = self.tables.settle().await;
+                    self.count_missed();
+                    let report = report?;
                     self.took(&report, started);
                     self.note(&report);
                     return Ok(());
@@ -46,7 +48,9 @@ impl Committer {
     async fn commit(&self) -> Result<(), sinks::Error> {
         loop {
             let started = clock::instant();
-            let report = self.tables.commit_pending().await?;
+            let report = self.tables.commit_pending().await;
+            self.count_missed();
+            let report = report?;
             self.took(&report, started);
             self.note(&report);
             if !report.more {
@@ -58,6 +62,12 @@ impl Committer {
     fn took(&self, report: &CommitReport, started: Instant) {
         if !report.commits.is_empty() {
             self.telemetry.commit_duration.observe(started.elapsed().as_secs_f64());
+        }
+    }
+
+    fn count_missed(&self) {
+        for ((table, miss), attempts) in self.tables.take_missed() {
+            self.telemetry.table_commits.with_label_values(&[table.name(), miss.name()]).inc_by(attempts);
         }
     }
 

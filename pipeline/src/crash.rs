@@ -8,9 +8,13 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::process::{Signal, getpid, kill_process};
 use sinks::{Step, step};
+
+/// No process goes on for so long after its signal.
+const TAKEN_BY: Duration = Duration::from_secs(1);
 
 struct Watch {
     trace: Option<Mutex<File>>,
@@ -49,6 +53,8 @@ impl Watch {
             && self.hits.fetch_add(1, Ordering::Relaxed) + 1 == count
         {
             let _ = kill_process(getpid(), signal);
+            // Another thread may be the one that takes the signal: until then this one would go on beyond the step.
+            std::thread::park_timeout(TAKEN_BY);
         }
     }
 }

@@ -30,8 +30,10 @@ pub enum Step {
     MergeEntryBefore,
     /// The entry of a merge step exists.
     MergeEntryAfter,
-    /// Before a table's commit is sent.
+    /// Before a table's commit is made.
     TableCommitBefore,
+    /// A table's commit is built on the base that it will be checked against, and not yet sent.
+    TableCommitBuilt,
     /// A table's commit was answered.
     TableCommitAfter,
     /// A table is done and the next one not begun.
@@ -48,7 +50,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of a run.
-    pub const ALL: [Step; 18] = [
+    pub const ALL: [Step; 19] = [
         Step::WarehouseOpened,
         Step::PositionsRead,
         Step::FilesEncoded,
@@ -61,6 +63,7 @@ impl Step {
         Step::MergeEntryBefore,
         Step::MergeEntryAfter,
         Step::TableCommitBefore,
+        Step::TableCommitBuilt,
         Step::TableCommitAfter,
         Step::BetweenTables,
         Step::RolledForward,
@@ -89,6 +92,7 @@ impl Step {
             Step::MergeEntryBefore => "merge_entry_before",
             Step::MergeEntryAfter => "merge_entry_after",
             Step::TableCommitBefore => "table_commit_before",
+            Step::TableCommitBuilt => "table_commit_built",
             Step::TableCommitAfter => "table_commit_after",
             Step::BetweenTables => "between_tables",
             Step::RolledForward => "rolled_forward",

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use dataflow::{PartitionId, Table};
+use iceberg::spec::DataContentType;
 use serde_json::Value;
 use sinks::commit::RANGES_PROPERTY;
 use sinks::{Floor, Ledger, MergeEntry, Nexts, SourceEntry, TableFiles, Warehouse};
 
+use super::foreign::Foreign;
 use crate::reprocess;
 use crate::rules::{self, Held};
 
@@ -174,6 +176,10 @@ pub(crate) struct TableFacts {
     pub(crate) commits: Vec<Commit>,
     /// None if a manifest cannot be read.
     pub(crate) files: Option<Vec<LiveFile>>,
+    /// What others did to it.
+    pub(crate) foreign: Foreign,
+    /// Files of the current snapshot that mask rows of others: deletes that no engine has merged yet.
+    pub(crate) masks: usize,
     /// What of its metadata cannot be read, and why.
     pub(crate) unreadable: Vec<String>,
 }
@@ -182,6 +188,11 @@ impl TableFacts {
     /// The table's position on a chain.
     pub(crate) fn next(&self, key: &Key) -> Option<i64> {
         self.nexts.get(key).copied()
+    }
+
+    /// Rows of the current snapshot's data files, masked ones included.
+    pub(crate) fn rows(&self) -> u64 {
+        self.files.iter().flatten().map(|f| f.rows).sum()
     }
 }
 
@@ -233,6 +244,31 @@ impl Facts {
     /// True if records were read back.
     pub(crate) fn any_reprocessed(&self) -> bool {
         self.chains.iter().any(|chain| chain.key.is_reprocessed())
+    }
+
+    /// Rows of a table by its entries, those that are collected included.
+    pub(crate) fn said_rows(&self, table: &TableFacts) -> u64 {
+        let taken = self.entries().filter(|(key, start, _)| table.next(key).is_some_and(|next| *start < next));
+        let said: u64 = taken.filter_map(|(_, _, entry)| entry.tables().get(&table.table)).map(|t| t.rows).sum();
+        said + self.floors().filter_map(|(_, floor)| floor.collected.rows.get(&table.table)).sum::<u64>()
+    }
+
+    /// Rows that another engine may have deleted: those that a table has fewer than its entries say, where that can be so.
+    pub(crate) fn deleted_rows(&self) -> u64 {
+        let fewer = |table: &TableFacts| {
+            let fewer = self.said_rows(table).saturating_sub(table.rows());
+            if table.foreign.explains(fewer) { fewer } else { 0 }
+        };
+        self.tables.iter().map(fewer).sum()
+    }
+
+    /// Why what was found in rows may not be found in them again, if another engine deleted any.
+    pub(crate) fn why_rows_are_gone(&self) -> Option<String> {
+        let rows = self.deleted_rows();
+        if let Some(table) = self.tables.iter().find(|t| t.masks > 0) {
+            return Some(format!("{}: another engine masks rows with {} delete files", table.table, table.masks));
+        }
+        (rows > 0).then(|| format!("{rows} rows were deleted by another engine, or with snapshots that are expired"))
     }
 
     /// Chains whose older entries are collected.
@@ -298,15 +334,21 @@ async fn table_facts(warehouse: &Warehouse, table: Table) -> anyhow::Result<Tabl
             BTreeMap::new()
         }
     };
-    let files = match live_files(&loaded).await {
-        Ok(files) => Some(files),
+    let read = async { Ok((live_files(&loaded).await?, Foreign::read(&loaded).await?)) };
+    let (files, foreign) = match read.await {
+        Ok((files, foreign)) => (Some(files), foreign),
         Err(e) => {
+            let e: iceberg::Error = e;
             unreadable.push(format!("{table}: {e}"));
-            None
+            (None, Foreign::default())
         }
     };
+    let (files, masks) = match files {
+        Some((files, masks)) => (Some(files), masks),
+        None => (None, 0),
+    };
     let commits = commits(&loaded);
-    Ok(TableFacts { table, loaded, nexts, commits, files, unreadable })
+    Ok(TableFacts { table, loaded, nexts, commits, files, foreign, masks, unreadable })
 }
 
 fn keyed(nexts: Nexts) -> BTreeMap<Key, i64> {
@@ -314,22 +356,25 @@ fn keyed(nexts: Nexts) -> BTreeMap<Key, i64> {
     sources.chain(nexts.merges.into_iter().map(|(group, next)| (Key::Merge(group), next))).collect()
 }
 
-/// The files of the current snapshot.
+/// The data files of the current snapshot, and how many mask rows of them.
 ///
 /// # Errors
 /// If the manifest list or a manifest cannot be read.
-pub(crate) async fn live_files(loaded: &iceberg::table::Table) -> iceberg::Result<Vec<LiveFile>> {
-    let Some(snapshot) = loaded.metadata().current_snapshot() else { return Ok(Vec::new()) };
-    let mut files = Vec::new();
+pub(crate) async fn live_files(loaded: &iceberg::table::Table) -> iceberg::Result<(Vec<LiveFile>, usize)> {
+    let Some(snapshot) = loaded.metadata().current_snapshot() else { return Ok((Vec::new(), 0)) };
+    let (mut files, mut masks) = (Vec::new(), 0);
     for manifest in loaded.manifest_list_reader(snapshot).load().await?.entries() {
         let manifest = manifest.load_manifest(loaded.file_io()).await?;
-        files.extend(manifest.entries().iter().filter(|e| e.is_alive()).map(|e| LiveFile {
-            location: e.file_path().to_owned(),
-            rows: e.record_count(),
-            bytes: e.file_size_in_bytes(),
-        }));
+        for e in manifest.entries().iter().filter(|e| e.is_alive()) {
+            if e.content_type() == DataContentType::Data {
+                let location = e.file_path().to_owned();
+                files.push(LiveFile { location, rows: e.record_count(), bytes: e.file_size_in_bytes() });
+            } else {
+                masks += 1;
+            }
+        }
     }
-    Ok(files)
+    Ok((files, masks))
 }
 
 /// Palisade's commits by their snapshots' summaries. Snapshots of other programs (maintenance) say nothing of ranges.

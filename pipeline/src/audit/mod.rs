@@ -9,6 +9,7 @@ mod balance;
 mod chains;
 mod facts;
 mod files;
+mod foreign;
 mod identity;
 mod progress;
 mod ranges;
@@ -117,7 +118,7 @@ pub(crate) async fn audit(warehouse: &Warehouse, against: &Against) -> anyhow::R
     let ranges = after(&below, || ranges::check(&facts));
     let files = files::check(&facts).await;
     let identity = asked(identity::check(&facts, sql.clone(), against).await);
-    let aggregates = match broken(&below) {
+    let aggregates = match broken(&below).or_else(|| facts.why_rows_are_gone()) {
         Some(reason) => Verdict::not_checked(reason),
         None => asked(aggregates::check(&facts, sql.clone(), &against.rules).await),
     };

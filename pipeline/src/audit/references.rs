@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sinks::StagedFile;
+
 use super::facts::Facts;
 use super::{Faults, Verdict};
 
@@ -21,8 +23,17 @@ async fn data_files(facts: &Facts, faults: &mut Faults) -> usize {
     let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
     let live = facts.tables.iter().flat_map(|t| t.files.iter().flatten());
     sizes.extend(live.map(|f| (f.location.as_str(), f.bytes)));
-    let staged = facts.entries().flat_map(|(_, _, entry)| entry.tables().values().flat_map(|t| &t.files));
-    sizes.extend(staged.map(|f| (f.location.as_str(), f.bytes)));
+    for (key, start, entry) in facts.entries() {
+        for (table, staged) in entry.tables() {
+            // What another engine took out of the table goes with its snapshots.
+            let table = facts.tables.iter().find(|t| t.table == *table);
+            let table = table.filter(|t| t.next(key).is_some_and(|next| start < next));
+            let is_replaced =
+                |f: &StagedFile| table.is_some_and(|t| !t.foreign.is_whole || t.foreign.removed.contains(&f.location));
+            let needed = staged.files.iter().filter(|f| !is_replaced(f));
+            sizes.extend(needed.map(|f| (f.location.as_str(), f.bytes)));
+        }
+    }
     let Some(io) = facts.tables.first().map(|t| t.loaded.file_io().clone()) else { return 0 };
     for (location, said) in &sizes {
         let found = match io.new_input(location) {

@@ -259,6 +259,14 @@ fn topics_refused(make: &Make) -> IntGaugeVec {
     make.gauges("palisade_topics_refused", "Topics that a pattern takes and that cannot be read.", &["pattern"])
 }
 
+fn uncommitted_bytes(make: &Make) -> IntGauge {
+    make.gauge("palisade_uncommitted_bytes", "Bytes of data files that wait for their tables.")
+}
+
+fn sources_paused(make: &Make) -> IntGauge {
+    make.gauge("palisade_sources_paused", "Sources that wait for the tables to take in what was read.")
+}
+
 fn offsets_lost(make: &Make) -> IntCounterVec {
     make.counters(
         "palisade_offsets_lost_total",
@@ -342,10 +350,8 @@ impl Telemetry {
             topics_refused: topics_refused(&make),
             offsets_lost: offsets_lost(&make),
             in_flight: make.gauge("palisade_records_in_flight", "Events received and not yet queryable."),
-            uncommitted_bytes: make
-                .gauge("palisade_uncommitted_bytes", "Bytes of data files that wait for their tables."),
-            sources_paused: make
-                .gauge("palisade_sources_paused", "Sources that wait for the tables to take in what was read."),
+            uncommitted_bytes: uncommitted_bytes(&make),
+            sources_paused: sources_paused(&make),
             alerts: make.counters("palisade_alerts_total", "Alerts, new and revised.", &["rule", "kind"]),
             outbox: OutboxMetrics::new(&make),
             rule_failures: rule_failures(&make),
@@ -440,9 +446,14 @@ impl Telemetry {
         by_label(&self.queue_rows, "queue")
     }
 
-    /// Iceberg commits, by table.
+    /// Iceberg commits that were made, by table.
     pub(crate) fn commits(&self) -> BTreeMap<String, u64> {
-        by_label(&self.table_commits, "table")
+        let made = |table: &dataflow::Table| self.table_commits.with_label_values(&[table.name(), "committed"]).get();
+        dataflow::Table::ALL
+            .iter()
+            .map(|table| (table.name().to_owned(), made(table)))
+            .filter(|(_, made)| *made > 0)
+            .collect()
     }
 
     /// Rows that are queryable, by table.

@@ -46,5 +46,5 @@ fn while_the_catalog_is_away_sources_read_on_into_the_ledger_and_then_pause() {
     let status = child.wait().expect("our child");
     let said = said.join().expect("no panic");
     assert!(status.success() && said.iter().any(|line| line.contains("the source goes on")), "{said:#?}");
-    assert_whole(&lake, &config, &logs);
+    assert_whole(&lake, &config, &logs, &[]);
 }

@@ -90,7 +90,7 @@ pub(crate) fn score(truth: &Path, warehouse: &Path, flags: &[&str]) -> Value {
     serde_json::from_str(&stdout(&mut score)).expect("a JSON object")
 }
 
-const ALERTS_TWICE: &str = "SELECT finding_info.uid AS uid, _revision, count(*) AS n FROM detection_finding \
+pub(crate) const ALERTS_TWICE: &str = "SELECT finding_info.uid AS uid, _revision, count(*) AS n FROM detection_finding \
     WHERE _topic LIKE '\\_%' ESCAPE '\\' GROUP BY finding_info.uid, _revision HAVING count(*) > 1";
 
 /// The final revision of every alert, without what tells when it was made.

@@ -2,6 +2,7 @@
 //! alert in the tables once and on the alert topic, as in a calm run of one worker.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -119,6 +120,7 @@ fn partitions(alert: &Value) -> BTreeSet<&str> {
 /// A worker process, which does not outlive its test.
 pub(crate) struct Worker {
     child: Child,
+    env: Vec<(OsString, OsString)>,
     config: PathBuf,
     log: PathBuf,
     /// How long the log was when it started.
@@ -127,11 +129,31 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(config: &Path, log: PathBuf) -> Self {
+        Self::start_in(config, log, Vec::new())
+    }
+
+    /// With variables of the environment.
+    pub(crate) fn start_in(config: &Path, log: PathBuf, env: Vec<(OsString, OsString)>) -> Self {
         let stderr = File::options().create(true).append(true).open(&log).expect("a log file");
         let mut run = palisade();
-        run.args(["--log", "info", "run", "-c"]).arg(config).stdout(Stdio::null()).stderr(stderr);
+        run.envs(env.iter().cloned())
+            .args(["--log", "info", "run", "-c"])
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(stderr);
         let log_start = std::fs::read_to_string(&log).expect("a log file").len();
-        Self { child: run.spawn().expect("the binary starts"), config: config.to_owned(), log, log_start }
+        Self { child: run.spawn().expect("the binary starts"), env, config: config.to_owned(), log, log_start }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Where it tells its metrics; its configuration says that it does.
+    pub(crate) fn address(&self) -> String {
+        let said = self.said();
+        let address = said[self.log_start..].split("metrics: http://").nth(1).and_then(|rest| rest.split('/').next());
+        address.expect("it listens").to_owned()
     }
 
     fn assert_alive(&mut self) {
@@ -143,21 +165,24 @@ impl Worker {
         self.assert_alive();
         self.child.kill().expect("our child");
         self.child.wait().expect("our child");
-        *self = Self::start(&self.config, self.log.clone());
+        *self = Self::start_in(&self.config, self.log.clone(), std::mem::take(&mut self.env));
     }
 
-    /// Ends it as an operator does, once it is up.
-    pub(crate) fn stop(mut self) {
-        let is_up = |worker: &Self| worker.said()[worker.log_start..].contains("the worker is ready");
+    pub(crate) fn wait_until_ready(&mut self) {
         let looks_a_second = 20;
         let is_ready = (0..PATIENCE_SECONDS * looks_a_second).any(|_| {
             self.assert_alive();
-            is_up(&self) || {
+            self.said()[self.log_start..].contains("the worker is ready") || {
                 std::thread::park_timeout(Duration::from_secs(1) / looks_a_second);
                 false
             }
         });
         assert!(is_ready, "not ready within {PATIENCE_SECONDS} s:\n{}", self.said());
+    }
+
+    /// Ends it as an operator does, once it is up.
+    pub(crate) fn stop(mut self) {
+        self.wait_until_ready();
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("our child");
         let status = self.child.wait().expect("our child");
         assert!(status.success(), "{status} at SIGTERM:\n{}", self.said());

@@ -6,12 +6,17 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
-use crate::crash::run;
+use crate::crash::{ALERTS_TWICE, run};
 use crate::house::root;
-use crate::kit::{fleet, fleet_config, output, python, stdout};
-use crate::lake_server::{Conditions, Lake};
+use crate::kafka::{Worker, wait_until};
+use crate::kafka_server::Kafka;
+use crate::kit::{fleet, fleet_config, output, palisade, python, stdout};
+use crate::lake_server::{Conditions, KEYS, Lake};
+use crate::service::get;
+use crate::zombies::wait_until_stopped;
 
 const SIGKILL: i32 = 9;
 
@@ -70,12 +75,18 @@ fn killed_at_each(lake: &Lake, config: &Path) -> usize {
     kills
 }
 
-/// The audit is clean, each event of the truth is there once, and each attack is detected.
-pub(crate) fn assert_whole(lake: &Lake, config: &Path, logs: &Path) {
-    let checks = stdout(lake.palisade().args(["tables", "audit", "-c"]).arg(config).arg("--truth").arg(logs));
+/// The audit is clean, each event of the truth is there once, and each attack is detected; `source` is the score's word for what
+/// was read.
+pub(crate) fn assert_whole(lake: &Lake, config: &Path, truth: &Path, source: &[&str]) {
+    let mut audit = lake.palisade();
+    audit.args(["tables", "audit", "-c"]).arg(config);
+    if source.is_empty() {
+        audit.arg("--truth").arg(truth);
+    }
+    let checks = stdout(&mut audit);
     assert!(checks.contains(" ok ") && !checks.contains("FAILED"), "{checks}");
     let mut score = lake.palisade();
-    score.args(["loadgen", "score", "--output", "json", "-c"]).arg(config).arg("--truth").arg(logs);
+    score.args(["loadgen", "score", "--output", "json", "-c"]).arg(config).arg("--truth").arg(truth).args(source);
     let score: Value = serde_json::from_str(&stdout(&mut score)).expect("a JSON object");
     for figure in ["unaccounted", "missing", "extra", "doubled", "altered", "false_alerts"] {
         assert_eq!(score[figure], 0, "{figure}: {score}");
@@ -92,7 +103,7 @@ fn killed_at_each_step_a_warehouse_in_a_bucket_is_whole_and_open_to_others() {
     let kills = killed_at_each(&lake, &config);
     assert!(kills + 2 >= STEPS.len(), "{kills} kills at {} steps: the runs end before them", STEPS.len());
 
-    assert_whole(&lake, &config, &logs);
+    assert_whole(&lake, &config, &logs, &[]);
     let count = "SELECT count(*) AS n FROM detection_finding";
     let by_config = rows(lake.palisade().args(["sql", "--output", "json", "-c"]).arg(&config), count);
     let mut by_url = lake.palisade_by_environment();
@@ -114,6 +125,60 @@ fn killed_at_each_step_a_warehouse_in_a_bucket_is_whole_and_open_to_others() {
         assert_eq!(row["rows"], figures[name]["rows"], "{name}");
     }
     assert!(figures["network_activity"]["rows"] > 1_000, "{figures:?}");
+}
+
+/// A topic's records, its truth, and the configuration of workers that share it and a warehouse in the lake.
+fn shared_topic(lake: &Lake, kafka: &Kafka) -> (PathBuf, PathBuf) {
+    let truth = lake.dir.path().join("truth");
+    let mut fill = palisade();
+    fill.args(["loadgen", "--topic", "firewall", "--seed", "5", "--events", "20000", "--tenants", "2"]);
+    stdout(fill.args(["--partitions", "4", "--kafka", &kafka.address(), "--out"]).arg(&truth));
+    let yaml = format!(
+        "{}  merge_groups: 2\nsources:\n  - name: firewall\n    tenant: {{header: tenant}}\n    \
+         kafka: {{brokers: '{}', topic: firewall, group: shared, session_timeout: 6s}}\n\
+         enrich: {{country: builtin, intel: [builtin]}}\ntelemetry: {{listen: '127.0.0.1:0'}}\n{WORKER}",
+        lake.yaml("shared"),
+        kafka.address()
+    );
+    let config = lake.dir.path().join("shared.yaml");
+    std::fs::write(&config, yaml).expect("a writable folder");
+    (truth, config)
+}
+
+/// Attempts at commits that a worker had to make again, as its metrics tell.
+fn redone(address: &str) -> u64 {
+    let text = get(address, "/metrics").1;
+    let commits = text.lines().filter(|line| line.starts_with("palisade_table_commits_total{"));
+    let again = commits.filter(|line| ["fenced", "failed"].iter().any(|outcome| line.contains(outcome)));
+    again.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+#[test]
+fn two_workers_commit_to_one_lake_and_the_one_that_comes_late_does_it_again() {
+    let (lake, kafka) = (Lake::start(), Kafka::start());
+    let (truth, config) = shared_topic(&lake, &kafka);
+    let keys = || KEYS.map(|(key, value)| (key.into(), value.into())).to_vec();
+    let log = |name: &str| lake.dir.path().join(format!("{name}.log"));
+
+    // The first one's commit is built and not sent, while the second one commits the same ranges at its start.
+    let stop_at = vec![("PALISADE_STOP_AT".into(), "table_commit_built:1".into())];
+    let late = Worker::start_in(&config, log("late"), [keys(), stop_at].concat());
+    wait_until_stopped(late.pid());
+    let mut other = Worker::start_in(&config, log("other"), keys());
+    other.wait_until_ready();
+    kill_process(late.pid(), Signal::CONT).expect("our child");
+    let mut workers = [late, other];
+    let addresses = workers.each_ref().map(Worker::address);
+    wait_until("the late commit is refused", &mut workers, || redone(&addresses[0]) > 0);
+    wait_until("the group has read all", &mut workers, || kafka.lag("shared", "firewall") == 0);
+    println!("redone commits: {:?}", addresses.map(|address| redone(&address)));
+    workers.into_iter().for_each(Worker::stop);
+
+    // There is nothing left to read: this closes the windows that are still open.
+    stdout(&mut with_keys(&lake, run(&config)));
+    assert_whole(&lake, &config, &truth, &["--kafka"]);
+    let twice = rows(lake.palisade().args(["sql", "--output", "json", "-c"]).arg(&config), ALERTS_TWICE);
+    assert!(twice.is_empty(), "alerts stand twice: {twice:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ const START_SECONDS: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(20);
 
 const BUCKET: &str = "lake";
-const KEYS: [(&str, &str); 3] =
+pub(crate) const KEYS: [(&str, &str); 3] =
     [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "hush-hush"), ("AWS_REGION", "us-east-1")];
 
 /// An S3 server with one bucket, and a catalog whose tables are there.

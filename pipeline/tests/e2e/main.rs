@@ -22,6 +22,7 @@ mod kafka_topics;
 mod kit;
 mod lake;
 mod lake_server;
+mod lake_spark;
 mod mutants;
 mod pack;
 mod plan;

@@ -16,8 +16,7 @@ impl Zombie {
     pub(crate) fn stop(mut worker: Command, at: &str) -> Self {
         let child = worker.env("PALISADE_STOP_AT", at).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.expect("the binary starts");
-        let stopped = waitpid(Some(Pid::from_child(&child)), WaitOptions::UNTRACED).expect("our child");
-        assert!(stopped.expect("waitpid waits").1.stopped(), "the worker ended before it reached {at}");
+        wait_until_stopped(Pid::from_child(&child));
         Self(child)
     }
 
@@ -29,6 +28,12 @@ impl Zombie {
     pub(crate) fn end(mut self) -> ExitStatus {
         self.0.wait().expect("our child")
     }
+}
+
+/// Waits until a child has stopped itself, at the step that it was told.
+pub(crate) fn wait_until_stopped(pid: Pid) {
+    let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).expect("our child").expect("waitpid waits").1;
+    assert!(stopped.stopped(), "the worker ended before it came to the step");
 }
 
 /// Lets a worker come to a step and stop there; lets others act; lets the worker go on. How it ended.

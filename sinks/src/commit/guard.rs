@@ -2,6 +2,7 @@
 //!
 //! iceberg's transaction loads the table itself, builds the new metadata on what it gets, and sends that with the
 //! requirement that the snapshot has not changed since. So the base that passes here is the base that is committed on.
+//! iceberg sends once, whatever the table's `commit.retry.*` say: those are for other engines.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use iceberg::{
     TableCreation, TableIdent,
 };
 
+use crate::step::{self, Step};
 use crate::warehouse::timed;
 use crate::{Error, WarehouseConfig};
 
@@ -81,7 +83,9 @@ impl Catalog for GuardedCatalog {
     }
 
     async fn update_table(&self, commit: TableCommit) -> IcebergResult<IcebergTable> {
-        self.timed("commit", self.inner.update_table(commit)).await
+        step::reached(Step::TableCommitBuilt);
+        // Not for iceberg's own loop: ours looks at the ledger again.
+        self.timed("commit", self.inner.update_table(commit)).await.map_err(|e| e.with_retryable(false))
     }
 
     async fn table_exists(&self, ident: &TableIdent) -> IcebergResult<bool> {

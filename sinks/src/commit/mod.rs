@@ -11,7 +11,7 @@ mod plan;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{self, Arc, PoisonError};
 use std::time::Duration;
 
 use dataflow::{OffsetRange, PartitionId, Positions, Table};
@@ -98,6 +98,35 @@ impl CommitReport {
     }
 }
 
+/// Why an attempt at a commit has to be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Miss {
+    /// Another worker or another engine committed first.
+    Fenced,
+    /// The catalog or the store failed or did not answer.
+    Failed,
+}
+
+impl Miss {
+    /// Its name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Miss::Fenced => "fenced",
+            Miss::Failed => "failed",
+        }
+    }
+
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::Fenced { .. } => Miss::Fenced,
+            Error::Catalog { source, .. } if source.kind() == iceberg::ErrorKind::CatalogCommitConflicts => {
+                Miss::Fenced
+            }
+            _ => Miss::Failed,
+        }
+    }
+}
+
 /// Commits what waits in the ledger. Any number may run at once; they fence each other, table by table.
 #[derive(Debug)]
 pub struct Committer {
@@ -105,6 +134,8 @@ pub struct Committer {
     writer: String,
     /// One pass at a time within a committer.
     memory: Mutex<Memory>,
+    /// Attempts since somebody last asked.
+    missed: sync::Mutex<BTreeMap<(Table, Miss), u64>>,
     guarded: bool,
 }
 
@@ -125,7 +156,18 @@ impl Committer {
         crate::mutant::know_writer(writer);
         #[cfg(not(feature = "mutants"))]
         let guarded = true;
-        Self { warehouse, writer: writer.to_owned(), memory: Mutex::new(Memory::default()), guarded }
+        let (memory, missed) = (Mutex::new(Memory::default()), sync::Mutex::default());
+        Self { warehouse, writer: writer.to_owned(), memory, missed, guarded }
+    }
+
+    /// Attempts that came to nothing since the last call, also those of passes that failed.
+    pub fn take_missed(&self) -> BTreeMap<(Table, Miss), u64> {
+        std::mem::take(&mut *self.missed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn miss(&self, table: Table, error: &Error) {
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        *missed.entry((table, Miss::of(error))).or_default() += 1;
     }
 
     /// Commits the files of all waiting entries, one commit a table. Safe to drop at any point: the next call goes on.
@@ -200,7 +242,11 @@ impl Committer {
                 pass.done(&plan);
                 return Ok((None, plan.more));
             }
-            match self.send(&plan).await {
+            let sent = self.send(&plan).await;
+            if let Err(e) = &sent {
+                self.miss(table, e);
+            }
+            match sent {
                 Ok(snapshot_id) => {
                     pass.done(&plan);
                     let more = plan.more;

@@ -28,7 +28,8 @@ pub(super) fn writer_properties(config: &WarehouseConfig, table: Table) -> Write
         .set_statistics_truncate_length(Some(BOUND_BYTES))
         .set_max_row_group_row_count(Some(config.row_group_rows))
         .set_max_row_group_bytes(Some(config.row_group_bytes))
-        .set_created_by("palisade".to_owned());
+        // The form that readers on the JVM parse: of a writer that they do not know they distrust the statistics.
+        .set_created_by(concat!("palisade version ", env!("CARGO_PKG_VERSION")).to_owned());
     for leaf in &table.layout().leaves {
         let column = column_path(&leaf.path);
         if !has_statistics(leaf) {

@@ -149,7 +149,8 @@ async fn open_table(
 fn table_creation(ledger: &Ledger, table: Table) -> Result<TableCreation> {
     let schema = iceberg_schema(table)?;
     let properties = [
-        ("commit.retry.num-retries", "0"), // our own loop builds the commit anew each time
+        // For other engines, between whose commits ours come. Ours are built anew each time, by a loop of our own.
+        ("commit.retry.num-retries", "20"),
         ("write.metadata.delete-after-commit.enabled", "true"),
         ("write.metadata.previous-versions-max", "100"),
         ("write.parquet.compression-codec", "zstd"),
