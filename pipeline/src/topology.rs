@@ -88,16 +88,11 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let outbox = stages.task(outboxes.run(last_stopped.clone()));
     let upkeep = upkeep(&config, &warehouse, &writer, &telemetry);
     let upkeep = stages.task(upkeep.run(last_stopped.clone()));
-    let committer = Committer {
-        tables: warehouse.committer(&writer),
-        interval: w.commit_interval,
-        flight: flight.clone(),
-        telemetry,
-    };
+    let pause = Pause::new(flight.clone(), w.uncommitted_bytes);
+    let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
     let committer = stages.task(committer.run(last_stopped));
 
     // Intake runs until the end of its sources or the signal; then each stage drains into the next.
-    let pause = Pause::new(flight, w.uncommitted_bytes);
     let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), pause, stopped, stop };
     let mut intakes = Intakes::new(intake);
     sources.into_iter().for_each(|source| intakes.start(source, positions.clone()));
@@ -167,15 +162,10 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
     let mut stages = Stages::start("unmerged", unmerged)?;
     let routes = start_shards(&mut stages, context, partitions.len())?;
     let (stop_last, last_stopped) = watch::channel(false);
-    let committer = Committer {
-        tables: warehouse.committer(&writer),
-        interval: w.commit_interval,
-        flight: flight.clone(),
-        telemetry,
-    };
+    let pause = Pause::new(flight.clone(), w.uncommitted_bytes);
+    let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
     let committer = stages.task(committer.run(last_stopped));
     let claims = Claims::default();
-    let pause = Pause::new(flight, w.uncommitted_bytes);
     let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), pause, stopped, stop };
     let mut intakes = Intakes::new(intake);
     intakes.start(source, positions);

@@ -259,6 +259,10 @@ fn topics_refused(make: &Make) -> IntGaugeVec {
     make.gauges("palisade_topics_refused", "Topics that a pattern takes and that cannot be read.", &["pattern"])
 }
 
+fn late_rows(make: &Make) -> IntCounter {
+    make.counter("palisade_late_rows_total", "Rows that came after their window had closed for good.")
+}
+
 fn uncommitted_bytes(make: &Make) -> IntGauge {
     make.gauge("palisade_uncommitted_bytes", "Bytes of data files that wait for their tables.")
 }
@@ -356,8 +360,7 @@ impl Telemetry {
             outbox: OutboxMetrics::new(&make),
             rule_failures: rule_failures(&make),
             alerts_held: alerts_held(&make),
-            late_rows: make
-                .counter("palisade_late_rows_total", "Rows that came after their window had closed for good."),
+            late_rows: late_rows(&make),
             queryable_latency: make.histogram(
                 "palisade_queryable_latency_seconds",
                 "From receipt to queryable, per event.",

@@ -30,7 +30,7 @@ fn while_the_catalog_is_away_sources_read_on_into_the_ledger_and_then_pause() {
     let yaml =
         yaml.replace("commit_interval: 1s", "commit_interval: 2s").replace("flush_rows: 1500", "flush_rows: 300");
     // A chunk at a time, so that a source has not read all before anything is in the ledger.
-    std::fs::write(&config, yaml + "  uncommitted_size: 500KiB\n  queue_rows: 1\n").expect("writes");
+    std::fs::write(&config, yaml + "  uncommitted_size: 2MiB\n  queue_rows: 1\n").expect("writes");
 
     let mut worker = lake.palisade();
     worker.args(["--log", "info", "run", "--until-end", "-c"]).arg(&config);
