@@ -26,9 +26,7 @@ fn while_the_catalog_is_away_sources_read_on_into_the_ledger_and_then_pause() {
     fleet(&logs, 6, 40_000, "none");
     let config = config(&lake, &logs, "away");
     let yaml = std::fs::read_to_string(&config).expect("a configuration");
-    // No commit before the catalog is away.
-    let yaml =
-        yaml.replace("commit_interval: 1s", "commit_interval: 2s").replace("flush_rows: 1500", "flush_rows: 300");
+    let yaml = yaml.replace("flush_rows: 1500", "flush_rows: 500");
     // A chunk at a time, so that a source has not read all before anything is in the ledger.
     std::fs::write(&config, yaml + "  uncommitted_size: 2MiB\n  queue_rows: 1\n").expect("writes");
 
