@@ -497,7 +497,7 @@ pub(crate) fn versions(rules: &RuleSet, enrich: &Chain) -> BTreeMap<String, Stri
 #[cfg(feature = "mutants")]
 mod mutant {
     use std::num::NonZeroU32;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicI64, Ordering};
     use std::sync::{Arc, OnceLock};
 
     use aggregate::{Deltas, SourceDelta};
@@ -523,11 +523,12 @@ mod mutant {
         source
     }
 
-    /// `falling-watermark`: every other range goes back by an hour.
+    /// `falling-watermark`: each range is an hour further back than the one before.
     pub(super) fn lower_watermark(entry: &mut SourceEntry) {
-        static IS_ODD: AtomicBool = AtomicBool::new(false);
-        if is("falling-watermark") && IS_ODD.fetch_xor(true, Ordering::Relaxed) {
-            entry.watermark = entry.watermark.map(|time| time - 3_600_000_000);
+        static HOURS: AtomicI64 = AtomicI64::new(0);
+        if is("falling-watermark") {
+            let back = HOURS.fetch_add(1, Ordering::Relaxed) * 3_600_000_000;
+            entry.watermark = entry.watermark.map(|time| time - back);
         }
     }
 }
