@@ -21,7 +21,6 @@ use crate::queue::{Receiver, Weigh};
 use crate::shard::ShardContext;
 use group::{Group, Ranged, Stepped, Surroundings};
 pub(crate) use redo::{redo, rules_of};
-
 pub(crate) use roster::Roster;
 
 /// What the merge thread is told.
