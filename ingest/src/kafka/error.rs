@@ -119,6 +119,25 @@ pub enum KafkaError {
     Stopped,
 }
 
+/// True of what brokers, or the client about them, say while one of them comes or goes: leaders move, and a broker that has just come
+/// up does not know of every partition yet.
+pub(super) fn is_passing(error: &rdkafka::error::KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::BrokerNotAvailable
+                | Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::ReplicaNotAvailable
+                | Code::UnknownPartition
+                | Code::UnknownTopicOrPartition
+        )
+    )
+}
+
 impl KafkaError {
     pub(super) fn client(action: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
         let action = action.into();
@@ -139,10 +158,10 @@ impl KafkaError {
     fn is_transient(&self) -> bool {
         use RDKafkaErrorCode as Code;
         match self {
-            Self::Client { source, .. } => matches!(
-                source.rdkafka_error_code(),
-                Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve)
-            ),
+            Self::Client { source, .. } => {
+                is_passing(source)
+                    || matches!(source.rdkafka_error_code(), Some(Code::Resolve | Code::OperationTimedOut))
+            }
             Self::Brokers { code, .. } => !matches!(code, Code::Authentication | Code::SaslAuthenticationFailed),
             Self::Positions(_) => true,
             _ => false,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use dataflow::{OffsetRange, PartitionId, Positions};
 use rdkafka::client::ClientContext;
@@ -11,9 +12,17 @@ use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::error::is_passing;
 use super::heard::{Heard, Trouble};
 use super::poller::within;
 use super::{KafkaConfig, KafkaError, StartPositions};
+
+/// How long brokers are asked again for the ends of partitions that are given to us: another one leads a dead broker's partitions within
+/// less, and the group waits for a member for longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Before brokers that could not say are asked again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the group decided, in order.
 #[derive(Debug)]
@@ -48,7 +57,7 @@ pub(super) struct Group {
     topic: String,
     rows: Rows,
     starts: Arc<dyn StartPositions>,
-    timeout: std::time::Duration,
+    timeout: Duration,
     heard: Heard,
     state: Mutex<State>,
 }
@@ -113,10 +122,12 @@ impl Group {
         consumer: &BaseConsumer<C>,
         partitions: &[i32],
     ) -> Result<Vec<(i32, Held)>, KafkaError> {
+        let began = now();
         let ids: Vec<PartitionId> = partitions.iter().map(|p| self.rows.id(*p)).collect();
         let known: Positions = self.starts.positions(&ids).map_err(KafkaError::Positions)?;
         let position = |(partition, id): (&i32, &PartitionId)| {
-            let marks = consumer.fetch_watermarks(&self.topic, *partition, self.timeout);
+            let ask = || consumer.fetch_watermarks(&self.topic, *partition, self.timeout);
+            let marks = ask_on(ask, || began.elapsed() < PATIENCE);
             let marks = marks.map_err(KafkaError::client(format!("partition {partition}: ask for the log's ends")))?;
             Ok((*partition, self.position(id, known.get(id).copied(), marks)?))
         };
@@ -180,6 +191,24 @@ impl Group {
     }
 }
 
+/// Asks again after what passes by itself, as long as there is time.
+fn ask_on<T>(
+    mut ask: impl FnMut() -> Result<T, ClientError>,
+    mut has_time: impl FnMut() -> bool,
+) -> Result<T, ClientError> {
+    loop {
+        match ask() {
+            Err(error) if is_passing(&error) && has_time() => std::thread::park_timeout(PAUSE),
+            answer => return answer,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long an answer is waited for")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 impl ClientContext for Group {
     fn log(&self, _: RDKafkaLogLevel, _: &str, line: &str) {
         if self.heard.log(line) {
@@ -201,5 +230,30 @@ impl ConsumerContext for Group {
         if let Err(error) = done {
             self.note(Change::Failed(error));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+
+    use super::*;
+
+    #[test]
+    fn what_passes_is_asked_again_and_only_while_there_is_time() {
+        let answers = |codes: &[Option<Code>], time: usize| {
+            let (mut codes, mut times) = (codes.iter(), 0..time);
+            let ask = || match codes.next().expect("no question more") {
+                Some(code) => Err(ClientError::MetadataFetch(*code)),
+                None => Ok(()),
+            };
+            let answer = ask_on(ask, || times.next().is_some()).map_err(|e| e.rdkafka_error_code().expect("a code"));
+            (answer, codes.len())
+        };
+        let (unknown, moved) = (Some(Code::UnknownPartition), Some(Code::NotLeaderForPartition));
+        assert_eq!(answers(&[None], 9), (Ok(()), 0));
+        assert_eq!(answers(&[unknown, moved, unknown, None], 9), (Ok(()), 0));
+        assert_eq!(answers(&[unknown, unknown, None], 1), (Err(Code::UnknownPartition), 1));
+        assert_eq!(answers(&[Some(Code::Authentication), None], 9), (Err(Code::Authentication), 1));
     }
 }
