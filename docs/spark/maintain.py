@@ -3,11 +3,12 @@
 spark-submit --packages org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.10.1,org.apache.iceberg:iceberg-aws-bundle:1.10.1 \\
     maintain.py --uri https://catalog.example.com/api/catalog --delete network_activity "time < TIMESTAMP '2026-01-01'" --rewrite network_activity
 
-The steps are taken in the order delete, rewrite, manifests, expire, report. Each prints a JSON object a line.
+The steps are taken in the order delete, rewrite, manifests, expire, partition, report. Each prints a JSON object a line.
 """
 import argparse
 import glob
 import json
+import re
 
 from pyspark.sql import SparkSession
 
@@ -33,6 +34,7 @@ def arguments():
     parser.add_argument("--manifests", action="append", default=[], metavar="TABLE")
     parser.add_argument("--expire", nargs=2, action="append", default=[], metavar=("TABLE", "OLDER_THAN"))
     parser.add_argument("--retain-last", type=int, default=100)
+    parser.add_argument("--partition", nargs=2, action="append", default=[], metavar=("TABLE", "hour|day|month"), help="while no worker runs")
     parser.add_argument("--report", action="append", default=[], metavar="TABLE", help="rows and files")
     return parser.parse_args()
 
@@ -86,6 +88,14 @@ class Maintenance:
     def procedure(self, step, table, more=""):
         self.call(step, table, f"CALL palisade.system.{step}(table => '{self.name(table)}'{more})")
 
+    def partition(self, table, unit):
+        """Partitions what comes from now on by another unit of time."""
+        if unit not in ("hour", "day", "month"):
+            raise SystemExit(f"--partition {table}: {unit} is not hour, day or month")
+        rows = self.spark.sql(f"DESCRIBE EXTENDED {self.name(table)}").collect()
+        now = [row.data_type for row in rows if re.fullmatch(r"Part \d+", row.col_name)]
+        self.call("partition", table, f"ALTER TABLE {self.name(table)} REPLACE PARTITION FIELD {now[0]} WITH {unit}s(time) AS time_{unit}")
+
     def run(self):
         args = self.args
         tables = [t for t, _ in args.delete] + args.rewrite + args.manifests + [t for t, _ in args.expire]
@@ -101,6 +111,8 @@ class Maintenance:
         for table, older_than in args.expire:
             more = f", older_than => TIMESTAMP '{older_than}', retain_last => {args.retain_last}"
             self.procedure("expire_snapshots", table, more)
+        for table, unit in args.partition:
+            self.partition(table, unit)
         for table in args.report:
             rows, files = f"count(*) AS rows FROM {self.name(table)}", f"SELECT count(*) FROM {self.name(table)}.files"
             self.call("report", table, f"SELECT ({files}) AS files, {rows}")

@@ -23,18 +23,19 @@ const KILLS: u64 = 10;
 const PATIENCE_SECONDS: u32 = 180;
 
 /// A topic filled by the fleet, and where the truth about it is.
-struct Scene {
-    kafka: Kafka,
+pub(crate) struct Scene {
+    pub(crate) kafka: Kafka,
     truth: PathBuf,
-    events: u64,
-    dir: tempfile::TempDir,
+    pub(crate) events: u64,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Scene {
-    fn new(seed: u64) -> Self {
-        let events = std::env::var("PALISADE_KAFKA_EVENTS").map_or(100_000, |n| n.parse().expect("a number"));
+    /// On a cluster; of so many events, unless `PALISADE_KAFKA_EVENTS` says otherwise.
+    pub(crate) fn new(kafka: Kafka, seed: u64, events: u64) -> Self {
+        let events = std::env::var("PALISADE_KAFKA_EVENTS").map_or(events, |n| n.parse().expect("a number"));
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let (kafka, truth) = (Kafka::start(), dir.path().join("truth"));
+        let truth = dir.path().join("truth");
         let mut fill = palisade();
         fill.args(["loadgen", "--topic", "firewall", "--seed", &seed.to_string(), "--events", &events.to_string()]);
         fill.args(["--tenants", "2", "--partitions", &PARTITIONS.to_string(), "--kafka", &kafka.address(), "--out"])
@@ -45,7 +46,7 @@ impl Scene {
 
     /// The configuration of workers with a warehouse, a group and an alert topic of this name. Ranges are small: each
     /// partition gets a dozen entries or more.
-    fn config(&self, name: &str) -> (PathBuf, PathBuf) {
+    pub(crate) fn config(&self, name: &str) -> (PathBuf, PathBuf) {
         self.kafka.create_topic(&alert_topic(name), 1);
         let (address, flush_rows) = (self.kafka.address(), self.events / (12 * PARTITIONS));
         let yaml = format!(
@@ -62,7 +63,7 @@ impl Scene {
         (path, self.dir.path().join(name))
     }
 
-    fn score(&self, warehouse: &Path) -> Value {
+    pub(crate) fn score(&self, warehouse: &Path) -> Value {
         score(&self.truth, warehouse, &["--kafka"])
     }
 
@@ -156,9 +157,18 @@ impl Worker {
         address.expect("it listens").to_owned()
     }
 
-    fn assert_alive(&mut self) {
+    pub(crate) fn assert_alive(&mut self) {
         let status = self.child.try_wait().expect("our child");
         assert_eq!(status, None, "a worker ended by itself:\n{}", self.said());
+    }
+
+    /// Asks it to end, waits until it has, and starts it anew.
+    pub(crate) fn leave_and_return(&mut self) {
+        self.wait_until_ready();
+        kill_process(self.pid(), Signal::TERM).expect("our child");
+        let status = self.child.wait().expect("our child");
+        assert!(status.success(), "{status} at SIGTERM:\n{}", self.said());
+        *self = Self::start_in(&self.config, self.log.clone(), std::mem::take(&mut self.env));
     }
 
     pub(crate) fn kill_and_restart(&mut self) {
@@ -188,7 +198,7 @@ impl Worker {
         assert!(status.success(), "{status} at SIGTERM:\n{}", self.said());
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
@@ -201,7 +211,7 @@ impl Drop for Worker {
 }
 
 /// Records that the ledger of a warehouse is known to cover: where each partition's last entry starts.
-fn progress(warehouse: &Path) -> u64 {
+pub(crate) fn progress(warehouse: &Path) -> u64 {
     let folders = |path: &Path| -> Vec<PathBuf> {
         std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     };
@@ -248,7 +258,7 @@ fn run_two_and_kill(scene: &Scene, name: &str, seed: u64) -> PathBuf {
 
 #[test]
 fn two_workers_killed_ten_times_store_and_alert_each_event_once() {
-    let scene = Scene::new(11);
+    let scene = Scene::new(Kafka::start(), 11, 100_000);
     let (config, calm) = scene.config("calm");
     run_to_end(&config);
     let wanted = alerts(&calm);

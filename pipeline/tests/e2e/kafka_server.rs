@@ -22,12 +22,20 @@ use crate::kit::stdout;
 /// No answer of a broker that runs takes so long.
 const ANSWER: Duration = Duration::from_secs(30);
 const START_SECONDS: u32 = 60;
+const CLUSTER: &str = "UGFsaXNhZGVUZXN0cysrKw";
 
 /// Started by a test, stopped when dropped. Topics are made by [`Kafka::create_topic`] only.
 pub(crate) struct Kafka {
-    address: SocketAddr,
-    supervisor: Child,
+    brokers: Vec<Broker>,
     dir: tempfile::TempDir,
+}
+
+/// One Java process.
+struct Broker {
+    address: SocketAddr,
+    config: PathBuf,
+    /// None while it is dead.
+    supervisor: Option<Child>,
 }
 
 /// What a broker has beside the plain listener.
@@ -47,7 +55,7 @@ impl Kafka {
     /// # Panics
     /// If `.ci/setup` did not run, or the broker does not come up; with what it said.
     pub(crate) fn start() -> Self {
-        Self::start_with("UGFsaXNhZGVUZXN0cysrKw", |_, _| Extra::default())
+        Self::start_with(CLUSTER, |_, _| Extra::default())
     }
 
     /// As [`Kafka::start`], of a cluster with this id, and with more than a plain listener: told a folder and two more free
@@ -61,9 +69,43 @@ impl Kafka {
         std::fs::write(&config, text).expect("a writable folder");
         let format = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c"];
         stdout(java().args(format).arg(&config).args(&extra.format));
-        let kafka = Self { address: broker, supervisor: supervised(&config, dir.path()), dir };
+        let supervisor = Some(supervised(&config, dir.path()));
+        let kafka = Self { brokers: vec![Broker { address: broker, config, supervisor }], dir };
         kafka.wait_until_ready();
         kafka
+    }
+
+    /// Three brokers that vote among themselves: any one of them may die.
+    pub(crate) fn start_three() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let addresses = [free_addresses(), free_addresses(), free_addresses()];
+        let voters: Vec<String> = (1..).zip(&addresses).map(|(id, own)| format!("{id}@{}", own[1])).collect();
+        let mut brokers = Vec::new();
+        for (id, [address, controller, ..]) in (1..).zip(addresses) {
+            let text = one_of_three(id, address, controller, &voters.join(","), &dir.path().join(format!("log-{id}")));
+            let config = dir.path().join(format!("server-{id}.properties"));
+            std::fs::write(&config, text).expect("a writable folder");
+            stdout(java().args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&config));
+            let supervisor = Some(supervised(&config, dir.path()));
+            brokers.push(Broker { address, config, supervisor });
+        }
+        let kafka = Self { brokers, dir };
+        kafka.wait_until_ready();
+        kafka
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill_broker(&mut self, nth: usize) {
+        let mut supervisor = self.brokers[nth].supervisor.take().expect("it runs");
+        drop(supervisor.stdin.take());
+        supervisor.wait().expect("our child");
+    }
+
+    /// Starts a broker that was killed; it catches up by itself.
+    pub(crate) fn restart_broker(&mut self, nth: usize) {
+        let dir = self.dir.path().to_owned();
+        let broker = &mut self.brokers[nth];
+        broker.supervisor = Some(supervised(&broker.config, &dir));
     }
 
     /// The broker's folder, for files that tests want beside it.
@@ -73,12 +115,12 @@ impl Kafka {
 
     /// `host:port` for `bootstrap.servers`.
     pub(crate) fn address(&self) -> String {
-        self.address.to_string()
+        self.brokers.iter().map(|broker| broker.address.to_string()).collect::<Vec<_>>().join(",")
     }
 
     /// Makes a topic.
     pub(crate) fn create_topic(&self, name: &str, partitions: i32) {
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(self.brokers.len() as i32));
         let made = self.administer(async |admin, options| admin.create_topics([&topic], options).await);
         assert_eq!(made, [Ok(name.to_owned())]);
     }
@@ -188,7 +230,15 @@ impl Kafka {
 
     fn wait_until_ready(&self) {
         let consumer: BaseConsumer = self.client().set("group.id", "unused").create().expect("a consumer");
-        let up = |_| consumer.fetch_metadata(None, Duration::from_secs(1)).is_ok_and(|m| !m.brokers().is_empty());
+        let up = |_| match consumer.fetch_metadata(None, Duration::from_secs(1)) {
+            Ok(metadata) if metadata.brokers().len() == self.brokers.len() => true,
+            Ok(_) => {
+                // It answers at once, also before the others have joined.
+                std::thread::park_timeout(Duration::from_secs(1));
+                false
+            }
+            Err(_) => false,
+        };
         let said = || std::fs::read_to_string(self.dir.path().join("broker.log")).unwrap_or_default();
         assert!((0..START_SECONDS).any(up), "Apache Kafka does not answer after {START_SECONDS} s:\n{}", said());
     }
@@ -197,7 +247,7 @@ impl Kafka {
 impl Drop for Kafka {
     fn drop(&mut self) {
         // Closes its stdin first, at which it kills the broker.
-        let _ = self.supervisor.wait();
+        self.brokers.iter_mut().filter_map(|broker| broker.supervisor.as_mut()).for_each(|shell| drop(shell.wait()));
     }
 }
 
@@ -263,6 +313,30 @@ fn properties(broker: SocketAddr, controller: SocketAddr, log: &Path, extra: &Ex
          share.coordinator.state.topic.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\n\
          group.min.session.timeout.ms=1000\n{properties}",
+        log.display()
+    )
+}
+
+/// Of three brokers: what they share is on all of them, and an acknowledged message on two.
+fn one_of_three(id: u8, broker: SocketAddr, controller: SocketAddr, voters: &str, log: &Path) -> String {
+    format!(
+        "process.roles=broker,controller\n\
+         node.id={id}\n\
+         controller.quorum.voters={voters}\n\
+         controller.listener.names=CONTROLLER\n\
+         listeners=PLAINTEXT://{broker},CONTROLLER://{controller}\n\
+         advertised.listeners=PLAINTEXT://{broker}\n\
+         log.dirs={}\n\
+         auto.create.topics.enable=false\n\
+         min.insync.replicas=2\n\
+         offsets.topic.replication.factor=3\n\
+         offsets.topic.num.partitions=3\n\
+         transaction.state.log.replication.factor=3\n\
+         transaction.state.log.num.partitions=3\n\
+         share.coordinator.state.topic.replication.factor=3\n\
+         broker.session.timeout.ms=6000\n\
+         group.initial.rebalance.delay.ms=0\n\
+         group.min.session.timeout.ms=1000\n",
         log.display()
     )
 }

@@ -34,7 +34,7 @@ pub(crate) fn config(lake: &Lake, logs: &Path, folder: &str) -> PathBuf {
     path
 }
 
-fn with_keys(lake: &Lake, mut command: Command) -> Command {
+pub(crate) fn with_keys(lake: &Lake, mut command: Command) -> Command {
     for (key, value) in lake.palisade().get_envs() {
         command.env(key, value.expect("set"));
     }

@@ -12,15 +12,28 @@ use crate::kit::{python, stdout};
 use crate::lake_server::{KEYS, Lake};
 use crate::service::get;
 
-/// `docs/spark/maintain.py` on the Spark that `.ci/setup` installed.
-fn maintain(lake: &Lake) -> Command {
+/// The Python with PySpark that `.ci/setup` installed, or `PALISADE_SPARK_PYTHON`.
+pub(crate) fn spark_python() -> PathBuf {
+    installed("PALISADE_SPARK_PYTHON", "venv/bin/python")
+}
+
+/// The jars of Iceberg for Spark, or `PALISADE_SPARK_JARS`.
+pub(crate) fn jars() -> PathBuf {
     let pom = read(".ci/spark/pom.xml");
     let version = pom.split("<iceberg.version>").nth(1).and_then(|rest| rest.split('<').next()).expect("a version");
-    let spark = cache().expect("a cache").join("spark");
-    let named = |name: &str, made: PathBuf| std::env::var_os(name).map_or(made, PathBuf::from);
-    let python = named("PALISADE_SPARK_PYTHON", spark.join("venv/bin/python"));
-    let jars = named("PALISADE_SPARK_JARS", spark.join(version).join("libs"));
-    assert!(python.is_file() && jars.is_dir(), "no Spark ({}, {}): run .ci/setup", python.display(), jars.display());
+    installed("PALISADE_SPARK_JARS", &format!("{version}/libs"))
+}
+
+fn installed(variable: &str, below: &str) -> PathBuf {
+    let cached = || cache().expect("a cache").join("spark").join(below);
+    let path = std::env::var_os(variable).map_or_else(cached, PathBuf::from);
+    assert!(path.exists(), "no Spark ({variable}, {}): run .ci/setup", path.display());
+    path
+}
+
+/// `docs/spark/maintain.py` on that Spark.
+fn maintain(lake: &Lake) -> Command {
+    let (python, jars) = (spark_python(), jars());
     let mut command = Command::new(&python);
     command.arg(root().join("docs/spark/maintain.py")).arg("--jars").arg(jars);
     command.args(["--uri", &lake.uri(), "--s3-endpoint", &lake.endpoint()]);
@@ -63,8 +76,8 @@ fn spark_rewrites_deletes_and_expires_beside_a_worker() {
         lines(&stdout(command.args(["sql", "--output", "json", "-c"]).arg(&config).arg(query)))
     };
     let number = |query: &str| sql(query)[0]["n"].as_i64().unwrap_or_else(|| panic!("{query}: no number"));
-    let keys = KEYS.map(|(key, value)| (key.into(), value.into())).to_vec();
-    let worker = Worker::start_in(&config, lake.dir.path().join("worker.log"), keys);
+    let keys: Vec<_> = KEYS.map(|(key, value)| (key.into(), value.into())).to_vec();
+    let worker = Worker::start_in(&config, lake.dir.path().join("worker.log"), keys.clone());
     let mut workers = [worker];
     workers[0].wait_until_ready();
     let address = workers[0].address();
@@ -94,6 +107,16 @@ fn spark_rewrites_deletes_and_expires_beside_a_worker() {
     wait_until("the worker goes on", &mut workers, || committed(&address, tables[0]) > now);
     workers.into_iter().for_each(Worker::stop);
     assert_eq!(number(&count), 0, "they stay gone");
+
+    // While nobody works a table may be partitioned otherwise; whoever starts then writes so.
+    stdout(maintain(&lake).args(["--partition", tables[1], "hour"]));
+    let mut workers = [Worker::start_in(&config, lake.dir.path().join("again.log"), keys)];
+    workers[0].wait_until_ready();
+    let address = workers[0].address();
+    wait_until("rows are committed by the hour", &mut workers, || committed(&address, tables[1]) >= 20);
+    workers.into_iter().for_each(Worker::stop);
+    let described = stdout(lake.palisade().args(["tables", "describe", tables[1], "-c"]).arg(&config));
+    assert!(described.contains("hour(time)"), "{described}");
 
     let audit = stdout(lake.palisade().args(["tables", "audit", "-c"]).arg(&config));
     println!("{audit}");
