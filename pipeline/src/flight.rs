@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dataflow::{Latency, OffsetRange, PartitionId, Positions, Table};
+use dataflow::{Latency, OffsetRange, PartitionId, Positions};
+use sinks::Destination;
 use tokio::sync::watch;
 
 use crate::telemetry::Telemetry;
@@ -56,7 +57,7 @@ struct Open {
     next: i64,
     received: Received,
     /// The tables that have yet to take the range in, and the bytes that each is to take.
-    tables: BTreeMap<Table, u64>,
+    tables: BTreeMap<Destination, u64>,
 }
 
 impl Flight {
@@ -94,7 +95,7 @@ impl Flight {
         partition: &PartitionId,
         range: OffsetRange,
         received: Received,
-        tables: BTreeMap<Table, u64>,
+        tables: BTreeMap<Destination, u64>,
     ) {
         if !tables.is_empty() {
             let bytes: u64 = tables.values().sum();
@@ -112,7 +113,7 @@ impl Flight {
 
     /// At `now_us` the table has all rows below the positions, whoever committed them. With the last of its tables, a range
     /// is queryable.
-    pub(crate) fn arrive(&self, table: Table, positions: &Positions, now_us: i64) {
+    pub(crate) fn arrive(&self, table: Destination, positions: &Positions, now_us: i64) {
         let mut shared = self.lock();
         let (mut landed, mut bytes) = (Vec::new(), 0);
         shared.open.retain(|(partition, _), open| {
@@ -153,6 +154,8 @@ impl Flight {
 
 #[cfg(test)]
 mod tests {
+    use dataflow::Table;
+
     use super::*;
 
     #[test]
@@ -169,14 +172,14 @@ mod tests {
             &partition,
             range,
             received,
-            BTreeMap::from([(Table::NetworkActivity, 30), (Table::DeadLetter, 3)]),
+            BTreeMap::from([(Table::NetworkActivity.into(), 30), (Table::DeadLetter.into(), 3)]),
         );
         let at = |next| Positions::from([(partition.clone(), next)]);
-        flight.arrive(Table::NetworkActivity, &at(101), 2_500_000);
-        flight.arrive(Table::DeadLetter, &at(100), 2_600_000);
+        flight.arrive(Table::NetworkActivity.into(), &at(101), 2_500_000);
+        flight.arrive(Table::DeadLetter.into(), &at(100), 2_600_000);
         assert_eq!(flight.latencies().0.count(), 0, "one table of two");
-        flight.arrive(Table::DeadLetter, &at(101), 3_000_000);
-        flight.arrive(Table::DeadLetter, &at(150), 9_000_000); // a later commit changes nothing
+        flight.arrive(Table::DeadLetter.into(), &at(101), 3_000_000);
+        flight.arrive(Table::DeadLetter.into(), &at(150), 9_000_000); // a later commit changes nothing
         let (queryable, _) = flight.latencies();
         assert_eq!(queryable.count(), 101);
         assert!((queryable.quantile_ms(0.5) - 2000.0).abs() < 3.0 && (queryable.quantile_ms(0.0) - 1000.0).abs() < 2.0);
@@ -187,7 +190,7 @@ mod tests {
         let flight = Flight::new(Telemetry::new());
         let partition = PartitionId::new("t", "i", 0);
         let depart = |start| {
-            let tables = BTreeMap::from([(Table::NetworkActivity, 30), (Table::DeadLetter, 3)]);
+            let tables = BTreeMap::from([(Table::NetworkActivity.into(), 30), (Table::DeadLetter.into(), 3)]);
             flight.depart(&partition, OffsetRange { start, next: start + 10 }, Received::default(), tables);
         };
         let at = |next| Positions::from([(partition.clone(), next)]);
@@ -197,7 +200,7 @@ mod tests {
         let mut room = std::pin::pin!(flight.room(34));
         for (arrives, waits) in [(None, true), (Some(0), true), (Some(10), false)] {
             for table in [Table::NetworkActivity, Table::DeadLetter] {
-                arrives.iter().for_each(|next| flight.arrive(table, &at(*next), 1));
+                arrives.iter().for_each(|next| flight.arrive(table.into(), &at(*next), 1));
             }
             assert_eq!(futures::poll!(&mut room).is_pending(), waits, "{arrives:?}");
         }
@@ -212,9 +215,14 @@ mod tests {
         let partition = PartitionId::new("t", "i", 0);
         let mut received = Received::default();
         received.note(1_000_000, 7);
-        flight.depart(&partition, OffsetRange { start: 0, next: 7 }, received, BTreeMap::from([(Table::BaseEvent, 5)]));
+        flight.depart(
+            &partition,
+            OffsetRange { start: 0, next: 7 },
+            received,
+            BTreeMap::from([(Table::BaseEvent.into(), 5)]),
+        );
         assert_eq!(flight.retract(&partition, 0).events(), 7);
-        flight.arrive(Table::BaseEvent, &Positions::from([(partition, 9)]), 2_000_000);
+        flight.arrive(Table::BaseEvent.into(), &Positions::from([(partition, 9)]), 2_000_000);
         assert_eq!(flight.latencies().0.count(), 0);
     }
 }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use aggregate::{RuleSet, RuleWork, SourceStage};
 use anyhow::{Context, bail};
-use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Reason, Table, TableBatch};
+use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Reason, TableBatch};
 use enrich::Chain;
 use ingest::decode::AutoDecoder;
 use ingest::mapping;
-use sinks::{AlertChain, Created, OpenFiles, Origin, SourceEntry, TableFiles, Warehouse};
+use sinks::{AlertChain, Created, Origin, SourceEntry, TableFiles, Warehouse};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -22,7 +22,9 @@ use crate::config::{Config, WorkerConfig};
 use crate::flight::{Flight, Received};
 use crate::live::Progress;
 use crate::merge::{MergeGone, ToMerge};
+use crate::open_tables::OpenTables;
 use crate::outbox::Mail;
+use crate::pace::Pace;
 use crate::queue::{self, Receiver, Sender, Weigh};
 use crate::rules::{Disabled, Half, LiveRules};
 use crate::telemetry::Telemetry;
@@ -73,6 +75,7 @@ pub(crate) struct ShardContext {
     pub(crate) claims: Claims,
     pub(crate) mail: Mail,
     pub(crate) flight: Flight,
+    pub(crate) pace: Pace,
     pub(crate) telemetry: Telemetry,
     pub(crate) runtime: Handle,
 }
@@ -122,7 +125,7 @@ struct OpenPartition {
     dead: DeadLetters,
     stage: SourceStage,
     /// The range's files, encoded as far as its rows are sealed.
-    tables: BTreeMap<Table, OpenFiles>,
+    tables: OpenTables,
     buffered_rows: usize,
     records: u64,
     dead_counts: BTreeMap<Reason, u64>,
@@ -215,8 +218,12 @@ impl Shard {
     fn flush_due(&mut self) -> anyhow::Result<()> {
         let now = clock::instant();
         let worker = self.context.config.worker.clone();
-        let due: Vec<PartitionId> =
-            self.partitions.values().filter(|p| p.is_due(&worker, now)).map(|p| p.id.clone()).collect();
+        let due: Vec<PartitionId> = self
+            .partitions
+            .values()
+            .filter(|p| p.is_due(&worker, &self.context.pace, now))
+            .map(|p| p.id.clone())
+            .collect();
         due.iter().try_for_each(|id| self.flush(id))?;
         for p in self.partitions.values_mut() {
             let is_silent = p.caught_up && p.next == p.start && now - p.last_chunk_at >= worker.idle_after;
@@ -279,7 +286,7 @@ impl OpenPartition {
             idle_sent: false,
             rows: BatchBuilder::new(),
             dead: DeadLetters::new(),
-            tables: BTreeMap::new(),
+            tables: OpenTables::default(),
             buffered_rows: 0,
             records: 0,
             dead_counts: BTreeMap::new(),
@@ -340,15 +347,14 @@ impl OpenPartition {
 
     fn encode(&mut self, batch: &TableBatch, context: &ShardContext) -> anyhow::Result<()> {
         self.buffered_rows += batch.rows.num_rows();
-        let files = self.tables.entry(batch.table).or_insert_with(|| context.warehouse.encoder().open(batch.table));
-        files.write(&batch.rows).with_context(|| format!("Parquet of {}", batch.table))
+        self.tables.write(batch, &context.warehouse, &context.runtime)
     }
 
     /// True if the open range is old or large enough to be flushed.
-    fn is_due(&self, worker: &WorkerConfig, now: Instant) -> bool {
-        let bytes = || self.rows.bytes() + self.tables.values().map(OpenFiles::bytes).sum::<usize>();
+    fn is_due(&self, worker: &WorkerConfig, pace: &Pace, now: Instant) -> bool {
+        let bytes = || self.rows.bytes() + self.tables.bytes();
         let full = self.buffered_rows + self.rows.rows() >= worker.flush_rows || bytes() >= worker.flush_bytes;
-        full || (self.next > self.start && now - self.opened_at >= worker.flush_interval)
+        full || (self.next > self.start && now - self.opened_at >= pace.of(worker.flush_interval))
     }
 
     /// Writes the open range and its entry; afterwards the range is the ledger's and a new one is open.
@@ -377,7 +383,9 @@ impl OpenPartition {
         let late_batches = [source.alerts.clone(), dead];
         late_batches.into_iter().flatten().try_for_each(|batch| self.encode(&batch, context))?;
         let mut entry = SourceEntry::empty(self.id.clone(), range.start, range.next, &context.writer, Uuid::new_v4());
-        entry.tables = self.stage_files(range, entry.attempt, context)?;
+        let origin = Origin::Range { partition: &self.id, start: range.start, next: range.next };
+        let files = std::mem::take(&mut self.tables);
+        entry.tables = files.stage(origin, entry.attempt, &context.warehouse, &context.runtime)?;
         if !source.deltas.is_empty() {
             let bytes = source.deltas.encode()?;
             let put = context.warehouse.ledger().put_exchange(&self.id, range.start, entry.attempt, bytes.into());
@@ -405,20 +413,6 @@ impl OpenPartition {
         }
         self.hand_over(range, source, &entry, context)?;
         Ok(Flushed::Done)
-    }
-
-    fn stage_files(
-        &mut self,
-        range: OffsetRange,
-        attempt: Uuid,
-        context: &ShardContext,
-    ) -> anyhow::Result<BTreeMap<Table, TableFiles>> {
-        let origin = Origin::Range { partition: &self.id, start: range.start, next: range.next };
-        let mut staged = BTreeMap::new();
-        for (table, files) in std::mem::take(&mut self.tables) {
-            staged.insert(table, stage_files(context, origin, attempt, files)?);
-        }
-        Ok(staged)
     }
 
     /// The commit point. Some other writer if the range was taken already.
@@ -466,24 +460,6 @@ impl OpenPartition {
         self.buffered_rows = 0;
         Ok(())
     }
-}
-
-/// Makes a table's files durable, invisible until an entry names them.
-pub(crate) fn stage_files(
-    context: &ShardContext,
-    origin: Origin<'_>,
-    attempt: Uuid,
-    files: OpenFiles,
-) -> anyhow::Result<TableFiles> {
-    let encoded = files.finish()?;
-    let stage = async {
-        let mut files = Vec::with_capacity(encoded.len());
-        for file in encoded {
-            files.push(context.warehouse.stage(origin, attempt, file).await?);
-        }
-        Ok(files.into_iter().collect())
-    };
-    context.runtime.block_on(stage)
 }
 
 /// What decided the rows and alerts of an entry.

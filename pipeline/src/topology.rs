@@ -18,6 +18,7 @@ use crate::flight::Flight;
 use crate::intake::{Intake, Intakes, Pause, Routes, StoppedPartitions};
 use crate::merge::{Merger, Roster};
 use crate::outbox::Mail;
+use crate::pace::Pace;
 use crate::queue;
 use crate::reload::{self, Reloads};
 use crate::rules::{self, LiveRules};
@@ -61,6 +62,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
 
     // The stages, from the last to the first.
     let (w, ended) = (&config.worker, Arc::new(AtomicBool::new(false)));
+    let pace = Pace::new(w);
     let (to_merge, merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
     let outboxes = setup::outboxes(&config, &warehouse, &telemetry).await?;
     let context = ShardContext {
@@ -73,6 +75,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
         warehouse: warehouse.clone(),
         writer: writer.as_str().into(),
         flight: flight.clone(),
+        pace: pace.clone(),
         telemetry: telemetry.clone(),
         runtime: Handle::current(),
         config: config.clone(),
@@ -89,7 +92,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let upkeep = upkeep(&config, &warehouse, &writer, &telemetry);
     let upkeep = stages.task(upkeep.run(last_stopped.clone()));
     let pause = Pause::new(flight.clone(), w.uncommitted_bytes);
-    let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
+    let committer = Committer::new(warehouse.committer(&writer), w.commit_interval, pace, flight, telemetry);
     let committer = stages.task(committer.run(last_stopped));
 
     // Intake runs until the end of its sources or the signal; then each stage drains into the next.
@@ -138,6 +141,7 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
         warehouse.register_topic(topic).await?;
     }
     let w = &config.worker;
+    let pace = Pace::new(w);
     let (to_merge, mut merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
     let context = ShardContext {
         rules: LiveRules::fixed(RuleSet::from_texts(&[])?),
@@ -149,6 +153,7 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
         warehouse: warehouse.clone(),
         writer: writer.as_str().into(),
         flight: flight.clone(),
+        pace: pace.clone(),
         telemetry: telemetry.clone(),
         runtime: Handle::current(),
         config: config.clone(),
@@ -163,7 +168,7 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
     let routes = start_shards(&mut stages, context, partitions.len())?;
     let (stop_last, last_stopped) = watch::channel(false);
     let pause = Pause::new(flight.clone(), w.uncommitted_bytes);
-    let committer = Committer { tables: warehouse.committer(&writer), interval: w.commit_interval, flight, telemetry };
+    let committer = Committer::new(warehouse.committer(&writer), w.commit_interval, pace, flight, telemetry);
     let committer = stages.task(committer.run(last_stopped));
     let claims = Claims::default();
     let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), pause, stopped, stop };

@@ -1,5 +1,6 @@
 //! SQL over the warehouse: DataFusion on the Iceberg tables' current snapshots.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -7,32 +8,85 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use dataflow::Table;
-use datafusion::common::SchemaError;
+use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::common::{SchemaError, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg_datafusion::table::IcebergStaticTableProvider;
-use sinks::Warehouse;
+use sinks::{Destination, Namespace, Warehouse};
+
+/// The catalog and the schema of names that say neither. A table's name there stands for all tables of its class.
+const PLACE: (&str, &str) = ("warehouse", "palisade");
+
+/// The schema of the tables that all tenants share, each alone. No namespace has this name.
+const SHARED: &str = "_shared";
+
+/// A table at some snapshot.
+pub(crate) type Provider = Arc<dyn TableProvider>;
 
 /// A session whose tables are the warehouse's, each at the snapshot that is current now.
 ///
 /// # Errors
 /// If the catalog or a table's metadata cannot be read.
 pub(crate) async fn session(warehouse: &Warehouse) -> anyhow::Result<SessionContext> {
-    let config =
-        SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema("warehouse", "palisade");
+    let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(PLACE.0, PLACE.1);
     let session = SessionContext::new_with_config(config);
     aggregate::register_functions(&session);
-    for table in Table::ALL {
-        register(&session, warehouse, table).await.with_context(|| format!("table {table}"))?;
+    let mut tables: BTreeMap<Destination, Provider> = BTreeMap::new();
+    for table in warehouse.find_destinations().await? {
+        let loaded = warehouse.load_table(table).await?;
+        let provider = IcebergStaticTableProvider::try_new_from_table(loaded).await;
+        tables.insert(table, Arc::new(provider.with_context(|| format!("table {table}"))?));
     }
+    register_each(&session, &tables)?;
+    register(&session, tables)?;
     Ok(session)
 }
 
-async fn register(session: &SessionContext, warehouse: &Warehouse, table: Table) -> anyhow::Result<()> {
-    let loaded = warehouse.load_table(table).await?;
-    let provider = IcebergStaticTableProvider::try_new_from_table(loaded).await?;
-    session.register_table(table.name(), Arc::new(provider))?;
+/// Registers each class under its name: the rows of the table that all share, and of those in namespaces of their own.
+///
+/// # Errors
+/// If two tables of a class do not go together.
+pub(crate) fn register(session: &SessionContext, tables: BTreeMap<Destination, Provider>) -> anyhow::Result<()> {
+    let mut classes: BTreeMap<Table, Vec<Provider>> = BTreeMap::new();
+    for (table, provider) in tables {
+        classes.entry(table.table()).or_default().push(provider);
+    }
+    for (class, mut providers) in classes {
+        let first = providers.remove(0);
+        if providers.is_empty() {
+            session.register_table(class.name(), first)?;
+            continue;
+        }
+        let rows = providers
+            .into_iter()
+            .try_fold(session.read_table(first)?, |rows, own| rows.union_by_name(session.read_table(own)?))?;
+        session.register_table(class.name(), rows.into_view())?;
+    }
     Ok(())
+}
+
+/// Registers each table alone, under [`name`].
+fn register_each(session: &SessionContext, tables: &BTreeMap<Destination, Provider>) -> anyhow::Result<()> {
+    let catalog = session.catalog(PLACE.0).context("the session's catalog")?;
+    for (table, provider) in tables {
+        let schema = schema(*table);
+        if catalog.schema(schema).is_none() {
+            catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
+        }
+        let reference = TableReference::full(PLACE.0, schema, table.table().name());
+        session.register_table(reference, provider.clone())?;
+    }
+    Ok(())
+}
+
+fn schema(table: Destination) -> &'static str {
+    table.namespace().map_or(SHARED, Namespace::name)
+}
+
+/// A table alone, in SQL over [`session`].
+pub(crate) fn name(table: Destination) -> String {
+    format!("\"{}\".{}", schema(table), table.table())
 }
 
 /// Runs one query.

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod root;
+mod routes;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use crate::{Error, Result};
 
 pub use catalog::{CatalogConfig, Environment, RestConfig, Secret, StoreConfig};
 pub use root::{BucketUrl, Cloud, Root};
+pub use routes::{Route, Routes};
 
 /// The warehouse's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +23,18 @@ pub struct WarehouseConfig {
     pub catalog: CatalogConfig,
     /// Part of object paths and of table properties; each region has a ledger of its own.
     pub region: String,
-    /// The namespace of the tables in the catalog.
+    /// The namespace of the tables that all tenants share, in the catalog.
     pub namespace: String,
+    /// Which tenants have tables of their own.
+    pub routes: Routes,
     /// The Kafka cluster the records come from. Recorded at first use; another one is refused. None: whatever is recorded.
     pub cluster_id: Option<String>,
     /// Merge groups of a warehouse that is made: how finely windows are spread over the workers of a fleet. Fixed
     /// afterwards. One process needs one.
     pub merge_groups: u32,
+    /// Rows of a file are in the order of tenant and time. They are kept as they are until the file is written, which takes
+    /// memory, and time.
+    pub sort_rows: bool,
     /// Rows of a Parquet row group.
     pub row_group_rows: usize,
     /// Bytes of a Parquet row group while it is encoded.
@@ -52,8 +59,10 @@ impl Default for WarehouseConfig {
             catalog: CatalogConfig::default(),
             region: "local".to_owned(),
             namespace: "palisade".to_owned(),
+            routes: Routes::default(),
             cluster_id: None,
             merge_groups: 1,
+            sort_rows: false,
             row_group_rows: 1 << 20,
             row_group_bytes: 128 << 20,
             commit_entries_max: 4096,
@@ -96,6 +105,7 @@ impl WarehouseConfig {
         if self.root.local().is_some_and(|path| path.as_os_str().is_empty()) {
             return fail("path: names no directory".to_owned());
         }
+        self.routes.check(&self.namespace)?;
         self.store.check()?;
         self.catalog.check(self.root.local().is_none())?;
         let positive = [

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use dataflow::Table;
+use crate::Destination;
 
 /// Whether trying again may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub enum Error {
     #[error("{table}: {key} is {have:?}, this commit began at {want:?}: another committer was first")]
     Fenced {
         /// The table.
-        table: Table,
+        table: Destination,
         /// The property that moved.
         key: String,
         /// What the table says.
@@ -120,7 +120,7 @@ pub enum Error {
     )]
     NotInLedger {
         /// The table.
-        table: Table,
+        table: Destination,
         /// The property.
         key: String,
         /// Its value.
@@ -149,7 +149,7 @@ pub enum Error {
     )]
     Moved {
         /// The table.
-        table: Table,
+        table: Destination,
         /// Where its files are.
         location: String,
         /// The warehouse.
@@ -159,7 +159,7 @@ pub enum Error {
     #[error("table {table}: {what}")]
     Schema {
         /// The table.
-        table: Table,
+        table: Destination,
         /// What does not fit.
         what: String,
     },
@@ -167,7 +167,7 @@ pub enum Error {
     #[error("cannot encode rows of {table}: {source}")]
     Encode {
         /// The table.
-        table: Table,
+        table: Destination,
         /// The cause.
         source: ::parquet::errors::ParquetError,
     },
@@ -257,7 +257,10 @@ mod tests {
             (catalog(iceberg::ErrorKind::Unexpected), Class::Transient),
             (catalog(iceberg::ErrorKind::TableNotFound), Class::Permanent),
             (Error::damaged("a", "crc"), Class::Permanent),
-            (Error::Fenced { table: Table::BaseEvent, key: "k".into(), have: None, want: Some(1) }, Class::Transient),
+            (
+                Error::Fenced { table: dataflow::Table::BaseEvent.into(), key: "k".into(), have: None, want: Some(1) },
+                Class::Transient,
+            ),
         ];
         for (error, class) in cases {
             assert_eq!(error.class(), class, "{error}");

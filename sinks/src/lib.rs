@@ -1,6 +1,6 @@
 //! Batches to Iceberg tables, exactly once: object layout, ledger, Parquet files, guarded commits.
 //!
-//! **Data in:** batches of one [`dataflow::Table`] each, cut into offset ranges of one partition, or into steps of a
+//! **Data in:** batches of one [`Destination`] each, cut into offset ranges of one partition, or into steps of a
 //! merge group. **Data out:** Iceberg tables that any engine reads, and the ledger that says what is in them.
 //!
 //! The order of things, for a range `[s, n)` of a partition:
@@ -19,11 +19,13 @@
 //! - A property-only change commits an empty snapshot, so that every change of `palisade.next` is pinned by the
 //!   snapshot requirement of the commit.
 //!
-//! Absent on purpose: expiry of snapshots, sorting within files.
+//! Absent on purpose: expiry of snapshots, compaction.
 
 pub mod commit;
 pub mod config;
+mod destination;
 pub mod error;
+mod granularity;
 pub mod ledger;
 #[cfg(feature = "mutants")]
 pub mod mutant;
@@ -34,8 +36,9 @@ pub mod store;
 pub mod upkeep;
 pub mod warehouse;
 
-pub use commit::{CommitReport, Committer, TableCommit};
-pub use config::{CatalogConfig, RestConfig, Root, Secret, StoreConfig, WarehouseConfig};
+pub use commit::{CommitReport, Committer, Extent, TableCommit};
+pub use config::{CatalogConfig, RestConfig, Root, Route, Routes, Secret, StoreConfig, WarehouseConfig};
+pub use destination::{Destination, Namespace};
 pub use error::{Class, Error};
 pub use ledger::{Collected, Created, Floor, Ledger, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
 pub use outbox::{AlertChain, AlertTopic, Outbox, OutgoingAlert, Receiver};

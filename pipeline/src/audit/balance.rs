@@ -10,7 +10,7 @@ use datafusion::prelude::SessionContext;
 
 use super::facts::{Chain, Facts, Key, TableFacts};
 use super::{Faults, Sql, Verdict};
-use crate::warehouse_sql::{query, texts};
+use crate::warehouse_sql::{self, query, texts};
 
 /// Rows of entries against rows of tables; records of entries against distinct records in tables.
 pub(super) async fn check(facts: &Facts, sql: Sql<'_>) -> anyhow::Result<Verdict> {
@@ -69,7 +69,7 @@ fn is_untold(facts: &Facts, table: &TableFacts) -> bool {
 /// A table's rows: by entries, by manifests, and by reading it.
 async fn rows(facts: &Facts, table: &TableFacts, session: &SessionContext, faults: &mut Faults) -> anyhow::Result<()> {
     let (said, manifests) = (facts.said_rows(table), table.rows());
-    let counted = query(session, &format!("SELECT count(*) AS n FROM {}", table.table)).await?;
+    let counted = query(session, &format!("SELECT count(*) AS n FROM {}", warehouse_sql::name(table.table))).await?;
     let counted = counted.first().map_or(0, |b| b.column(0).as_primitive::<Int64Type>().value(0));
     let read = u64::try_from(counted).unwrap_or(0);
     let is_read = manifests == read || (table.masks > 0 && manifests > read);
@@ -160,7 +160,8 @@ fn sums(chain: &Chain, upto: i64, faults: &mut Faults) -> Sums {
         sums.filtered += entry.filtered;
         sums.lost += entry.lost;
         let reasons: u64 = entry.dead_letters.values().sum();
-        let rows = entry.tables.get(&Table::DeadLetter).map_or(0, |t| t.rows);
+        let rows: u64 =
+            entry.tables.iter().filter(|(to, _)| to.table() == Table::DeadLetter).map(|(_, t)| t.rows).sum();
         if reasons != rows {
             faults.add(|| format!("{} {start}: {reasons} dead letters by reason, {rows} rows of them", chain.key));
         }

@@ -2,7 +2,7 @@
 //! table stands on a position of the chain. Where older entries are collected, the chain begins at its floor, and all that a start
 //! would need is above it.
 
-use sinks::MERGE_TABLES;
+use sinks::{Destination, MERGE_TABLES};
 
 use super::facts::{Chain, Facts, Key};
 use super::{Faults, Verdict};
@@ -63,7 +63,7 @@ fn first_commits(facts: &Facts, chain: &Chain, faults: &mut Faults) {
         if first != Some(floor.position) {
             faults.add(|| format!("{}: its floor is {}, but no entry begins there", chain.key, floor.position));
         }
-        let takes = |table| matches!(chain.key, Key::Source(_)) || MERGE_TABLES.contains(&table);
+        let takes = |table: Destination| matches!(chain.key, Key::Source(_)) || MERGE_TABLES.contains(&table.table());
         for table in facts.tables.iter().filter(|t| takes(t.table) && !t.nexts.contains_key(&chain.key)) {
             faults.add(|| {
                 format!("{}: collected below {}, and {} took none of it in", chain.key, floor.position, table.table)

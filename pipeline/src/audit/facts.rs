@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use dataflow::{PartitionId, Table};
+use dataflow::PartitionId;
 use iceberg::spec::DataContentType;
 use serde_json::Value;
 use sinks::commit::RANGES_PROPERTY;
-use sinks::{Floor, Ledger, MergeEntry, Nexts, SourceEntry, TableFiles, Warehouse};
+use sinks::{Destination, Floor, Ledger, MergeEntry, Nexts, SourceEntry, TableFiles, Warehouse};
 
 use super::foreign::Foreign;
 use crate::reprocess;
@@ -60,7 +60,7 @@ impl Entry {
         }
     }
 
-    pub(crate) fn tables(&self) -> &BTreeMap<Table, TableFiles> {
+    pub(crate) fn tables(&self) -> &BTreeMap<Destination, TableFiles> {
         match self {
             Entry::Source(entry) => &entry.tables,
             Entry::Merge(entry) => &entry.tables,
@@ -169,7 +169,7 @@ pub(crate) struct Commit {
 /// A table as the catalog has it.
 #[derive(Debug)]
 pub(crate) struct TableFacts {
-    pub(crate) table: Table,
+    pub(crate) table: Destination,
     pub(crate) loaded: iceberg::table::Table,
     pub(crate) nexts: BTreeMap<Key, i64>,
     /// In the order in which they were made.
@@ -222,7 +222,7 @@ impl Facts {
             chains.push(merge_chain(&ledger, group).await?);
         }
         let mut tables = Vec::new();
-        for table in Table::ALL {
+        for table in warehouse.find_destinations().await? {
             tables.push(table_facts(warehouse, table).await?);
         }
         let mut facts = Self { ledger, chains, tables, rule_sets: BTreeMap::new() };
@@ -324,7 +324,7 @@ async fn merge_chain(ledger: &Ledger, group: u32) -> anyhow::Result<Chain> {
     Ok(chain.above(ledger.floor_merge(group).await))
 }
 
-async fn table_facts(warehouse: &Warehouse, table: Table) -> anyhow::Result<TableFacts> {
+async fn table_facts(warehouse: &Warehouse, table: Destination) -> anyhow::Result<TableFacts> {
     let loaded = warehouse.load_table(table).await?;
     let mut unreadable = Vec::new();
     let nexts = match Nexts::read(&warehouse.config().region, table, loaded.metadata()) {

@@ -178,8 +178,13 @@ impl Versions<'_> {
 /// Where in time windows take the range's rows: from the first to after the last; none if it has none. Of a row whose time is too
 /// far ahead they take the receive time.
 fn stretch(entry: &SourceEntry) -> Option<(i64, i64)> {
-    let files =
-        || entry.tables.iter().filter(|(table, _)| dataflow::Table::EVENTS.contains(table)).flat_map(|(_, t)| &t.files);
+    let files = || {
+        entry
+            .tables
+            .iter()
+            .filter(|(table, _)| dataflow::Table::EVENTS.contains(&table.table()))
+            .flat_map(|(_, t)| &t.files)
+    };
     let first = files().map(|file| file.time_min).min()?.min(entry.received_min.unwrap_or(i64::MAX));
     let ahead = entry.received_max.unwrap_or(i64::MAX).saturating_add(FUTURE_TOLERANCE_US);
     let last = files().map(|file| file.time_max).max()?.min(ahead);

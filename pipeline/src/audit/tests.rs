@@ -100,7 +100,7 @@ impl Fixture {
         ];
         for (table, offsets) in parts {
             let files = self.stage(origin, attempt, table, &rows(table, &partition, offsets)).await;
-            entry.tables.insert(table, files);
+            entry.tables.insert(table.into(), files);
         }
         entry.records = range.clone().count() as u64;
         entry.dead_letters.insert(Reason::Empty, 1);
@@ -131,7 +131,7 @@ impl Fixture {
         entry.versions.insert("rules".to_owned(), self.rules.version().to_owned());
         for rows in alerts {
             let files = self.stage(Origin::Step { group: 0, step }, attempt, Table::DetectionFinding, rows).await;
-            entry.tables.insert(Table::DetectionFinding, files);
+            entry.tables.insert(Table::DetectionFinding.into(), files);
         }
         let state = self.state_after(&entry).await;
         let state = self.warehouse.ledger().put_state(0, step, attempt, state.into()).await;
@@ -433,7 +433,7 @@ async fn records_that_are_nowhere_are_missed() {
 async fn an_entry_that_says_more_rows_than_its_file_holds_is_seen() {
     let fixture = Fixture::sound().await;
     let more = |entry: &mut SourceEntry| {
-        let files = entry.tables.get_mut(&Table::NetworkActivity).expect("it has rows");
+        let files = entry.tables.get_mut(&Table::NetworkActivity.into()).expect("it has rows");
         (files.rows, files.files[0].rows) = (files.rows + 1, files.files[0].rows + 1);
     };
     fixture.range(1, 20..30, more).await;

@@ -181,6 +181,12 @@ pub(crate) struct WorkerConfig {
     pub(crate) queue_bytes: usize,
     /// Data files that may wait for their tables; then sources pause.
     pub(crate) uncommitted_bytes: usize,
+    /// A data file below this is small; of small files and of snapshots a table may have so many before intervals are stretched,
+    /// at most so many times.
+    pub(crate) file_bytes: usize,
+    pub(crate) small_files_max: u64,
+    pub(crate) snapshots_max: u64,
+    pub(crate) stretch_max: u32,
 }
 
 impl Default for WorkerConfig {
@@ -198,6 +204,10 @@ impl Default for WorkerConfig {
             queue_rows: 65_536,
             queue_bytes: 64 << 20,
             uncommitted_bytes: 16 << 30,
+            file_bytes: 32 << 20,
+            small_files_max: 50_000,
+            snapshots_max: 6_000, // a day of one commit every 15 s
+            stretch_max: 4,
         }
     }
 }

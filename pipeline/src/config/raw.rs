@@ -191,6 +191,10 @@ struct RawWorker {
     queue_rows: Option<usize>,
     queue_size: Option<ByteSize>,
     uncommitted_size: Option<ByteSize>,
+    file_size: Option<ByteSize>,
+    small_files_max: Option<u64>,
+    snapshots_max: Option<u64>,
+    stretch_max: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -407,6 +411,10 @@ fn worker(raw: &RawWorker) -> Result<WorkerConfig, String> {
         queue_rows: raw.queue_rows.unwrap_or(d.queue_rows),
         queue_bytes: size(raw.queue_size, d.queue_bytes),
         uncommitted_bytes: size(raw.uncommitted_size, d.uncommitted_bytes),
+        file_bytes: size(raw.file_size, d.file_bytes),
+        small_files_max: raw.small_files_max.unwrap_or(d.small_files_max),
+        snapshots_max: raw.snapshots_max.unwrap_or(d.snapshots_max),
+        stretch_max: raw.stretch_max.unwrap_or(d.stretch_max),
     };
     for (name, value) in [
         ("shards", config.shards),

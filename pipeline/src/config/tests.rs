@@ -28,6 +28,17 @@ fn a_warehouse_may_be_in_a_bucket_with_a_catalog_of_its_own() {
     assert_eq!(config.catalog, CatalogConfig::Sqlite { file: Some("/etc/palisade/c.db".into()) });
 }
 
+#[test]
+fn routes_are_read_in_their_order() {
+    let routes = "[{tenants: [acme, Globex]}, {classes: [dns_activity, dead_letter], namespace: names}]";
+    let config = parse(&at(&format!("{{path: w, own_tables_max: 7, routes: {routes}}}"))).expect("valid").warehouse;
+    let [acme, names] = &config.routes.routes[..] else { panic!("{config:?}") };
+    assert_eq!((acme.namespace.as_str(), &acme.classes, config.routes.tables_max), ("{tenant}", &None, 7));
+    assert_eq!(acme.tenants.iter().flatten().collect::<Vec<_>>(), ["Globex", "acme"]);
+    assert_eq!((names.namespace.as_str(), &names.tenants), ("names", &None));
+    assert_eq!(names.classes.iter().flatten().map(|t| t.name()).collect::<Vec<_>>(), ["dns_activity", "dead_letter"]);
+}
+
 const SMALLEST: &str = "warehouse: {path: w}\nsources: [{files: {paths: ['logs/*.log']}}]\n";
 
 #[test]
@@ -106,6 +117,15 @@ fn a_mistake_is_told_with_its_place_and_the_way_out() {
         (
             &at("{path: w, catalog: {type: rest, uri: 'c:1'}}"),
             "palisade.yaml:1:31: warehouse.catalog.uri: `c:1` is no http",
+        ),
+        (
+            &at("{path: w, routes: [{classes: [dns_activty]}]}"),
+            "palisade.yaml:1:31: warehouse.routes[0].classes: no class dns_activty; did you mean dns_activity?",
+        ),
+        (&at("{path: w, routes: [{tenant: a}]}"), "unknown key `tenant`; did you mean `tenants`?"),
+        (
+            &at("{path: w, routes: [{}, {namespace: 'A.B'}]}"),
+            "palisade.yaml:1:35: warehouse.routes[1].namespace: \"A.B\" is not",
         ),
         (
             "warehouse: {path: w}\nsources: [{name: a, files: {paths: [x]}}, {name: a, files: {paths: [y]}}]\n",

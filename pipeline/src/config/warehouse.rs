@@ -1,11 +1,13 @@
 //! What the YAML may say of the warehouse: its place, how a bucket is reached, and its catalog.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dataflow::Table;
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
-use sinks::{CatalogConfig, RestConfig, Root, Secret, StoreConfig, WarehouseConfig};
+use sinks::{CatalogConfig, RestConfig, Root, Route, Routes, Secret, StoreConfig, WarehouseConfig};
 
 use super::raw::{Problem, confined, maybe_duration};
 
@@ -20,6 +22,11 @@ pub(super) struct RawWarehouse {
     merge_groups: u32,
     storage: Option<Spanned<RawStorage>>,
     catalog: Option<Spanned<RawCatalog>>,
+    #[serde(default)]
+    routes: Vec<Spanned<RawRoute>>,
+    own_tables_max: Option<usize>,
+    #[serde(default)]
+    sort_rows: bool,
 }
 
 fn one() -> u32 {
@@ -62,6 +69,19 @@ struct RawCatalog {
     timeout: Option<Duration>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoute {
+    tenants: Option<Vec<String>>,
+    classes: Option<Vec<String>>,
+    #[serde(default = "tenant")]
+    namespace: String,
+}
+
+fn tenant() -> String {
+    "{tenant}".to_owned()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum RawKind {
@@ -83,6 +103,7 @@ pub(super) fn build(base: &Path, raw: &Spanned<RawWarehouse>, problems: &mut Vec
     let before = problems.len();
     let defaults = WarehouseConfig::default();
     let RawWarehouse { path, region, merge_groups, storage, catalog, .. } = &raw.value;
+    let routes = routes(&raw.value, problems);
     if let Err(what) = confined("warehouse.region", region) {
         problems.push(Problem::at(raw, what));
     }
@@ -97,6 +118,8 @@ pub(super) fn build(base: &Path, raw: &Spanned<RawWarehouse>, problems: &mut Vec
         root: root.beside(base),
         region: region.clone(),
         merge_groups: *merge_groups,
+        routes,
+        sort_rows: raw.value.sort_rows,
         store: storage.as_ref().map_or_else(StoreConfig::default, |raw| store(&raw.value)),
         catalog: catalog.as_ref().map_or_else(CatalogConfig::default, |raw| match build_catalog(base, &raw.value) {
             Ok(catalog) => catalog,
@@ -118,10 +141,42 @@ pub(super) fn build(base: &Path, raw: &Spanned<RawWarehouse>, problems: &mut Vec
         problems.push(match (storage, catalog) {
             (Some(storage), _) if what.starts_with("warehouse.storage") => Problem::at(storage, what),
             (_, Some(catalog)) if what.starts_with("warehouse.catalog") => Problem::at(catalog, what),
-            _ => Problem::at(path, what),
+            _ => match named_route(&what).and_then(|index| raw.value.routes.get(index)) {
+                Some(route) => Problem::at(route, what),
+                None => Problem::at(path, what),
+            },
         });
     }
     config
+}
+
+fn routes(raw: &RawWarehouse, problems: &mut Vec<Problem>) -> Routes {
+    let mut routes = Routes::default();
+    routes.tables_max = raw.own_tables_max.unwrap_or(routes.tables_max);
+    for (index, raw) in raw.routes.iter().enumerate() {
+        let RawRoute { tenants, classes, namespace } = &raw.value;
+        let mut known = classes.as_ref().map(|_| BTreeSet::new());
+        for name in classes.iter().flatten() {
+            match Table::by_name(name) {
+                Some(table) => drop(known.get_or_insert_default().insert(table)),
+                None => {
+                    let likeness = |table: &Table| strsim::jaro_winkler(name, table.name());
+                    let near = Table::ALL.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+                    let near = near.map_or("", Table::name);
+                    let what = format!("warehouse.routes[{index}].classes: no class {name}; did you mean {near}?");
+                    problems.push(Problem::at(raw, what));
+                }
+            }
+        }
+        let tenants = tenants.as_ref().map(|names| names.iter().cloned().collect());
+        routes.routes.push(Route { tenants, classes: known, namespace: namespace.clone() });
+    }
+    routes
+}
+
+/// The route that a problem names.
+fn named_route(what: &str) -> Option<usize> {
+    what.strip_prefix("warehouse.routes[")?.split(']').next()?.parse().ok()
 }
 
 fn told(error: &sinks::Error) -> String {

@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::alerts;
 use crate::clock;
+use crate::open_tables::OpenTables;
 use crate::rules::Half;
-use crate::shard::{ShardContext, stage_files, versions};
+use crate::shard::{ShardContext, versions};
 
 use super::redo::{RULES, load_delta, range, redo, rules_of, start};
 
@@ -333,11 +334,11 @@ impl Group {
         is_last: bool,
     ) -> anyhow::Result<()> {
         let origin = Origin::Step { group: self.number, step: entry.step };
+        let mut files = OpenTables::default();
         for batch in output.alerts.iter().chain(&output.late) {
-            let mut files = context.warehouse.encoder().open(batch.table);
-            files.write(&batch.rows)?;
-            entry.tables.insert(batch.table, stage_files(context, origin, entry.attempt, files)?);
+            files.write(batch, &context.warehouse, &context.runtime)?;
         }
+        entry.tables = files.stage(origin, entry.attempt, &context.warehouse, &context.runtime)?;
         if is_last || clock::instant() - self.state_at >= context.config.worker.state_interval {
             self.state_at = clock::instant();
             let state = self.stage.snapshot()?;

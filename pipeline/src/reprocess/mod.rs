@@ -22,7 +22,7 @@ mod source;
 use dataflow::PartitionId;
 
 pub(crate) use pinned::{Found, Pinned};
-pub(crate) use request::{Request, Requests};
+pub(crate) use request::{Request, Requests, holds_records};
 pub(crate) use selection::{Part, Selection, offsets};
 pub(crate) use source::ReprocessSource;
 

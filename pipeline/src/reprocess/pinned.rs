@@ -15,12 +15,12 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::arrow::schema_to_arrow_schema;
 use iceberg_datafusion::table::IcebergStaticTableProvider;
 use serde::{Deserialize, Serialize};
-use sinks::Warehouse;
+use sinks::{Destination, Warehouse};
 
-use super::request::{Stretch, snapshots};
+use super::request::{Stretch, holds_records, snapshots};
 use super::selection::Selection;
 use super::{IS_REPROCESSED, origin_columns};
-use crate::warehouse_sql::{query, texts};
+use crate::warehouse_sql::{self, Provider, query, texts};
 
 /// Memory of the queries; what is sorted beyond it goes to disk.
 const MEMORY_BYTES: usize = 1 << 30;
@@ -34,7 +34,7 @@ const BATCH_ROWS: usize = 512;
 pub(crate) struct Pinned {
     pub(crate) selection: Selection,
     /// Of each table that has one.
-    pub(crate) snapshots: BTreeMap<Table, i64>,
+    pub(crate) snapshots: BTreeMap<Destination, i64>,
     /// Requests whose results are not read: they would end as they did.
     pub(crate) tried: Vec<u32>,
 }
@@ -75,20 +75,22 @@ impl Pinned {
         let config = SessionConfig::new().with_batch_size(BATCH_ROWS);
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc()?;
         let session = SessionContext::new_with_config_rt(config, runtime);
-        for table in Table::EVENTS.into_iter().chain([Table::DeadLetter]) {
+        let mut tables: BTreeMap<Destination, Provider> = BTreeMap::new();
+        for table in warehouse.find_destinations().await?.into_iter().filter(|table| holds_records(*table)) {
             let loaded = warehouse.load_table(table).await?;
-            match self.snapshots.get(&table) {
+            let provider: Provider = match self.snapshots.get(&table) {
                 Some(id) => {
                     let provider = IcebergStaticTableProvider::try_new_from_table_snapshot(loaded, *id).await;
-                    let provider = provider.with_context(|| format!("{table} at the snapshot {id}"))?;
-                    session.register_table(table.name(), Arc::new(provider))?;
+                    Arc::new(provider.with_context(|| format!("{table} at the snapshot {id}"))?)
                 }
                 None => {
                     let schema = schema_to_arrow_schema(loaded.metadata().current_schema())?;
-                    session.register_table(table.name(), Arc::new(EmptyTable::new(Arc::new(schema))))?;
+                    Arc::new(EmptyTable::new(Arc::new(schema)))
                 }
-            }
+            };
+            tables.insert(table, provider);
         }
+        warehouse_sql::register(&session, tables)?;
         Ok(session)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use dataflow::{PartitionId, Positions, Table};
 use serde::{Deserialize, Serialize};
-use sinks::Warehouse;
+use sinks::{Destination, Warehouse};
 
 use super::pinned::{Found, Pinned};
 use super::reprocessed;
@@ -105,11 +105,16 @@ impl Requests {
 ///
 /// # Errors
 /// If the catalog fails.
-pub(crate) async fn snapshots(warehouse: &Warehouse) -> anyhow::Result<BTreeMap<Table, i64>> {
+pub(crate) async fn snapshots(warehouse: &Warehouse) -> anyhow::Result<BTreeMap<Destination, i64>> {
     let mut snapshots = BTreeMap::new();
-    for table in Table::EVENTS.into_iter().chain([Table::DeadLetter]) {
+    for table in warehouse.find_destinations().await?.into_iter().filter(|table| holds_records(*table)) {
         let loaded = warehouse.load_table(table).await?;
         snapshots.extend(loaded.metadata().current_snapshot_id().map(|id| (table, id)));
     }
     Ok(snapshots)
+}
+
+/// True for tables whose rows are records of sources.
+pub(crate) fn holds_records(table: Destination) -> bool {
+    table.table() == Table::DeadLetter || Table::EVENTS.contains(&table.table())
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::queryable::Commits;
 use crate::account::{self, Identity};
-use crate::warehouse_sql::{query, texts};
+use crate::warehouse_sql::{self, query, texts};
 
 /// An alert as the table has it, and when it was known.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,34 +64,46 @@ pub(super) async fn stored(
         .collect())
 }
 
+/// When an alert's first revision was decided, and when it could be queried.
+type FirstKnown = (Option<i64>, Option<i64>);
+
 /// Of each alert's id: when its first revision was decided and could be queried.
-async fn first_known(
-    session: &SessionContext,
-    commits: &Commits,
-) -> anyhow::Result<HashMap<String, (Option<i64>, Option<i64>)>> {
-    let sql = "SELECT finding_info.uid AS uid, _topic, _incarnation, _partition_id, _offset, start_time, \
-                 finding_info.created_time AS created FROM detection_finding WHERE _topic LIKE '\\_%' ESCAPE '\\'";
-    let mut known: HashMap<String, (Option<i64>, Option<i64>)> = HashMap::new();
+async fn first_known(session: &SessionContext, commits: &Commits) -> anyhow::Result<HashMap<String, FirstKnown>> {
+    let mut known = HashMap::new();
+    for table in commits.tables(Table::DetectionFinding) {
+        let sql = format!(
+            "SELECT finding_info.uid AS uid, _topic, _incarnation, _partition_id, _offset, start_time, \
+                 finding_info.created_time AS created FROM {} WHERE _topic LIKE '\\_%' ESCAPE '\\'",
+            warehouse_sql::name(table)
+        );
+        for batch in query(session, &sql).await? {
+            let at = |chain: &str, offset| commits.at(table, chain, offset);
+            note_known(&batch, at, &mut known)?;
+        }
+    }
+    Ok(known)
+}
+
+fn note_known(
+    batch: &RecordBatch,
+    committed_at: impl Fn(&str, i64) -> Option<i64>,
+    known: &mut HashMap<String, FirstKnown>,
+) -> anyhow::Result<()> {
     let earlier = |a: Option<i64>, b: Option<i64>| match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
-    for batch in query(session, sql).await? {
-        let [uids, topics, incarnations] =
-            [texts(&batch, "uid")?, texts(&batch, "_topic")?, texts(&batch, "_incarnation")?];
-        for row in 0..batch.num_rows() {
-            let text = |values: &[Option<String>]| values[row].clone().unwrap_or_default();
-            let (topic, incarnation) = (text(&topics), text(&incarnations));
-            let part = int(&batch, "_partition_id", row);
-            let at =
-                commits.at(Table::DetectionFinding, &chain(&topic, &incarnation, part), long(&batch, "_offset", row));
-            let window = time(&batch, "start_time", row);
-            let decided = window.and(time(&batch, "created", row));
-            let entry = known.entry(text(&uids)).or_default();
-            *entry = (earlier(entry.0, decided), earlier(entry.1, at));
-        }
+    let [uids, topics, incarnations] = [texts(batch, "uid")?, texts(batch, "_topic")?, texts(batch, "_incarnation")?];
+    for row in 0..batch.num_rows() {
+        let text = |values: &[Option<String>]| values[row].clone().unwrap_or_default();
+        let chain = chain(&text(&topics), &text(&incarnations), int(batch, "_partition_id", row));
+        let at = committed_at(&chain, long(batch, "_offset", row));
+        let window = time(batch, "start_time", row);
+        let decided = window.and(time(batch, "created", row));
+        let entry = known.entry(text(&uids)).or_default();
+        *entry = (earlier(entry.0, decided), earlier(entry.1, at));
     }
-    Ok(known)
+    Ok(())
 }
 
 /// The chain that brought an alert: a merge group's, or that of the partition whose event it is.

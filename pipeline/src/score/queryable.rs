@@ -9,23 +9,24 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
-use sinks::Warehouse;
 use sinks::commit::RANGES_PROPERTY;
+use sinks::{Destination, Warehouse};
 
-use crate::reprocess::IS_REPROCESSED;
-use crate::warehouse_sql::texts;
+use crate::reprocess::{IS_REPROCESSED, holds_records};
+use crate::warehouse_sql::{self, texts};
 
 /// Ranges of one chain, by where they begin: where they end, and when they were committed, microseconds UTC.
 type Ranges = BTreeMap<i64, (i64, i64)>;
 
 /// What the snapshots of every table took in, and when.
 #[derive(Debug, Default)]
-pub(super) struct Commits(HashMap<Table, HashMap<String, Ranges>>);
+pub(super) struct Commits(BTreeMap<Destination, HashMap<String, Ranges>>);
 
 impl Commits {
     pub(super) async fn read(warehouse: &Warehouse) -> anyhow::Result<Self> {
         let mut commits = Self::default();
-        for table in Table::ALL {
+        for table in warehouse.find_destinations().await? {
+            commits.0.entry(table).or_default();
             let loaded = warehouse.load_table(table).await?;
             for snapshot in loaded.metadata().snapshots() {
                 let ranges = snapshot.summary().additional_properties.get(RANGES_PROPERTY);
@@ -36,7 +37,7 @@ impl Commits {
     }
 
     /// Takes in a snapshot's `palisade.ranges`: chain, first position, next position.
-    fn note(&mut self, table: Table, ranges: &str, at_us: i64) {
+    fn note(&mut self, table: Destination, ranges: &str, at_us: i64) {
         let ranges: Vec<Value> = serde_json::from_str(ranges).unwrap_or_default();
         for range in &ranges {
             let parts = (range[0].as_str(), range[1].as_i64(), range[2].as_i64());
@@ -46,8 +47,13 @@ impl Commits {
         }
     }
 
+    /// The tables of a class.
+    pub(super) fn tables(&self, class: Table) -> impl Iterator<Item = Destination> {
+        self.0.keys().copied().filter(move |table| table.table() == class)
+    }
+
     /// When the position of a chain could be queried in the table.
-    pub(super) fn at(&self, table: Table, chain: &str, position: i64) -> Option<i64> {
+    pub(super) fn at(&self, table: Destination, chain: &str, position: i64) -> Option<i64> {
         self.0.get(&table)?.get(chain).and_then(|ranges| at(ranges, position))
     }
 }
@@ -60,11 +66,11 @@ fn at(ranges: &Ranges, position: i64) -> Option<i64> {
 /// Latency of every event and dead letter, from receipt to queryable. Rows whose snapshot is gone do not count.
 pub(super) async fn latency(session: &SessionContext, commits: &Commits) -> anyhow::Result<Latency> {
     let mut latency = Latency::new();
-    for table in Table::EVENTS.into_iter().chain([Table::DeadLetter]) {
-        let Some(chains) = commits.0.get(&table) else { continue };
+    for (table, chains) in commits.0.iter().filter(|(table, _)| holds_records(**table)) {
         let sql = format!(
-            "SELECT _topic, _incarnation, _partition_id, _offset, _received_at FROM {table} \
-             WHERE _topic NOT LIKE '\\_%' ESCAPE '\\' AND NOT {IS_REPROCESSED}"
+            "SELECT _topic, _incarnation, _partition_id, _offset, _received_at FROM {} \
+             WHERE _topic NOT LIKE '\\_%' ESCAPE '\\' AND NOT {IS_REPROCESSED}",
+            warehouse_sql::name(*table)
         );
         let mut batches = session.sql(&sql).await?.execute_stream().await?;
         while let Some(batch) = batches.next().await {
@@ -124,13 +130,13 @@ mod tests {
     #[test]
     fn a_position_is_queryable_when_its_range_was_committed() {
         let mut commits = Commits::default();
-        commits.note(Table::BaseEvent, r#"[["fw@i/0",0,10],["_merge/0",0,2],["odd"],7]"#, 5_000);
-        commits.note(Table::BaseEvent, r#"[["fw@i/0",10,12]]"#, 9_000);
-        commits.note(Table::DeadLetter, "not JSON", 1);
-        let at = |chain, position| commits.at(Table::BaseEvent, chain, position);
+        commits.note(Table::BaseEvent.into(), r#"[["fw@i/0",0,10],["_merge/0",0,2],["odd"],7]"#, 5_000);
+        commits.note(Table::BaseEvent.into(), r#"[["fw@i/0",10,12]]"#, 9_000);
+        commits.note(Table::DeadLetter.into(), "not JSON", 1);
+        let at = |chain, position| commits.at(Table::BaseEvent.into(), chain, position);
         assert_eq!((at("fw@i/0", 0), at("fw@i/0", 9), at("fw@i/0", 10)), (Some(5_000), Some(5_000), Some(9_000)));
         assert_eq!((at("fw@i/0", 12), at("fw@i/1", 0), at("_merge/0", 1)), (None, None, Some(5_000)));
-        assert_eq!(commits.at(Table::DeadLetter, "fw@i/0", 0), None);
+        assert_eq!(commits.at(Table::DeadLetter.into(), "fw@i/0", 0), None);
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(crate) struct Telemetry {
     pub(crate) ledger_entries: IntCounterVec,
     pub(crate) table_commits: IntCounterVec,
     pub(crate) commit_duration: Histogram,
+    pub(crate) extent: ExtentMetrics,
     pub(crate) state_bytes: IntGauge,
     pub(crate) windows_closed: IntCounter,
     pub(crate) tables: TableMetrics,
@@ -108,6 +109,35 @@ impl Make {
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
         self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    }
+}
+
+/// How large tables are, and what follows from that.
+#[derive(Clone)]
+pub(crate) struct ExtentMetrics {
+    pub(crate) files: IntGaugeVec,
+    pub(crate) snapshots: IntGaugeVec,
+    pub(crate) stretch: IntGauge,
+}
+
+impl ExtentMetrics {
+    fn new(make: &Make) -> Self {
+        Self {
+            files: make.gauges(
+                "palisade_table_files",
+                "Data files of the class's table that has most, as the last commit left it.",
+                &["table"],
+            ),
+            snapshots: make.gauges(
+                "palisade_table_snapshots",
+                "Snapshots that the class's table keeps that has most, as the last commit left it.",
+                &["table"],
+            ),
+            stretch: make.gauge(
+                "palisade_interval_stretch",
+                "How many times as long flush and commit intervals are, as tables have too many small files or snapshots.",
+            ),
+        }
     }
 }
 
@@ -378,6 +408,7 @@ impl Telemetry {
             ),
             ledger_entries: make.counters("palisade_ledger_entries_total", "Ledger entries created.", &["chain"]),
             table_commits: make.counters("palisade_table_commits_total", "Iceberg commits.", &["table", "outcome"]),
+            extent: ExtentMetrics::new(&make),
             commit_duration: make.histogram(
                 "palisade_commit_duration_seconds",
                 "One turn of the committer over all tables.",
@@ -503,6 +534,7 @@ mod tests {
         telemetry.offsets_lost.with_label_values(&["x"]).inc();
         telemetry.alerts.with_label_values(&["x", "create"]).inc();
         telemetry.table_commits.with_label_values(&["x", "committed"]).inc();
+        [&telemetry.extent.files, &telemetry.extent.snapshots].iter().for_each(|g| g.with_label_values(&["x"]).set(1));
         telemetry.ledger_entries.with_label_values(&["source"]).inc();
         telemetry.watermark.with_label_values(&["all"]).set(1);
         telemetry.rule_failures.with_label_values(&["x"]).inc();

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use dataflow::Table;
 use iceberg::table::Table as IcebergTable;
 use iceberg::{
     Catalog, Error as IcebergError, ErrorKind, Namespace, NamespaceIdent, Result as IcebergResult, TableCommit,
@@ -17,7 +16,7 @@ use iceberg::{
 
 use crate::step::{self, Step};
 use crate::warehouse::timed;
-use crate::{Error, WarehouseConfig};
+use crate::{Destination, Error, WarehouseConfig};
 
 /// What `palisade.next` must say: key and value, None for absent.
 pub(super) type Expected = BTreeMap<String, Option<i64>>;
@@ -27,7 +26,7 @@ pub(super) type Expected = BTreeMap<String, Option<i64>>;
 pub struct GuardedCatalog {
     inner: Arc<dyn Catalog>,
     config: WarehouseConfig,
-    table: Table,
+    table: Destination,
     expected: Expected,
     fenced: Mutex<Option<Fence>>,
 }
@@ -40,7 +39,12 @@ struct Fence {
 }
 
 impl GuardedCatalog {
-    pub(super) fn new(inner: Arc<dyn Catalog>, config: WarehouseConfig, table: Table, expected: Expected) -> Self {
+    pub(super) fn new(
+        inner: Arc<dyn Catalog>,
+        config: WarehouseConfig,
+        table: Destination,
+        expected: Expected,
+    ) -> Self {
         Self { inner, config, table, expected, fenced: Mutex::new(None) }
     }
 

@@ -15,6 +15,7 @@ use std::sync::{self, Arc, PoisonError};
 use std::time::Duration;
 
 use dataflow::{OffsetRange, PartitionId, Positions, Table};
+use iceberg::spec::TableMetadata;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 use crate::ledger::{MergeEntry, SourceEntry};
 use crate::step::{self, Step};
 use crate::warehouse::Warehouse;
-use crate::{Class, Error, Result};
+use crate::{Class, Destination, Error, Result};
 
 pub use guard::GuardedCatalog;
 use plan::{Memory, Pass, Plan};
@@ -46,6 +47,11 @@ const COMMIT_ORDER: [Table; 15] = [
     Table::LateWindow,
 ];
 
+/// A class's place in [`COMMIT_ORDER`].
+fn rank(table: Table) -> usize {
+    COMMIT_ORDER.iter().position(|t| *t == table).unwrap_or(COMMIT_ORDER.len())
+}
+
 /// Snapshot summary: the ranges and merge steps taken in, as JSON.
 pub const RANGES_PROPERTY: &str = "palisade.ranges";
 /// Snapshot summary: the lowest watermark of the entries taken in.
@@ -63,14 +69,14 @@ pub struct CommitReport {
     /// More waits than one commit takes: call again at once.
     pub more: bool,
     /// For each table, up to where it has all rows now, whoever committed them.
-    pub ends: BTreeMap<Table, Positions>,
+    pub ends: BTreeMap<Destination, Positions>,
 }
 
 /// One commit of one table.
 #[derive(Debug)]
 pub struct TableCommit {
     /// The table.
-    pub table: Table,
+    pub table: Destination,
     /// The snapshot that holds it.
     pub snapshot_id: i64,
     /// Data files added.
@@ -89,6 +95,28 @@ pub struct TableCommit {
     pub merges: Vec<Arc<MergeEntry>>,
     /// Attempts it took.
     pub attempts: u32,
+    /// The table afterwards.
+    pub extent: Extent,
+}
+
+/// How large a table is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Data files of the current snapshot.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Snapshots that are kept.
+    pub snapshots: u64,
+}
+
+impl Extent {
+    fn of(metadata: &TableMetadata) -> Self {
+        let summary = metadata.current_snapshot().map(|snapshot| &snapshot.summary().additional_properties);
+        let total = |name: &str| summary.and_then(|summary| summary.get(name)?.parse().ok()).unwrap_or(0);
+        let snapshots = metadata.snapshots().len() as u64;
+        Self { files: total("total-data-files"), bytes: total("total-files-size"), snapshots }
+    }
 }
 
 impl CommitReport {
@@ -135,7 +163,7 @@ pub struct Committer {
     /// One pass at a time within a committer.
     memory: Mutex<Memory>,
     /// Attempts since somebody last asked.
-    missed: sync::Mutex<BTreeMap<(Table, Miss), u64>>,
+    missed: sync::Mutex<BTreeMap<(Destination, Miss), u64>>,
     guarded: bool,
 }
 
@@ -161,11 +189,11 @@ impl Committer {
     }
 
     /// Attempts that came to nothing since the last call, also those of passes that failed.
-    pub fn take_missed(&self) -> BTreeMap<(Table, Miss), u64> {
+    pub fn take_missed(&self) -> BTreeMap<(Destination, Miss), u64> {
         std::mem::take(&mut *self.missed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn miss(&self, table: Table, error: &Error) {
+    fn miss(&self, table: Destination, error: &Error) {
         let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
         *missed.entry((table, Miss::of(error))).or_default() += 1;
     }
@@ -212,7 +240,7 @@ impl Committer {
         let mut memory = self.memory.lock().await;
         let mut pass = Pass::begin(&self.warehouse).await?;
         let mut report = CommitReport::default();
-        for table in COMMIT_ORDER {
+        while let Some(table) = pass.next_table() {
             let (commit, more) = self.commit_table(table, lag, &mut pass, &mut memory).await?;
             report.commits.extend(commit);
             report.more |= more;
@@ -225,12 +253,15 @@ impl Committer {
     /// Builds and sends until the table has all that waits, or the attempts are used up.
     async fn commit_table(
         &self,
-        table: Table,
+        table: Destination,
         lag: Lag,
         pass: &mut Pass,
         memory: &mut Memory,
     ) -> Result<(Option<TableCommit>, bool)> {
         let config = self.warehouse.config();
+        if lag == Lag::Allowed && pass.is_idle(&self.warehouse, table, memory).await? {
+            return Ok((None, false));
+        }
         let mut kept = None;
         for attempt in 1.. {
             let plan = match kept.take() {
@@ -247,10 +278,10 @@ impl Committer {
                 self.miss(table, e);
             }
             match sent {
-                Ok(snapshot_id) => {
+                Ok((snapshot_id, extent)) => {
                     pass.done(&plan);
                     let more = plan.more;
-                    return Ok((Some(plan.committed(snapshot_id, attempt)), more));
+                    return Ok((Some(plan.committed(snapshot_id, extent, attempt)), more));
                 }
                 Err(e) if attempt >= config.commit_attempts_max || e.class() == Class::Permanent => return Err(e),
                 Err(e) => tracing::debug!(%table, attempt, error = %e, "commit is tried again"),
@@ -263,7 +294,7 @@ impl Committer {
     }
 
     /// Sends a plan once. Ok only if the table, loaded again, has the snapshot.
-    async fn send(&self, plan: &Plan) -> Result<i64> {
+    async fn send(&self, plan: &Plan) -> Result<(i64, Extent)> {
         let action = format!("commit to {}", plan.table);
         let commit = Uuid::new_v4();
         let expected = if self.guarded { plan.expected.clone() } else { BTreeMap::new() };
@@ -281,7 +312,7 @@ impl Committer {
         let is_ours =
             |s: &&iceberg::spec::SnapshotRef| s.summary().additional_properties.get(COMMIT_PROPERTY) == Some(&id);
         match (now.metadata().snapshots().find(is_ours), answer) {
-            (Some(snapshot), _) => Ok(snapshot.snapshot_id()),
+            (Some(snapshot), _) => Ok((snapshot.snapshot_id(), Extent::of(now.metadata()))),
             (None, Err(e)) => Err(Error::catalog(action, e)),
             (None, Ok(_)) => {
                 let lost = "the catalog said yes, but the snapshot is not there";
@@ -341,7 +372,7 @@ impl Committer {
 }
 
 impl Plan {
-    fn committed(self, snapshot_id: i64, attempts: u32) -> TableCommit {
+    fn committed(self, snapshot_id: i64, extent: Extent, attempts: u32) -> TableCommit {
         TableCommit {
             table: self.table,
             snapshot_id,
@@ -353,6 +384,7 @@ impl Plan {
             entries: self.entries,
             merges: self.merges,
             attempts,
+            extent,
         }
     }
 }

@@ -1,26 +1,29 @@
 //! What one commit of one table takes in: the files of the entries between the table's `palisade.next` and the ledger's
 //! end. Built on a table as it was loaded; sent only if the table is still so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dataflow::{OffsetRange, PartitionId, Positions, Table};
 use iceberg::table::Table as IcebergTable;
 
 use super::guard::Expected;
-use crate::Result;
-use crate::ledger::{MergeEntry, SourceEntry, StagedFile};
+use crate::ledger::{MergeEntry, SourceEntry, StagedFile, TableFiles};
 use crate::warehouse::{MERGE_TABLES, Nexts, Warehouse, merge_key, source_key};
+use crate::{Destination, Error, Result};
 
 /// One pass over all tables: what of the ledger it has seen.
 #[derive(Debug, Default)]
 pub(super) struct Pass {
+    known: BTreeSet<Destination>,
+    /// Tables that are not done, in the order in which they are committed.
+    waiting: BTreeSet<(usize, Destination)>,
     pub(super) partitions: Vec<PartitionId>,
     pub(super) groups: Vec<u32>,
     /// Entries read in this pass, for the tables after the first. They are dropped with the pass.
     entries: HashMap<(PartitionId, i64), Arc<SourceEntry>>,
     /// For each table that is done: up to where it has all rows.
-    ends: BTreeMap<Table, Positions>,
+    ends: BTreeMap<Destination, Positions>,
 }
 
 /// Entries that hold nothing for a table whose `palisade.next` is `from`: they need not be read again.
@@ -34,13 +37,13 @@ struct Skipped {
 /// What the passes of one committer remember of each other.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    skipped: HashMap<(Table, PartitionId), Skipped>,
+    skipped: HashMap<(Destination, PartitionId), Skipped>,
 }
 
 /// See the module's front.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) table: Table,
+    pub(super) table: Destination,
     pub(super) base: IcebergTable,
     pub(super) expected: Expected,
     pub(super) sets: BTreeMap<String, i64>,
@@ -63,11 +66,75 @@ impl Pass {
     pub(super) async fn begin(warehouse: &Warehouse) -> Result<Self> {
         let partitions = warehouse.ledger().partitions().await?;
         let groups = warehouse.ledger().merge_groups().await?;
-        Ok(Self { partitions, groups, ..Self::default() })
+        let mut pass = Self { partitions, groups, ..Self::default() };
+        pass.learn(warehouse.find_destinations().await?);
+        Ok(pass)
+    }
+
+    fn learn(&mut self, tables: Vec<Destination>) {
+        for table in tables {
+            if self.known.insert(table) {
+                self.waiting.insert((super::rank(table.table()), table));
+            }
+        }
+    }
+
+    /// Looks for tables again if an entry names one that was made after the pass began.
+    async fn learn_of(&mut self, warehouse: &Warehouse, tables: &BTreeMap<Destination, TableFiles>) -> Result<()> {
+        if tables.keys().all(|table| self.known.contains(table)) {
+            return Ok(());
+        }
+        self.learn(warehouse.find_destinations().await?);
+        match tables.keys().find(|table| !self.known.contains(table)) {
+            None => Ok(()),
+            Some(table) => {
+                let path = warehouse.ledger().paths().destination(&table.to_string());
+                Err(Error::Missing { path, named_by: "a ledger entry".to_owned() })
+            }
+        }
+    }
+
+    /// The table that is to be committed next.
+    pub(super) fn next_table(&mut self) -> Option<Destination> {
+        self.waiting.pop_first().map(|(_, table)| table)
+    }
+
+    /// True if nothing waits for a table, by what is known without loading it. Most tables that one tenant has alone get rows in
+    /// few passes, and there are many of them.
+    pub(super) async fn is_idle(
+        &mut self,
+        warehouse: &Warehouse,
+        table: Destination,
+        memory: &mut Memory,
+    ) -> Result<bool> {
+        if table.namespace().is_none() || MERGE_TABLES.contains(&table.table()) {
+            return Ok(false);
+        }
+        let mut ends = Positions::new();
+        for partition in self.partitions.clone() {
+            let key = (table, partition.clone());
+            let Some(mut skipped) = memory.skipped.get(&key).copied() else { return Ok(false) };
+            while let Some(entry) = self.entry(warehouse, (&partition, skipped.upto)).await? {
+                skipped.upto = entry.next;
+                skipped.entries += 1;
+                if entry.tables.contains_key(&table) || skipped.entries >= warehouse.config().lag_entries_max {
+                    return Ok(false);
+                }
+            }
+            // What we remember may have been collected meanwhile.
+            let end = self.ends.get(&Destination::from(Table::NetworkActivity)).and_then(|ends| ends.get(&partition));
+            if end.is_none_or(|end| *end > skipped.upto) {
+                return Ok(false);
+            }
+            memory.skipped.insert(key, skipped);
+            ends.insert(partition, skipped.upto);
+        }
+        self.ends.insert(table, ends);
+        Ok(true)
     }
 
     /// For each table that is done: up to where it has all rows.
-    pub(super) fn into_ends(self) -> BTreeMap<Table, Positions> {
+    pub(super) fn into_ends(self) -> BTreeMap<Destination, Positions> {
         self.ends
     }
 
@@ -80,7 +147,11 @@ impl Pass {
     fn is_covered(&self, own: &Positions, vector: &BTreeMap<PartitionId, i64>) -> bool {
         vector.iter().all(|(partition, &next)| {
             let reached = |ends: &Positions| ends.get(partition).is_none_or(|&end| end >= next);
-            reached(own) && Table::EVENTS.iter().filter_map(|t| self.ends.get(t)).all(reached)
+            let mut events = self
+                .known
+                .iter()
+                .filter(|to| Table::EVENTS.contains(&to.table()) && to.table() != Table::DetectionFinding);
+            reached(own) && events.all(|to| self.ends.get(to).is_some_and(reached))
         })
     }
 
@@ -91,6 +162,7 @@ impl Pass {
         }
         let entry = warehouse.ledger().get_source(at.0, at.1).await?.map(Arc::new);
         if let Some(entry) = &entry {
+            self.learn_of(warehouse, &entry.tables).await?;
             self.entries.insert(key, entry.clone());
         }
         Ok(entry)
@@ -101,7 +173,7 @@ impl Plan {
     /// The plan for a table as it is now.
     pub(super) async fn build(
         warehouse: &Warehouse,
-        table: Table,
+        table: Destination,
         pass: &mut Pass,
         memory: &mut Memory,
     ) -> Result<Self> {
@@ -111,7 +183,7 @@ impl Plan {
         for partition in pass.partitions.clone() {
             plan.add_partition(warehouse, &partition, nexts.sources.get(&partition).copied(), pass, memory).await?;
         }
-        if MERGE_TABLES.contains(&table) {
+        if MERGE_TABLES.contains(&table.table()) {
             for group in pass.groups.clone() {
                 plan.add_group(warehouse, group, nexts.merges.get(&group).copied(), pass).await?;
             }
@@ -119,7 +191,7 @@ impl Plan {
         Ok(plan)
     }
 
-    pub(super) fn empty(table: Table, base: IcebergTable) -> Self {
+    pub(super) fn empty(table: Destination, base: IcebergTable) -> Self {
         Self {
             table,
             base,
@@ -197,7 +269,7 @@ impl Plan {
         self.ranges.insert(partition.clone(), range);
     }
 
-    async fn add_group(&mut self, warehouse: &Warehouse, group: u32, next: Option<i64>, pass: &Pass) -> Result<()> {
+    async fn add_group(&mut self, warehouse: &Warehouse, group: u32, next: Option<i64>, pass: &mut Pass) -> Result<()> {
         let first = match next {
             Some(next) => Some(next),
             None => warehouse.ledger().first_merge(group).await?,
@@ -210,6 +282,7 @@ impl Plan {
             if !pass.is_covered(&self.ends, &step.vector) {
                 break;
             }
+            pass.learn_of(warehouse, &step.tables).await?;
             to = step.step + 1;
             if let Some(files) = step.tables.get(&self.table).filter(|f| !f.files.is_empty()) {
                 self.files.extend(files.files.iter().cloned());

@@ -62,7 +62,7 @@ async fn a_commit_says_what_became_readable_and_leaves_it_in_the_snapshot() {
     record(&warehouse, &p, 5..9, &[Table::HttpActivity]).await;
     record(&warehouse, &p, 9..12, &[Table::BaseEvent]).await;
     let report = warehouse.committer("w7").commit_pending().await.expect("commits");
-    let tables: Vec<Table> = report.commits.iter().map(|c| c.table).collect();
+    let tables: Vec<Table> = report.commits.iter().map(|c| c.table.table()).collect();
     assert_eq!(tables, [Table::HttpActivity, Table::BaseEvent]);
     let http = &report.commits[0];
     assert_eq!((http.files, http.rows, http.attempts), (3, 4, 1));
@@ -144,7 +144,7 @@ async fn an_alert_waits_until_its_evidence_can_be_read() {
     let committer = warehouse.committer("t");
     let report = committer.commit_pending().await.expect("commits");
     let last = report.commits.last().expect("commits");
-    assert_eq!((last.table, last.steps.clone()), (Table::DetectionFinding, BTreeMap::from([(0, 0..2)])));
+    assert_eq!((last.table.table(), last.steps.clone()), (Table::DetectionFinding, BTreeMap::from([(0, 0..2)])));
     assert_eq!(last.merges.len(), 2);
     assert_eq!(offsets(&warehouse, Table::DetectionFinding, &alerts).await, [0, 1], "step 2 saw rows up to 20");
     record(&warehouse, &p, 10..20, &[]).await;
@@ -290,7 +290,8 @@ async fn append_until_yes(warehouse: &Warehouse, p: &PartitionId, range: Range<i
     while !is_done {
         let entry = prepare(warehouse, p, range.clone(), &[Table::BaseEvent]).await;
         let base = warehouse.load_table(Table::BaseEvent).await.expect("loads");
-        let files = manifest::data_files(base.metadata(), &entry.tables[&Table::BaseEvent].files).expect("files");
+        let files =
+            manifest::data_files(base.metadata(), &entry.tables[&Table::BaseEvent.into()].files).expect("files");
         let transaction = Transaction::new(&base);
         let transaction = transaction.fast_append().add_data_files(files).apply(transaction).expect("applies");
         is_done = transaction.commit(warehouse.catalog().as_ref()).await.is_ok();
@@ -312,11 +313,17 @@ async fn a_loop_of_stock_appends_doubles_rows_where_the_answers_are_the_same() {
 
 #[tokio::test]
 async fn one_call_in_ten_fails_somehow_and_each_range_is_in_each_table_once() {
+    for round in rounds() {
+        one_call_in_ten_fails(20_261_129 + round).await;
+    }
+}
+
+/// Of 500 calls.
+async fn one_call_in_ten_fails(mut seed: u64) {
     let dir = tempfile::tempdir().expect("a directory");
     let tables = [Table::NetworkActivity, Table::HttpActivity, Table::DnsActivity, Table::BaseEvent, Table::DeadLetter];
     let config = crate::WarehouseConfig { catalog_timeout_ms: 2_000, ..quick(dir.path()) };
-    // Of 500 calls, by a fixed generator: one in ten, and each kind of failure among them.
-    let mut seed = 20_261_129_u64;
+    // Each kind of failure is among them.
     let plan = (0..500).map(|_| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         match (seed >> 33) % 40 {
@@ -333,7 +340,7 @@ async fn one_call_in_ten_fails_somehow_and_each_range_is_in_each_table_once() {
         committer.commit_pending().await.expect("commits");
     }
     let hits = faulty.hits.load(Ordering::SeqCst);
-    assert!((35..=65).contains(&hits) && faulty.plan.lock().expect("no panic").is_empty(), "{hits} failures");
+    assert!((25..=80).contains(&hits) && faulty.plan.lock().expect("no panic").is_empty(), "{hits} failures");
     for table in tables {
         assert_eq!(offsets(&warehouse, table, &p).await, (0..200).collect::<Vec<i64>>(), "{table}");
     }
@@ -354,7 +361,8 @@ async fn a_catalog_that_stays_away_ends_in_a_transient_error() {
 /// A plan built before another committer was there, sent after.
 async fn stale_plan(warehouse: &Warehouse) -> Plan {
     let mut pass = Pass::begin(warehouse).await.expect("lists");
-    let plan = Plan::build(warehouse, Table::BaseEvent, &mut pass, &mut Memory::default()).await.expect("builds");
+    let plan =
+        Plan::build(warehouse, Table::BaseEvent.into(), &mut pass, &mut Memory::default()).await.expect("builds");
     warehouse.committer("rival").commit_pending().await.expect("commits");
     plan
 }
@@ -368,7 +376,7 @@ async fn a_commit_on_a_base_that_moved_is_fenced() {
         record(&warehouse, &p, n * 4..n * 4 + 4, &[Table::BaseEvent]).await;
         let stale = stale_plan(&warehouse).await;
         let error = warehouse.committer("zombie").send(&stale).await.expect_err("fenced");
-        let Error::Fenced { table: Table::BaseEvent, key, have, want: wanted } = &error else { panic!("{error}") };
+        let Error::Fenced { key, have, want: wanted, .. } = &error else { panic!("{error}") };
         assert_eq!((key.as_str(), *have, *wanted), ("palisade.next.local.fw@i1.0", Some(n * 4 + 4), want));
     }
     assert_eq!(offsets(&warehouse, Table::BaseEvent, &p).await, (0..8).collect::<Vec<i64>>());
@@ -390,7 +398,8 @@ async fn another_engine_may_commit_to_the_same_table() {
     let p = partition(0);
     record(&warehouse, &p, 0..4, &[Table::BaseEvent]).await;
     let mut pass = Pass::begin(&warehouse).await.expect("lists");
-    let plan = Plan::build(&warehouse, Table::BaseEvent, &mut pass, &mut Memory::default()).await.expect("builds");
+    let plan =
+        Plan::build(&warehouse, Table::BaseEvent.into(), &mut pass, &mut Memory::default()).await.expect("builds");
     foreign_commit(&warehouse).await;
     warehouse.committer("t").send(&plan).await.expect("palisade.next has not moved, so the plan holds");
     foreign_commit(&warehouse).await;
@@ -460,7 +469,7 @@ async fn a_property_only_commit_never_moves_a_table_back() {
     record(&warehouse, &p, 0..4, &[Table::HttpActivity]).await;
     let mut pass = Pass::begin(&warehouse).await.expect("lists");
     let memory = &mut Memory::default();
-    let plan = Plan::build(&warehouse, Table::BaseEvent, &mut pass, memory).await.expect("builds");
+    let plan = Plan::build(&warehouse, Table::BaseEvent.into(), &mut pass, memory).await.expect("builds");
     assert!(plan.files.is_empty() && plan.sets.values().eq([&4]));
     record(&warehouse, &p, 4..8, &[Table::BaseEvent]).await;
     warehouse.committer("rival").commit_pending().await.expect("commits");
@@ -468,8 +477,20 @@ async fn a_property_only_commit_never_moves_a_table_back() {
     assert_eq!(warehouse.nexts(Table::BaseEvent).await.expect("reads").sources[&p], 8);
 }
 
+/// How often a test of chance is done again, each time with other numbers: `PALISADE_ROUNDS`, or once.
+fn rounds() -> std::ops::Range<u64> {
+    0..std::env::var("PALISADE_ROUNDS").map_or(1, |text| text.parse().expect("PALISADE_ROUNDS is a number"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_committers_take_each_range_once() {
+    for _ in rounds() {
+        two_committers_take_turns().await;
+    }
+}
+
+/// 200 passes over 8 partitions.
+async fn two_committers_take_turns() {
     let dir = tempfile::tempdir().expect("a directory");
     let warehouse = open(dir.path()).await;
     let rival = open(dir.path()).await;
@@ -506,7 +527,7 @@ fn assert_ranges_are_disjoint_and_gap_free(table: &IcebergTable) {
             ranges.entry(name).or_default().push((start, next));
         }
     }
-    let nexts: Positions = Nexts::read("local", Table::BaseEvent, table.metadata()).expect("reads").sources;
+    let nexts: Positions = Nexts::read("local", Table::BaseEvent.into(), table.metadata()).expect("reads").sources;
     for (partition, next) in nexts {
         let mut of = ranges.remove(&partition.path()).expect("some");
         of.sort_unstable();

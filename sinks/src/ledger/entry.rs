@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use dataflow::{PartitionId, Reason, Table, Watermark};
+use dataflow::{PartitionId, Reason, Watermark};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::codec::{hex, pairs};
-use crate::{Error, Result};
+use crate::{Destination, Error, Result};
 
 /// A range `[start, next)` of a partition, taken in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct SourceEntry {
     /// Versions of rules, enrichment and configuration that shaped the rows.
     pub versions: BTreeMap<String, String>,
     /// Data files by table; tables without rows are left out.
-    pub tables: BTreeMap<Table, TableFiles>,
+    pub tables: BTreeMap<Destination, TableFiles>,
     /// Dead letters by reason.
     pub dead_letters: BTreeMap<Reason, u64>,
     /// Records of the range.
@@ -77,7 +77,7 @@ pub struct MergeEntry {
     /// Windows the step closed.
     pub windows_closed: u64,
     /// Alert and late-window files by table.
-    pub tables: BTreeMap<Table, TableFiles>,
+    pub tables: BTreeMap<Destination, TableFiles>,
     /// Ids of alerts that leave once the entry exists.
     pub outbox: Vec<String>,
     /// The merge state after the step, when it was due.
@@ -106,8 +106,9 @@ impl FromIterator<StagedFile> for TableFiles {
 pub struct StagedFile {
     /// Where readers find it: an absolute path or a URI.
     pub location: String,
-    /// Its partition: days since 1970-01-01.
-    pub day: i32,
+    /// Its partition: hours, days or months since 1970, as the partition spec says.
+    #[serde(alias = "day")]
+    pub slot: i32,
     /// Rows.
     pub rows: u64,
     /// Size of the file.
@@ -120,6 +121,9 @@ pub struct StagedFile {
     pub schema_id: i32,
     /// The table's partition spec when it was encoded.
     pub spec_id: i32,
+    /// The table's sort order that its rows are in, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_order_id: Option<i32>,
     /// Where row groups begin.
     pub split_offsets: Vec<i64>,
     /// What the footer says of each column.
@@ -239,7 +243,7 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-fn check_rows(tables: &BTreeMap<Table, TableFiles>) -> Result<()> {
+fn check_rows(tables: &BTreeMap<Destination, TableFiles>) -> Result<()> {
     for (table, files) in tables {
         let sum: u64 = files.files.iter().map(|f| f.rows).sum();
         if sum != files.rows {

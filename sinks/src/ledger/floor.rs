@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
 use bytes::Bytes;
-use dataflow::{PartitionId, Table};
+use dataflow::PartitionId;
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, MergeEntry, SourceEntry, TableFiles, codec, paths};
 use crate::store::Create;
-use crate::{Error, Result};
+use crate::{Destination, Error, Result};
 
 /// A chain's floor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct Collected {
     /// Offsets that were lost before they could be read, as somebody accepted.
     pub lost: u64,
     /// Rows by table.
-    pub rows: BTreeMap<Table, u64>,
+    pub rows: BTreeMap<Destination, u64>,
     /// Versions of the rules that ran.
     pub rules: BTreeSet<String>,
 }
@@ -80,7 +80,7 @@ fn rules(versions: &BTreeMap<String, String>) -> BTreeSet<String> {
     versions.get("rules").cloned().into_iter().collect()
 }
 
-fn rows(tables: &BTreeMap<Table, TableFiles>) -> BTreeMap<Table, u64> {
+fn rows(tables: &BTreeMap<Destination, TableFiles>) -> BTreeMap<Destination, u64> {
     tables.iter().map(|(table, files)| (*table, files.rows)).collect()
 }
 

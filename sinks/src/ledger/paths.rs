@@ -35,6 +35,15 @@ impl Paths {
         format!("{}/meta/notes/{name}.json", self.region)
     }
 
+    /// The folder of the records of tables in namespaces of their own.
+    pub(crate) fn destinations(&self) -> String {
+        format!("{}/meta/destinations", self.region)
+    }
+
+    pub(crate) fn destination(&self, name: &str) -> String {
+        format!("{}/{name}.json", self.destinations())
+    }
+
     pub(crate) fn ledger(&self) -> String {
         format!("{}/ledger", self.region)
     }

@@ -26,13 +26,14 @@ fn staged(rows: u64) -> StagedFile {
     };
     StagedFile {
         location: "/w/x.parquet".into(),
-        day: 20_000,
+        slot: 20_000,
         rows,
         bytes: 99,
         time_min: -5,
         time_max: 7,
         schema_id: 0,
         spec_id: 0,
+        sort_order_id: None,
         split_offsets: vec![4],
         columns: vec![column, ColumnMetrics { id: 4, ..Default::default() }],
     }
@@ -42,7 +43,7 @@ fn full(start: i64, next: i64) -> SourceEntry {
     SourceEntry {
         generation: 4,
         versions: BTreeMap::from([("rules".into(), "7".into())]),
-        tables: BTreeMap::from([(Table::NetworkActivity, TableFiles::from_iter([staged(2), staged(3)]))]),
+        tables: BTreeMap::from([(Table::NetworkActivity.into(), TableFiles::from_iter([staged(2), staged(3)]))]),
         dead_letters: BTreeMap::from([(Reason::InvalidJson, 2)]),
         records: 9,
         filtered: 1,
@@ -64,7 +65,7 @@ fn full_merge(step: i64) -> MergeEntry {
         ]),
         watermark: Some(9),
         windows_closed: 3,
-        tables: BTreeMap::from([(Table::DetectionFinding, TableFiles::from_iter([staged(1)]))]),
+        tables: BTreeMap::from([(Table::DetectionFinding.into(), TableFiles::from_iter([staged(1)]))]),
         state: Some(ObjectRef { path: "s".into(), crc: 1, bytes: 2 }),
         ..MergeEntry::empty(0, step, 123, "w1", Uuid::from_u128(6))
     }
@@ -175,7 +176,10 @@ async fn what_is_no_range_is_refused() {
         (full(-1, 5), "negative"),
         (SourceEntry { partition: PartitionId::new("a/b", "i", 0), ..full(0, 1) }, "a path in a topic"),
         (SourceEntry { partition: PartitionId::new("", "i", 0), ..full(0, 1) }, "no topic"),
-        (SourceEntry { tables: BTreeMap::from([(Table::BaseEvent, short)]), ..full(0, 1) }, "rows do not add up"),
+        (
+            SourceEntry { tables: BTreeMap::from([(Table::BaseEvent.into(), short)]), ..full(0, 1) },
+            "rows do not add up",
+        ),
     ] {
         let error = ledger.create_source(&bad).await.expect_err(why);
         assert!(matches!(error, Error::InvalidEntry(_)), "{why}: {error}");

@@ -35,7 +35,7 @@ use dataflow::{PartitionId, Table};
 use crate::ledger::paths::merge_path;
 use crate::ledger::{Ledger, StagedFile, TableFiles};
 use crate::warehouse::Warehouse;
-use crate::{Error, Result};
+use crate::{Destination, Error, Result};
 
 use alerts::read_alerts;
 pub(crate) use since::Since;
@@ -253,9 +253,9 @@ struct Parcel {
 }
 
 impl Parcel {
-    fn new(outbox: Vec<String>, mut tables: BTreeMap<Table, TableFiles>) -> Self {
-        let files = tables.remove(&Table::DetectionFinding).map(|files| files.files).unwrap_or_default();
-        Self { ids: outbox.into_iter().collect(), files }
+    fn new(outbox: Vec<String>, tables: BTreeMap<Destination, TableFiles>) -> Self {
+        let findings = tables.into_iter().filter(|(to, _)| to.table() == Table::DetectionFinding);
+        Self { ids: outbox.into_iter().collect(), files: findings.flat_map(|(_, files)| files.files).collect() }
     }
 }
 

@@ -155,7 +155,7 @@ async fn a_merge_group_is_a_chain_too() {
     for file in warehouse.encoder().encode(Table::DetectionFinding, &[batch]).expect("encodes") {
         files.push(warehouse.stage(origin, attempt, file).await.expect("stages"));
     }
-    entry.tables.insert(Table::DetectionFinding, files.into_iter().collect());
+    entry.tables.insert(Table::DetectionFinding.into(), files.into_iter().collect());
     warehouse.ledger().create_merge(&entry).await.expect("creates");
     assert_eq!(drain(&mut cluster.outbox(&warehouse).await, &AlertChain::Group(0)).await, 4);
     assert_eq!(drain(&mut cluster.outbox(&warehouse).await, &AlertChain::Group(0)).await, 0);

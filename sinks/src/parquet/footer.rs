@@ -45,7 +45,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let warehouse = open(dir.path()).await;
         let entry = prepare(&warehouse, &partition(0), 0..6, &[Table::BaseEvent]).await;
-        let file = &entry.tables[&Table::BaseEvent].files[0];
+        let file = &entry.tables[&Table::BaseEvent.into()].files[0];
         let read = async || {
             let input = FileIO::new_with_fs().new_input(&file.location).expect("a path");
             footer_rows(&input).await

@@ -1,11 +1,13 @@
+use std::collections::HashMap;
 use std::ops::Range;
 
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ::parquet::basic::{Compression, Encoding};
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use arrow::array::{AsArray, TimestampMicrosecondArray};
-use arrow::datatypes::Int64Type;
-use dataflow::LeafKind;
+use arrow::datatypes::{DataType, Int64Type};
+use dataflow::{LeafKind, Table};
+use iceberg::spec::TableMetadataBuilder;
 
 use super::*;
 use crate::warehouse::tests::{NOON, partition, rows, text};
@@ -14,8 +16,22 @@ const DAY: i64 = dataflow::time::DAY_US;
 
 /// An encoder without a catalog: field ids as a new table gets them.
 fn encoder(config: &WarehouseConfig) -> Encoder {
-    let of = |table: Table| (table, Arc::new(crate::warehouse::schema::iceberg_schema(table).expect("converts")), 0);
-    Encoder::new(config, Table::ALL.map(of)).expect("every table is as we made it")
+    let encoder = Encoder::default();
+    for table in Table::ALL {
+        let metadata = metadata(table);
+        encoder.add(config, table.into(), &metadata).expect("the table is as we made it");
+    }
+    encoder
+}
+
+/// A new table's.
+fn metadata(table: Table) -> TableMetadata {
+    let schema = crate::warehouse::schema::iceberg_schema(table).expect("converts");
+    let spec = crate::warehouse::schema::partition_spec(table, &schema).expect("a column time");
+    let order = iceberg::spec::SortOrder::unsorted_order();
+    let version = iceberg::spec::FormatVersion::V2;
+    let builder = TableMetadataBuilder::new(schema, spec, order, "/w".to_owned(), version, HashMap::new());
+    builder.expect("valid").build().expect("valid").metadata
 }
 
 fn encode(table: Table, offsets: Range<i64>) -> Vec<EncodedFile> {
@@ -28,7 +44,7 @@ fn decode(file: &EncodedFile) -> Vec<RecordBatch> {
 }
 
 fn metrics<'a>(file: &'a EncodedFile, path: &str) -> &'a ColumnMetrics {
-    let schema = crate::warehouse::schema::iceberg_schema(file.table).expect("converts");
+    let schema = crate::warehouse::schema::iceberg_schema(file.table.table()).expect("converts");
     let id = schema.field_by_name(path).expect("a column").id;
     file.columns.iter().find(|c| c.id == id).expect("every leaf has metrics")
 }
@@ -43,9 +59,9 @@ fn every_table_comes_back_as_it_was_one_file_a_day() {
         assert_eq!(text(&read), text(&[batch]), "{table}");
         assert_eq!(files.iter().map(|f| f.rows).sum::<u64>(), 50);
         for (nth, file) in files.iter().enumerate() {
-            assert_eq!(i64::from(file.day), NOON / DAY + nth as i64);
-            assert!(file.time_min.div_euclid(DAY) == i64::from(file.day), "{}", file.time_min);
-            assert!(file.time_max.div_euclid(DAY) == i64::from(file.day) && file.time_max > file.time_min);
+            assert_eq!(i64::from(file.slot), NOON / DAY + nth as i64);
+            assert!(file.time_min.div_euclid(DAY) == i64::from(file.slot), "{}", file.time_min);
+            assert!(file.time_max.div_euclid(DAY) == i64::from(file.slot) && file.time_max > file.time_min);
         }
     }
 }
@@ -66,7 +82,40 @@ fn rows_keep_their_order_within_a_day_over_batches() {
 }
 
 #[test]
-fn a_clock_that_names_many_days_opens_few_files_at_a_time() {
+fn rows_are_sorted_by_tenant_and_time_if_that_is_wanted() {
+    let table = Table::DnsActivity;
+    let of = |tenant: &str, offsets: Range<i64>| {
+        let batch = rows(table, &partition(0), offsets);
+        let at = batch.schema().index_of("tenant_uid").expect("a column");
+        let names: arrow::array::StringArray = (0..batch.num_rows()).map(|_| Some(tenant)).collect();
+        let mut columns = batch.columns().to_vec();
+        columns[at] = arrow::compute::cast(&names, columns[at].data_type()).expect("a keyword");
+        RecordBatch::try_new(batch.schema(), columns).expect("the same columns")
+    };
+    let batches = [of("globex", 5..60), of("acme", 70..90), of("globex", 0..5), of("acme", 60..70)];
+    let plain = encoder(&WarehouseConfig::default()).encode(table, &batches).expect("encodes");
+    let config = WarehouseConfig { sort_rows: true, row_group_rows: 7, ..WarehouseConfig::default() };
+    let files = encoder(&config).encode(table, &batches).expect("encodes");
+    for (file, plain) in files.iter().zip(&plain) {
+        assert_eq!(text(&decode(file)), text(&decode(plain)), "the same rows, though in another order");
+        let mut keys = Vec::new();
+        for batch in decode(file) {
+            let tenants = arrow::compute::cast(batch.column_by_name("tenant_uid").expect("a column"), &DataType::Utf8);
+            let (tenants, times) = (tenants.expect("text"), slots::times(&batch).expect("times"));
+            let tenants = tenants.as_string::<i32>();
+            keys.extend((0..batch.num_rows()).map(|row| (tenants.value(row).to_owned(), times.value(row))));
+        }
+        assert!(keys.is_sorted() && keys.first() != keys.last(), "{keys:?}");
+        assert_eq!(
+            (file.slot, file.rows, file.time_min, file.time_max),
+            (plain.slot, plain.rows, plain.time_min, plain.time_max)
+        );
+    }
+    assert_eq!(files.len(), plain.len());
+}
+
+#[test]
+fn a_clock_that_names_many_slots_opens_few_files_at_a_time() {
     let table = Table::BaseEvent;
     let batch = rows(table, &partition(0), 0..40);
     let times = TimestampMicrosecondArray::from_iter_values((0..40).map(|n| NOON + (n % 20) * DAY));
@@ -77,10 +126,10 @@ fn a_clock_that_names_many_days_opens_few_files_at_a_time() {
     assert_eq!(open.bytes(), 0);
     open.write(&batch.slice(0, 30)).expect("written");
     open.write(&batch.slice(30, 10)).expect("written");
-    assert_eq!(open.days_open(), 4);
+    assert_eq!(open.slots_open(), 4);
     assert!(open.bytes() > 0);
     let files = open.finish().expect("encodes");
-    assert_eq!(files.iter().map(|f| i64::from(f.day) - NOON / DAY).collect::<Vec<_>>(), Vec::from_iter(0..20));
+    assert_eq!(files.iter().map(|f| i64::from(f.slot) - NOON / DAY).collect::<Vec<_>>(), Vec::from_iter(0..20));
     assert!(files.iter().all(|f| f.rows == 2 && f.time_min == f.time_max));
 }
 

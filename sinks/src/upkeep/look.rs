@@ -9,11 +9,11 @@ use dataflow::Table;
 
 use super::Policy;
 use super::plan::{ChainView, Link, View};
-use crate::Result;
 use crate::ledger::{Collected, Floor, Ledger, MergeEntry, SourceEntry, paths};
 use crate::outbox::{AlertChain, Since};
 use crate::store::{Listed, is_temporary};
-use crate::warehouse::Warehouse;
+use crate::warehouse::{Nexts, Warehouse};
+use crate::{Destination, Result};
 
 /// Entries of one chain that are read at a time; a longer chain is collected in several turns.
 const ENTRIES_MAX: usize = 16_384;
@@ -90,8 +90,13 @@ pub(super) async fn look(warehouse: &Warehouse, policy: &Policy) -> Result<View>
     // Who needs what, before what there is: every position that is named is then among those that are found, and what is needed
     // can only have become less.
     for table in Table::ALL {
-        let nexts = warehouse.nexts(table).await.map_err(|e| e.to_string());
-        view.tables.insert(table, nexts);
+        view.tables.insert(table.into(), nexts(warehouse, table.into()).await);
+    }
+    // Only now, all tables that were made since are known which an entry names that the shared tables have taken in.
+    for table in warehouse.find_destinations().await? {
+        if table.namespace().is_some() {
+            view.tables.insert(table, nexts(warehouse, table).await);
+        }
     }
     for group in 0..warehouse.merge_groups() {
         view.merges.insert(group, merge_chain(ledger, group, horizon).await);
@@ -102,6 +107,10 @@ pub(super) async fn look(warehouse: &Warehouse, policy: &Policy) -> Result<View>
         view.sources.insert(partition, chain);
     }
     Ok(view)
+}
+
+async fn nexts(warehouse: &Warehouse, table: Destination) -> std::result::Result<Nexts, String> {
+    warehouse.nexts(table).await.map_err(|e| e.to_string())
 }
 
 /// A merge group's chain. The state that a plan builds on must be whole.

@@ -7,14 +7,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use dataflow::Table;
 use futures::StreamExt;
 use iceberg::table::Table as IcebergTable;
 
 use crate::ledger::{Ledger, ObjectRef, TableFiles};
 use crate::store::{Listed, is_temporary};
 use crate::warehouse::Warehouse;
-use crate::{Error, Result};
+use crate::{Destination, Error, Result};
 
 /// Files that are deleted at the same time.
 const DELETES_AT_ONCE: usize = 16;
@@ -72,7 +71,7 @@ impl Warehouse {
         // Before anything is read that names files: what is named afterwards is of files that are not listed, or young.
         let files = self.files().await?;
         let mut named = entries(self.ledger()).await?;
-        for table in Table::ALL {
+        for table in self.find_destinations().await? {
             let loaded = self.load_table(table).await?;
             self.is_at_home(table, &loaded)?;
             in_snapshots(table, &loaded, &mut named).await?;
@@ -105,7 +104,7 @@ impl Warehouse {
     }
 
     /// A warehouse that was moved holds tables that name every file where it was: all would look unnamed.
-    fn is_at_home(&self, table: Table, loaded: &IcebergTable) -> Result<()> {
+    fn is_at_home(&self, table: Destination, loaded: &IcebergTable) -> Result<()> {
         let store = self.ledger().store();
         let root = store.location("");
         let location = loaded.metadata().location();
@@ -163,7 +162,7 @@ fn add<'a>(
 }
 
 /// The locations of all that a table's snapshots hold, and of the metadata that says so.
-async fn in_snapshots(table: Table, loaded: &IcebergTable, named: &mut BTreeSet<String>) -> Result<()> {
+async fn in_snapshots(table: Destination, loaded: &IcebergTable, named: &mut BTreeSet<String>) -> Result<()> {
     let metadata = loaded.metadata();
     named.extend(loaded.metadata_location().map(str::to_owned));
     named.extend(metadata.metadata_log().iter().map(|log| log.metadata_file.clone()));

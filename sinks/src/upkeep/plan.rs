@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use dataflow::{PartitionId, Positions, Table};
+use dataflow::{PartitionId, Positions};
 
+use crate::Destination;
 use crate::ledger::{Collected, Floor};
 use crate::outbox::AlertChain;
 use crate::warehouse::{MERGE_TABLES, Nexts};
@@ -16,7 +17,7 @@ use crate::warehouse::{MERGE_TABLES, Nexts};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     /// `palisade.next` of every table.
-    pub(crate) tables: BTreeMap<Table, Result<Nexts, String>>,
+    pub(crate) tables: BTreeMap<Destination, Result<Nexts, String>>,
     /// The chains of partitions.
     pub(crate) sources: BTreeMap<PartitionId, Result<ChainView, String>>,
     /// The chain of every merge group of the warehouse, also of one that has taken no step.
@@ -150,8 +151,8 @@ fn old(view: &ChainView, horizon: i64) -> &[Link] {
 /// What a partition's chain is needed for: rows of tables, deltas of merge groups, alerts on their way.
 fn source_needs(view: &View, partition: &PartitionId, chain: &ChainView, horizon: i64) -> Result<Vec<Need>, Held> {
     let mut needs = Vec::new();
-    for table in Table::ALL {
-        let next = nexts(view, table)?.sources.get(partition).copied();
+    for (&table, nexts) in &view.tables {
+        let next = known(nexts)?.sources.get(partition).copied();
         needs.push((table_position(chain, table, next)?, Held::Table(format!("{table} has not taken them in"))));
     }
     if !chain.is_unmerged {
@@ -166,8 +167,8 @@ fn source_needs(view: &View, partition: &PartitionId, chain: &ChainView, horizon
 /// What a merge group's chain is needed for: alerts and late windows of tables, the step that a restart begins at.
 fn merge_needs(view: &View, group: u32, chain: &ChainView, horizon: i64) -> Result<Vec<Need>, Held> {
     let mut needs = Vec::new();
-    for table in MERGE_TABLES {
-        let next = nexts(view, table)?.merges.get(&group).copied();
+    for (&table, nexts) in view.tables.iter().filter(|(to, _)| MERGE_TABLES.contains(&to.table())) {
+        let next = known(nexts)?.merges.get(&group).copied();
         // The step before next is where whoever looks for the newest begins.
         let at = table_position(chain, table, next)? - 1;
         needs.push((at, Held::Table(format!("{table} has not taken them in"))));
@@ -178,16 +179,12 @@ fn merge_needs(view: &View, group: u32, chain: &ChainView, horizon: i64) -> Resu
     Ok(needs)
 }
 
-fn nexts(view: &View, table: Table) -> Result<&Nexts, Held> {
-    match view.tables.get(&table) {
-        Some(Ok(nexts)) => Ok(nexts),
-        Some(Err(why)) => Err(Held::Fault(why.clone())),
-        None => Err(Held::Fault(format!("{table} was not looked at"))),
-    }
+fn known(nexts: &Result<Nexts, String>) -> Result<&Nexts, Held> {
+    nexts.as_ref().map_err(|why| Held::Fault(why.clone()))
 }
 
 /// A table's `palisade.next`, which must be a position of the chain.
-fn table_position(chain: &ChainView, table: Table, next: Option<i64>) -> Result<i64, Held> {
+fn table_position(chain: &ChainView, table: Destination, next: Option<i64>) -> Result<i64, Held> {
     let Some(next) = next else {
         return Err(Held::Table(format!("{table} has no palisade.next of the chain yet")));
     };

@@ -1,13 +1,12 @@
 //! The catalog and the tables in it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataflow::Table;
 use iceberg::io::StorageFactory;
-use iceberg::spec::FormatVersion;
+use iceberg::spec::{FormatVersion, NullOrder};
 use iceberg::table::Table as IcebergTable;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use iceberg::{Catalog, CatalogBuilder, ErrorKind, NamespaceIdent, TableCreation, TableIdent};
@@ -19,7 +18,8 @@ use super::rest::RestWarehouse;
 use super::schema::{iceberg_schema, missing_columns, partition_spec};
 use crate::config::CatalogConfig;
 use crate::ledger::Ledger;
-use crate::{Error, Result, WarehouseConfig};
+use crate::parquet::SORT_COLUMNS;
+use crate::{Destination, Error, Result, WarehouseConfig};
 
 /// The catalog's name: part of the key of its SQL tables, so other engines must give the same.
 pub const CATALOG_NAME: &str = "palisade";
@@ -94,25 +94,12 @@ async fn prepare_sqlite(file: &Path) -> Result<()> {
     sqlx::Connection::close(connection).await.map_err(failed)
 }
 
-/// Every table, made or evolved if need be.
-pub(super) async fn open_tables(
-    config: &WarehouseConfig,
-    ledger: &Ledger,
-    catalog: &dyn Catalog,
-) -> Result<BTreeMap<Table, IcebergTable>> {
-    let namespace = NamespaceIdent::new(config.namespace.clone());
-    open_namespace(config, catalog, &namespace).await?;
-    let mut tables = BTreeMap::new();
-    for table in Table::ALL {
-        let ident = TableIdent::new(namespace.clone(), table.name().to_owned());
-        let loaded = open_table(config, ledger, catalog, table, &ident).await?;
-        tables.insert(table, add_columns(config, catalog, table, loaded).await?);
-    }
-    Ok(tables)
-}
-
 /// Another process may be making the same at this moment: then it exists, which is all that is wanted.
-async fn open_namespace(config: &WarehouseConfig, catalog: &dyn Catalog, namespace: &NamespaceIdent) -> Result<()> {
+pub(super) async fn open_namespace(
+    config: &WarehouseConfig,
+    catalog: &dyn Catalog,
+    namespace: &NamespaceIdent,
+) -> Result<()> {
     let exists = || timed(config, "look for the namespace", catalog.namespace_exists(namespace));
     if exists().await? {
         return Ok(());
@@ -124,11 +111,24 @@ async fn open_namespace(config: &WarehouseConfig, catalog: &dyn Catalog, namespa
     }
 }
 
-async fn open_table(
+/// A table, made or evolved if need be.
+pub(super) async fn open_table(
     config: &WarehouseConfig,
     ledger: &Ledger,
     catalog: &dyn Catalog,
-    table: Table,
+    table: Destination,
+    ident: &TableIdent,
+) -> Result<IcebergTable> {
+    let loaded = find_table(config, ledger, catalog, table, ident).await?;
+    let loaded = add_columns(config, catalog, table, loaded).await?;
+    set_order(config, catalog, table, loaded).await
+}
+
+async fn find_table(
+    config: &WarehouseConfig,
+    ledger: &Ledger,
+    catalog: &dyn Catalog,
+    table: Destination,
     ident: &TableIdent,
 ) -> Result<IcebergTable> {
     let action = format!("load table {table}");
@@ -146,7 +146,8 @@ async fn open_table(
     }
 }
 
-fn table_creation(ledger: &Ledger, table: Table) -> Result<TableCreation> {
+fn table_creation(ledger: &Ledger, to: Destination) -> Result<TableCreation> {
+    let table = to.table();
     let schema = iceberg_schema(table)?;
     let properties = [
         // For other engines, between whose commits ours come. Ours are built anew each time, by a loop of our own.
@@ -157,7 +158,7 @@ fn table_creation(ledger: &Ledger, table: Table) -> Result<TableCreation> {
     ];
     Ok(TableCreation::builder()
         .name(table.name().to_owned())
-        .location(ledger.store().location(&ledger.paths().table(table.name())))
+        .location(ledger.store().location(&ledger.paths().table(&to.to_string())))
         .partition_spec(partition_spec(table, &schema)?)
         .schema(schema)
         .properties(properties.map(|(k, v)| (k.to_owned(), v.to_owned())))
@@ -165,14 +166,32 @@ fn table_creation(ledger: &Ledger, table: Table) -> Result<TableCreation> {
         .build())
 }
 
+/// Says the order of rows in files, for engines that rewrite them, unless the table has one.
+async fn set_order(
+    config: &WarehouseConfig,
+    catalog: &dyn Catalog,
+    table: Destination,
+    loaded: IcebergTable,
+) -> Result<IcebergTable> {
+    if !config.sort_rows || !loaded.metadata().default_sort_order().is_unsorted() {
+        return Ok(loaded);
+    }
+    let action = format!("set the sort order of table {table}");
+    let transaction = Transaction::new(&loaded);
+    let order = transaction.replace_sort_order();
+    let order = SORT_COLUMNS.iter().fold(order, |order, column| order.asc(column, NullOrder::First));
+    let transaction = order.apply(transaction).map_err(|e| Error::catalog(&action, e))?;
+    timed(config, &action, transaction.commit(catalog)).await
+}
+
 /// New optional columns of this version; nothing is rewritten.
 async fn add_columns(
     config: &WarehouseConfig,
     catalog: &dyn Catalog,
-    table: Table,
+    table: Destination,
     loaded: IcebergTable,
 ) -> Result<IcebergTable> {
-    let missing = missing_columns(table, &loaded.current_schema_ref())?;
+    let missing = missing_columns(table.table(), &loaded.current_schema_ref())?;
     if missing.is_empty() {
         return Ok(loaded);
     }

@@ -1,6 +1,7 @@
 //! The warehouse: ledger and tables of a region in one directory or one folder of a bucket, and the catalog that names them.
 
 pub(crate) mod catalog;
+mod destinations;
 mod identity;
 mod positions;
 mod remote_storage;
@@ -9,11 +10,11 @@ pub(crate) mod schema;
 mod storage;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use dataflow::{PartitionId, Table};
-use iceberg::{Catalog, TableIdent};
+use iceberg::{Catalog, NamespaceIdent, TableIdent};
 use uuid::Uuid;
 
 use crate::commit::{Committer, backoff};
@@ -22,7 +23,7 @@ use crate::ledger::{Ledger, Paths, StagedFile};
 use crate::parquet::{EncodedFile, Encoder};
 use crate::step::{self, Step};
 use crate::store::{LocalStore, ObjectStore, RemoteStore};
-use crate::{Class, Result, WarehouseConfig};
+use crate::{Class, Destination, Error, Result, WarehouseConfig};
 
 pub use catalog::CATALOG_NAME;
 pub(crate) use catalog::timed;
@@ -53,7 +54,7 @@ struct Inner {
     cluster: identity::Cluster,
     ledger: Ledger,
     catalog: Arc<dyn Catalog>,
-    tables: BTreeMap<Table, TableIdent>,
+    tables: RwLock<BTreeMap<Destination, TableIdent>>,
     encoder: Encoder,
 }
 
@@ -141,12 +142,16 @@ impl Warehouse {
         config.check()?;
         let ledger = Ledger::new(store, &config.region);
         let cluster = identity::open_cluster(&ledger, &config).await?;
-        let loaded = catalog::open_tables(&config, &ledger, catalog.as_ref()).await?;
-        let of = |t: &iceberg::table::Table| (t.current_schema_ref(), t.metadata().default_partition_spec_id());
-        let encoder = Encoder::new(&config, loaded.iter().map(|(table, t)| (*table, of(t).0, of(t).1)))?;
-        let tables = loaded.iter().map(|(table, t)| (*table, t.identifier().clone())).collect();
+        catalog::open_namespace(&config, catalog.as_ref(), &NamespaceIdent::new(config.namespace.clone())).await?;
+        let (tables, encoder) = (RwLock::default(), Encoder::default());
+        let inner = Arc::new(Inner { config, cluster, ledger, catalog, tables, encoder });
+        for table in Table::ALL {
+            inner.open_table(table.into()).await?;
+        }
+        let opened = Self { inner };
+        opened.find_destinations().await?;
         step::reached(Step::WarehouseOpened);
-        Ok(Self { inner: Arc::new(Inner { config, cluster, ledger, catalog, tables, encoder }) })
+        Ok(opened)
     }
 
     /// The configuration.
@@ -179,19 +184,23 @@ impl Warehouse {
         self.inner.catalog.clone()
     }
 
-    /// The table's name in the catalog.
-    pub fn ident(&self, table: Table) -> &TableIdent {
-        &self.inner.tables[&table]
+    /// The name in the catalog of a table that is open.
+    fn ident(&self, table: Destination) -> Option<TableIdent> {
+        self.inner.tables().get(&table).cloned()
     }
 
     /// The table as the catalog has it now.
     ///
     /// # Errors
     /// If the catalog fails or takes longer than its timeout.
-    pub async fn load_table(&self, table: Table) -> Result<iceberg::table::Table> {
+    pub async fn load_table(&self, table: impl Into<Destination>) -> Result<iceberg::table::Table> {
+        let table = table.into();
         let (config, action) = (&self.inner.config, format!("load table {table}"));
+        let ident = self.ident(table).ok_or_else(|| {
+            Error::catalog(&action, iceberg::Error::new(iceberg::ErrorKind::TableNotFound, "nobody has made it"))
+        })?;
         for attempt in 1.. {
-            match timed(config, &action, self.inner.catalog.load_table(self.ident(table))).await {
+            match timed(config, &action, self.inner.catalog.load_table(&ident)).await {
                 Err(e) if e.class() == Class::Transient && attempt < LOAD_ATTEMPTS => {
                     tracing::debug!(%table, attempt, error = %e, "loading is tried again");
                 }
@@ -221,13 +230,14 @@ impl Warehouse {
         let path = self.data_path(origin, attempt, &file);
         let staged = StagedFile {
             location: self.inner.ledger.store().location(&path),
-            day: file.day,
+            slot: file.slot,
             rows: file.rows,
             bytes: file.bytes.len() as u64,
             time_min: file.time_min,
             time_max: file.time_max,
             schema_id: file.schema_id,
             spec_id: file.spec_id,
+            sort_order_id: file.sort_order_id,
             split_offsets: file.split_offsets,
             columns: file.columns,
         };
@@ -240,13 +250,12 @@ impl Warehouse {
     }
 
     fn data_path(&self, origin: Origin<'_>, attempt: Uuid, file: &EncodedFile) -> String {
-        let folder = self.inner.ledger.paths().table(file.table.name());
-        let (year, month, day) = dataflow::time::civil(i64::from(file.day));
+        let folder = self.inner.ledger.paths().table(&file.table.to_string());
         let name = match origin {
             Origin::Range { partition, start, next } => format!("{}-{start}-{next}", partition.partition),
             Origin::Step { group, step } => format!("merge-{group}-{step}"),
         };
-        format!("{folder}/{year:04}-{month:02}-{day:02}/{name}-{attempt}.parquet")
+        format!("{folder}/{}/{name}-{attempt}.parquet", file.granularity.folder(file.slot))
     }
 }
 

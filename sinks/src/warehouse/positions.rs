@@ -7,7 +7,7 @@ use dataflow::{PartitionId, Positions, Table, Watermark};
 use super::Warehouse;
 use crate::ledger::{MergeEntry, paths};
 use crate::step::{self, Step};
-use crate::{Error, Result};
+use crate::{Destination, Error, Result};
 
 /// Entries read at a time while a chain is followed.
 const WALK_ENTRIES: usize = 1024;
@@ -43,7 +43,7 @@ impl Nexts {
     ///
     /// # Errors
     /// [`Error::Schema`] names the property that is not as we write it.
-    pub fn read(region: &str, table: Table, metadata: &iceberg::spec::TableMetadata) -> Result<Self> {
+    pub fn read(region: &str, table: Destination, metadata: &iceberg::spec::TableMetadata) -> Result<Self> {
         let mut nexts = Self::default();
         let prefix = prefix(region);
         for (key, value) in metadata.properties() {
@@ -73,7 +73,8 @@ impl Nexts {
 }
 
 impl Warehouse {
-    pub(crate) async fn nexts(&self, table: Table) -> Result<Nexts> {
+    pub(crate) async fn nexts(&self, table: impl Into<Destination>) -> Result<Nexts> {
+        let table = table.into();
         Nexts::read(&self.config().region, table, self.load_table(table).await?.metadata())
     }
 
@@ -94,18 +95,19 @@ impl Warehouse {
     }
 
     async fn find_positions(&self) -> Result<Positions> {
-        let mut claims: BTreeMap<PartitionId, Vec<(Table, i64)>> = BTreeMap::new();
+        let mut claims: BTreeMap<PartitionId, Vec<(Destination, i64)>> = BTreeMap::new();
         for partition in self.ledger().partitions().await? {
             claims.insert(partition, Vec::new());
         }
-        for table in Table::ALL {
+        let tables = self.find_destinations().await?;
+        for &table in &tables {
             for (partition, next) in self.nexts(table).await?.sources {
                 claims.entry(partition).or_default().push((table, next));
             }
         }
         let mut positions = Positions::new();
         for (partition, claims) in claims {
-            if let Some(end) = self.resume(&partition, claims).await? {
+            if let Some(end) = self.resume(&partition, claims, tables.len()).await? {
                 positions.insert(partition, end);
             }
         }
@@ -113,10 +115,15 @@ impl Warehouse {
         Ok(positions)
     }
 
-    /// The end of a partition's chain; every table's claim must be a position on the way.
-    async fn resume(&self, partition: &PartitionId, mut claims: Vec<(Table, i64)>) -> Result<Option<i64>> {
+    /// The end of a partition's chain; the claim of each of so many tables must be a position on the way.
+    async fn resume(
+        &self,
+        partition: &PartitionId,
+        mut claims: Vec<(Destination, i64)>,
+        tables: usize,
+    ) -> Result<Option<i64>> {
         let first = self.ledger().first(partition).await?;
-        let lowest = if claims.len() == Table::ALL.len() { None } else { first };
+        let lowest = if claims.len() == tables { None } else { first };
         let Some(from) = lowest.into_iter().chain(claims.iter().map(|c| c.1)).min() else { return Ok(None) };
         claims.retain(|c| c.1 != from);
         let mut end = from;

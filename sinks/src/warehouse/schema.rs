@@ -10,7 +10,7 @@ use iceberg::arrow::arrow_schema_to_schema_auto_assign_ids;
 use iceberg::spec::{NestedFieldRef, Schema, StructType, Transform, Type, UnboundPartitionSpec};
 use iceberg::transaction::AddColumn;
 
-use crate::{Error, Result};
+use crate::{Destination, Error, Result};
 
 /// The partition field: days of `time`.
 const PARTITION_FIELD: &str = "time_day";
@@ -22,7 +22,7 @@ pub(crate) fn iceberg_schema(table: Table) -> Result<Schema> {
 
 /// Partitioned by day(time) and nothing else.
 pub(crate) fn partition_spec(table: Table, schema: &Schema) -> Result<UnboundPartitionSpec> {
-    let time = schema.field_by_name("time").ok_or_else(|| mismatch(table, "time", "is missing"))?;
+    let time = schema.field_by_name("time").ok_or_else(|| mismatch(table.into(), "time", "is missing"))?;
     let spec =
         UnboundPartitionSpec::builder().with_spec_id(0).add_partition_field(time.id, PARTITION_FIELD, Transform::Day);
     Ok(spec.map_err(|e| Error::catalog(format!("partition {table}"), e))?.build())
@@ -32,7 +32,7 @@ pub(crate) fn partition_spec(table: Table, schema: &Schema) -> Result<UnboundPar
 ///
 /// # Errors
 /// [`Error::Schema`] if the table lacks a column or has it with another type.
-pub(crate) fn with_field_ids(table: Table, ours: &ArrowSchema, theirs: &Schema) -> Result<SchemaRef> {
+pub(crate) fn with_field_ids(table: Destination, ours: &ArrowSchema, theirs: &Schema) -> Result<SchemaRef> {
     let fields = number_fields(table, "", ours.fields(), theirs.as_struct())?;
     Ok(Arc::new(ArrowSchema::new(fields)))
 }
@@ -42,7 +42,7 @@ pub(crate) fn field_id(field: &Field) -> Option<i32> {
     field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
 }
 
-fn number_fields(table: Table, prefix: &str, ours: &Fields, theirs: &StructType) -> Result<Fields> {
+fn number_fields(table: Destination, prefix: &str, ours: &Fields, theirs: &StructType) -> Result<Fields> {
     let number = |field: &FieldRef| {
         let path = format!("{prefix}{}", field.name());
         let other = theirs.field_by_name(field.name()).ok_or_else(|| mismatch(table, &path, "is missing"))?;
@@ -51,7 +51,7 @@ fn number_fields(table: Table, prefix: &str, ours: &Fields, theirs: &StructType)
     ours.iter().map(number).collect()
 }
 
-fn number_field(table: Table, path: &str, ours: &Field, theirs: &NestedFieldRef) -> Result<FieldRef> {
+fn number_field(table: Destination, path: &str, ours: &Field, theirs: &NestedFieldRef) -> Result<FieldRef> {
     let data_type = match (ours.data_type(), theirs.field_type.as_ref()) {
         (DataType::Struct(fields), Type::Struct(other)) => {
             DataType::Struct(number_fields(table, &format!("{path}."), fields, other)?)
@@ -75,7 +75,7 @@ fn number_field(table: Table, path: &str, ours: &Field, theirs: &NestedFieldRef)
     Ok(Arc::new(Field::new(ours.name(), data_type, ours.is_nullable()).with_metadata(id)))
 }
 
-fn mismatch(table: Table, path: &str, what: &str) -> Error {
+fn mismatch(table: Destination, path: &str, what: &str) -> Error {
     Error::Schema { table, what: format!("column {path} {what}; was the table made by another program or version?") }
 }
 

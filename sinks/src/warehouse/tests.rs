@@ -5,13 +5,13 @@ use arrow::array::RecordBatch;
 use dataflow::schema::{Place, Space};
 use dataflow::{ChunkBuilder, Leaf, LeafKind, TableBuilder};
 use datafusion::prelude::SessionContext;
-use iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
+use iceberg::spec::{NestedField, PrimitiveType, Schema, Transform, Type, UnboundPartitionSpec};
 use iceberg::{NamespaceIdent, TableCreation};
 use iceberg_datafusion::IcebergCatalogProvider;
 
 use super::*;
 use crate::ledger::{Created, MergeEntry, SourceEntry, TableFiles};
-use crate::{Class, Error};
+use crate::{Class, Error, Namespace};
 
 /// 2026-11-20T00:00:00Z.
 pub(crate) const NOON: i64 = 1_795_132_800_000_000;
@@ -97,7 +97,7 @@ pub(crate) async fn prepare(
         for file in encoded {
             files.push(warehouse.stage(origin, attempt, file).await.expect("stages"));
         }
-        entry.tables.insert(table, files.into_iter().collect::<TableFiles>());
+        entry.tables.insert(table.into(), files.into_iter().collect::<TableFiles>());
     }
     entry.records = range.count() as u64;
     entry.watermark = Some(NOON);
@@ -121,7 +121,7 @@ pub(crate) async fn record_merge(warehouse: &Warehouse, step: i64, vector: &[(Pa
     }
     let mut entry = MergeEntry::empty(0, step, NOON, "test", attempt);
     entry.vector = vector.iter().cloned().collect();
-    entry.tables.insert(table, files.into_iter().collect());
+    entry.tables.insert(table.into(), files.into_iter().collect());
     warehouse.ledger().create_merge(&entry).await.expect("creates");
 }
 
@@ -135,8 +135,10 @@ pub(crate) async fn sql(warehouse: &Warehouse, query: &str) -> Vec<RecordBatch> 
 }
 
 /// The rows of a table as sorted text lines.
-pub(crate) async fn lines(warehouse: &Warehouse, table: Table) -> Vec<String> {
-    text(&sql(warehouse, &format!("SELECT * FROM w.{table}")).await)
+pub(crate) async fn lines(warehouse: &Warehouse, table: impl Into<Destination>) -> Vec<String> {
+    let table = table.into();
+    let namespace = table.namespace().map(Namespace::name).unwrap_or(&warehouse.config().namespace);
+    text(&sql(warehouse, &format!("SELECT * FROM c.{namespace}.{}", table.table())).await)
 }
 
 /// Batches as sorted text lines, dictionary-encoded or not.
@@ -323,7 +325,7 @@ async fn a_column_of_another_type_is_refused() {
         .expect("a schema");
     let ours =
         arrow::datatypes::Schema::new(vec![Table::BaseEvent.schema().field_with_name("time").expect("there").clone()]);
-    let error = schema::with_field_ids(Table::BaseEvent, &ours, &theirs).expect_err("refused").to_string();
+    let error = schema::with_field_ids(Table::BaseEvent.into(), &ours, &theirs).expect_err("refused").to_string();
     assert!(error.starts_with("table base_event: column time is string there, Timestamp"), "{error}");
 }
 
@@ -390,11 +392,67 @@ fn properties_are_read_back_and_others_are_left_alone() {
             .properties([(key.to_owned(), value.to_owned())])
             .build();
         let built = iceberg::spec::TableMetadataBuilder::from_table_creation(creation).expect("valid").build();
-        Nexts::read("local", table, &built.expect("valid").metadata)
+        Nexts::read("local", table.into(), &built.expect("valid").metadata)
     };
     assert_eq!(read(&source_key("local", &p), "9").expect("ours").sources.get(&p), Some(&9));
     assert_eq!(read(&merge_key("local", 3), "9").expect("ours").merges.get(&3), Some(&9));
     assert_eq!(read(&source_key("eu", &p), "9").expect("another region's"), Nexts::default());
     assert!(read(&source_key("local", &p), "nine").is_err());
     assert!(read("palisade.next.local.no-partition", "9").is_err());
+}
+
+/// Makes `dns_activity` with a spec of its own before anybody opens the warehouse.
+async fn partitioned(root: &Path, column: &str, transform: Transform) -> crate::Result<Warehouse> {
+    let config = quick(root);
+    let store = LocalStore::open(root).expect("a store");
+    let catalog = catalog::open_local(&config, &store).await;
+    let namespace = NamespaceIdent::new(config.namespace.clone());
+    catalog.create_namespace(&namespace, std::collections::HashMap::new()).await.expect("a namespace");
+    let schema = schema::iceberg_schema(Table::DnsActivity).expect("a schema");
+    let field = schema.field_by_name(column).expect("a column").id;
+    let spec =
+        UnboundPartitionSpec::builder().with_spec_id(0).add_partition_field(field, "p", transform).expect("a spec");
+    let creation =
+        TableCreation::builder().name("dns_activity".to_owned()).location(store.location("made/dns_activity"));
+    let creation = creation.schema(schema).partition_spec(spec.build()).build();
+    catalog.create_table(&namespace, creation).await.expect("a table");
+    Warehouse::open(config).await
+}
+
+#[tokio::test]
+async fn a_table_may_be_partitioned_by_hours_or_months() {
+    for (transform, want) in [(Transform::Hour, [498_648, 498_672, 498_696]), (Transform::Month, [682; 3])] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let warehouse = partitioned(dir.path(), "time", transform).await.expect("opens");
+        record(&warehouse, &partition(0), 0..6, &[Table::DnsActivity]).await;
+        warehouse.committer("c").settle().await.expect("commits");
+        assert_eq!(offsets(&warehouse, Table::DnsActivity, &partition(0)).await, [0, 1, 2, 3, 4, 5]);
+        let table = warehouse.load_table(Table::DnsActivity).await.expect("loads");
+        let snapshot = table.metadata().current_snapshot().expect("a snapshot");
+        let mut found = Vec::new();
+        for list in table.manifest_list_reader(snapshot).load().await.expect("reads").entries() {
+            let manifest = list.load_manifest(table.file_io()).await.expect("reads");
+            let slots = manifest.entries().iter().map(|e| e.data_file().partition()[0].clone());
+            found.extend(slots);
+        }
+        found.sort_by_key(|slot| format!("{slot:?}"));
+        let mut want: Vec<_> = want.into_iter().map(|slot| Some(iceberg::spec::Literal::int(slot))).collect();
+        want.dedup();
+        assert_eq!(found, want, "{transform}");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let error = partitioned(dir.path(), "tenant_uid", Transform::Identity).await.expect_err("refused").to_string();
+    assert!(error.contains("table dns_activity: it is partitioned by [p identity]"), "{error}");
+}
+
+#[tokio::test]
+async fn files_of_a_spec_that_is_no_more_are_not_committed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let warehouse = open(dir.path()).await;
+    let mut entry = prepare(&warehouse, &partition(0), 0..6, &[Table::DnsActivity]).await;
+    entry.tables.values_mut().flat_map(|files| &mut files.files).for_each(|file| file.spec_id = 7);
+    warehouse.ledger().create_source(&entry).await.expect("creates");
+    let error = warehouse.committer("c").commit_pending().await.expect_err("refused");
+    assert!(error.to_string().contains("of partition spec 7, but the table has 0 now"), "{error}");
+    assert_eq!(error.class(), Class::Permanent);
 }

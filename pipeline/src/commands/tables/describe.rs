@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use dataflow::Table;
 use iceberg::spec::{NestedFieldRef, Schema, TableMetadata, Type};
 use serde::Serialize;
-use sinks::Warehouse;
+use sinks::{Destination, Warehouse};
 
 use super::{heading, pairs, print};
 use crate::cli::Output;
@@ -26,7 +25,7 @@ struct Column {
 /// A table as its metadata has it.
 #[derive(Debug, Serialize)]
 struct Description {
-    table: &'static str,
+    table: String,
     location: String,
     ocsf_class: Option<i32>,
     schema_id: i32,
@@ -41,13 +40,13 @@ struct Description {
 ///
 /// # Errors
 /// If the table cannot be loaded.
-pub(super) async fn run(warehouse: &Warehouse, table: Table, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(warehouse: &Warehouse, table: Destination, output: Output) -> anyhow::Result<()> {
     let loaded = warehouse.load_table(table).await?;
     let description = describe(table, loaded.metadata());
     print(&description, output, |out, terminal| text(&description, out, terminal))
 }
 
-fn describe(table: Table, metadata: &TableMetadata) -> Description {
+fn describe(table: Destination, metadata: &TableMetadata) -> Description {
     let schema = metadata.current_schema();
     let mut columns = Vec::new();
     schema.as_struct().fields().iter().for_each(|field| add(field, "", &mut columns));
@@ -55,9 +54,9 @@ fn describe(table: Table, metadata: &TableMetadata) -> Description {
     let partitioning = metadata.default_partition_spec().fields().iter();
     let sort = metadata.default_sort_order().fields.iter();
     Description {
-        table: table.name(),
+        table: table.to_string(),
         location: metadata.location().to_owned(),
-        ocsf_class: table.ocsf_class().map(|class| class.0),
+        ocsf_class: table.table().ocsf_class().map(|class| class.0),
         schema_id: metadata.current_schema_id(),
         partitioning: partitioning.map(|f| format!("{}: {}({})", f.name, f.transform, name(f.source_id))).collect(),
         sort: sort.map(|f| format!("{} {}", name(f.source_id), f.direction)).collect(),

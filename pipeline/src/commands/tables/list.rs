@@ -2,9 +2,8 @@
 
 use std::io::Write;
 
-use dataflow::Table;
 use serde::Serialize;
-use sinks::Warehouse;
+use sinks::{Destination, Warehouse};
 
 use super::{at, print};
 use crate::cli::Output;
@@ -14,7 +13,7 @@ use crate::summary::grouped;
 /// A table at its current snapshot.
 #[derive(Debug, Serialize)]
 struct Line {
-    table: &'static str,
+    table: String,
     rows: u64,
     files: u64,
     bytes: u64,
@@ -29,13 +28,13 @@ struct Line {
 /// If a table cannot be loaded.
 pub(super) async fn run(warehouse: &Warehouse, output: Output) -> anyhow::Result<()> {
     let mut lines = Vec::new();
-    for table in Table::ALL {
+    for table in warehouse.find_destinations().await? {
         lines.push(line(table, &warehouse.load_table(table).await?));
     }
     print(&lines, output, |out, terminal| text(&lines, out, terminal))
 }
 
-fn line(table: Table, loaded: &iceberg::table::Table) -> Line {
+fn line(table: Destination, loaded: &iceberg::table::Table) -> Line {
     let metadata = loaded.metadata();
     let current = metadata.current_snapshot();
     let total = |name: &str| {
@@ -43,7 +42,7 @@ fn line(table: Table, loaded: &iceberg::table::Table) -> Line {
         text.and_then(|t| t.parse().ok()).unwrap_or(0)
     };
     Line {
-        table: table.name(),
+        table: table.to_string(),
         rows: total("total-records"),
         files: total("total-data-files"),
         bytes: total("total-files-size"),
@@ -61,7 +60,7 @@ fn text(lines: &[Line], out: &mut impl Write, terminal: bool) -> std::io::Result
         let commit = l.last_commit.clone().unwrap_or_else(|| "never".to_owned());
         let (rows, files) = (number(l.rows), number(l.files));
         let (snapshots, schema) = (l.snapshots.to_string(), l.schema_id.to_string());
-        listing.push(vec![l.table.to_owned(), rows, files, number(l.bytes), snapshots, commit, schema]);
+        listing.push(vec![l.table.clone(), rows, files, number(l.bytes), snapshots, commit, schema]);
     }
     listing.write(out, terminal)
 }

@@ -13,8 +13,8 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use dataflow::Table;
 use serde::Serialize;
+use sinks::Destination;
 
 use crate::cli::{Output, TablesAction, TablesArgs};
 use crate::listing::Listing;
@@ -28,11 +28,11 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
         TablesAction::List(at) => list::run(&at.open().await?, at.output).await?,
         TablesAction::Describe(of) => {
             let warehouse = of.at.open().await?;
-            describe::run(&warehouse, named(&of.table)?, of.at.output).await?;
+            describe::run(&warehouse, named(&of.table, &warehouse.destinations())?, of.at.output).await?;
         }
         TablesAction::Snapshots(of) => {
             let warehouse = of.at.open().await?;
-            snapshots::run(&warehouse, named(&of.table)?, of.at.output).await?;
+            snapshots::run(&warehouse, named(&of.table, &warehouse.destinations())?, of.at.output).await?;
         }
         TablesAction::Audit(audit) => {
             let warehouse = audit.at.open().await?;
@@ -50,15 +50,15 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn named(name: &str) -> anyhow::Result<Table> {
-    let Some(table) = Table::by_name(name) else {
-        let near = Table::ALL
-            .map(Table::name)
-            .into_iter()
-            .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-        bail!("no table {name}; did you mean {}?", near.unwrap_or_default());
-    };
-    Ok(table)
+/// The table of that name among those that there are.
+fn named(name: &str, tables: &[Destination]) -> anyhow::Result<Destination> {
+    let names: Vec<String> = tables.iter().map(Destination::to_string).collect();
+    if let Some(index) = names.iter().position(|known| known == name) {
+        return Ok(tables[index]);
+    }
+    let likeness = |known: &str| strsim::jaro_winkler(name, known);
+    let near = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    bail!("no table {name}; did you mean {}?", near.map_or("", String::as_str));
 }
 
 /// Prints for a person or for a machine.
@@ -96,6 +96,8 @@ fn pairs(rows: Vec<(String, String)>) -> Listing {
 
 #[cfg(test)]
 mod tests {
+    use dataflow::Table;
+
     use super::*;
 
     #[test]
@@ -105,7 +107,8 @@ mod tests {
 
     #[test]
     fn an_unknown_table_is_refused_with_the_nearest() {
-        let error = named("netwrok_activity").expect_err("a typing error").to_string();
+        let error =
+            named("netwrok_activity", &Table::ALL.map(Destination::from)).expect_err("a typing error").to_string();
         assert_eq!(error, "no table netwrok_activity; did you mean network_activity?");
     }
 }

@@ -183,8 +183,8 @@ impl Summary {
             let Some(first) = ledger.first(partition).await? else { continue };
             for entry in ledger.walk(partition, first, usize::MAX).await? {
                 self.read += entry.records;
-                for (table, files) in entry.tables.iter().filter(|(table, _)| **table != Table::DeadLetter) {
-                    *self.rows.entry(*table).or_default() += files.rows;
+                for (table, files) in entry.tables.iter().filter(|(table, _)| table.table() != Table::DeadLetter) {
+                    *self.rows.entry(table.table()).or_default() += files.rows;
                 }
                 for (reason, count) in entry.dead_letters {
                     *self.dead_letters.entry(reason).or_default() += count;
@@ -201,8 +201,8 @@ impl Summary {
         };
         self.read += records;
         self.collected_dead_letters += dead_letters;
-        for (table, rows) in rows.into_iter().filter(|(table, _)| *table != Table::DeadLetter) {
-            *self.rows.entry(table).or_default() += rows;
+        for (table, rows) in rows.into_iter().filter(|(table, _)| table.table() != Table::DeadLetter) {
+            *self.rows.entry(table.table()).or_default() += rows;
         }
     }
 

@@ -2,11 +2,10 @@
 
 use std::io::Write;
 
-use dataflow::Table;
 use serde::Serialize;
 use serde_json::Value;
-use sinks::Warehouse;
 use sinks::commit::{RANGES_PROPERTY, WRITER_PROPERTY};
+use sinks::{Destination, Warehouse};
 
 use super::{at, print};
 use crate::cli::Output;
@@ -31,7 +30,7 @@ struct Line {
 ///
 /// # Errors
 /// If the table cannot be loaded.
-pub(super) async fn run(warehouse: &Warehouse, table: Table, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(warehouse: &Warehouse, table: Destination, output: Output) -> anyhow::Result<()> {
     let loaded = warehouse.load_table(table).await?;
     let mut snapshots: Vec<_> = loaded.metadata().snapshots().collect();
     snapshots.sort_by_key(|s| s.sequence_number());

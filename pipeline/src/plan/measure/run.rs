@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use dataflow::Table;
 use loadgen::{Compression, Fleet, RecordKind};
 use sinks::Warehouse;
 use tokio::sync::watch;
@@ -122,7 +121,7 @@ fn config(fleet: &Fleet, logs: &Path, dir: &Path) -> Config {
 /// Data files, their bytes, and tables that have any.
 async fn stored(warehouse: &Warehouse) -> anyhow::Result<(u64, u64, u32)> {
     let (mut files, mut bytes, mut tables) = (0, 0, 0);
-    for table in Table::ALL {
+    for table in warehouse.find_destinations().await? {
         let loaded = warehouse.load_table(table).await?;
         let Some(snapshot) = loaded.metadata().current_snapshot() else { continue };
         let total = |name: &str| -> u64 {

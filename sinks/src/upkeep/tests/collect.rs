@@ -106,7 +106,7 @@ async fn what_is_left_is_all_that_a_start_needs() {
     assert_eq!(offsets(&warehouse, Table::NetworkActivity, &partition(0)).await, (0..50).collect::<Vec<i64>>());
     let floor = warehouse.ledger().floor(&partition(0)).await.expect("reads").expect("a floor");
     assert_eq!((floor.position, floor.collected.entries, floor.collected.records), (30, 3, 30));
-    assert_eq!(floor.collected.rows[&Table::NetworkActivity], 30);
+    assert_eq!(floor.collected.rows[&Table::NetworkActivity.into()], 30);
 
     step(&warehouse, 2, 40).await;
     warehouse.committer("t").settle().await.expect("commits");

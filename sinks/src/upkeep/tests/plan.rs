@@ -100,7 +100,7 @@ fn world(dice: &mut Dice) -> (View, BTreeMap<u32, Vec<Positions>>) {
                 nexts.merges.insert(*group, (steps - dice.below(steps).min(dice.below(steps))) as i64);
             }
         }
-        view.tables.insert(table, Ok(nexts));
+        view.tables.insert(table.into(), Ok(nexts));
     }
     (view, vectors)
 }
@@ -147,7 +147,7 @@ fn check(view: &View, vectors: &BTreeMap<u32, Vec<Positions>>, decisions: &[Deci
             kept(merges, floor, horizon);
         }
         for table in MERGE_TABLES {
-            let nexts = view.tables[&table].as_ref().expect("readable");
+            let nexts = view.tables[&table.into()].as_ref().expect("readable");
             let next = nexts.merges.get(group).copied().unwrap_or(0);
             assert!(floor <= (next - 1).max(0), "{table} begins at {next} of group {group}, which begins at {floor}");
         }
@@ -240,7 +240,7 @@ fn settled() -> View {
     let both = Positions::from([(partition(0), 2)]);
     let nexts = Nexts { sources: both.clone(), merges: BTreeMap::from([(0, 2)]) };
     View {
-        tables: Table::ALL.into_iter().map(|table| (table, Ok(nexts.clone()))).collect(),
+        tables: Table::ALL.into_iter().map(|table| (table.into(), Ok(nexts.clone()))).collect(),
         sources: BTreeMap::from([(partition(0), Ok(chain(links(&[None, None]), None)))]),
         merges: BTreeMap::from([(0, Ok(chain(links(&[None, Some(both)]), None)))]),
     }
@@ -261,7 +261,7 @@ fn what_is_old_and_needed_by_nobody_goes() {
 #[test]
 fn whoever_needs_an_entry_is_named() {
     let of = |view: &mut View, table: Table, change: &dyn Fn(&mut Nexts)| {
-        change(view.tables.get_mut(&table).expect("a table").as_mut().expect("readable"));
+        change(view.tables.get_mut(&table.into()).expect("a table").as_mut().expect("readable"));
     };
     let source = |view: &mut View, change: &dyn Fn(&mut ChainView)| {
         change(view.sources.get_mut(&partition(0)).expect("a chain").as_mut().expect("readable"));
@@ -275,8 +275,8 @@ fn whoever_needs_an_entry_is_named() {
         (Box::new(|v| of(v, table, &|n| _ = n.sources.insert(partition(0), 0))), [0, 1], "has not taken them in"),
         (Box::new(|v| of(v, table, &|n| n.sources.clear())), [0, 1], "dns_activity has no palisade.next"),
         (Box::new(|v| of(v, table, &|n| _ = n.sources.insert(partition(0), 7))), [0, 1], "no position of the chain"),
-        (Box::new(|v| _ = v.tables.insert(table, Err("catalog down".into()))), [0, 1], "catalog down"),
-        (Box::new(|v| _ = v.tables.insert(Table::LateWindow, Err("gone".into()))), [0, 0], "gone"),
+        (Box::new(|v| _ = v.tables.insert(table.into(), Err("catalog down".into()))), [0, 1], "catalog down"),
+        (Box::new(|v| _ = v.tables.insert(Table::LateWindow.into(), Err("gone".into()))), [0, 0], "gone"),
         (Box::new(|v| of(v, Table::LateWindow, &|n| n.merges.clear())), [1, 0], "late_window has no palisade.next"),
         (Box::new(|v| merge(v, &|c| c.links[1].state = None)), [0, 0], "no state that is old enough"),
         (Box::new(|v| merge(v, &|c| c.links[1].state = Some(Positions::from([(partition(0), 1)])))), [1, 1], ""),
