@@ -43,6 +43,8 @@ struct Broker {
 pub(crate) struct Extra {
     /// More listeners: `NAME://HOST:PORT`.
     pub(crate) listeners: Vec<String>,
+    /// What clients are told of those, if it is something else.
+    pub(crate) advertised: Vec<String>,
     /// More lines of the properties.
     pub(crate) properties: String,
     /// More arguments to format the log with: users of SCRAM.
@@ -215,6 +217,13 @@ impl Kafka {
         lags.sum()
     }
 
+    /// The ids of a group's members: one that is taken for dead comes back under another.
+    pub(crate) fn members(&self, group: &str) -> Vec<String> {
+        let consumer: BaseConsumer = self.client().create().expect("a consumer");
+        let groups = consumer.fetch_group_list(Some(group), ANSWER).expect("the broker answers");
+        groups.groups().iter().flat_map(|group| group.members()).map(|member| member.id().to_owned()).collect()
+    }
+
     fn partitions(&self, consumer: &BaseConsumer, topic: &str) -> i32 {
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER).expect("the broker answers");
         let count = metadata.topics().first().map_or(0, |t| t.partitions().len());
@@ -293,7 +302,9 @@ pub(crate) fn free_addresses() -> [SocketAddr; 4] {
 }
 
 fn properties(broker: SocketAddr, controller: SocketAddr, log: &Path, extra: &Extra) -> String {
-    let more: String = extra.listeners.iter().map(|listener| format!(",{listener}")).collect();
+    let joined = |listeners: &[String]| listeners.iter().map(|listener| format!(",{listener}")).collect::<String>();
+    let more = joined(&extra.listeners);
+    let told = if extra.advertised.is_empty() { more.clone() } else { joined(&extra.advertised) };
     let properties = &extra.properties;
     format!(
         "process.roles=broker,controller\n\
@@ -301,7 +312,7 @@ fn properties(broker: SocketAddr, controller: SocketAddr, log: &Path, extra: &Ex
          controller.quorum.bootstrap.servers={controller}\n\
          controller.listener.names=CONTROLLER\n\
          listeners=PLAINTEXT://{broker},CONTROLLER://{controller}{more}\n\
-         advertised.listeners=PLAINTEXT://{broker}{more}\n\
+         advertised.listeners=PLAINTEXT://{broker}{told}\n\
          log.dirs={}\n\
          auto.create.topics.enable=false\n\
          offsets.topic.replication.factor=1\n\

@@ -79,6 +79,7 @@ fn extra(dir: &Path, [sasl, tls]: [SocketAddr; 2]) -> Extra {
         format: ["--add-scram", &scram("SCRAM-SHA-256"), "--add-scram", &scram("SCRAM-SHA-512")]
             .map(str::to_owned)
             .to_vec(),
+        ..Extra::default()
     }
 }
 

@@ -82,6 +82,15 @@ pub(crate) fn fleet(dir: &Path, seed: u64, events: u64, compression: &str) {
     stdout(palisade().args(args).arg(dir));
 }
 
+/// Fills the topic `firewall` with a fleet's records: of two tenants, in four partitions. What is true of them goes to a folder.
+/// `more` arguments say how fast, if not at once.
+pub(crate) fn fleet_topic(brokers: &str, truth: &Path, seed: u64, events: u64, more: &[&str]) {
+    let (seed, events) = (seed.to_string(), events.to_string());
+    let mut fill = palisade();
+    fill.args(["loadgen", "--topic", "firewall", "--seed", &seed, "--events", &events, "--tenants", "2"]);
+    stdout(fill.args(["--partitions", "4", "--kafka", brokers]).args(more).arg("--out").arg(truth));
+}
+
 /// A worker's configuration over the files of [`fleet`], with small, frequent steps.
 pub(crate) fn fleet_config(dir: &Path, logs: &Path, warehouse: &Path) -> PathBuf {
     let mut yaml = format!("warehouse:\n  path: {}\n  files_per_day_max: 1000000000\nsources:\n", warehouse.display());
