@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// Names that begin so are files being written.
 const TEMPORARY: &str = ".tmp-";
 
+/// What POSIX systems say of a device that fails; it has no kind of its own.
+const EIO: i32 = 5;
+
 /// True for the name, or the path, of a file that was being written when its process ended, or is being written.
 pub(crate) fn is_temporary(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with(TEMPORARY))
@@ -56,7 +59,8 @@ impl LocalStore {
     ) -> Result<T> {
         let full = self.root.join(path);
         let done = tokio::task::spawn_blocking(move || work(&full)).await;
-        done.unwrap_or_else(|e| Err(io::Error::other(e))).map_err(|e| Error::store(action, path, e))
+        let done = done.unwrap_or_else(|e| Err(io::Error::other(e)));
+        done.map_err(|e| Error::store(action, self.location(path), advised(e)))
     }
 }
 
@@ -99,6 +103,19 @@ impl ObjectStore for LocalStore {
     fn location(&self, path: &str) -> String {
         format!("{}/{path}", self.root.display())
     }
+}
+
+/// The error of a disk, and what to do about it.
+pub(crate) fn advised(error: io::Error) -> io::Error {
+    let advice = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there",
+        ErrorKind::ReadOnlyFilesystem => "mount it for writing",
+        _ if error.raw_os_error() == Some(EIO) => {
+            "the disk fails: look at the system's log, and do not trust what it holds"
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("{error}; {advice}"))
 }
 
 /// A hard link fails if the name is taken: the file system's create-if-absent for a file that is whole already.

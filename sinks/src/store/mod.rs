@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::Result;
 
 pub use local::LocalStore;
-pub(crate) use local::{ensure_directory, is_temporary, sync_directory, write_durably};
+pub(crate) use local::{advised, ensure_directory, is_temporary, sync_directory, write_durably};
 pub use remote::RemoteStore;
 
 /// What create-if-absent found.

@@ -120,7 +120,23 @@ async fn a_wrong_path_is_permanent_and_says_what_was_tried() {
     store.create("file", Bytes::new()).await.expect("writes");
     let error = store.create("file/below", Bytes::new()).await.expect_err("a file is no folder");
     assert_eq!(error.class(), Class::Permanent, "{error}");
-    assert!(error.to_string().starts_with("cannot create file/below: "), "{error}");
+    let place = store.location("file/below");
+    assert!(error.to_string().starts_with(&format!("cannot create {place}: ")), "{error}");
     let error = store.create(&"x".repeat(300), Bytes::new()).await.expect_err("too long a name");
     assert_eq!(error.class(), Class::Permanent, "{error}");
+}
+
+#[test]
+fn what_somebody_can_mend_about_a_disk_is_said() {
+    for (code, words, class) in [
+        (28, "make room there", Class::Transient),
+        (122, "make room there", Class::Transient),
+        (30, "mount it for writing", Class::Permanent),
+        (5, "the disk fails", Class::Transient),
+    ] {
+        let error = advised(std::io::Error::from_raw_os_error(code));
+        let error = crate::Error::store("create", "/w/a", error);
+        assert!(error.to_string().contains(words) && error.to_string().contains("(os error"), "{error}");
+        assert_eq!(error.class(), class, "{error}");
+    }
 }

@@ -15,7 +15,7 @@ use iceberg::io::{
 use iceberg::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{ensure_directory, sync_directory, write_durably};
+use crate::store::{advised, ensure_directory, sync_directory, write_durably};
 
 /// Local files; what is written is durable.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ fn local(path: &str) -> &Path {
 }
 
 fn failed(path: &Path, e: std::io::Error) -> Error {
-    Error::new(ErrorKind::Unexpected, format!("cannot write {}", path.display())).with_source(e)
+    Error::new(ErrorKind::Unexpected, format!("cannot write {}", path.display())).with_source(advised(e))
 }
 
 #[async_trait]

@@ -31,6 +31,9 @@ const LISTING: Duration = Duration::from_secs(3600);
 /// An object whose creation is tried twice when a store is opened.
 const PROBE: &str = "palisade.probe";
 
+/// The attempt after which a store that does not answer is news; what passes sooner is not.
+const NEWS: u32 = 4;
+
 /// Objects in a folder of a bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RemoteStore {
@@ -138,7 +141,7 @@ impl RemoteStore {
                     Ok(answer) => return Ok(answer),
                     Err(e) if !crate::error::is_transient_io(&e) => return Err(e),
                     Err(e) => {
-                        tracing::debug!(action, location, attempt, error = %e, "the store is asked again");
+                        told(action, location, attempt, &e);
                         last = Some(e);
                     }
                 }
@@ -156,6 +159,14 @@ impl RemoteStore {
     /// The path within the store, of a key.
     fn path_of<'a>(&self, key: &'a Path) -> &'a str {
         key.as_ref().strip_prefix(self.url.prefix()).unwrap_or(key.as_ref()).trim_start_matches('/')
+    }
+}
+
+/// Says once of a call that it waits: who is at a loss why nothing moves finds it there.
+fn told(action: &'static str, location: &str, attempt: u32, error: &io::Error) {
+    match attempt {
+        NEWS => tracing::warn!("cannot {action} {location}: {error}; the store is asked again"),
+        _ => tracing::debug!(action, location, attempt, %error, "the store is asked again"),
     }
 }
 
