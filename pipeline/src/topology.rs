@@ -50,7 +50,11 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     // What is already true: the ledger decides where everything continues.
     let warehouse = setup::warehouse(&config).await?;
     let writer = setup::writer_name();
-    warehouse.committer(&writer).roll_forward().await?;
+    match warehouse.committer(&writer).roll_forward().await {
+        // Tables wait, as they do when it is found out later; the ledger goes on.
+        Err(e @ sinks::Error::ClockBehind { .. }) => tracing::warn!("{e}"),
+        committed => drop(committed?),
+    }
     let positions = warehouse.start_positions().await?;
     let rules = rules::Reloader::open(&config.rules, &warehouse).await?;
     setup::expired(rules.live().set(), crate::clock::now_us()).iter().for_each(|line| tracing::warn!("{line}"));

@@ -94,7 +94,7 @@ pub enum Error {
         found: String,
     },
     /// The catalog refused or failed.
-    #[error("cannot {action}: {source}")]
+    #[error("cannot {action}: {source}{}", advice(source))]
     Catalog {
         /// What was tried.
         action: String,
@@ -112,6 +112,17 @@ pub enum Error {
         have: Option<i64>,
         /// What the commit was built on.
         want: Option<i64>,
+    },
+    /// Iceberg takes no snapshot that is older than the table by more than a minute. Nothing was written.
+    #[error(
+        "{table} was changed at {changed_at}, which is more than a minute ahead of this machine's clock: this clock is wrong, or \
+             that of who changed it was. Set it; what waits in the ledger is committed once the clock has passed that time"
+    )]
+    ClockBehind {
+        /// The table.
+        table: Table,
+        /// When the table was changed last, by the clock of who changed it: RFC 3339.
+        changed_at: String,
     },
     /// A table claims a range that the ledger does not hold.
     #[error(
@@ -203,7 +214,9 @@ impl Error {
         let transient = match self {
             Error::Store { source, .. } => is_transient_io(source),
             Error::Catalog { source, .. } => is_transient_catalog(source),
-            Error::Fenced { .. } | Error::BelowFloor { .. } | Error::Delivery { .. } => true,
+            Error::Fenced { .. } | Error::BelowFloor { .. } | Error::ClockBehind { .. } | Error::Delivery { .. } => {
+                true
+            }
             Error::Topic { source, .. } => !matches!(**source, rdkafka::error::KafkaError::ClientConfig(..)),
             _ => false,
         };
@@ -240,6 +253,16 @@ fn is_transient_catalog(e: &iceberg::Error) -> bool {
     e.retryable() || matches!(e.kind(), CatalogCommitConflicts | Unexpected)
 }
 
+/// What to do about a catalog in SQLite whose disk is at fault; its words name no place.
+fn advice(e: &iceberg::Error) -> &'static str {
+    let text = e.to_string();
+    match () {
+        () if text.contains("database or disk is full") => "; make room where the catalog's file is",
+        () if text.contains("disk I/O error") => "; the disk of the catalog's file fails: look at the system's log",
+        () => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +287,18 @@ mod tests {
         ];
         for (error, class) in cases {
             assert_eq!(error.class(), class, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_catalog_whose_disk_is_at_fault_says_where_to_look() {
+        for (words, advice) in [
+            ("database or disk is full", "make room where the catalog's file is"),
+            ("disk I/O error", "look at the system's log"),
+        ] {
+            let said = iceberg::Error::new(iceberg::ErrorKind::Unexpected, "sqlx").with_source(io::Error::other(words));
+            let error = Error::catalog("load a table", said);
+            assert!(error.to_string().ends_with(advice), "{error}");
         }
     }
 }

@@ -283,6 +283,8 @@ impl Committer {
                     let more = plan.more;
                     return Ok((Some(plan.committed(snapshot_id, extent, attempt)), more));
                 }
+                // No attempt of this pass is late enough.
+                Err(e @ Error::ClockBehind { .. }) => return Err(e),
                 Err(e) if attempt >= config.commit_attempts_max || e.class() == Class::Permanent => return Err(e),
                 Err(e) => tracing::debug!(%table, attempt, error = %e, "commit is tried again"),
             }
@@ -313,6 +315,11 @@ impl Committer {
             |s: &&iceberg::spec::SnapshotRef| s.summary().additional_properties.get(COMMIT_PROPERTY) == Some(&id);
         match (now.metadata().snapshots().find(is_ours), answer) {
             (Some(snapshot), _) => Ok((snapshot.snapshot_id(), Extent::of(now.metadata()))),
+            // Of a kind that says only that something is invalid.
+            (None, Err(e)) if e.message().starts_with("Invalid snapshot timestamp") => {
+                let changed_at = dataflow::time::rfc3339(now.metadata().last_updated_ms().saturating_mul(1_000));
+                Err(Error::ClockBehind { table: plan.table, changed_at })
+            }
             (None, Err(e)) => Err(Error::catalog(action, e)),
             (None, Ok(_)) => {
                 let lost = "the catalog said yes, but the snapshot is not there";

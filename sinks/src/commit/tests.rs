@@ -382,6 +382,34 @@ async fn a_commit_on_a_base_that_moved_is_fenced() {
     assert_eq!(offsets(&warehouse, Table::BaseEvent, &p).await, (0..8).collect::<Vec<i64>>());
 }
 
+/// As if somebody whose clock is ahead had changed the table last.
+async fn change_later(warehouse: &Warehouse, table: Table, ahead_ms: i64) {
+    let loaded = warehouse.load_table(table).await.expect("loads");
+    let file = loaded.metadata_location().expect("a file").to_owned();
+    let text = std::fs::read_to_string(&file).expect("reads");
+    let mut metadata: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let changed = loaded.metadata().last_updated_ms() + ahead_ms;
+    metadata["last-updated-ms"] = changed.into();
+    std::fs::write(&file, metadata.to_string()).expect("writes");
+}
+
+#[tokio::test]
+async fn a_table_that_was_changed_by_a_clock_ahead_waits_until_ours_has_passed_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let warehouse = open(dir.path()).await;
+    let (p, committer) = (partition(0), warehouse.committer("t"));
+    record(&warehouse, &p, 0..4, &[Table::BaseEvent]).await;
+    change_later(&warehouse, Table::BaseEvent, 3_600_000).await;
+    let error = committer.commit_pending().await.expect_err("no snapshot may be older");
+    let is_told =
+        matches!(&error, Error::ClockBehind { table: Table::BaseEvent, changed_at } if changed_at.ends_with('Z'));
+    assert!(is_told && error.class() == Class::Transient, "{error}");
+    assert_eq!(committer.take_missed(), BTreeMap::from([((Table::BaseEvent, Miss::Failed), 1)]), "one attempt will do");
+    change_later(&warehouse, Table::BaseEvent, -3_600_000).await;
+    committer.commit_pending().await.expect("commits");
+    assert_eq!(offsets(&warehouse, Table::BaseEvent, &p).await, [0, 1, 2, 3]);
+}
+
 /// An engine that knows nothing of us commits to the same table.
 async fn foreign_commit(warehouse: &Warehouse) {
     let base = warehouse.load_table(Table::BaseEvent).await.expect("loads");
