@@ -39,6 +39,7 @@ mod rules_guide;
 mod rules_reload;
 mod service;
 mod sigma;
+mod stall;
 mod streams;
 mod tables;
 mod upkeep;
