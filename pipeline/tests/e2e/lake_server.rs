@@ -51,8 +51,20 @@ impl Lake {
 
     /// As [`Lake::start`], with a store that does or does not know conditional writes.
     pub(crate) fn start_with(conditions: Conditions) -> Self {
+        Self::start_in(|dir| s3(dir, conditions))
+    }
+
+    /// As [`Lake::start`], with a command that is made of the S3 server's, and of the folder that its objects go to.
+    pub(crate) fn start_as(made: impl FnOnce(&Path, &Command) -> Command) -> Self {
+        Self::start_in(|dir| {
+            let (server, address) = s3(dir, Conditions::Kept);
+            (made(&dir.join("objects"), &server), address)
+        })
+    }
+
+    fn start_in(server: impl FnOnce(&Path) -> (Command, SocketAddr)) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let s3 = Server::start(s3(dir.path(), conditions), dir.path(), "s3");
+        let s3 = Server::start(server(dir.path()), dir.path(), "s3");
         let catalog = Server::start(rest_catalog(s3.address, dir.path()), dir.path(), "catalog");
         Self { s3, catalog, dir }
     }

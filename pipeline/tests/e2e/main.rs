@@ -8,6 +8,7 @@ mod correlations;
 mod crash;
 mod delivery;
 mod demo;
+mod disk;
 mod enrich;
 mod exceptions;
 mod formats;
