@@ -1,4 +1,7 @@
-//! Rows that no window saw, described exactly: partition range, tenant, key and pane (table `late_window`).
+//! Rows that no window saw, described exactly: partition range, tenant, key and pane (table `late_window`). Of the keys that found no
+//! room the first are named; the others are one row a tenant, so that a flood of keys is no flood of rows.
+
+use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use dataflow::{OffsetRange, PartitionId, Table, TableBatch, TableBuilder};
@@ -6,6 +9,9 @@ use dataflow::{OffsetRange, PartitionId, Table, TableBatch, TableBuilder};
 use crate::evidence::StateColumns;
 use crate::json::row_json;
 use crate::rule::Rule;
+
+/// Keys of one pane and range that are named though they found no room.
+pub(crate) const NAMED_KEYS_MAX: usize = 100;
 
 /// Why windows missed rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,17 +62,28 @@ impl LateWriter {
         (batch, std::mem::take(&mut self.late_rows), std::mem::take(&mut self.overflow_rows))
     }
 
-    /// Adds a row for each group.
+    /// Adds a row for each group that is named, and one a tenant for the others.
     pub(crate) fn push(&mut self, missed: &MissedGroups<'_>) {
         let Some((partition, range)) = self.source.clone() else { return };
         let tenants = missed.state.column(0).as_string::<i32>();
         let inputs = missed.rule.window().map_or(1, |plan| plan.inputs.len());
         let counts = StateColumns::of(missed.state, inputs);
-        for row in 0..missed.state.num_rows() {
+        let all = missed.state.num_rows();
+        let named = if missed.why == Missed::KeyLimit { all.min(NAMED_KEYS_MAX) } else { all };
+        for row in 0..named {
             let count = counts.rows(row).sum();
             self.origin(&partition, range, tenants.value(row));
             let key = key_json(missed.rule, missed.state, row);
-            self.what((missed.rule, &key), missed.pane, (count, missed.closed_until), missed.why);
+            self.what((missed.rule, Some(&key)), missed.pane, (count, missed.closed_until), missed.why);
+            self.rows.end_row();
+        }
+        let mut others: BTreeMap<&str, i64> = BTreeMap::new();
+        for row in named..all {
+            *others.entry(tenants.value(row)).or_default() += counts.rows(row).sum::<i64>();
+        }
+        for (tenant, count) in others {
+            self.origin(&partition, range, tenant);
+            self.what((missed.rule, None), missed.pane, (count, missed.closed_until), missed.why);
             self.rows.end_row();
         }
     }
@@ -83,7 +100,7 @@ impl LateWriter {
     ) {
         let Some((partition, range)) = self.source.clone() else { return };
         self.origin(&partition, range, tenant);
-        self.what((rule, key), times, (1, closed_until), why);
+        self.what((rule, Some(key)), times, (1, closed_until), why);
         self.rows.end_row();
     }
 
@@ -101,13 +118,20 @@ impl LateWriter {
         self.text("tenant_uid", tenant);
     }
 
-    fn what(&mut self, (rule, key): (&Rule, &str), pane: (i64, i64), (count, closed_until): (i64, i64), why: Missed) {
+    /// No key stands for many.
+    fn what(
+        &mut self,
+        (rule, key): (&Rule, Option<&str>),
+        pane: (i64, i64),
+        (count, closed_until): (i64, i64),
+        why: Missed,
+    ) {
         self.long("time", pane.0.max(0));
         self.text("rule_uid", rule.uid());
         self.text("rule_version", &rule.version().to_string());
         self.long("pane_start", pane.0);
         self.long("pane_end", pane.1);
-        self.text("key", key);
+        key.into_iter().for_each(|key| self.text("key", key));
         self.long("rows", count);
         self.long("closed_until", closed_until);
         let counted = u64::try_from(count).unwrap_or_default();

@@ -70,7 +70,8 @@ pub struct StepOutput {
 /// Bounds on a rule's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Keys of one rule in one pane. Rows of further keys go to `late_window` with reason `key_limit`.
+    /// Keys of one rule in one pane. Rows of further keys go to `late_window` with reason `key_limit`: the first by their keys, the
+    /// rest together.
     pub pane_keys_max: usize,
     /// Keys of one rule over all panes; a key counts once a pane.
     pub rule_keys_max: usize,

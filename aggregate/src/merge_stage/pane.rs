@@ -148,12 +148,19 @@ impl Pane {
         parts.map(|part| share(part) + part.keys.len() * 8).sum::<usize>() + self.keys.size() + self.rows.capacity() * 8
     }
 
-    /// Adds rows of a state. At most `room` keys are held: rows of further ones are given back.
-    pub(super) fn add(&mut self, keyed: &Keyed, rows: Vec<u32>, room: usize) -> Vec<u32> {
-        let (part, over) = self.part(keyed, rows, room);
+    /// Adds rows of a state. At most `room` keys are held: rows of further ones are given back, and not held on to.
+    pub(super) fn add(&mut self, keyed: &Keyed, rows: Vec<u32>, room: usize) -> Result<Vec<u32>> {
+        let (mut part, over) = self.part(keyed, rows, room);
+        if part.rows.is_empty() {
+            return Ok(over);
+        }
+        if !over.is_empty() {
+            part.state = take(&part.state, &part.rows)?;
+            part.rows = (0..part.keys.len() as u32).collect();
+        }
         part.keys.iter().for_each(|&key| self.is_fresh[key as usize] = true);
         self.fresh.push(part);
-        over
+        Ok(over)
     }
 
     /// Adds a state that is not new.
@@ -337,7 +344,7 @@ mod tests {
         /// Adds a state; the addresses that found no room.
         fn add(&self, pane: &mut Pane, addresses: &str, room: usize) -> String {
             let keyed = self.keyed(addresses);
-            let over = pane.add(&keyed, (0..keyed.state.num_rows() as u32).collect(), room);
+            let over = pane.add(&keyed, (0..keyed.state.num_rows() as u32).collect(), room).expect("added");
             over.iter().map(|&row| crate::json::text(keyed.state.column(1), row as usize)).collect()
         }
 
@@ -406,5 +413,8 @@ mod tests {
         let mut pane = bench.pane(&["ab"], &[]);
         assert_eq!(bench.add(&mut pane, "acbd", 3), "d");
         assert_eq!(asked(&[&pane], &[], false), ["abacb"]);
+        let before = pane.bytes();
+        assert_eq!(bench.add(&mut pane, "defg", 3), "defg");
+        assert_eq!(pane.bytes(), before, "what found no room is not held");
     }
 }

@@ -130,7 +130,10 @@ impl RuleState {
         let inputs = self.plan.inputs.len();
         let pane = self.panes.entry(start).or_insert_with(|| Pane::new(inputs));
         let room = limits.pane_keys_max.min(pane.len() + limits.rule_keys_max.saturating_sub(total));
-        let over = pane.add(keyed, rows, room);
+        let over = pane.add(keyed, rows, room)?;
+        if pane.len() == 0 {
+            self.panes.remove(&start);
+        }
         if !over.is_empty() {
             let (state, pane) = (keyed.take(&over)?, (start, end));
             late.push(&MissedGroups { rule, state: &state, pane, closed_until, why: Missed::KeyLimit });

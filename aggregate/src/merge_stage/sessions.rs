@@ -198,12 +198,15 @@ impl SessionState {
         let pane = self.panes.entry(start).or_insert_with(|| SessionPane::new(inputs));
         let (held, own) = (pane.states.len(), live(pane));
         let room = limits.pane_keys_max.saturating_sub(own).min(limits.rule_keys_max.saturating_sub(total));
-        let over = pane.states.add(keyed, rows.clone(), held + room);
+        let over = pane.states.add(keyed, rows.clone(), held + room)?;
         let is_in = |row: &u32| over.binary_search(row).is_err();
         let times = Self::times(self, keyed.state());
         let rows = rows.iter().filter(|row| is_in(row)).map(|&row| row as usize);
         if let Some(pane) = self.panes.get_mut(&start) {
             pane.note(keyed, rows, &times);
+        }
+        if self.panes.get(&start).is_some_and(|pane| pane.states.len() == 0) {
+            self.panes.remove(&start);
         }
         if !over.is_empty() {
             let (state, pane) = (keyed.take(&over)?, (start, start + self.gap()));
@@ -340,7 +343,7 @@ impl SessionState {
             let keyed = self.keys.keyed(state)?;
             let times = Self::times(self, keyed.state());
             if let Some(pane) = self.panes.get_mut(&start) {
-                pane.states.add(&keyed, (0..keyed.len() as u32).collect(), usize::MAX);
+                pane.states.add(&keyed, (0..keyed.len() as u32).collect(), usize::MAX)?;
                 pane.note(&keyed, 0..keyed.len(), &times);
             }
         }

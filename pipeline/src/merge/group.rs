@@ -358,6 +358,7 @@ fn report(context: &ShardContext, number: u32, output: &StepOutput, watermark: O
     telemetry.ledger_entries.with_label_values(&["merge"]).inc();
     telemetry.windows_closed.inc_by(output.windows_closed);
     telemetry.late_rows.inc_by(output.late_rows);
+    telemetry.key_limit_rows.inc_by(output.overflow_rows);
     telemetry.note_failures(&output.failures);
     telemetry.note_held(&output.held);
     if let Some(watermark) = watermark {

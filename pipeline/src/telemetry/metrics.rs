@@ -36,6 +36,7 @@ pub(crate) struct Telemetry {
     pub(crate) rule_failures: IntCounterVec,
     pub(crate) alerts_held: IntCounterVec,
     pub(crate) late_rows: IntCounter,
+    pub(crate) key_limit_rows: IntCounter,
     pub(crate) queryable_latency: Histogram,
     pub(crate) alert_latency: Histogram,
     pub(crate) watermark: IntGaugeVec,
@@ -293,6 +294,10 @@ fn late_rows(make: &Make) -> IntCounter {
     make.counter("palisade_late_rows_total", "Rows that came after their window had closed for good.")
 }
 
+fn key_limit_rows(make: &Make) -> IntCounter {
+    make.counter("palisade_key_limit_rows_total", "Rows of keys beyond the limit on a rule's keys: no window saw them.")
+}
+
 fn uncommitted_bytes(make: &Make) -> IntGauge {
     make.gauge("palisade_uncommitted_bytes", "Bytes of data files that wait for their tables.")
 }
@@ -391,6 +396,7 @@ impl Telemetry {
             rule_failures: rule_failures(&make),
             alerts_held: alerts_held(&make),
             late_rows: late_rows(&make),
+            key_limit_rows: key_limit_rows(&make),
             queryable_latency: make.histogram(
                 "palisade_queryable_latency_seconds",
                 "From receipt to queryable, per event.",

@@ -1,5 +1,6 @@
 mod expressions;
 mod harness;
+mod keys;
 mod life;
 mod properties;
 mod shipped;
