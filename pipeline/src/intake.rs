@@ -16,13 +16,16 @@ use crate::claims::Claims;
 use crate::discovery::Discovery;
 use crate::flight::Flight;
 use crate::merge::ToMerge;
-use crate::queue::Sender;
+use crate::queue::{Lanes, Sender};
 use crate::shard::ToShard;
 
-/// Which shard owns which partition of a source: one after the other takes the next partition that comes, whosever it is.
+/// Which shard owns which partition of a source: one after the other takes the next partition that comes, whosever it is. A source
+/// has a lane of its own in each shard's queue: what others send does not stand before it.
 #[derive(Clone)]
 pub(crate) struct Routes {
-    shards: Arc<[Sender<ToShard>]>,
+    shards: Arc<[Lanes<ToShard>]>,
+    /// By shard; of the shards that have a partition of the source.
+    lanes: BTreeMap<usize, Sender<ToShard>>,
     /// Partitions of all sources that were given to a shard.
     placed: Arc<AtomicUsize>,
     own: BTreeMap<PartitionId, usize>,
@@ -31,18 +34,20 @@ pub(crate) struct Routes {
 impl Routes {
     /// # Panics
     /// Without a shard.
-    pub(crate) fn new(shards: Vec<Sender<ToShard>>) -> Self {
+    pub(crate) fn new(shards: Vec<Lanes<ToShard>>) -> Self {
         assert!(!shards.is_empty(), "a worker has a shard");
-        Self { shards: shards.into(), placed: Arc::default(), own: BTreeMap::new() }
+        Self { shards: shards.into(), lanes: BTreeMap::new(), placed: Arc::default(), own: BTreeMap::new() }
     }
 
     fn add(&mut self, partition: &PartitionId) {
-        let Self { shards, placed, own } = self;
-        own.entry(partition.clone()).or_insert_with(|| placed.fetch_add(1, Ordering::Relaxed) % shards.len());
+        let Self { shards, lanes, placed, own } = self;
+        let place = || placed.fetch_add(1, Ordering::Relaxed) % shards.len();
+        let shard = *own.entry(partition.clone()).or_insert_with(place);
+        lanes.entry(shard).or_insert_with(|| shards[shard].open());
     }
 
     fn shard(&self, partition: &PartitionId) -> Option<&Sender<ToShard>> {
-        self.own.get(partition).map(|shard| &self.shards[*shard])
+        self.own.get(partition).and_then(|shard| self.lanes.get(shard))
     }
 }
 

@@ -1,10 +1,16 @@
-//! A channel bounded by rows and by bytes, named and measured. Senders may be tasks or threads; receivers are threads.
+//! A channel bounded by rows and by bytes, named and measured. Senders may be tasks or threads; the receiver is a thread.
+//!
+//! It has lanes. What is sent through one lane comes in its order; lanes take turns ([`turns`]), and each has its own share of the
+//! bound. So whoever sends much waits for himself: an item of another lane waits for no more than a turn of each.
 
-use std::sync::Arc;
+mod turns;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, Semaphore};
 
 use crate::telemetry::QueueGauges;
+use turns::{Held, Turns};
 
 /// What a queue counts.
 pub(crate) trait Weigh {
@@ -12,58 +18,66 @@ pub(crate) trait Weigh {
     fn bytes(&self) -> usize;
 }
 
-/// The sending end.
+/// Opens lanes.
+pub(crate) struct Lanes<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// The sending end of a lane. Clones send through the same lane.
 pub(crate) struct Sender<T> {
-    items: mpsc::UnboundedSender<Held<T>>,
-    limits: Arc<Limits>,
+    shared: Arc<Shared<T>>,
+    lane: Arc<LaneEnd<T>>,
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Self { items: self.items.clone(), limits: self.limits.clone() }
+        Self { shared: self.shared.clone(), lane: self.lane.clone() }
     }
 }
 
 /// The receiving end.
 pub(crate) struct Receiver<T> {
-    items: mpsc::UnboundedReceiver<Held<T>>,
-}
-
-struct Limits {
-    rows: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
-    max_rows: usize,
-    max_bytes: usize,
-    gauges: QueueGauges,
-}
-
-/// An item with the room it takes; the room is free again when the item is received.
-struct Held<T> {
-    item: T,
-    rows: usize,
-    bytes: usize,
-    limits: Arc<Limits>,
-    _room: [OwnedSemaphorePermit; 2],
+    shared: Arc<Shared<T>>,
 }
 
 /// Says that the receiver is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
-/// A queue that holds at most `max_rows` and `max_bytes`; a single larger item waits for an empty queue and passes alone.
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    /// An item came, or a sender went.
+    arrived: Notify,
+    gauges: QueueGauges,
+}
+
+struct State<T> {
+    turns: Turns<T>,
+    may_open: bool,
+    is_closed: bool,
+}
+
+/// The last of a lane's ends closes it.
+struct LaneEnd<T> {
+    shared: Arc<Shared<T>>,
+    number: u64,
+    room: Arc<Notify>,
+    /// Who of the lane's senders may try next: in the order that they came.
+    turn: Semaphore,
+}
+
+/// A queue without lanes yet, of at most `max_rows` and `max_bytes` in all lanes together. A single item that is larger than a
+/// lane's share waits until the lane is empty.
+pub(crate) fn lanes<T: Weigh>(max_rows: usize, max_bytes: usize, gauges: QueueGauges) -> (Lanes<T>, Receiver<T>) {
+    let state = State { turns: Turns::new(max_rows, max_bytes), may_open: true, is_closed: false };
+    let shared = Arc::new(Shared { state: Mutex::new(state), arrived: Notify::new(), gauges });
+    (Lanes { shared: shared.clone() }, Receiver { shared })
+}
+
+/// A queue of one lane.
 pub(crate) fn bounded<T: Weigh>(max_rows: usize, max_bytes: usize, gauges: QueueGauges) -> (Sender<T>, Receiver<T>) {
-    #[expect(clippy::disallowed_methods, reason = "the bound is the two semaphores: an item holds its room")]
-    let (tx, rx) = mpsc::unbounded_channel();
-    let semaphore = |n: usize| Arc::new(Semaphore::new(n.min(Semaphore::MAX_PERMITS)));
-    // Permits of bytes are counted in KiB, so that a u32 spans terabytes.
-    let limits = Limits {
-        rows: semaphore(max_rows),
-        bytes: semaphore(kib(max_bytes)),
-        max_rows,
-        max_bytes: kib(max_bytes),
-        gauges,
-    };
-    (Sender { items: tx, limits: Arc::new(limits) }, Receiver { items: rx })
+    let (lanes, receiver) = lanes(max_rows, max_bytes, gauges);
+    (lanes.open(), receiver)
 }
 
 /// The sending end of a queue whose receiver is gone.
@@ -71,96 +85,109 @@ pub(crate) fn closed<T: Weigh>() -> Sender<T> {
     bounded(1, 1, QueueGauges::detached()).0
 }
 
-fn kib(bytes: usize) -> usize {
-    bytes.div_ceil(1024).max(1)
+impl<T> Lanes<T> {
+    /// One more lane. The shares of the others become smaller; what they hold already stays.
+    pub(crate) fn open(&self) -> Sender<T> {
+        let (number, room) = self.shared.state().turns.open();
+        let lane = LaneEnd { shared: self.shared.clone(), number, room, turn: Semaphore::new(1) };
+        Sender { shared: self.shared.clone(), lane: Arc::new(lane) }
+    }
 }
 
 impl<T: Weigh> Sender<T> {
-    /// Waits for room and sends.
+    /// Waits for room in the lane and sends.
     pub(crate) async fn send(&self, item: T) -> Result<(), Closed> {
+        let _turn = self.lane.turn.acquire().await.map_err(|_| Closed)?;
         let (rows, bytes) = (item.rows(), item.bytes());
-        let l = &self.limits;
-        let take = |s: &Arc<Semaphore>, n: usize, max: usize| {
-            s.clone().acquire_many_owned(u32::try_from(n.clamp(1, max)).unwrap_or(u32::MAX))
-        };
-        let row_room = take(&l.rows, rows, l.max_rows).await.map_err(|_| Closed)?;
-        let byte_room = take(&l.bytes, kib(bytes), l.max_bytes).await.map_err(|_| Closed)?;
-        l.gauges.add(rows, bytes);
-        let held = Held { item, rows, bytes, limits: l.clone(), _room: [row_room, byte_room] };
-        self.items.send(held).map_err(|_| Closed)
+        let mut held = Held { item, rows, bytes };
+        loop {
+            let room = self.lane.room.notified();
+            match self.shared.offer(self.lane.number, held)? {
+                None => return Ok(()),
+                Some(back) => held = back,
+            }
+            room.await;
+        }
+    }
+}
+
+impl<T> Shared<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the item back if its lane is full.
+    fn offer(&self, lane: u64, held: Held<T>) -> Result<Option<Held<T>>, Closed> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(Closed);
+        }
+        let (rows, bytes) = (held.rows, held.bytes);
+        let back = state.turns.offer(lane, held);
+        drop(state);
+        if back.is_none() {
+            self.gauges.add(rows, bytes);
+            self.arrived.notify_one();
+        }
+        Ok(back)
+    }
+
+    fn next(&self) -> Option<T> {
+        let held = self.state().turns.next()?;
+        self.gauges.remove(held.rows, held.bytes);
+        Some(held.item)
+    }
+
+    fn has_senders(&self) -> bool {
+        let state = self.state();
+        state.may_open || state.turns.has_open()
     }
 }
 
 impl<T> Receiver<T> {
     /// Waits for an item; None when every sender is gone and the queue is empty.
     pub(crate) async fn recv(&mut self) -> Option<T> {
-        self.items.recv().await.map(Held::release)
+        loop {
+            let arrived = self.shared.arrived.notified();
+            // Before the items: what a sender sent before it went is then among them.
+            let has_senders = self.shared.has_senders();
+            if let Some(item) = self.shared.next() {
+                return Some(item);
+            }
+            if !has_senders {
+                return None;
+            }
+            arrived.await;
+        }
     }
 
     /// An item if one waits.
     pub(crate) fn try_recv(&mut self) -> Option<T> {
-        self.items.try_recv().ok().map(Held::release)
+        self.shared.next()
     }
 }
 
-impl<T> Held<T> {
-    fn release(self) -> T {
-        self.limits.gauges.remove(self.rows, self.bytes);
-        self.item
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.is_closed = true;
+        state.turns.clear();
+    }
+}
+
+impl<T> Drop for LaneEnd<T> {
+    fn drop(&mut self) {
+        self.shared.state().turns.close(self.number);
+        self.shared.arrived.notify_one();
+    }
+}
+
+impl<T> Drop for Lanes<T> {
+    fn drop(&mut self) {
+        self.shared.state().may_open = false;
+        self.shared.arrived.notify_one();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Item(usize, usize);
-
-    impl Weigh for Item {
-        fn rows(&self) -> usize {
-            self.0
-        }
-        fn bytes(&self) -> usize {
-            self.1
-        }
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_makes_the_sender_wait() {
-        let (tx, mut rx) = bounded(10, 1 << 20, QueueGauges::detached());
-        tx.send(Item(6, 1)).await.expect("room");
-        let mut second = Box::pin(tx.send(Item(6, 1)));
-        assert!(futures_poll(&mut second).await.is_none(), "no room for six more rows");
-        assert_eq!(rx.recv().await.expect("first").0, 6);
-        second.await.expect("room now");
-        assert_eq!(rx.try_recv().expect("second").0, 6);
-    }
-
-    #[tokio::test]
-    async fn an_item_larger_than_the_queue_passes_alone() {
-        let (tx, mut rx) = bounded(10, 1 << 10, QueueGauges::detached());
-        tx.send(Item(1_000, 1 << 30)).await.expect("alone");
-        let mut second = Box::pin(tx.send(Item(1, 1)));
-        assert!(futures_poll(&mut second).await.is_none());
-        rx.recv().await.expect("the large one");
-        second.await.expect("room now");
-    }
-
-    #[tokio::test]
-    async fn a_sender_learns_that_the_receiver_is_gone() {
-        let (tx, rx) = bounded(1, 1, QueueGauges::detached());
-        drop(rx);
-        assert_eq!(tx.send(Item(1, 1)).await, Err(Closed));
-    }
-
-    /// Polls once.
-    async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-        std::future::poll_fn(|cx| {
-            std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
-                std::task::Poll::Ready(v) => Some(v),
-                std::task::Poll::Pending => None,
-            })
-        })
-        .await
-    }
-}
+mod tests;

@@ -193,7 +193,7 @@ fn start_shards(stages: &mut Stages, context: ShardContext, partitions: usize) -
     let w = &context.config.worker;
     let mut shards = Vec::new();
     for shard in 0..w.shards.min(partitions).max(1) {
-        let (to_shard, input) = queue::bounded(w.queue_rows, w.queue_bytes, context.telemetry.queue("shard"));
+        let (to_shard, input) = queue::lanes(w.queue_rows, w.queue_bytes, context.telemetry.queue("shard"));
         shards.push(to_shard);
         let work = Shard::new(context.clone(), input);
         stages.spawn(&format!("shard-{shard}"), move || work.run())?;
