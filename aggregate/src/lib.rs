@@ -28,6 +28,8 @@ mod alert;
 mod codec;
 mod codes;
 mod correlation;
+#[cfg(test)]
+mod damage;
 mod delta;
 mod distinct;
 mod error;

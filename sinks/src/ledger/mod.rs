@@ -4,6 +4,8 @@
 //! with no coordinator. Walking a chain is following `next` from entry to entry, from its floor ([`Floor`]) or above.
 
 mod codec;
+#[cfg(test)]
+mod damage;
 mod entry;
 mod floor;
 pub(crate) mod paths;
