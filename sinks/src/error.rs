@@ -120,7 +120,7 @@ pub enum Error {
     )]
     ClockBehind {
         /// The table.
-        table: Table,
+        table: Destination,
         /// When the table was changed last, by the clock of who changed it: RFC 3339.
         changed_at: String,
     },

@@ -22,7 +22,7 @@ struct Samples {
 static SAMPLES: LazyLock<Samples> = LazyLock::new(|| {
     let partition = PartitionId::new("fw@eu", "i", 3);
     let mut source = SourceEntry::empty(partition.clone(), 5, 9, "w", Uuid::from_u128(7));
-    source.tables.insert(Table::NetworkActivity, TableFiles::from_iter([file()]));
+    source.tables.insert(Table::NetworkActivity.into(), TableFiles::from_iter([file()]));
     source.exchange = Some(ObjectRef { path: "e".to_owned(), crc: 1, bytes: 2 });
     let mut merge = MergeEntry::empty(0, 4, 77, "w", Uuid::from_u128(8));
     merge.vector.insert(partition.clone(), 9);
@@ -34,7 +34,8 @@ static SAMPLES: LazyLock<Samples> = LazyLock::new(|| {
 fn file() -> StagedFile {
     StagedFile {
         location: "/w/x.parquet".to_owned(),
-        day: 20_000,
+        slot: 20_000,
+        sort_order_id: None,
         rows: 4,
         bytes: 99,
         time_min: -5,

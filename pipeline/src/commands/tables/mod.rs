@@ -41,7 +41,7 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
         TablesAction::Receivers(args) => {
             receivers::run(&args.at.open().await?, args).await?;
         }
-        TablesAction::Reprocess(args) => return reprocess::run(args).await,
+        TablesAction::Reprocess(args) => return Box::pin(reprocess::run(args)).await,
         TablesAction::Expire(args) => {
             return expire::run(&args.at.open().await?, args).await;
         }
