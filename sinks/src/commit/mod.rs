@@ -316,7 +316,11 @@ impl Committer {
         match (now.metadata().snapshots().find(is_ours), answer) {
             (Some(snapshot), _) => Ok((snapshot.snapshot_id(), Extent::of(now.metadata()))),
             // Of a kind that says only that something is invalid.
-            (None, Err(e)) if e.message().starts_with("Invalid snapshot timestamp") => {
+            (None, Err(e))
+                if ["Invalid snapshot timestamp", "Invalid update timestamp"]
+                    .iter()
+                    .any(|w| e.message().starts_with(w)) =>
+            {
                 let changed_at = dataflow::time::rfc3339(now.metadata().last_updated_ms().saturating_mul(1_000));
                 Err(Error::ClockBehind { table: plan.table, changed_at })
             }
