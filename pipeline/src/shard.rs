@@ -110,6 +110,23 @@ pub(crate) struct Shard {
     decoder: AutoDecoder,
     input: Receiver<ToShard>,
     partitions: HashMap<PartitionId, OpenPartition>,
+    attention: Attention,
+}
+
+/// Since when nothing but silence explains that nothing comes of a partition: this thread was not held up, and its sources were not
+/// told to pause.
+#[derive(Debug, Clone, Copy)]
+struct Attention {
+    since: Instant,
+}
+
+impl Attention {
+    /// A turn of the loop, which waits for a tick at most, began and ended so.
+    fn note(&mut self, began: Instant, ended: Instant, tick: Duration, is_paused: bool) {
+        if is_paused || ended - began > tick * 2 {
+            self.since = ended;
+        }
+    }
 }
 
 /// A partition and its open range `[start, next)`: all that is not in the ledger yet.
@@ -137,7 +154,8 @@ impl Shard {
     pub(crate) fn new(context: ShardContext, input: Receiver<ToShard>) -> Self {
         let mappings = context.mappings.mappings().clone();
         let decoder = AutoDecoder::with_mappings(context.config.decode.clone(), mappings);
-        Self { context, decoder, input, partitions: HashMap::new() }
+        let attention = Attention { since: clock::instant() };
+        Self { context, decoder, input, partitions: HashMap::new(), attention }
     }
 
     /// Works until every sender is gone, then flushes what is open.
@@ -147,7 +165,7 @@ impl Shard {
     pub(crate) fn run(mut self) -> anyhow::Result<()> {
         let tick = (self.context.config.worker.flush_interval / 4).max(Duration::from_millis(5));
         loop {
-            let input = &mut self.input;
+            let (input, began) = (&mut self.input, clock::instant());
             let runtime = self.context.runtime.clone();
             match runtime.block_on(async { tokio::time::timeout(tick, input.recv()).await }) {
                 Ok(Some(item)) => self.take(item)?,
@@ -156,6 +174,8 @@ impl Shard {
             }
             self.flush_due()?;
             self.take_what_is_new()?;
+            let is_paused = self.context.flight.uncommitted() >= self.context.config.worker.uncommitted_bytes as u64;
+            self.attention.note(began, clock::instant(), tick, is_paused);
         }
         self.flush_all()
     }
@@ -226,7 +246,7 @@ impl Shard {
             .collect();
         due.iter().try_for_each(|id| self.flush(id))?;
         for p in self.partitions.values_mut() {
-            let is_silent = p.caught_up && p.next == p.start && now - p.last_chunk_at >= worker.idle_after;
+            let is_silent = p.caught_up && p.next == p.start && now - p.last_chunk_at.max(self.attention.since) >= worker.idle_after;
             if is_silent && !p.idle_sent {
                 p.idle_sent = true;
                 let idle = ToMerge::Idle(p.id.clone());
@@ -506,5 +526,26 @@ mod mutant {
             let back = HOURS.fetch_add(1, Ordering::Relaxed) * 3_600_000_000;
             entry.watermark = entry.watermark.map(|time| time - back);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_held_up_has_heard_no_silence() {
+        let (start, tick) = (clock::instant(), Duration::from_secs(1));
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut attention = Attention { since: start };
+        attention.note(at(0), at(1), tick, false);
+        attention.note(at(1), at(3), tick, false);
+        assert_eq!(attention.since, start, "it waited, and took what came");
+        attention.note(at(3), at(60), tick, false);
+        assert_eq!(attention.since, at(60), "a flush took long");
+        attention.note(at(60), at(61), tick, true);
+        assert_eq!(attention.since, at(61), "sources pause");
+        attention.note(at(61), at(62), tick, false);
+        assert_eq!(attention.since, at(61));
     }
 }

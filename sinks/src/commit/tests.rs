@@ -401,10 +401,13 @@ async fn a_table_that_was_changed_by_a_clock_ahead_waits_until_ours_has_passed_i
     record(&warehouse, &p, 0..4, &[Table::BaseEvent]).await;
     change_later(&warehouse, Table::BaseEvent, 3_600_000).await;
     let error = committer.commit_pending().await.expect_err("no snapshot may be older");
-    let is_told =
-        matches!(&error, Error::ClockBehind { changed_at, .. } if changed_at.ends_with('Z'));
+    let is_told = matches!(&error, Error::ClockBehind { changed_at, .. } if changed_at.ends_with('Z'));
     assert!(is_told && error.class() == Class::Transient, "{error}");
-    assert_eq!(committer.take_missed(), BTreeMap::from([((Table::BaseEvent.into(), Miss::Failed), 1)]), "one attempt will do");
+    assert_eq!(
+        committer.take_missed(),
+        BTreeMap::from([((Table::BaseEvent.into(), Miss::Failed), 1)]),
+        "one attempt will do"
+    );
     change_later(&warehouse, Table::BaseEvent, -3_600_000).await;
     committer.commit_pending().await.expect("commits");
     assert_eq!(offsets(&warehouse, Table::BaseEvent, &p).await, [0, 1, 2, 3]);

@@ -106,9 +106,15 @@ pub(super) async fn open_namespace(
     }
     let created = timed(config, "create the namespace", catalog.create_namespace(namespace, HashMap::new())).await;
     match created {
-        Err(_) if exists().await? => Ok(()),
-        other => other.map(drop),
+        _ if exists().await? => Ok(()),
+        created => created.and_then(|_| Err(lost("create the namespace".to_owned()))),
     }
+}
+
+/// The SQL catalog drops the answer of its COMMIT, which may have failed: on a disk that fails, for instance.
+fn lost(action: String) -> Error {
+    let what = "the catalog said yes, but it is not there; look at the disk of the catalog's file";
+    Error::catalog(action, iceberg::Error::new(ErrorKind::Unexpected, what))
 }
 
 /// A table, made or evolved if need be.
@@ -141,7 +147,9 @@ async fn find_table(
         timed(config, &format!("create table {table}"), catalog.create_table(ident.namespace(), creation)).await;
     // Whoever lost a race finds the winner's table now.
     match (timed(config, &action, catalog.load_table(ident)).await, created) {
-        (Err(Error::Catalog { source, .. }), Err(refused)) if source.kind() == ErrorKind::TableNotFound => Err(refused),
+        (Err(Error::Catalog { source, .. }), created) if source.kind() == ErrorKind::TableNotFound => {
+            created.and_then(|_| Err(lost(format!("create table {table}"))))
+        }
         (loaded, _) => loaded,
     }
 }
