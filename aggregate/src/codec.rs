@@ -16,6 +16,9 @@ use crate::error::{AggregateError, Result};
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) magic: [u8; 4],
+    /// The oldest version that is read.
+    pub(crate) oldest: u16,
+    /// The version that is written.
     pub(crate) version: u16,
 }
 
@@ -98,8 +101,10 @@ impl Kind {
         if *magic != self.magic {
             return Err(self.error("it begins otherwise"));
         }
-        if u16::from_le_bytes(*version) != self.version {
-            return Err(self.error(format!("version {}, not {}", u16::from_le_bytes(*version), self.version)));
+        let found = u16::from_le_bytes(*version);
+        if !(self.oldest..=self.version).contains(&found) {
+            let Self { name: what, oldest, version: newest, .. } = self;
+            return Err(AggregateError::Version { what, found, oldest, newest });
         }
         if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
             return Err(self.error("its CRC is wrong"));
@@ -116,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    const KIND: Kind = Kind { name: "thing", magic: *b"TEST", version: 3 };
+    const KIND: Kind = Kind { name: "thing", magic: *b"TEST", oldest: 3, version: 3 };
 
     fn batch(values: &[i64]) -> RecordBatch {
         let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
@@ -140,10 +145,21 @@ mod tests {
         let bytes = encode(KIND, &"head", &[vec![batch(&[1])]]).expect("encoded");
         for (kind, why) in [
             (Kind { magic: *b"ELSE", ..KIND }, "cannot read thing: it begins otherwise"),
-            (Kind { version: 4, ..KIND }, "cannot read thing: version 3, not 4"),
+            (
+                Kind { oldest: 4, version: 5, ..KIND },
+                "cannot read thing: it is of version 3, and this program reads 4 to 5: ",
+            ),
+            (
+                Kind { oldest: 1, version: 2, ..KIND },
+                "cannot read thing: it is of version 3, and this program reads 1 to 2: ",
+            ),
         ] {
-            assert_eq!(refusal(kind, &bytes), why);
+            assert!(refusal(kind, &bytes).starts_with(why), "{}", refusal(kind, &bytes));
         }
+        assert!(
+            decode::<String>(Kind { version: 4, ..KIND }, &bytes).is_ok(),
+            "the next release reads what this one wrote"
+        );
         for len in 0..10 {
             assert!(refusal(KIND, &bytes[..len]).starts_with("cannot read thing: "), "{len} bytes");
         }

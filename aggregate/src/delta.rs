@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, Kind};
 use crate::error::{AggregateError, Result};
 
-const KIND: Kind = Kind { name: "delta", magic: *b"PALD", version: 3 };
+const KIND: Kind = Kind { name: "delta", magic: *b"PALD", oldest: 3, version: 3 };
 
 /// The states that a range adds to a merge group, rule by rule.
 #[derive(Debug, Clone, PartialEq)]

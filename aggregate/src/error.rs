@@ -79,6 +79,20 @@ pub enum AggregateError {
         /// Why.
         why: String,
     },
+    /// A delta, exchange file or snapshot is of a release that writes others.
+    #[error(
+        "cannot read {what}: it is of version {found}, and this program reads {oldest} to {newest}: use one that reads it (docs/upgrade.md)"
+    )]
+    Version {
+        /// What it is, as in [`AggregateError::Decode`].
+        what: &'static str,
+        /// Its version.
+        found: u16,
+        /// The oldest version that is read.
+        oldest: u16,
+        /// The newest, which is written.
+        newest: u16,
+    },
     /// A delta or snapshot of one merge group was given to another.
     #[error("state of merge group {found}, not {wanted}")]
     Group {
@@ -93,6 +107,11 @@ pub enum AggregateError {
 }
 
 impl AggregateError {
+    /// True if another release can read what this one cannot.
+    pub fn is_of_another_version(&self) -> bool {
+        matches!(self, AggregateError::Version { .. })
+    }
+
     pub(crate) fn evaluate(rule: &str) -> impl Fn(DataFusionError) -> AggregateError {
         move |cause| AggregateError::Evaluate { rule: rule.to_owned(), cause: Box::new(cause) }
     }

@@ -141,7 +141,8 @@ impl ExchangeIndex {
         }
         let version = u16::from_le_bytes([v0, v1]);
         if version != VERSION {
-            return Err(error(format!("version {version}, not {VERSION}")));
+            let (found, oldest, newest) = (version, VERSION, VERSION);
+            return Err(AggregateError::Version { what: "exchange file", found, oldest, newest });
         }
         let slots = u32::from_le_bytes([g0, g1, g2, g3]) as usize * SLOT;
         let slots = rest.get(..slots).ok_or_else(|| error("its index is cut off"))?;
@@ -260,7 +261,7 @@ mod tests {
         };
         for (found, why) in [
             (with(0, b'Q'), "it begins otherwise"),
-            (with(4, 9), "version 9, not 1"),
+            (with(4, 9), "it is of version 9, and this program reads 1 to 1: use one that reads it (docs/upgrade.md)"),
             (with(6, 1), "the CRC of its index is wrong"),
             (with(9, 0xff), "its index is cut off"),
             (with(HEAD, 0xee), "the CRC of its index is wrong"),

@@ -16,7 +16,7 @@ use crate::held::HeldBy;
 use crate::rule::{Rule, RuleSet};
 use crate::watch;
 
-const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", version: 5 };
+const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", oldest: 5, version: 5 };
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {

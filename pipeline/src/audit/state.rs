@@ -1,5 +1,6 @@
 //! I7: a merge state is what its steps make of the deltas. Each state of a group is built again, step by step, from the beginning of
-//! its chain, or from the oldest state where older steps are collected.
+//! its chain, or from the oldest state where older steps are collected. States of releases that write others are passed over and
+//! counted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub(super) async fn check(facts: &Facts, warehouse: &Warehouse, rules: &Arc<Rule
     if let Some(reason) = missing_rules(facts, rules) {
         return Ok(Verdict::not_checked(reason));
     }
-    let (mut faults, mut states, mut steps) = (Faults::default(), 0, 0);
+    let (mut faults, mut states, mut others, mut steps) = (Faults::default(), 0, 0, 0);
     for chain in &facts.chains {
         let Key::Merge(group) = chain.key else { continue };
         let entries = chain.iter().filter_map(|(_, entry)| entry.merge()).collect();
@@ -28,8 +29,11 @@ pub(super) async fn check(facts: &Facts, warehouse: &Warehouse, rules: &Arc<Rule
             Err(e) => faults.add(|| format!("{}: {e:#}", chain.key)),
         }
         states += rebuilt.compared;
+        others += rebuilt.unread;
     }
-    Ok(faults.verdict(format!("{states} states, {steps} steps done again")))
+    let more =
+        if others > 0 { format!("; {others} states are of another release: not compared") } else { String::new() };
+    Ok(faults.verdict(format!("{states} states, {steps} steps done again{more}")))
 }
 
 /// A group's state as its steps give it.
@@ -42,12 +46,14 @@ struct Rebuilt<'a> {
     /// Of the rules that the stage has; none before the first step.
     version: Option<Option<&'a String>>,
     compared: usize,
+    /// States that this release does not read.
+    unread: usize,
 }
 
 impl<'a> Rebuilt<'a> {
     fn begin(warehouse: &'a Warehouse, rules: &'a Arc<RuleSet>, group: u32) -> Self {
         let stage = MergeStage::new(rules, group);
-        Self { warehouse, rules, group, stage, vector: Positions::new(), version: None, compared: 0 }
+        Self { warehouse, rules, group, stage, vector: Positions::new(), version: None, compared: 0, unread: 0 }
     }
 
     /// Does the steps again up to the last that has a state, and compares each state on the way. How many steps there were.
@@ -60,10 +66,8 @@ impl<'a> Rebuilt<'a> {
         let states = || steps.iter().enumerate().filter(|(_, step)| step.state.is_some()).map(|(at, _)| at);
         let (Some(oldest), Some(newest)) = (states().next(), states().next_back()) else { return Ok(0) };
         steps.truncate(newest + 1);
-        if is_collected {
-            let before = steps.drain(..=oldest).next_back().context("the oldest state")?;
-            self.stage = self.stored(before).await?;
-            self.take(before);
+        if is_collected && !self.begin_at_state(&mut steps, oldest).await? {
+            return Ok(0);
         }
         for step in &steps {
             self.redo(step).await.with_context(|| format!("step {}", step.step))?;
@@ -72,6 +76,23 @@ impl<'a> Rebuilt<'a> {
             }
         }
         Ok(steps.len())
+    }
+
+    /// Takes up the oldest state that can be read. False if there is none.
+    async fn begin_at_state(&mut self, steps: &mut Vec<&'a MergeEntry>, oldest: usize) -> anyhow::Result<bool> {
+        for at in oldest..steps.len() {
+            if steps[at].state.is_none() {
+                continue;
+            }
+            if let Some(stage) = self.stored(steps[at]).await? {
+                self.stage = stage;
+                self.take(steps[at]);
+                steps.drain(..=at);
+                return Ok(true);
+            }
+            self.unread += 1;
+        }
+        Ok(false)
     }
 
     async fn redo(&mut self, step: &'a MergeEntry) -> anyhow::Result<()> {
@@ -90,7 +111,10 @@ impl<'a> Rebuilt<'a> {
 
     /// A state that is wrong is told once: those after it are compared with what follows from it.
     async fn compare(&mut self, step: &MergeEntry, faults: &mut Faults) -> anyhow::Result<()> {
-        let stored = self.stored(step).await?;
+        let Some(stored) = self.stored(step).await? else {
+            self.unread += 1;
+            return Ok(());
+        };
         self.compared += 1;
         if stored.snapshot()? != self.stage.snapshot()? {
             let (group, step) = (self.group, step.step);
@@ -100,11 +124,15 @@ impl<'a> Rebuilt<'a> {
         Ok(())
     }
 
-    async fn stored(&self, step: &MergeEntry) -> anyhow::Result<MergeStage> {
+    /// None if another release wrote it, and this one does not read it.
+    async fn stored(&self, step: &MergeEntry) -> anyhow::Result<Option<MergeStage>> {
         let object = step.state.as_ref().context("the step has no state")?;
         let bytes = self.warehouse.ledger().get_object(object).await?;
         let rules = rules_of(self.warehouse, self.rules, step).await?;
-        MergeStage::restore(&rules, self.group, &bytes).with_context(|| format!("state of step {}", step.step))
+        match MergeStage::restore(&rules, self.group, &bytes) {
+            Err(e) if e.is_of_another_version() => Ok(None),
+            stage => stage.map(Some).with_context(|| format!("state of step {}", step.step)),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 use aggregate::{Delta, Deltas, MergeStage, StepOutput, StepStamp};
 use anyhow::{Context, bail};
 use dataflow::{OffsetRange, PartitionId, Positions, Watermark};
-use sinks::{AlertChain, Created, MergeEntry, Origin};
+use sinks::{AlertChain, Created, Ledger, MergeEntry, Origin};
 use uuid::Uuid;
 
 use crate::alerts;
@@ -113,23 +113,48 @@ impl Group {
             self.adopt(&entry);
         }
         while let Some(entry) = at {
-            if let Some(object) = &entry.state {
-                let bytes = ledger.get_object(object).await?;
-                let rules = rules_of(&context.warehouse, context.rules.set(), &entry).await?;
-                self.stage = MergeStage::restore(&rules, self.number, &bytes)
-                    .with_context(|| format!("merge state {}", object.path))?;
+            if let Some(stage) = self.stored(context, &entry).await? {
+                self.stage = stage;
                 self.adopt(&entry);
                 break;
             }
-            let before = entry.step - 1;
+            at = self.before(ledger, &entry).await?;
             to_redo.push(entry);
-            at = if before < 0 { None } else { ledger.get_merge(self.number, before).await? };
         }
         for entry in to_redo.iter().rev() {
             self.redo(context, entry).await.with_context(|| format!("redo of merge step {}", entry.step))?;
         }
         self.reached.clone_from(&self.vector);
         Ok(())
+    }
+
+    /// The state after a step; none if none was kept, or one that another release wrote and this one does not read.
+    async fn stored(&self, context: &ShardContext, entry: &MergeEntry) -> anyhow::Result<Option<MergeStage>> {
+        let Some(object) = &entry.state else { return Ok(None) };
+        let bytes = context.warehouse.ledger().get_object(object).await?;
+        let rules = rules_of(&context.warehouse, context.rules.set(), entry).await?;
+        match MergeStage::restore(&rules, self.number, &bytes) {
+            Err(e) if e.is_of_another_version() => {
+                let (group, state) = (self.number, &object.path);
+                tracing::warn!(group, state, why = %e, "a merge state is of another release; an older one is taken up instead");
+                Ok(None)
+            }
+            stage => Ok(Some(stage.with_context(|| format!("merge state {}", object.path))?)),
+        }
+    }
+
+    /// The step before one that has no state to begin at; none before the first. Without the steps that are collected nothing can
+    /// be built again: to begin with no state would be to miscount.
+    async fn before(&self, ledger: &Ledger, entry: &MergeEntry) -> anyhow::Result<Option<MergeEntry>> {
+        let Some(before) = entry.step.checked_sub(1).filter(|step| *step >= 0) else { return Ok(None) };
+        let entry = ledger.get_merge(self.number, before).await?;
+        let entry = entry.with_context(|| {
+            format!(
+                "no state that this release reads is kept, and steps up to {before} are collected: run the release that wrote the \
+                 newest state, or a newer one (docs/upgrade.md)"
+            )
+        })?;
+        Ok(Some(entry))
     }
 
     async fn redo(&mut self, context: &ShardContext, entry: &MergeEntry) -> anyhow::Result<()> {

@@ -317,6 +317,34 @@ fn what_no_group_merges_waits_for_none() {
     assert_eq!(plan[1].held, Some(Held::Fault("a gap".into())));
 }
 
+/// A range and a state an hour; all is merged and in the tables at once.
+fn hourly(hours: i64) -> View {
+    let links = |state: &dyn Fn(i64) -> Option<Positions>| -> Vec<Link> {
+        let link = |n| Link { start: n, next: n + 1, written_at: n, state: state(n), ..Link::default() };
+        (0..hours).map(link).collect()
+    };
+    let merged = |n| Positions::from([(partition(0), n + 1)]);
+    let nexts = Nexts { sources: merged(hours - 1), merges: BTreeMap::from([(0, hours)]) };
+    View {
+        tables: Table::ALL.into_iter().map(|table| (table, Ok(nexts.clone()))).collect(),
+        sources: BTreeMap::from([(partition(0), Ok(chain(links(&|_| None), None)))]),
+        merges: BTreeMap::from([(0, Ok(chain(links(&|n| Some(merged(n))), None)))]),
+    }
+}
+
+#[test]
+fn the_release_before_an_upgrade_finds_its_last_state_for_a_whole_retention() {
+    let (upgrade, retention) = (30, 24);
+    let last_own = upgrade - 1;
+    for now in upgrade..=upgrade + retention {
+        let floors = floors(&hourly(now), now - retention);
+        let is_kept = floors[1] <= last_own && floors[0] <= last_own + 1;
+        assert!(is_kept, "at {now}, chains begin at {floors:?}: the state of {last_own} or its deltas are gone");
+    }
+    let later = floors(&hourly(upgrade + retention + 1), upgrade + 1);
+    assert!(later[1] > last_own, "kept for ever: {later:?}");
+}
+
 #[test]
 fn an_alert_that_left_holds_nothing() {
     let mut view = settled();
