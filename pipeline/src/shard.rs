@@ -246,7 +246,9 @@ impl Shard {
             .collect();
         due.iter().try_for_each(|id| self.flush(id))?;
         for p in self.partitions.values_mut() {
-            let is_silent = p.caught_up && p.next == p.start && now - p.last_chunk_at.max(self.attention.since) >= worker.idle_after;
+            let is_silent = p.caught_up
+                && p.next == p.start
+                && now - p.last_chunk_at.max(self.attention.since) >= worker.idle_after;
             if is_silent && !p.idle_sent {
                 p.idle_sent = true;
                 let idle = ToMerge::Idle(p.id.clone());
