@@ -326,7 +326,7 @@ fn hourly(hours: i64) -> View {
     let merged = |n| Positions::from([(partition(0), n + 1)]);
     let nexts = Nexts { sources: merged(hours - 1), merges: BTreeMap::from([(0, hours)]) };
     View {
-        tables: Table::ALL.into_iter().map(|table| (table, Ok(nexts.clone()))).collect(),
+        tables: Table::ALL.into_iter().map(|table| (table.into(), Ok(nexts.clone()))).collect(),
         sources: BTreeMap::from([(partition(0), Ok(chain(links(&|_| None), None)))]),
         merges: BTreeMap::from([(0, Ok(chain(links(&|n| Some(merged(n))), None)))]),
     }
