@@ -100,7 +100,8 @@ fn a_worker_that_slept_through_a_collection_harms_nothing() {
         let planned = json(&["expire", "--older-than", "0s", "--dry-run"], &warehouse);
         let done = json(&["expire", "--older-than", "0s"], &warehouse);
         assert_eq!(planned["deleted"], done["deleted"]);
-        assert!(done["deleted"]["entry"]["objects"].as_u64() > Some(50), "{done}");
+        // However slow the machine: 30,000 rows in ranges of 1,500 at most, and some merge steps.
+        assert!(done["deleted"]["entry"]["objects"].as_u64() > Some(20), "{done}");
         assert!(done["deleted"]["exchange"]["objects"].as_u64() > Some(0), "{done}");
         let again = json(&["expire", "--older-than", "0s"], &warehouse);
         assert_eq!(again["deleted"], serde_json::json!({}), "nothing is left to do");
