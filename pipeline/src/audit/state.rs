@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aggregate::{MergeStage, RuleSet};
 use anyhow::Context;
-use dataflow::Positions;
+use dataflow::{PartitionId, Positions};
 use sinks::{MergeEntry, Warehouse};
 
 use super::facts::{Facts, Key};
@@ -20,11 +20,12 @@ pub(super) async fn check(facts: &Facts, warehouse: &Warehouse, rules: &Arc<Rule
         return Ok(Verdict::not_checked(reason));
     }
     let (mut faults, mut states, mut others, mut steps) = (Faults::default(), 0, 0, 0);
+    let floors = source_floors(facts);
     for chain in &facts.chains {
         let Key::Merge(group) = chain.key else { continue };
         let entries = chain.iter().filter_map(|(_, entry)| entry.merge()).collect();
         let mut rebuilt = Rebuilt::begin(warehouse, rules, group);
-        match rebuilt.follow(entries, chain.floor.is_some(), &mut faults).await {
+        match rebuilt.follow(entries, chain.floor.is_some(), &floors, &mut faults).await {
             Ok(redone) => steps += redone,
             Err(e) => faults.add(|| format!("{}: {e:#}", chain.key)),
         }
@@ -61,12 +62,14 @@ impl<'a> Rebuilt<'a> {
         &mut self,
         mut steps: Vec<&'a MergeEntry>,
         is_collected: bool,
+        floors: &Positions,
         faults: &mut Faults,
     ) -> anyhow::Result<usize> {
         let states = || steps.iter().enumerate().filter(|(_, step)| step.state.is_some()).map(|(at, _)| at);
         let (Some(oldest), Some(newest)) = (states().next(), states().next_back()) else { return Ok(0) };
         steps.truncate(newest + 1);
-        if is_collected && !self.begin_at_state(&mut steps, oldest).await? {
+        let merged: Positions = floors.iter().filter(|(p, _)| steps[newest].vector.contains_key(*p)).map(own).collect();
+        if (is_collected || !merged.is_empty()) && !self.begin_at_state(&mut steps, oldest, &merged).await? {
             return Ok(0);
         }
         for step in &steps {
@@ -78,10 +81,18 @@ impl<'a> Rebuilt<'a> {
         Ok(steps.len())
     }
 
-    /// Takes up the oldest state that can be read. False if there is none.
-    async fn begin_at_state(&mut self, steps: &mut Vec<&'a MergeEntry>, oldest: usize) -> anyhow::Result<bool> {
+    /// Takes up the oldest state that can be read and after which no step needs what is below the floors: chains of partitions may
+    /// be collected before the group's own. False if there is none.
+    async fn begin_at_state(
+        &mut self,
+        steps: &mut Vec<&'a MergeEntry>,
+        oldest: usize,
+        floors: &Positions,
+    ) -> anyhow::Result<bool> {
         for at in oldest..steps.len() {
-            if steps[at].state.is_none() {
+            let step = steps[at];
+            let is_above = floors.iter().all(|(p, floor)| step.vector.get(p).is_some_and(|next| next >= floor));
+            if step.state.is_none() || !is_above {
                 continue;
             }
             if let Some(stage) = self.stored(steps[at]).await? {
@@ -134,6 +145,19 @@ impl<'a> Rebuilt<'a> {
             stage => stage.map(Some).with_context(|| format!("state of step {}", step.step)),
         }
     }
+}
+
+/// Where the chains of partitions begin whose older entries are collected.
+fn source_floors(facts: &Facts) -> Positions {
+    let of = |(key, floor): (&Key, &sinks::Floor)| match key {
+        Key::Source(partition) => Some((partition.clone(), floor.position)),
+        Key::Merge(_) => None,
+    };
+    facts.floors().filter_map(of).collect()
+}
+
+fn own((partition, position): (&PartitionId, &i64)) -> (PartitionId, i64) {
+    (partition.clone(), *position)
 }
 
 /// Why states cannot be built again: rules that took a step are not among those that are given.

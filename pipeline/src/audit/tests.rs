@@ -266,6 +266,19 @@ fn all_is_old() -> Policy {
 }
 
 #[tokio::test]
+async fn states_are_built_again_from_where_the_partitions_that_are_collected_begin() {
+    let fixture = Fixture::sound().await;
+    let of_group = ["local/ledger/_merge/0", "local/state/_merge/0"].map(|folder| fixture.files(folder)).concat();
+    let kept: Vec<_> = of_group.iter().map(|path| (path, std::fs::read(path).expect("reads"))).collect();
+    fixture.warehouse.collect(&all_is_old(), "upkeep").await.expect("collects");
+    // As if who collects had been killed before it came to the group.
+    kept.into_iter().for_each(|(path, bytes)| std::fs::write(path, bytes).expect("writes"));
+    fixture.files("local/meta/floor/_merge/0").iter().for_each(|path| std::fs::remove_file(path).expect("removes"));
+    assert_eq!(fixture.failed().await, NONE);
+    assert!(fixture.said("I7").await.contains("1 states, 1 steps done again"), "{}", fixture.said("I7").await);
+}
+
+#[tokio::test]
 async fn a_collected_warehouse_passes_and_says_from_where_on_it_was_checked() {
     let fixture = Fixture::sound().await;
     fixture.range(0, 20..30, |_| {}).await;
