@@ -69,8 +69,9 @@ fn read(reader: Reader, bytes: &[u8]) -> bool {
 /// The bytes with a CRC that is right.
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let end = bytes.len().saturating_sub(4);
-    let crc = crc32fast::hash(&bytes[..end]);
-    bytes[end..].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..end]).to_le_bytes();
+    // Of bytes that are too few for a CRC it is the beginning.
+    bytes[end..].iter_mut().zip(crc).for_each(|(byte, crc)| *byte = crc);
     bytes
 }
 
