@@ -50,11 +50,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     // What is already true: the ledger decides where everything continues.
     let warehouse = setup::warehouse(&config).await?;
     let writer = setup::writer_name();
-    match warehouse.committer(&writer).roll_forward().await {
-        // Tables wait, as they do when it is found out later; the ledger goes on.
-        Err(e @ sinks::Error::ClockBehind { .. }) => tracing::warn!("{e}"),
-        committed => drop(committed?),
-    }
+    roll_forward(&warehouse, &writer).await?;
     let positions = warehouse.start_positions().await?;
     let rules = rules::Reloader::open(&config.rules, &warehouse).await?;
     setup::expired(rules.live().set(), crate::clock::now_us()).iter().for_each(|line| tracing::warn!("{line}"));
@@ -115,6 +111,16 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     health.set_ready(false);
     drained.and(result.map(drop)).and(committed).and(sent).and(kept)?;
     Ok(warehouse)
+}
+
+/// Commits what an earlier run left. Where a clock is behind a table, the table waits, as it does when that is found out later; the
+/// ledger goes on.
+async fn roll_forward(warehouse: &Warehouse, writer: &str) -> sinks::Result<()> {
+    match warehouse.committer(writer).roll_forward().await {
+        Err(e @ sinks::Error::ClockBehind { .. }) => tracing::warn!("{e}"),
+        committed => drop(committed?),
+    }
+    Ok(())
 }
 
 fn upkeep(config: &Config, warehouse: &Warehouse, writer: &str, telemetry: &Telemetry) -> Upkeep {

@@ -9,6 +9,9 @@ use dataflow::Table;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Names that are kept: whoever names tenants in headers must not fill the memory. Far more than there can be tables.
+const NAMES_MAX: usize = 1 << 16;
+
 /// Longest name of a namespace.
 const NAME_MAX: usize = 128;
 
@@ -20,12 +23,12 @@ pub struct Destination {
 }
 
 /// A namespace beside the one that all tenants share: 1 to 128 of a-z, 0-9, - and _. Names are kept for the life of the process,
-/// so that a destination is as cheap to hand on as a table; how many there can be is bounded by whoever makes tables.
+/// so that a destination is as cheap to hand on as a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Namespace(&'static str);
 
 impl Namespace {
-    /// The namespace of that name; None if it cannot be one.
+    /// The namespace of that name; None if it cannot be one, or too many are known.
     pub fn named(name: &str) -> Option<Self> {
         static NAMES: LazyLock<Mutex<BTreeSet<&'static str>>> = LazyLock::new(Mutex::default);
         let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
@@ -33,11 +36,14 @@ impl Namespace {
             return None;
         }
         let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = names.get(name).copied().unwrap_or_else(|| {
-            let kept: &'static str = Box::leak(name.into());
-            names.insert(kept);
-            kept
-        });
+        if let Some(kept) = names.get(name) {
+            return Some(Self(kept));
+        }
+        if names.len() >= NAMES_MAX {
+            return None;
+        }
+        let kept: &'static str = Box::leak(name.into());
+        names.insert(kept);
         Some(Self(kept))
     }
 

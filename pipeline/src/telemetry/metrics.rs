@@ -364,6 +364,10 @@ fn abandoned(make: &Make) -> IntCounter {
     make.counter("palisade_events_abandoned_total", "Events that were left to another worker, which reads them again.")
 }
 
+fn queryable_latency(make: &Make) -> Histogram {
+    make.histogram("palisade_queryable_latency_seconds", "From receipt to queryable, per event.", LATENCY_BUCKETS)
+}
+
 impl Telemetry {
     pub(crate) fn new() -> Self {
         let make = Make(Registry::new());
@@ -397,11 +401,7 @@ impl Telemetry {
             alerts_held: alerts_held(&make),
             late_rows: late_rows(&make),
             key_limit_rows: key_limit_rows(&make),
-            queryable_latency: make.histogram(
-                "palisade_queryable_latency_seconds",
-                "From receipt to queryable, per event.",
-                LATENCY_BUCKETS,
-            ),
+            queryable_latency: queryable_latency(&make),
             alert_latency: make.histogram(
                 "palisade_alert_latency_seconds",
                 "From receipt of the oldest event that the deciding step merged to the alert being durable, per alert.",
