@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::crash::{Calm, Dice, run};
-use crate::kit::{fleet, on_thread, output, stdout};
+use crate::kit::{fleet, on_thread, output, sized, stdout};
 use crate::lake::{assert_whole, config};
 use crate::lake_server::Lake;
 use crate::upkeep::audit;
@@ -80,10 +80,6 @@ impl Drop for SmallDisk {
     }
 }
 
-fn rounds(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
-}
-
 /// Bytes that a folder's files take on a disk.
 fn occupied(folder: &Path) -> u64 {
     let text = stdout(Command::new("du").args(["-s", "-B1"]).arg(folder));
@@ -104,7 +100,7 @@ fn assert_audited(calm: &Calm, warehouse: &Path, config: &Path) {
 fn a_worker_whose_disk_is_full_says_so_and_goes_on_when_there_is_room() {
     let calm = Calm::new(41);
     let needed = occupied(&calm.dir.path().join("calm"));
-    let (mut dice, rounds) = (Dice(20_261_130), rounds("PALISADE_FULL_DISKS", 2));
+    let (mut dice, rounds) = (Dice(20_261_130), sized("PALISADE_FULL_DISKS", 2));
     for round in 0..rounds {
         let (warehouse, config) = calm.warehouse(&format!("full-{round}"));
         let yaml = std::fs::read_to_string(&config).expect("a configuration");

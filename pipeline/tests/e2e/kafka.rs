@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::crash::{Dice, alerts, score, verify};
 use crate::kafka_server::Kafka;
-use crate::kit::{palisade, run_to_end, stdout};
+use crate::kit::{palisade, run_to_end, sized, stdout};
 
 /// Four for each of two tenants.
 const PARTITIONS: u64 = 8;
@@ -33,7 +33,7 @@ pub(crate) struct Scene {
 impl Scene {
     /// On a cluster; of so many events, unless `PALISADE_KAFKA_EVENTS` says otherwise.
     pub(crate) fn new(kafka: Kafka, seed: u64, events: u64) -> Self {
-        let events = std::env::var("PALISADE_KAFKA_EVENTS").map_or(events, |n| n.parse().expect("a number"));
+        let events = sized("PALISADE_KAFKA_EVENTS", events);
         let dir = tempfile::tempdir().expect("a temporary folder");
         let truth = dir.path().join("truth");
         let mut fill = palisade();

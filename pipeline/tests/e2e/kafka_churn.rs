@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use crate::crash::{Dice, alerts, verify};
 use crate::kafka::{Scene, Worker, progress, wait_until};
 use crate::kafka_server::Kafka;
-use crate::kit::{output, palisade, run_to_end};
+use crate::kit::{output, palisade, run_to_end, sized};
 
 /// How often a worker leaves and returns: `PALISADE_REBALANCES`, or 20.
 fn departures() -> u64 {
-    std::env::var("PALISADE_REBALANCES").map_or(20, |text| text.parse().expect("PALISADE_REBALANCES is a number"))
+    sized("PALISADE_REBALANCES", 20)
 }
 
 /// What a worker's log says of its partitions.

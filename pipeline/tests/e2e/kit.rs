@@ -62,6 +62,11 @@ pub(crate) fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
     std::thread::Builder::new().name("test-helper".to_owned()).spawn(work).expect("a thread starts")
 }
 
+/// A number of the environment, by which a test is made larger.
+pub(crate) fn sized(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+}
+
 /// Rows of a query over a warehouse.
 pub(crate) fn sql(warehouse: &Path, query: &str) -> Vec<Value> {
     let text = stdout(palisade().args(["sql", "--output", "json", "--warehouse"]).arg(warehouse).arg(query));

@@ -12,15 +12,10 @@ use crate::crash::{Dice, run};
 use crate::house::root;
 use crate::kafka::{Worker, wait_until};
 use crate::kafka_server::Kafka;
-use crate::kit::{palisade, python, stdout};
+use crate::kit::{palisade, python, sized, stdout};
 use crate::lake::{assert_whole, with_keys};
 use crate::lake_server::{KEYS, Lake};
 use crate::lake_spark::{jars, spark_python};
-
-/// A number from the environment.
-fn sized(name: &str, small: u64) -> u64 {
-    std::env::var(name).map_or(small, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
 
 /// A topic's records, its truth, and the configuration of workers that share it and a warehouse in the lake.
 fn scene(lake: &Lake, kafka: &Kafka, events: u64, partitions: u64) -> (PathBuf, PathBuf) {

@@ -9,22 +9,18 @@ use std::path::Path;
 use crate::crash::{alerts, run, score, verify};
 use crate::kafka::{Worker, wait_until};
 use crate::kafka_server::{Extra, Kafka};
-use crate::kit::{binary, fleet, fleet_topic, output, run_to_end, stdout};
+use crate::kit::{binary, fleet, fleet_topic, output, run_to_end, sized, stdout};
 use crate::lake::{assert_whole, config, with_keys};
 use crate::lake_server::Lake;
 use crate::proxy::{Fault, Proxy, Weather};
 use crate::upkeep::tables;
 
-fn set(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
 fn events() -> u64 {
-    set("PALISADE_NETWORK_EVENTS", 10_000)
+    sized("PALISADE_NETWORK_EVENTS", 10_000)
 }
 
 fn bad(faults: &'static [Fault], one_in: u64, seed: u64) -> Weather {
-    Weather { faults, one_in: set("PALISADE_FAULT_ONE_IN", one_in), seed }
+    Weather { faults, one_in: sized("PALISADE_FAULT_ONE_IN", one_in), seed }
 }
 
 /// How often each kind has struck; each has.

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::crash::{Calm, run};
-use crate::kit::{palisade, stdout};
+use crate::kit::{palisade, sized, stdout};
 use crate::upkeep::audit;
 
 /// A worker that stands still at a step.
@@ -77,8 +77,7 @@ fn a_zombie_whose_commit_comes_late_is_fenced() {
 
 #[test]
 fn ten_zombies_that_wake_at_once_harm_nothing() {
-    let rounds: u32 =
-        std::env::var("PALISADE_ROUNDS").map_or(1, |text| text.parse().expect("PALISADE_ROUNDS is a number"));
+    let rounds = sized("PALISADE_ROUNDS", 1);
     let calm = Calm::new(9);
     (0..rounds).for_each(|round| ten_zombies(&calm, &format!("zombies-{round}")));
 }
