@@ -5,7 +5,7 @@
 //! having read an entry knows of it: committers, collectors, readers.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Once, PoisonError};
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
@@ -58,9 +58,17 @@ impl Warehouse {
         let tenants = cast(column, &DataType::Utf8).map_err(fail)?;
         let tenants = tenants.as_string::<i32>();
         let mut known: BTreeMap<&str, Destination> = BTreeMap::new();
+        let mut last: Option<(&str, Destination)> = None;
         let of_row = |row: usize| {
             let tenant = if tenants.is_null(row) { "" } else { tenants.value(row) };
-            *known.entry(tenant).or_insert_with(|| config.routes.destination(&config.namespace, tenant, table))
+            // Rows of a tenant stand together.
+            if let Some((_, destination)) = last.filter(|(name, _)| *name == tenant) {
+                return destination;
+            }
+            let decide = || config.routes.destination(&config.namespace, tenant, table);
+            let destination = *known.entry(tenant).or_insert_with(decide);
+            last = Some((tenant, destination));
+            destination
         };
         let destinations: Vec<Destination> = (0..rows.num_rows()).map(of_row).collect();
         let mut distinct: Vec<Destination> = known.into_values().collect();
@@ -91,11 +99,15 @@ impl Warehouse {
             return Ok(wanted);
         }
         if own >= self.config().routes.tables_max {
-            tracing::warn!(
-                tables = own,
-                "{wanted} is not made: there are as many tables as warehouse.own_tables_max allows; its rows are in {}",
-                wanted.table()
-            );
+            // Each flush comes here again.
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| {
+                tracing::warn!(
+                    tables = own,
+                    "{wanted} is not made: there are as many tables as warehouse.own_tables_max allows; its rows, and those for more \
+                     that would be made, are in the shared tables"
+                );
+            });
             return Ok(wanted.table().into());
         }
         let ledger = self.ledger();
