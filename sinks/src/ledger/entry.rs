@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dataflow::{PartitionId, Reason, Watermark};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -104,7 +105,8 @@ impl FromIterator<StagedFile> for TableFiles {
 /// A durable Parquet file that no table shows yet, with all that its table's manifest will say of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StagedFile {
-    /// Where readers find it: an absolute path or a URI.
+    /// Where readers find it: an absolute path or a URI. An entry's object names it from the root of the store, so that a
+    /// warehouse can be copied.
     pub location: String,
     /// Its partition: hours, days or months since 1970, as the partition spec says.
     #[serde(alias = "day")]
@@ -158,6 +160,31 @@ pub struct ObjectRef {
     pub crc: u32,
     /// Its size.
     pub bytes: u64,
+}
+
+/// An entry as the ledger keeps it.
+pub(crate) trait Entry: Clone + Serialize + DeserializeOwned {
+    /// The files it names, by table.
+    fn tables(&mut self) -> &mut BTreeMap<Destination, TableFiles>;
+
+    /// Says of each file where it is in another way.
+    fn relocate(&mut self, to: impl Fn(&str) -> String) {
+        for file in self.tables().values_mut().flat_map(|table| &mut table.files) {
+            file.location = to(&file.location);
+        }
+    }
+}
+
+impl Entry for SourceEntry {
+    fn tables(&mut self) -> &mut BTreeMap<Destination, TableFiles> {
+        &mut self.tables
+    }
+}
+
+impl Entry for MergeEntry {
+    fn tables(&mut self) -> &mut BTreeMap<Destination, TableFiles> {
+        &mut self.tables
+    }
 }
 
 impl SourceEntry {

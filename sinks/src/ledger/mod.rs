@@ -3,7 +3,7 @@
 //! The key of an entry is where it begins, so the store's create-if-absent lets exactly one writer take each range,
 //! with no coordinator. Walking a chain is following `next` from entry to entry, from its floor ([`Floor`]) or above.
 
-mod codec;
+pub(crate) mod codec;
 #[cfg(test)]
 mod damage;
 mod entry;
@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dataflow::PartitionId;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -23,6 +22,7 @@ use crate::store::{Create, ObjectStore};
 use crate::{Error, Result};
 
 pub use codec::PROTOCOL_VERSION;
+pub(crate) use entry::Entry;
 pub use entry::{ColumnMetrics, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
 pub use floor::{Collected, Floor};
 pub(crate) use paths::Paths;
@@ -93,14 +93,16 @@ impl Ledger {
 
     /// The floor is asked for after the entry is there: a name that collection has made free again can be taken only then, so a
     /// writer that slept for longer than anything is kept is always found out.
-    async fn create<E: Serialize + DeserializeOwned>(
+    async fn create<E: Entry>(
         &self,
         path: &str,
         entry: &E,
         (chain, at): (String, i64),
         is_ours: impl Fn(&E) -> bool,
     ) -> Result<Created<E>> {
-        let bytes = Bytes::from(codec::encode(entry)?);
+        let mut kept = entry.clone();
+        kept.relocate(|location| self.below_root(location).unwrap_or(location).to_owned());
+        let bytes = Bytes::from(codec::encode(&kept)?);
         #[cfg(feature = "mutants")]
         if crate::mutant::is("overwritten-entry") {
             self.store.put(path, bytes).await?;
@@ -108,7 +110,7 @@ impl Ledger {
         }
         let created = match self.store.create(path, bytes).await? {
             Create::New => Created::New,
-            Create::Exists => match self.read(path).await? {
+            Create::Exists => match self.read_entry(path).await? {
                 Some(other) if is_ours(&other) => Created::Ours,
                 Some(other) => return Ok(Created::Taken(Box::new(other))),
                 None => Created::Collected,
@@ -130,7 +132,7 @@ impl Ledger {
     /// If the store fails, or the object is damaged or of another protocol.
     pub async fn get_source(&self, partition: &PartitionId, start: i64) -> Result<Option<SourceEntry>> {
         let path = self.paths.source_entry(partition, start);
-        let entry: Option<SourceEntry> = self.read(&path).await?;
+        let entry: Option<SourceEntry> = self.read_entry(&path).await?;
         if let Some(e) = &entry {
             let inside = format!("it holds [{}, {}) of {}", e.start, e.next, e.partition);
             ensure(e.partition == *partition && e.start == start && e.next > start, &path, &inside)?;
@@ -144,12 +146,28 @@ impl Ledger {
     /// As [`Ledger::get_source`].
     pub async fn get_merge(&self, group: u32, step: i64) -> Result<Option<MergeEntry>> {
         let path = self.paths.merge_entry(group, step);
-        let entry: Option<MergeEntry> = self.read(&path).await?;
+        let entry: Option<MergeEntry> = self.read_entry(&path).await?;
         if let Some(e) = &entry {
             let inside = format!("it holds step {} of group {}", e.step, e.group);
             ensure(e.group == group && e.step == step, &path, &inside)?;
         }
         Ok(entry)
+    }
+
+    async fn read_entry<E: Entry>(&self, path: &str) -> Result<Option<E>> {
+        let mut entry: Option<E> = self.read(path).await?;
+        if let Some(entry) = &mut entry {
+            entry.relocate(|kept| match kept.starts_with('/') || kept.contains("://") {
+                true => kept.to_owned(),
+                false => self.store.location(kept),
+            });
+        }
+        Ok(entry)
+    }
+
+    /// The path in the store of what readers find at a location; none if that is not below the store's root.
+    pub(crate) fn below_root<'l>(&self, location: &'l str) -> Option<&'l str> {
+        location.strip_prefix(&self.store.location(""))
     }
 
     pub(crate) async fn read<E: DeserializeOwned>(&self, path: &str) -> Result<Option<E>> {

@@ -35,6 +35,19 @@ impl Paths {
         format!("{}/meta/notes/{name}.json", self.region)
     }
 
+    /// The folder of all that is neither ledger nor data.
+    pub(crate) fn meta(&self) -> String {
+        format!("{}/meta", self.region)
+    }
+
+    pub(crate) fn checkpoints(&self) -> String {
+        format!("{}/meta/checkpoints", self.region)
+    }
+
+    pub(crate) fn checkpoint(&self, at: i64) -> String {
+        format!("{}/{at:020}.json", self.checkpoints())
+    }
+
     /// The folder of the records of tables in namespaces of their own.
     pub(crate) fn destinations(&self) -> String {
         format!("{}/meta/destinations", self.region)
