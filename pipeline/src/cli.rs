@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dataflow::{Reason, Table};
 use loadgen::Schedule;
-use sinks::Warehouse;
+use sinks::{Warehouse, WarehouseConfig};
 
 use crate::config::Config;
 use crate::setup;
@@ -186,6 +186,22 @@ pub(crate) enum TablesAction {
     Expire(ExpireArgs),
     /// Finds files that no snapshot and no entry names, and deletes them if told to.
     Orphans(OrphansArgs),
+    /// Writes a checkpoint, from which a copy of the store becomes a warehouse again, and copies what a backup lacks. Workers may
+    /// go on meanwhile.
+    Backup(BackupArgs),
+    /// Makes a copy of a warehouse a warehouse: registers its tables in a catalog that is empty, and ends each chain of the ledger
+    /// where the copy does. Workers go on from there (docs/recovery.md).
+    Restore(AtWarehouse),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    pub(crate) at: AtWarehouse,
+    /// The configuration of the warehouse that is to take over: what its root lacks is copied there. Without it a checkpoint is
+    /// written, for copies that the store itself makes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -237,10 +253,15 @@ impl AtWarehouse {
 impl NamedWarehouse {
     /// Opens it; it must be there.
     pub(crate) async fn open(&self) -> anyhow::Result<Warehouse> {
+        setup::existing_warehouse(self.config()?, setup::NONE_TO_READ).await
+    }
+
+    /// Which it is, whether or not it is there.
+    pub(crate) fn config(&self) -> anyhow::Result<WarehouseConfig> {
         let config = self.config.as_ref().map(|file| Config::load(file)).transpose()?;
         let mut at = setup::named_warehouse(self.warehouse.as_deref(), config.as_ref())?;
         at.region = self.region.clone().unwrap_or(at.region);
-        setup::existing_warehouse(at, setup::NONE_TO_READ).await
+        Ok(at)
     }
 }
 

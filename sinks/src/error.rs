@@ -156,7 +156,8 @@ pub enum Error {
     },
     /// A table's files are not where the warehouse is.
     #[error(
-        "table {table} is at {location}, not below {root}: a warehouse that was moved is not looked through for orphans"
+        "table {table} is at {location}, not below {root}: if the warehouse was copied or moved there, give it an empty catalog and run \
+             `palisade tables restore` (docs/recovery.md)"
     )]
     Moved {
         /// The table.
@@ -200,6 +201,9 @@ pub enum Error {
         /// The cause.
         what: String,
     },
+    /// A copy cannot become a warehouse.
+    #[error("cannot restore: {0} (docs/recovery.md)")]
+    Restore(String),
     /// The configuration cannot be used.
     #[error("warehouse configuration: {0}")]
     Config(String),

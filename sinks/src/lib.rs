@@ -21,6 +21,7 @@
 //!
 //! Absent on purpose: expiry of snapshots, compaction.
 
+pub mod backup;
 pub mod commit;
 pub mod config;
 mod destination;

@@ -206,15 +206,25 @@ impl Kafka {
 
     /// Messages of a topic that a group has not committed yet.
     pub(crate) fn lag(&self, group: &str, topic: &str) -> i64 {
+        self.positions(group, topic).into_iter().map(|(_, committed, high)| high - committed).sum()
+    }
+
+    /// Messages of a topic that a group has committed.
+    pub(crate) fn committed(&self, group: &str, topic: &str) -> i64 {
+        self.positions(group, topic).into_iter().map(|(low, committed, _)| committed - low).sum()
+    }
+
+    /// Of each partition: where it begins, up to where a group has committed it, where it ends.
+    fn positions(&self, group: &str, topic: &str) -> Vec<(i64, i64, i64)> {
         let consumer: BaseConsumer = self.client().set("group.id", group).create().expect("a consumer");
         let mut list = TopicPartitionList::new();
         list.add_partition_range(topic, 0, self.partitions(&consumer, topic) - 1);
         let committed = consumer.committed_offsets(list, ANSWER).expect("the broker answers");
-        let lags = committed.elements().into_iter().map(|at| {
+        let position = |at: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
             let (low, high) = consumer.fetch_watermarks(topic, at.partition(), ANSWER).expect("the broker answers");
-            high - at.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low)
-        });
-        lags.sum()
+            (low, at.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low), high)
+        };
+        committed.elements().into_iter().map(position).collect()
     }
 
     /// The ids of a group's members: one that is taken for dead comes back under another.

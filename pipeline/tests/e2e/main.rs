@@ -32,6 +32,7 @@ mod pack;
 mod plan;
 mod proxy;
 mod readme;
+mod recovery;
 mod reprocess;
 mod routes;
 mod rsigma;

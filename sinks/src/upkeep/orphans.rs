@@ -104,7 +104,7 @@ impl Warehouse {
     }
 
     /// A warehouse that was moved holds tables that name every file where it was: all would look unnamed.
-    fn is_at_home(&self, table: Destination, loaded: &IcebergTable) -> Result<()> {
+    pub(crate) fn is_at_home(&self, table: Destination, loaded: &IcebergTable) -> Result<()> {
         let store = self.ledger().store();
         let root = store.location("");
         let location = loaded.metadata().location();

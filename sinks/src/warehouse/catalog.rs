@@ -95,7 +95,7 @@ async fn prepare_sqlite(file: &Path) -> Result<()> {
 }
 
 /// Another process may be making the same at this moment: then it exists, which is all that is wanted.
-pub(super) async fn open_namespace(
+pub(crate) async fn open_namespace(
     config: &WarehouseConfig,
     catalog: &dyn Catalog,
     namespace: &NamespaceIdent,

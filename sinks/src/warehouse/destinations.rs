@@ -15,7 +15,7 @@ use dataflow::Table;
 use iceberg::{NamespaceIdent, TableIdent};
 
 use super::{Inner, Warehouse, catalog};
-use crate::{Destination, Error, Result};
+use crate::{Destination, Error, Result, WarehouseConfig};
 
 /// What a destination's record ends in.
 const RECORD: &str = ".json";
@@ -130,17 +130,21 @@ impl Inner {
             return Ok(());
         }
         let Inner { config, ledger, catalog, encoder, .. } = self;
-        let namespace = destination.namespace().map_or(&*config.namespace, |own| own.name());
-        let namespace = NamespaceIdent::new(namespace.to_owned());
+        let ident = ident(config, destination);
         if destination.namespace().is_some() {
-            catalog::open_namespace(config, catalog.as_ref(), &namespace).await?;
+            catalog::open_namespace(config, catalog.as_ref(), ident.namespace()).await?;
         }
-        let ident = TableIdent::new(namespace, destination.table().name().to_owned());
         let loaded = catalog::open_table(config, ledger, catalog.as_ref(), destination, &ident).await?;
         encoder.add(config, destination, loaded.metadata())?;
         self.tables.write().unwrap_or_else(PoisonError::into_inner).insert(destination, ident);
         Ok(())
     }
+}
+
+/// The name in the catalog.
+pub(crate) fn ident(config: &WarehouseConfig, destination: Destination) -> TableIdent {
+    let namespace = destination.namespace().map_or(&*config.namespace, |own| own.name());
+    TableIdent::new(NamespaceIdent::new(namespace.to_owned()), destination.table().name().to_owned())
 }
 
 #[cfg(test)]
@@ -153,7 +157,7 @@ mod tests {
     use crate::ledger::{Created, SourceEntry};
     use crate::warehouse::Origin;
     use crate::warehouse::tests::{lines, partition, quick, rows};
-    use crate::{Route, Routes, WarehouseConfig};
+    use crate::{Route, Routes};
 
     fn routed(root: &Path, tables_max: usize) -> WarehouseConfig {
         let route =

@@ -14,6 +14,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use dataflow::{PartitionId, Table};
+use iceberg::io::{FileIO, FileIOBuilder};
 use iceberg::{Catalog, NamespaceIdent, TableIdent};
 use uuid::Uuid;
 
@@ -26,7 +27,8 @@ use crate::store::{LocalStore, ObjectStore, RemoteStore};
 use crate::{Class, Destination, Error, Result, WarehouseConfig};
 
 pub use catalog::CATALOG_NAME;
-pub(crate) use catalog::timed;
+pub(crate) use catalog::{open_namespace, timed};
+pub(crate) use destinations::ident;
 pub use identity::Announced;
 pub use positions::{MERGE_TABLES, Nexts};
 pub(crate) use positions::{merge_key, source_key};
@@ -114,20 +116,8 @@ impl Warehouse {
     }
 
     async fn open_once(config: WarehouseConfig) -> Result<Self> {
-        match &config.root {
-            Root::Local(path) => {
-                let store = LocalStore::open(path)?;
-                let root = store.root().display().to_string();
-                let catalog = catalog::open(&config, &root, Arc::new(DurableStorageFactory)).await?;
-                Self::open_with(config, Arc::new(store), catalog).await
-            }
-            Root::Remote(url) => {
-                let store = RemoteStore::open(url, &config.store).await?;
-                let storage = Arc::new(RemoteStorageFactory::new(store.clone()));
-                let catalog = catalog::open(&config, &url.to_string(), storage).await?;
-                Self::open_with(config, Arc::new(store), catalog).await
-            }
-        }
+        let Connected { store, catalog, .. } = connect(&config).await?;
+        Self::open_with(config, store, catalog).await
     }
 
     /// Opens a warehouse on another store or catalog: that of a fleet, or one that fails on purpose.
@@ -256,6 +246,47 @@ impl Warehouse {
             Origin::Step { group, step } => format!("merge-{group}-{step}"),
         };
         format!("{folder}/{}/{name}-{attempt}.parquet", file.granularity.folder(file.slot))
+    }
+}
+
+impl WarehouseConfig {
+    /// The store at the root, made if it is a directory; whether or not there is a warehouse.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or a bucket does not keep what is created a second time.
+    pub async fn open_store(&self) -> Result<Arc<dyn ObjectStore>> {
+        self.check()?;
+        Ok(match &self.root {
+            Root::Local(path) => Arc::new(LocalStore::open(path)?),
+            Root::Remote(url) => Arc::new(RemoteStore::open(url, &self.store).await?),
+        })
+    }
+}
+
+/// A store, a catalog whose tables are in it, and how the tables' files are read and written.
+pub(crate) struct Connected {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) io: FileIO,
+}
+
+/// Opens both, and looks for nothing in them.
+pub(crate) async fn connect(config: &WarehouseConfig) -> Result<Connected> {
+    let connected = |store, catalog, storage| Connected { store, catalog, io: FileIOBuilder::new(storage).build() };
+    match &config.root {
+        Root::Local(path) => {
+            let store = LocalStore::open(path)?;
+            let root = store.root().display().to_string();
+            let storage = Arc::new(DurableStorageFactory);
+            let catalog = catalog::open(config, &root, storage.clone()).await?;
+            Ok(connected(Arc::new(store), catalog, storage))
+        }
+        Root::Remote(url) => {
+            let store = RemoteStore::open(url, &config.store).await?;
+            let storage = Arc::new(RemoteStorageFactory::new(store.clone()));
+            let catalog = catalog::open(config, &url.to_string(), storage.clone()).await?;
+            Ok(connected(Arc::new(store), catalog, storage))
+        }
     }
 }
 

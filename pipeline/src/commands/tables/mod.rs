@@ -1,12 +1,14 @@
 //! `palisade tables`: what the warehouse holds, and whether it is as it should be.
 
 mod audit;
+mod backup;
 mod describe;
 mod expire;
 mod list;
 mod orphans;
 mod receivers;
 mod reprocess;
+mod restore;
 mod snapshots;
 
 use std::io::{IsTerminal, Write};
@@ -46,6 +48,8 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
             return expire::run(&args.at.open().await?, args).await;
         }
         TablesAction::Orphans(args) => orphans::run(&args.at.open().await?, args).await?,
+        TablesAction::Backup(args) => backup::run(&args.at.open().await?, args).await?,
+        TablesAction::Restore(at) => restore::run(at).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
