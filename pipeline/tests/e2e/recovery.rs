@@ -42,14 +42,15 @@ fn a_bucket_that_is_lost_with_its_catalog_is_restored_elsewhere_and_holds_each_e
     let (lake, standby, kafka) = (Lake::start(), Lake::start(), Kafka::start());
     let truth = standby.dir.path().join("truth");
     kafka.create_topic("firewall", 4);
-    let mut fill = palisade();
-    fill.args(["loadgen", "--topic", "firewall", "--seed", "31", "--events", &EVENTS.to_string(), "--tenants", "2"]);
-    fill.args(["--partitions", "4", "--duration", "16s", "--kafka", &kafka.address(), "--out"]).arg(&truth);
-    let mut fill = fill.stdout(Stdio::null()).spawn().expect("the binary starts");
     let (live, takes_over) = (config(&lake, &kafka), config(&standby, &kafka));
 
     let keys = KEYS.map(|(key, value)| (key.into(), value.into())).to_vec();
     let mut workers = [Worker::start_in(&live, lake.dir.path().join("worker.log"), keys)];
+    workers[0].wait_until_ready();
+    let mut fill = palisade();
+    fill.args(["loadgen", "--topic", "firewall", "--seed", "31", "--events", &EVENTS.to_string(), "--tenants", "2"]);
+    fill.args(["--partitions", "4", "--duration", "16s", "--kafka", &kafka.address(), "--out"]).arg(&truth);
+    let mut fill = fill.stdout(Stdio::null()).spawn().expect("the binary starts");
     let read = || u64::try_from(kafka.committed("fleet", "firewall")).expect("no less than none");
     wait_until("a fifth is read", &mut workers, || read() > EVENTS / 5);
     kill_process(Pid::from_child(&fill), Signal::STOP).expect("our child");

@@ -148,6 +148,7 @@ impl Site {
         let is_known = |kept: &Kept| kept.nexts.sources.contains_key(partition);
         let lowest = first.filter(|_| !tables.values().all(is_known));
         let Some(mut at) = claims.iter().copied().chain(lowest).min() else { return Ok(first.unwrap_or(0)) };
+        self.ensure_kept(&partition.path(), at).await?;
         claims.remove(&at);
         while let Some(entry) = self.ledger.get_source(partition, at).await? {
             let is_in = |table: &Destination| {
@@ -181,6 +182,7 @@ impl Site {
         let first = self.ledger.first_merge(group).await?.unwrap_or(0);
         let mut at =
             if nexts.len() == MERGE_TABLES.len() { nexts.iter().copied().min().unwrap_or(first) } else { first };
+        self.ensure_kept(&paths::merge_path(group), at).await?;
         while let Some(entry) = self.ledger.get_merge(group, at).await? {
             let is_in = |table: &Destination| next_of(table).is_some_and(|next| next > at);
             let is_merged = entry.vector.iter().all(|(p, next)| heads.get(p).is_none_or(|head| next <= head));
@@ -195,6 +197,19 @@ impl Site {
                 "a table has merge group {group} up to {next}, the ledger is whole up to {at}"
             ))),
             _ => Ok(at),
+        }
+    }
+
+    /// What tables lack must not have been collected since: nothing of it would come back, and all after it would be cut.
+    async fn ensure_kept(&self, chain: &str, at: i64) -> Result<()> {
+        match self.ledger.floor_at(chain).await? {
+            Some(floor) if at < floor => {
+                let what = "the checkpoint is older than what is kept of the ledger";
+                Err(Error::Restore(format!(
+                    "tables need {chain} from {at} on, which is collected up to {floor}: {what}"
+                )))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -195,6 +195,24 @@ async fn a_collected_chain_is_restored_from_its_floor() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_that_needs_what_is_collected_is_refused_and_nothing_is_cut() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let warehouse = lived_in(dir.path()).await;
+    warehouse.back_up(None, NOON, &nobody).await.expect("writes a checkpoint");
+    committed(&warehouse).await;
+    record(&warehouse, &partition(0), 30..40, &[TABLE]).await;
+    let entry = warehouse.ledger().get_source(&partition(0), 25).await.expect("reads").expect("it is there");
+    let floor = Floor { chain: partition(0).path(), position: 30, collected: (&entry).into() };
+    warehouse.ledger().put_floor(&floor).await.expect("writes");
+    drop(warehouse);
+    std::fs::remove_file(dir.path().join("catalog.db")).expect("it is lost");
+    let error = restore(quick(dir.path())).await.expect_err("refused").to_string();
+    assert!(error.contains("tables need fw@i1/0 from 25 on, which is collected up to 30"), "{error}");
+    let ledger = Ledger::new(quick(dir.path()).open_store().await.expect("opens"), "local");
+    assert_eq!(ledger.starts(&partition(0)).await.expect("lists"), [30]);
+}
+
+#[tokio::test]
 async fn a_warehouse_keeps_its_last_ten_checkpoints() {
     let dir = tempfile::tempdir().expect("a folder");
     let warehouse = open(dir.path()).await;
