@@ -35,6 +35,11 @@ pub(super) fn writer_properties(config: &WarehouseConfig, table: Table) -> Write
         if !has_statistics(leaf) {
             builder = builder.set_column_statistics_enabled(column.clone(), EnabledStatistics::None);
         }
+        // Each column that parquet compresses has contexts of its own, whose making costs more than a small range's numbers, which
+        // are packed already. Our own chunks of keywords share one.
+        if !is_compressed_by_parquet(leaf) {
+            builder = builder.set_column_compression(column.clone(), Compression::UNCOMPRESSED);
+        }
         builder = match leaf.kind {
             LeafKind::Keyword => builder.set_column_dictionary_enabled(column, true),
             LeafKind::I32 | LeafKind::I64 | LeafKind::Time => {
@@ -44,6 +49,14 @@ pub(super) fn writer_properties(config: &WarehouseConfig, table: Table) -> Write
         };
     }
     builder.build()
+}
+
+fn is_compressed_by_parquet(leaf: &LeafSpec) -> bool {
+    match leaf.kind {
+        LeafKind::Keyword => leaf.path.contains("[]"),
+        LeafKind::Text | LeafKind::Json | LeafKind::Binary => true,
+        LeafKind::I32 | LeafKind::I64 | LeafKind::Time | LeafKind::Bool => false,
+    }
 }
 
 /// Nobody prunes on JSON, and documents of one kind are alike up to their ends, so comparing them is dear. Of what is nested,
