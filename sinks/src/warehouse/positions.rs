@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use dataflow::{PartitionId, Positions, Table, Watermark};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::Warehouse;
 use crate::ledger::{MergeEntry, paths};
@@ -11,6 +13,10 @@ use crate::{Destination, Error, Result};
 
 /// Entries read at a time while a chain is followed.
 const WALK_ENTRIES: usize = 1024;
+
+/// Tables that are loaded, and chains that are followed, at the same time: a call to a bucket or a catalog takes a while.
+const TABLES_AT_ONCE: usize = 8;
+const CHAINS_AT_ONCE: usize = 16;
 
 /// Collection may overtake whoever looks where to begin: then it looks again. Each time the floor has gone up.
 const LOOKS: u32 = 4;
@@ -100,19 +106,28 @@ impl Warehouse {
             claims.insert(partition, Vec::new());
         }
         let tables = self.find_destinations().await?;
+        let mut loads: Vec<BoxFuture<'_, Result<(Destination, Nexts)>>> = Vec::with_capacity(tables.len());
         for &table in &tables {
-            for (partition, next) in self.nexts(table).await?.sources {
+            loads.push(async move { Ok((table, self.nexts(table).await?)) }.boxed());
+        }
+        let mut loads = futures::stream::iter(loads).buffered(TABLES_AT_ONCE);
+        while let Some((table, nexts)) = loads.try_next().await? {
+            for (partition, next) in nexts.sources {
                 claims.entry(partition).or_default().push((table, next));
             }
         }
-        let mut positions = Positions::new();
+        let mut ends: Vec<BoxFuture<'_, Result<Option<(PartitionId, i64)>>>> = Vec::with_capacity(claims.len());
         for (partition, claims) in claims {
-            if let Some(end) = self.resume(&partition, claims, tables.len()).await? {
-                positions.insert(partition, end);
-            }
+            let tables = tables.len();
+            let end = async move {
+                let end = self.resume(&partition, claims, tables).await?;
+                Ok(end.map(|end| (partition, end)))
+            };
+            ends.push(end.boxed());
         }
+        let ends: Vec<_> = futures::stream::iter(ends).buffered(CHAINS_AT_ONCE).try_collect().await?;
         step::reached(Step::PositionsRead);
-        Ok(positions)
+        Ok(ends.into_iter().flatten().collect())
     }
 
     /// The end of a partition's chain; the claim of each of so many tables must be a position on the way.
