@@ -1,5 +1,7 @@
 //! The traits between the stages. Async only at the two ends; what lies between is plain functions on batches.
 
+use std::time::Duration;
+
 use arrow::array::{ArrayRef, RecordBatch};
 use async_trait::async_trait;
 
@@ -15,6 +17,9 @@ pub enum SourceEvent {
     Chunk(Chunk),
     /// Everything the partition holds so far was delivered. Chunks may follow later.
     CaughtUp(PartitionId),
+    /// Of a shared source: everything that the partition held at the end of so long a time was delivered, and nothing came in it.
+    /// Said again and again while that is so. Whoever is held up hears of it late, and still of the time in which it was true.
+    Silent(PartitionId, Duration),
     /// All partitions are read to their end and none will grow; said once, at the end of a bounded input.
     EndOfInput,
     /// Of a shared source: the partition came into being after the source was opened, whoever reads it. Said before anything

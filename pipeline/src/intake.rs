@@ -240,6 +240,7 @@ impl Intake {
         let (to_shard, to_merge) = match event {
             SourceEvent::Chunk(chunk) => (Some((chunk.partition.clone(), ToShard::Chunk(chunk))), None),
             SourceEvent::CaughtUp(p) => (Some((p.clone(), ToShard::CaughtUp(p))), None),
+            SourceEvent::Silent(p, time) => (Some((p.clone(), ToShard::Silent(p, time))), None),
             SourceEvent::Added(p) => {
                 self.add(&p, true);
                 (None, Some(ToMerge::Added(p)))

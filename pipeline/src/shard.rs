@@ -38,6 +38,8 @@ pub(crate) enum ToShard {
     Chunk(Chunk),
     /// The partition is read to its present end.
     CaughtUp(PartitionId),
+    /// Nothing came in the partition for so long, and nothing waited in it then.
+    Silent(PartitionId, Duration),
     /// The partition is ours from this offset on; what we hold of it is void.
     Assigned(PartitionId, i64),
     /// The partition is someone else's: what is not in the ledger is theirs to read.
@@ -137,6 +139,8 @@ struct OpenPartition {
     opened_at: Instant,
     last_chunk_at: Instant,
     caught_up: bool,
+    /// As the source tells of it, since the last chunk.
+    silent_for: Duration,
     idle_sent: bool,
     rows: BatchBuilder,
     dead: DeadLetters,
@@ -202,8 +206,12 @@ impl Shard {
                 // Not a reason to flush: a source that keeps up says so after every chunk.
                 self.partitions.get_mut(&id).into_iter().for_each(|open| open.caught_up = true);
             }
+            ToShard::Silent(id, time) => {
+                self.partitions.get_mut(&id).into_iter().for_each(|open| open.silent_for = time);
+            }
             ToShard::Stopped(id) => {
-                self.partitions.get_mut(&id).into_iter().for_each(|open| open.caught_up = false);
+                let stopped = |open: &mut OpenPartition| (open.caught_up, open.silent_for) = (false, Duration::ZERO);
+                self.partitions.get_mut(&id).into_iter().for_each(stopped);
             }
         }
         Ok(())
@@ -246,10 +254,7 @@ impl Shard {
             .collect();
         due.iter().try_for_each(|id| self.flush(id))?;
         for p in self.partitions.values_mut() {
-            let is_silent = p.caught_up
-                && p.next == p.start
-                && now - p.last_chunk_at.max(self.attention.since) >= worker.idle_after;
-            if is_silent && !p.idle_sent {
+            if p.is_silent(worker.idle_after, self.attention.since, now) && !p.idle_sent {
                 p.idle_sent = true;
                 let idle = ToMerge::Idle(p.id.clone());
                 self.context.runtime.block_on(self.context.to_merge.send(idle)).map_err(|_| MergeGone)?;
@@ -305,6 +310,7 @@ impl OpenPartition {
             opened_at: now,
             last_chunk_at: now,
             caught_up: false,
+            silent_for: Duration::ZERO,
             idle_sent: false,
             rows: BatchBuilder::new(),
             dead: DeadLetters::new(),
@@ -325,6 +331,7 @@ impl OpenPartition {
         }
         self.last_chunk_at = clock::instant();
         self.caught_up = false;
+        self.silent_for = Duration::ZERO;
         self.idle_sent = false;
         let before = (self.rows.rows() + self.dead.len()) as u64;
         decoder.decode(&chunk, &mut self.rows, &mut self.dead);
@@ -370,6 +377,14 @@ impl OpenPartition {
     fn encode(&mut self, batch: &TableBatch, context: &ShardContext) -> anyhow::Result<()> {
         self.buffered_rows += batch.rows.num_rows();
         self.tables.write(batch, &context.warehouse, &context.runtime)
+    }
+
+    /// True if nothing of the partition is open or on its way, and nothing came for so long. A shared source tells of it; of
+    /// others it is true if they were at their end, and this thread at its work, all the while.
+    fn is_silent(&self, idle_after: Duration, attentive_since: Instant, now: Instant) -> bool {
+        let is_told = self.silent_for >= idle_after;
+        let is_over = self.caught_up && now - self.last_chunk_at.max(attentive_since) >= idle_after;
+        self.next == self.start && (is_told || is_over)
     }
 
     /// True if the open range is old or large enough to be flushed.

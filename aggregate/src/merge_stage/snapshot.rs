@@ -18,6 +18,18 @@ use crate::watch;
 
 const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", oldest: 5, version: 5 };
 
+#[cfg(not(feature = "mutants"))]
+fn kind() -> Kind {
+    KIND
+}
+
+/// `next-state-version`: a release to come, which reads the states of this one and writes others.
+#[cfg(feature = "mutants")]
+fn kind() -> Kind {
+    let is_next = std::env::var("PALISADE_MUTANT").is_ok_and(|mutant| mutant == "next-state-version");
+    Kind { version: KIND.version + u16::from(is_next), ..KIND }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     group: u32,
@@ -109,7 +121,7 @@ pub(super) fn write(stage: &MergeStage) -> Result<Vec<u8>> {
         correlations,
         watches: watches.collect(),
     };
-    codec::encode(KIND, &head, &blocks)
+    codec::encode(kind(), &head, &blocks)
 }
 
 fn rule_head(rule: &Rule, panes: Vec<(i64, &Pane, Vec<usize>)>, given: &GivenAlerts) -> RuleHead {
@@ -134,7 +146,7 @@ fn rule_head(rule: &Rule, panes: Vec<(i64, &Pane, Vec<usize>)>, given: &GivenAle
 }
 
 pub(super) fn read(rules: &Arc<RuleSet>, group: u32, bytes: &[u8]) -> Result<MergeStage> {
-    let (head, blocks) = codec::decode::<Head>(KIND, bytes)?;
+    let (head, blocks) = codec::decode::<Head>(kind(), bytes)?;
     if head.group != group {
         return Err(AggregateError::Group { found: head.group, wanted: group });
     }

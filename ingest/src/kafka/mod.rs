@@ -38,6 +38,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use dataflow::{OffsetRange, PartitionId, Positions, Source, SourceError, SourceEvent};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
 
 pub use config::KafkaConfig;
@@ -155,8 +156,11 @@ impl Drop for KafkaSource {
         // Both ends that the thread listens to close; it leaves the group and ends.
         self.events.close();
         self.commands = None;
-        if let Some(poll) = self.poll.take() {
-            let _ = poll.join();
+        let Some(poll) = self.poll.take() else { return };
+        // It may be waiting for the ledger, whose answers come by the very thread that would wait for it here.
+        match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => _ = tokio::task::block_in_place(|| poll.join()),
+            _ => _ = poll.join(),
         }
     }
 }

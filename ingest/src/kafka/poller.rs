@@ -55,6 +55,30 @@ struct Lane {
     /// Up to where the ledger is known to be: what the group is told.
     durable: i64,
     open: Option<ChunkBuilder>,
+    quiet: Quiet,
+}
+
+/// What is known of a partition of which nothing comes.
+#[derive(Debug)]
+struct Quiet {
+    since: Instant,
+    /// The client says that it has delivered everything.
+    at_end: bool,
+    /// The log's end, as the brokers had it when they were last asked.
+    log_end: Option<i64>,
+}
+
+impl Quiet {
+    fn from_now() -> Self {
+        Self { since: now(), at_end: false, log_end: None }
+    }
+
+    /// Whether nothing waits for us. Offsets beyond our position may be markers of transactions, which are never delivered: then
+    /// the log does not grow, and the client has come to its end.
+    fn note(&mut self, position: i64, log_end: i64) -> bool {
+        let before = self.log_end.replace(log_end);
+        log_end <= position || (self.at_end && before == Some(log_end))
+    }
 }
 
 /// Why the loop ends.
@@ -155,7 +179,8 @@ impl Poller {
             let position = position?;
             self.name(&mut list, partition, position)?;
             let end = Some(self.log_ends(partition)?.1);
-            self.lanes.insert(partition, Lane { position, end, durable: position, open: None });
+            self.lanes
+                .insert(partition, Lane { position, end, durable: position, open: None, quiet: Quiet::from_now() });
             self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
         }
         self.consumer.assign(&list).map_err(KafkaError::client("take every partition"))
@@ -181,6 +206,7 @@ impl Poller {
             // The reader gets it after what was delivered before.
             let _ = self.events.blocking_send(Err(error));
         }
+        self.consumer.context().leave();
     }
 
     fn poll_on(&mut self) -> Result<(), Halt> {
@@ -212,6 +238,7 @@ impl Poller {
             let Some(lane) = self.lanes.get_mut(&id.partition) else { continue };
             // Who was first has it durable, and may have died before it could say so.
             (lane.position, lane.durable, lane.open) = (*position, lane.durable.max(*position), None);
+            lane.quiet = Quiet::from_now();
             self.seek_client(id.partition, *position)?;
             self.backlog.push_back(SourceEvent::Assigned(id.clone(), *position));
         }
@@ -291,6 +318,7 @@ impl Poller {
         if self.is_over {
             return Ok(());
         }
+        self.tell_silence();
         self.ask_partitions();
         let of_others = |p: &i32| !self.lanes.contains_key(p) && !self.stopped.contains(p);
         for partition in self.known.iter().copied().filter(of_others) {
@@ -300,6 +328,22 @@ impl Poller {
             }
         }
         Ok(())
+    }
+
+    /// Tells of partitions that nothing comes of and nothing waits in. What was delivered before is told before.
+    fn tell_silence(&mut self) {
+        let at = now();
+        let is_quiet = |lane: &Lane| lane.open.is_none() && at - lane.quiet.since >= REPORT_EVERY;
+        let quiet: Vec<i32> = self.lanes.iter().filter(|(_, lane)| is_quiet(lane)).map(|(p, _)| *p).collect();
+        for partition in quiet {
+            let at = now();
+            let Ok((_, log_end)) = self.log_ends(partition) else { continue };
+            let id = self.id(partition);
+            let Some(lane) = self.lanes.get_mut(&partition) else { continue };
+            if lane.quiet.note(lane.position, log_end) {
+                self.backlog.push_back(SourceEvent::Silent(id, at - lane.quiet.since));
+            }
+        }
     }
 
     /// What is told waits for the next poll, which brings the news first if they are of another topic with the name.
@@ -327,7 +371,8 @@ impl Poller {
     fn poll_burst(&mut self) -> Result<(), Halt> {
         let consumer = self.consumer.clone();
         for _ in 0..BURST {
-            let polled = consumer.poll(LINGER);
+            // To wait costs a look at the clock, also where there is nothing to wait for.
+            let polled = consumer.poll(Duration::ZERO).or_else(|| consumer.poll(LINGER));
             self.note_changes()?;
             match polled {
                 Some(Ok(message)) => self.take(&message)?,
@@ -353,7 +398,10 @@ impl Poller {
                     self.return_if_deleted();
                     self.add(partition);
                     self.stopped.remove(&partition);
-                    self.lanes.insert(partition, Lane { position, end: None, durable: position, open: None });
+                    self.lanes.insert(
+                        partition,
+                        Lane { position, end: None, durable: position, open: None, quiet: Quiet::from_now() },
+                    );
                     self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
                 }
                 // What was read of it is kept: nobody can read it again.
@@ -407,12 +455,15 @@ impl Poller {
         let kept = &payload[..payload.len().min(self.config.line_limit)];
         open.push_cut(kept, payload.len() as u64, offset, received_ms.saturating_mul(1000));
         lane.position = offset + 1;
+        (lane.quiet.at_end, lane.quiet.log_end) = (false, None);
         Ok(())
     }
 
     /// The partition's open chunk is to leave.
     fn close(&mut self, partition: i32) {
-        if let Some(open) = self.lanes.get_mut(&partition).and_then(|lane| lane.open.take()) {
+        let Some(lane) = self.lanes.get_mut(&partition) else { return };
+        if let Some(open) = lane.open.take() {
+            lane.quiet.since = now();
             self.backlog.push_back(SourceEvent::Chunk(open.finish()));
         }
     }
@@ -421,7 +472,11 @@ impl Poller {
         self.close(partition);
         if let Some(lane) = self.lanes.get_mut(&partition) {
             lane.end = lane.end.map(|_| lane.position);
-            self.backlog.push_back(SourceEvent::CaughtUp(self.id(partition)));
+            lane.quiet.at_end = true;
+            // Of a log that grows, it is true only for the moment.
+            if !self.config.follow {
+                self.backlog.push_back(SourceEvent::CaughtUp(self.id(partition)));
+            }
         }
     }
 
@@ -455,4 +510,20 @@ fn is_final(error: &ClientError) -> bool {
 #[expect(clippy::disallowed_methods, reason = "when chunks leave and brokers are asked again; no record depends on it")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_waits_at_the_logs_end_or_before_what_is_never_delivered() {
+        let mut quiet = Quiet::from_now();
+        assert!(quiet.note(7, 7));
+        assert!(!quiet.note(7, 9), "two records, or markers, came");
+        assert!(!quiet.note(7, 9), "the client may not have come to them");
+        quiet.at_end = true;
+        assert!(quiet.note(7, 9), "markers: the client has come to the end, and the log did not grow");
+        assert!(!quiet.note(7, 10), "it grows");
+    }
 }

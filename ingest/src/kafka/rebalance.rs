@@ -1,6 +1,7 @@
 //! Who owns which partition: the group's decisions, carried out inside librdkafka's callback, on the poll thread.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ pub(super) struct Group {
     timeout: Duration,
     heard: Heard,
     state: Mutex<State>,
+    /// Nothing is read any more: what the group still gives us is not asked after.
+    is_leaving: AtomicBool,
 }
 
 #[derive(Default)]
@@ -73,12 +76,25 @@ struct State {
 impl Group {
     pub(super) fn new(config: &KafkaConfig, rows: Rows, starts: Arc<dyn StartPositions>) -> Self {
         let (topic, timeout) = (config.topic.clone(), config.timeout);
-        Self { topic, rows, starts, timeout, heard: Heard::default(), state: Mutex::default() }
+        Self {
+            topic,
+            rows,
+            starts,
+            timeout,
+            heard: Heard::default(),
+            state: Mutex::default(),
+            is_leaving: false.into(),
+        }
     }
 
     /// What happened since the last call.
     pub(super) fn take(&self) -> Vec<Change> {
         std::mem::take(&mut self.state().changes)
+    }
+
+    /// From now on partitions are taken over to be given back.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
     }
 
     /// The last thing that went wrong with a broker.
@@ -150,6 +166,10 @@ impl Group {
         let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
         let (mut assigned, mut changes) = (TopicPartitionList::new(), Vec::new());
         let positions = match self.other_topic() {
+            _ if self.is_leaving.load(Ordering::Relaxed) => {
+                self.state().left_out.extend(partitions);
+                Vec::new()
+            }
             None => self.positions(consumer, &partitions)?,
             Some(_) => partitions.iter().filter_map(|p| Some((*p, Err(self.other_topic()?)))).collect(),
         };

@@ -101,6 +101,39 @@ async fn read_until(
     read
 }
 
+/// A ledger whose answers come by the runtime's threads, and that says when it is asked.
+struct Remote(tokio::runtime::Handle, std::sync::mpsc::SyncSender<()>);
+
+impl StartPositions for Remote {
+    fn positions(&self, _: &[PartitionId]) -> Result<Positions, BoxedError> {
+        let _ = self.1.try_send(());
+        self.0.block_on(tokio::time::sleep(Duration::from_millis(300)));
+        Ok(Positions::new())
+    }
+}
+
+#[test]
+fn a_source_that_is_dropped_while_the_ledger_is_asked_ends() {
+    let cluster = Cluster::new(2);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let (asks, asked) = std::sync::mpsc::sync_channel(1);
+    let starts = Arc::new(Remote(runtime.handle().clone(), asks));
+    let entered = runtime.enter();
+    let source = KafkaSource::open(cluster.config(true), starts).expect("a source");
+    drop(entered);
+    asked.recv_timeout(Duration::from_secs(30)).expect("the group gives it partitions");
+    let (ends, ended) = std::sync::mpsc::sync_channel(1);
+    runtime.spawn(async move {
+        drop(source);
+        let _ = ends.send(());
+    });
+    let outcome = ended.recv_timeout(Duration::from_secs(30));
+    // A thread that hangs would hold up the runtime's end, and with it the news.
+    runtime.shutdown_background();
+    outcome.expect("the source ends");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bounded_run_reads_from_the_ledgers_positions_to_the_end() {
     let cluster = Cluster::new(3);

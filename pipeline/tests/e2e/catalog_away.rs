@@ -11,7 +11,7 @@ use crate::lake::{assert_whole, config};
 use crate::lake_server::Lake;
 
 /// Entries of the ledger, as the S3 server keeps its objects.
-fn entries(folder: &Path) -> usize {
+pub(crate) fn entries(folder: &Path) -> usize {
     let all = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("an entry").path());
     all.map(
         |path| if path.is_dir() { entries(&path) } else { usize::from(path.extension().is_some_and(|e| e == "entry")) },

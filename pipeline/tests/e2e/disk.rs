@@ -1,8 +1,9 @@
-//! Disks that are full or take long to sync, below a worker and below the bucket's server: it is told, and with room again each
-//! event and each alert is there once.
+//! Disks that are full, fail to sync or take long to, below a worker and below the bucket's server: it is told, nothing is
+//! believed that is not durable, and with room again each event and each alert is there once.
 //!
-//! `PALISADE_FULL_DISKS` sets the rounds, for long runs.
+//! `PALISADE_FULL_DISKS` and `PALISADE_FAILING_DISKS` set the rounds, for long runs.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -171,6 +172,44 @@ fn on_failing_disk(worker: &Command, trace: &Path, fault: &str) -> Command {
 /// Calls that strace put its own answer or a delay in.
 fn injected(trace: &str) -> impl Iterator<Item = &str> {
     trace.lines().filter(|line| line.contains("(INJECTED)") || line.contains("(DELAYED)"))
+}
+
+/// What could not be synced was not given the name under which others look for it.
+fn assert_unnamed(trace: &str) {
+    let path = |line: &str| line.split_once('<').and_then(|(_, rest)| Some(rest.split_once('>')?.0.to_owned()));
+    let unsynced: BTreeSet<String> = injected(trace).filter_map(path).filter(|path| path.contains("/.tmp-")).collect();
+    let is_naming = |line: &&str| line.contains("link") || line.contains("rename");
+    for line in trace.lines().filter(is_naming) {
+        assert!(!unsynced.iter().any(|path| line.contains(path.as_str())), "{line}");
+    }
+}
+
+#[test]
+fn what_a_disk_fails_to_sync_is_not_believed() {
+    let calm = Calm::new(42);
+    let (warehouse, config) = calm.warehouse("failing");
+    let mut dice = Dice(20_261_130);
+    let (mut failures, mut ended) = (0, 0);
+    for round in 0..sized("PALISADE_FAILING_DISKS", 4) {
+        let trace = calm.dir.path().join(format!("failing-{round}.trace"));
+        // Counted in each thread.
+        let fault = format!("error=EIO:when={}+{}", 2 + dice.roll(30), 40 + dice.roll(100));
+        let out = output(&mut on_failing_disk(&run(&config), &trace, &fault));
+        let calls = std::fs::read_to_string(&trace).expect("strace wrote it");
+        assert_unnamed(&calls);
+        failures += injected(&calls).count();
+        let text = String::from_utf8_lossy(&out.stderr);
+        println!("round {round}, {fault}: {}\n{text}", out.status);
+        if !out.status.success() {
+            ended += 1;
+            let is_told = text.contains("Input/output error") || text.contains("disk I/O error");
+            let is_placed = text.contains(&*warehouse.to_string_lossy()) || text.contains("the catalog's file");
+            assert!(is_told && is_placed, "{fault}: {text}");
+        }
+    }
+    assert!(failures > 0 && ended > 0, "{failures} failures, {ended} workers ended by them");
+    stdout(&mut run(&config));
+    sound(&calm, &warehouse, &config);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod backtest;
 mod bad_input;
 mod catalog_away;
+mod clock;
 mod corpus;
 mod correlations;
 mod crash;
@@ -44,6 +45,8 @@ mod sigma;
 mod stall;
 mod streams;
 mod tables;
+mod uneven;
+mod upgrade;
 mod upkeep;
 mod watches;
 mod zombies;

@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -12,8 +13,14 @@ use crate::kit::{binary, fleet, fleet_config, number, output, stdout};
 use crate::upkeep::tables;
 use crate::zombies::{overtake, without_commits};
 
-/// The binary with the feature `mutants`. Cargo builds it where the plain one stands, so the plain one is put back.
-fn mutant_binary() -> PathBuf {
+/// The binary with the feature `mutants`, built once.
+pub(crate) fn mutant_binary() -> &'static Path {
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(build);
+    &BINARY
+}
+
+/// Cargo builds it where the plain one stands, so the plain one is put back.
+fn build() -> PathBuf {
     let plain = binary();
     let kept = plain.with_extension("mutants");
     let build = |features: &[&str]| {
@@ -35,7 +42,7 @@ fn mutant_binary() -> PathBuf {
 }
 
 /// `run` with another binary, as a mutant.
-fn mutant(binary: &Path, config: &Path, name: &str) -> Command {
+pub(crate) fn mutant(binary: &Path, config: &Path, name: &str) -> Command {
     let mut command = Command::new(binary);
     command.args(run(config).get_args()).env("PALISADE_MUTANT", name).stdout(Stdio::null()).stderr(Stdio::null());
     command
@@ -100,7 +107,7 @@ impl Trials {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let logs = dir.path().join("logs");
         fleet(&logs, 1, 12_000, "none");
-        Self { dir, logs, binary: mutant_binary() }
+        Self { dir, logs, binary: mutant_binary().to_owned() }
     }
 
     /// The warehouse of a worker with a mistake ("" for none) that met with trouble.

@@ -19,7 +19,7 @@ const PARTITIONS: u64 = 8;
 /// The workers get so many rows at once, and one of them is killed in the midst of each such part.
 const PART: usize = 8_000;
 
-const MAPPING: &str = "\
+pub(crate) const MAPPING: &str = "\
 name: streams
 product: {vendor: Example, name: Streams}
 format: json
