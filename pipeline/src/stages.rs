@@ -1,5 +1,7 @@
 //! The CPU stages' threads: named, joined, and the first failure known.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, anyhow};
@@ -88,6 +90,44 @@ impl Stages {
     }
 }
 
+/// Whether all that the sources hold has come to the merge stage: they were read to their end, and each shard has handed on what it
+/// took in. A shard that fails has not, though its end looks the same from there.
+#[derive(Debug, Default)]
+pub(crate) struct Completion {
+    is_read: AtomicBool,
+    shards_at_work: AtomicUsize,
+}
+
+impl Completion {
+    /// Every source came to its end.
+    pub(crate) fn all_is_read(&self) {
+        self.is_read.store(true, Ordering::Release);
+    }
+
+    /// The work of a shard that counts. `feeds` stays open until its outcome is known.
+    pub(crate) fn shard<T, F: FnOnce() -> anyhow::Result<()>>(
+        self: &Arc<Self>,
+        feeds: T,
+        work: F,
+    ) -> impl FnOnce() -> anyhow::Result<()> + use<T, F> {
+        self.shards_at_work.fetch_add(1, Ordering::AcqRel);
+        let completion = self.clone();
+        move || {
+            let result = work();
+            if result.is_ok() {
+                completion.shards_at_work.fetch_sub(1, Ordering::AcqRel);
+            }
+            drop(feeds);
+            result
+        }
+    }
+
+    /// True if nothing will come any more since there is nothing.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_read.load(Ordering::Acquire) && self.shards_at_work.load(Ordering::Acquire) == 0
+    }
+}
+
 struct FailGuard {
     failed: watch::Sender<bool>,
     done: bool,
@@ -118,6 +158,23 @@ mod tests {
         failed.wait_for(|f| *f).await.expect("a sender lives");
         let error = stages.join().await.expect_err("both failed");
         assert_eq!(format!("{error:#}"), "stage merge: disk full");
+    }
+
+    #[test]
+    fn all_is_merged_only_if_every_shard_came_to_its_end() {
+        let completion = Arc::new(Completion::default());
+        let good = completion.shard((), || Ok(()));
+        let bad = completion.shard((), || Err(anyhow!("disk full")));
+        completion.all_is_read();
+        good().expect("it ends");
+        assert!(!completion.is_whole(), "a shard is at work");
+        bad().expect_err("it fails");
+        assert!(!completion.is_whole(), "what it took in is not in the ledger");
+        let whole = Arc::new(Completion::default());
+        whole.shard((), || Ok(()))().expect("it ends");
+        assert!(!whole.is_whole(), "the sources may hold more");
+        whole.all_is_read();
+        assert!(whole.is_whole());
     }
 
     #[tokio::test]

@@ -2,7 +2,6 @@
 //! alerts, ledger entry) and committer (Iceberg). Every arrow is a bounded queue or the ledger.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use aggregate::RuleSet;
 use dataflow::Source;
@@ -24,7 +23,7 @@ use crate::reload::{self, Reloads};
 use crate::rules::{self, LiveRules};
 use crate::setup::{self, Opener};
 use crate::shard::{Shard, ShardContext};
-use crate::stages::Stages;
+use crate::stages::{Completion, Stages};
 use crate::telemetry::{Health, Telemetry};
 use crate::upkeep::Upkeep;
 
@@ -61,7 +60,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let partitions = roster.partitions().len();
 
     // The stages, from the last to the first.
-    let (w, ended) = (&config.worker, Arc::new(AtomicBool::new(false)));
+    let (w, completion) = (&config.worker, Arc::new(Completion::default()));
     let pace = Pace::new(w);
     let (to_merge, merge_input) = queue::bounded(w.queue_rows, w.queue_bytes, telemetry.queue("merge"));
     let outboxes = setup::outboxes(&config, &warehouse, &telemetry).await?;
@@ -80,10 +79,10 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
         runtime: Handle::current(),
         config: config.clone(),
     };
-    let merger = Merger::new(context.detached(), merge_input, roster, ended.clone());
+    let merger = Merger::new(context.detached(), merge_input, roster, completion.clone());
     let mut stages = Stages::start("merge", move || merger.run())?;
     let may_grow = !discoveries.is_empty() || sources.iter().any(|source| source.is_shared());
-    let routes = start_shards(&mut stages, context, if may_grow { usize::MAX } else { partitions })?;
+    let routes = start_shards(&mut stages, context, if may_grow { usize::MAX } else { partitions }, &completion)?;
     let (stop_reloads, reloads_stopped) = reload::stop();
     let reloads = Reloads::new(tables, mappings, rules, config.enrich.reload_interval, telemetry.clone());
     stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
@@ -96,6 +95,8 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let committer = stages.task(committer.run(last_stopped));
 
     // Intake runs until the end of its sources or the signal; then each stage drains into the next.
+    // The merge stage must not come to its end before it is known whether all was read.
+    let open = to_merge.clone();
     let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), pause, stopped, stop };
     let mut intakes = Intakes::new(intake);
     sources.into_iter().for_each(|source| intakes.start(source, positions.clone()));
@@ -103,7 +104,10 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     health.set_ready(true);
     tracing::info!(partitions, "the worker is ready");
     let result = intakes.join(until_end, stages.failed()).await;
-    ended.store(matches!(result, Ok(true)), Ordering::Release);
+    if matches!(result, Ok(true)) {
+        completion.all_is_read();
+    }
+    drop(open);
     drop(stop_reloads);
     let drained = stages.join().await;
     stop_last.send_replace(true);
@@ -175,7 +179,7 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
         Ok(())
     };
     let mut stages = Stages::start("unmerged", unmerged)?;
-    let routes = start_shards(&mut stages, context, partitions.len())?;
+    let routes = start_shards(&mut stages, context, partitions.len(), &Arc::default())?;
     let (stop_last, last_stopped) = watch::channel(false);
     let pause = Pause::new(flight.clone(), w.uncommitted_bytes);
     let committer = Committer::new(warehouse.committer(&writer), w.commit_interval, pace, flight, telemetry);
@@ -195,14 +199,19 @@ pub(crate) async fn redecode(worker: Worker, warehouse: &Warehouse, source: Box<
 }
 
 /// Starts the shards, for so many partitions; each partition goes to one of them.
-fn start_shards(stages: &mut Stages, context: ShardContext, partitions: usize) -> anyhow::Result<Routes> {
+fn start_shards(
+    stages: &mut Stages,
+    context: ShardContext,
+    partitions: usize,
+    completion: &Arc<Completion>,
+) -> anyhow::Result<Routes> {
     let w = &context.config.worker;
     let mut shards = Vec::new();
     for shard in 0..w.shards.min(partitions).max(1) {
         let (to_shard, input) = queue::lanes(w.queue_rows, w.queue_bytes, context.telemetry.queue("shard"));
         shards.push(to_shard);
         let work = Shard::new(context.clone(), input);
-        stages.spawn(&format!("shard-{shard}"), move || work.run())?;
+        stages.spawn(&format!("shard-{shard}"), completion.shard(context.to_merge.clone(), move || work.run()))?;
     }
     Ok(Routes::new(shards))
 }

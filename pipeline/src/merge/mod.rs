@@ -9,7 +9,6 @@ mod roster;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aggregate::Deltas;
@@ -19,6 +18,7 @@ use sinks::AlertChain;
 use crate::clock;
 use crate::queue::{Receiver, Weigh};
 use crate::shard::ShardContext;
+use crate::stages::Completion;
 use group::{Group, Ranged, Stepped, Surroundings};
 pub(crate) use redo::{redo, rules_of};
 pub(crate) use roster::Roster;
@@ -84,12 +84,17 @@ pub(crate) struct Merger {
     started_at: Instant,
     stepped_at: Instant,
     turn: u64,
-    /// Every source came to its end: the last step closes every window.
-    ended: Arc<AtomicBool>,
+    /// Once whole, the last step closes every window.
+    completion: Arc<Completion>,
 }
 
 impl Merger {
-    pub(crate) fn new(context: ShardContext, input: Receiver<ToMerge>, roster: Roster, ended: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        context: ShardContext,
+        input: Receiver<ToMerge>,
+        roster: Roster,
+        completion: Arc<Completion>,
+    ) -> Self {
         let now = clock::instant();
         Self {
             context,
@@ -102,7 +107,7 @@ impl Merger {
             started_at: now,
             stepped_at: now,
             turn: 0,
-            ended,
+            completion,
         }
     }
 
@@ -130,7 +135,7 @@ impl Merger {
                 self.step(false)?;
             }
         }
-        let is_last = self.ended.load(Ordering::Acquire);
+        let is_last = self.completion.is_whole();
         while self.step(is_last)? && is_last {}
         Ok(())
     }
