@@ -1,9 +1,12 @@
 //! `palisade run`: a worker by its configuration.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use dataflow::Table;
+use sinks::Warehouse;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -53,9 +56,8 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let warehouse = topology::run(worker).await?;
     let (seconds, cpu_seconds) = (started.elapsed().as_secs_f64(), telemetry::cpu_seconds());
     drop(live);
-    let session = warehouse_sql::session(&warehouse).await?;
-    let (mut rows, dead_letter_reasons) = account::counts(&session).await?;
-    let alerts = rows.remove("alerts").unwrap_or(0);
+    let Told { rows, dead_letter_reasons, alerts } =
+        if args.until_end { Told::stored(&warehouse).await? } else { Told::done(&telemetry) };
     let (queryable, alert) = flight.latencies();
     let events = telemetry.received_total();
     let summary = RunSummary {
@@ -73,6 +75,32 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     print(&summary, args.output)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is told at the end.
+struct Told {
+    /// By table.
+    rows: BTreeMap<String, u64>,
+    dead_letter_reasons: BTreeMap<String, u64>,
+    alerts: u64,
+}
+
+impl Told {
+    /// What the warehouse holds.
+    async fn stored(warehouse: &Warehouse) -> anyhow::Result<Self> {
+        let session = warehouse_sql::session(warehouse).await?;
+        let (mut rows, dead_letter_reasons) = account::counts(&session).await?;
+        let alerts = rows.remove("alerts").unwrap_or(0);
+        Ok(Self { rows, dead_letter_reasons, alerts })
+    }
+
+    /// What this process did. To ask the tables of a fleet takes long, and who ends a worker waits.
+    fn done(telemetry: &Telemetry) -> Self {
+        let events = Table::EVENTS.map(|table| table.name());
+        let mut rows = telemetry.rows_committed();
+        rows.retain(|name, _| events.contains(&name.as_str()));
+        Self { rows, dead_letter_reasons: telemetry.dead_letters_by_reason(), alerts: telemetry.alerts_total() }
+    }
 }
 
 /// What the queues of all shards together, and of the merge stage, hold at most.

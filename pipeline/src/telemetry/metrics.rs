@@ -471,6 +471,11 @@ impl Telemetry {
         total(&self.received)
     }
 
+    /// Dead letters, by reason.
+    pub(crate) fn dead_letters_by_reason(&self) -> BTreeMap<String, u64> {
+        by_label(&self.dead_letters, "reason")
+    }
+
     /// Alerts, new and revised, over all rules.
     pub(crate) fn alerts_total(&self) -> u64 {
         total(&self.alerts)
