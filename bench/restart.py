@@ -6,7 +6,8 @@ usage: restart.py [--palisade BINARY] [--keys 1000000] [--state-interval 10,60] 
 A worker follows a file of FortiGate lines, each from a source address of its own, under one rule that counts by source in windows of
 an hour; then the same sources again and again, RATE lines a second, for as long as the state interval says, so that what a restart
 has to redo is as much as it can be; then SIGKILL. A line is appended and the worker started again: until it says that it is ready, until
-its /metrics tell of the first row committed. Flush and commit intervals are a second, so up to two of those seconds are theirs.
+its /metrics tell of the first row committed, until they tell of the first merge step, which windows are ready for: state loaded, all later steps
+done again. Flush, commit and step intervals are a second, so up to two of those seconds are theirs.
 """
 import argparse
 import pathlib
@@ -75,7 +76,7 @@ class Worker:
     def figure(self, name):
         with urllib.request.urlopen(self.metrics) as answer:
             lines = answer.read().decode().splitlines()
-        return sum(float(text.rsplit(" ", 1)[1]) for text in lines if re.match(name + r"[ {]", text))
+        return sum(float(text.rsplit(" ", 1)[1]) for text in lines if re.match(name + r"[ {}]", text))
 
     def until(self, reached):
         while not reached():
@@ -113,10 +114,17 @@ def measure(args, interval, folder):
         log.write(line(steps + 1, 0))
         log.flush()
     worker = Worker(args.palisade, path)
-    worker.until(lambda: worker.committed() > 0)
-    row = time.monotonic() - worker.started
+    times = {}
+
+    def both():
+        for name, metric in (("row", "palisade_events_committed_total"), ("step", 'palisade_ledger_entries_total.*"merge"')):
+            if name not in times and worker.figure(metric) > 0:
+                times[name] = time.monotonic() - worker.started
+        return len(times) == 2
+
+    worker.until(both)
     worker.kill()
-    return {"ready": worker.ready, "row": row, "state_mb": state / 1e6, "lines": sent}
+    return {"ready": worker.ready, **times, "state_mb": state / 1e6, "lines": sent}
 
 
 def main():
@@ -128,7 +136,7 @@ def main():
     args.add_argument("--out", type=pathlib.Path)
     args = args.parse_args()
     out = args.out or pathlib.Path(tempfile.mkdtemp(prefix="palisade-restart-"))
-    print("state interval   round   state MB   ready s   first new row s")
+    print("state interval   round   state MB   ready s   first new row s   first step s")
     for interval in map(int, args.state_interval.split(",")):
         rows = []
         for nth in range(args.rounds):
@@ -136,9 +144,9 @@ def main():
             shutil.rmtree(folder, ignore_errors=True)
             got = measure(args, interval, folder)
             rows.append(got)
-            print(f"{interval:14} {nth:7} {got['state_mb']:10.0f} {got['ready']:9.2f} {got['row']:17.2f}", flush=True)
+            print(f"{interval:14} {nth:7} {got['state_mb']:10.0f} {got['ready']:9.2f} {got['row']:17.2f} {got['step']:14.2f}", flush=True)
             shutil.rmtree(folder)
-        for name in ("ready", "row"):
+        for name in ("ready", "row", "step"):
             values = [row[name] for row in rows]
             print(f"{interval:14}  {name}: median {statistics.median(values):.2f} s ({min(values):.2f} to {max(values):.2f})")
 
