@@ -101,13 +101,19 @@ async fn read_until(
     read
 }
 
-/// A ledger whose answers come by the runtime's threads, and that says when it is asked.
-struct Remote(tokio::runtime::Handle, std::sync::mpsc::SyncSender<()>);
+/// A ledger that says when it is asked first, and whose answer comes by the runtime's threads.
+struct Remote {
+    runtime: tokio::runtime::Handle,
+    asked: std::sync::mpsc::SyncSender<()>,
+    answer: Mutex<Option<tokio::sync::oneshot::Receiver<()>>>,
+}
 
 impl StartPositions for Remote {
     fn positions(&self, _: &[PartitionId]) -> Result<Positions, BoxedError> {
-        let _ = self.1.try_send(());
-        self.0.block_on(tokio::time::sleep(Duration::from_millis(300)));
+        if let Some(answer) = self.answer.lock().map_err(|_| "poisoned")?.take() {
+            self.asked.send(())?;
+            self.runtime.block_on(answer)?;
+        }
         Ok(Positions::new())
     }
 }
@@ -117,16 +123,20 @@ fn a_source_that_is_dropped_while_the_ledger_is_asked_ends() {
     let cluster = Cluster::new(2);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let (asks, asked) = std::sync::mpsc::sync_channel(1);
-    let starts = Arc::new(Remote(runtime.handle().clone(), asks));
+    let (asked, asks) = std::sync::mpsc::sync_channel(1);
+    let (answers, answer) = tokio::sync::oneshot::channel();
+    let starts = Remote { runtime: runtime.handle().clone(), asked, answer: Mutex::new(Some(answer)) };
     let entered = runtime.enter();
-    let source = KafkaSource::open(cluster.config(true), starts).expect("a source");
+    let source = KafkaSource::open(cluster.config(true), Arc::new(starts)).expect("a source");
     drop(entered);
-    asked.recv_timeout(Duration::from_secs(30)).expect("the group gives it partitions");
+    asks.recv_timeout(Duration::from_secs(30)).expect("the group gives it partitions");
     let (ends, ended) = std::sync::mpsc::sync_channel(1);
+    let own = runtime.handle().clone();
     runtime.spawn(async move {
+        // The one thread comes to this once the source is gone, or while it waits elsewhere.
+        own.spawn(async move { answers.send(()) });
         drop(source);
-        let _ = ends.send(());
+        ends.send(())
     });
     let outcome = ended.recv_timeout(Duration::from_secs(30));
     // A thread that hangs would hold up the runtime's end, and with it the news.

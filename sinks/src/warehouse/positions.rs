@@ -18,6 +18,9 @@ const WALK_ENTRIES: usize = 1024;
 const TABLES_AT_ONCE: usize = 8;
 const CHAINS_AT_ONCE: usize = 16;
 
+/// What a store or a catalog was asked.
+type Asked<'a, T> = BoxFuture<'a, Result<T>>;
+
 /// Collection may overtake whoever looks where to begin: then it looks again. Each time the floor has gone up.
 const LOOKS: u32 = 4;
 
@@ -106,7 +109,7 @@ impl Warehouse {
             claims.insert(partition, Vec::new());
         }
         let tables = self.find_destinations().await?;
-        let mut loads: Vec<BoxFuture<'_, Result<(Destination, Nexts)>>> = Vec::with_capacity(tables.len());
+        let mut loads: Vec<Asked<'_, (Destination, Nexts)>> = Vec::with_capacity(tables.len());
         for &table in &tables {
             loads.push(async move { Ok((table, self.nexts(table).await?)) }.boxed());
         }
@@ -116,7 +119,7 @@ impl Warehouse {
                 claims.entry(partition).or_default().push((table, next));
             }
         }
-        let mut ends: Vec<BoxFuture<'_, Result<Option<(PartitionId, i64)>>>> = Vec::with_capacity(claims.len());
+        let mut ends: Vec<Asked<'_, Option<(PartitionId, i64)>>> = Vec::with_capacity(claims.len());
         for (partition, claims) in claims {
             let tables = tables.len();
             let end = async move {
