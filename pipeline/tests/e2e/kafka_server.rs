@@ -221,8 +221,12 @@ impl Kafka {
         list.add_partition_range(topic, 0, self.partitions(&consumer, topic) - 1);
         let committed = consumer.committed_offsets(list, ANSWER).expect("the broker answers");
         let position = |at: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
-            let (low, high) = consumer.fetch_watermarks(topic, at.partition(), ANSWER).expect("the broker answers");
-            (low, at.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low), high)
+            match consumer.fetch_watermarks(topic, at.partition(), ANSWER) {
+                Ok((low, high)) => (low, at.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low), high),
+                // A broker that has just come back does not know it yet: then nobody knows that all is read.
+                Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition) => (0, 0, 1 << 40),
+                Err(error) => panic!("{topic} {}: {error}", at.partition()),
+            }
         };
         committed.elements().into_iter().map(position).collect()
     }
