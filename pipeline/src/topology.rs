@@ -15,10 +15,10 @@ use crate::committer::Committer;
 use crate::config::Config;
 use crate::flight::Flight;
 use crate::intake::{Intake, Intakes, Pause, Routes, StoppedPartitions};
-use crate::merge::{Merger, Roster};
+use crate::merge::{Merger, Roster, ToMerge};
 use crate::outbox::Mail;
 use crate::pace::Pace;
-use crate::queue;
+use crate::queue::{self, Sender};
 use crate::reload::{self, Reloads};
 use crate::rules::{self, LiveRules};
 use crate::setup::{self, Opener};
@@ -95,19 +95,15 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let committer = stages.task(committer.run(last_stopped));
 
     // Intake runs until the end of its sources or the signal; then each stage drains into the next.
-    // The merge stage must not come to its end before it is known whether all was read.
-    let open = to_merge.clone();
-    let intake = Intake { routes, to_merge, claims, warehouse: warehouse.clone(), pause, stopped, stop };
+    let intake =
+        Intake { routes, to_merge: to_merge.clone(), claims, warehouse: warehouse.clone(), pause, stopped, stop };
     let mut intakes = Intakes::new(intake);
     sources.into_iter().for_each(|source| intakes.start(source, positions.clone()));
     discoveries.into_iter().for_each(|discovery| intakes.seek(discovery));
     health.set_ready(true);
     tracing::info!(partitions, "the worker is ready");
     let result = intakes.join(until_end, stages.failed()).await;
-    if matches!(result, Ok(true)) {
-        completion.all_is_read();
-    }
-    drop(open);
+    known_to_merge(&result, &completion, to_merge);
     drop(stop_reloads);
     let drained = stages.join().await;
     stop_last.send_replace(true);
@@ -115,6 +111,14 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     health.set_ready(false);
     drained.and(result.map(drop)).and(committed).and(sent).and(kept)?;
     Ok(warehouse)
+}
+
+/// Says whether all was read. Until then the merge stage's input stays open, so that it does not come to its end before.
+fn known_to_merge(read: &anyhow::Result<bool>, completion: &Completion, to_merge: Sender<ToMerge>) {
+    if matches!(read, Ok(true)) {
+        completion.all_is_read();
+    }
+    drop(to_merge);
 }
 
 /// Commits what an earlier run left. Where a clock is behind a table, the table waits, as it does when that is found out later; the

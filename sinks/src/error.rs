@@ -201,8 +201,8 @@ pub enum Error {
         /// The cause.
         what: String,
     },
-    /// A copy cannot become a warehouse.
-    #[error("cannot restore: {0} (docs/recovery.md)")]
+    /// A warehouse cannot be copied, or a copy cannot become one.
+    #[error("backup: {0} (docs/recovery.md)")]
     Restore(String),
     /// The configuration cannot be used.
     #[error("warehouse configuration: {0}")]
