@@ -117,16 +117,19 @@ fn the_measure_sees_what_does_not_fit() {
 #[test]
 fn a_question_for_a_name_precedes_a_session() {
     let fleet = firewalls(0);
-    let mut asked: BTreeMap<(String, IpAddr), i64> = BTreeMap::new();
+    let mut asked = BTreeMap::new();
     let (mut begun, mut unasked) = (0, 0);
     for record in records(&fleet) {
         let Record::Session(_, s) = record else { continue };
-        let key = (s.device.serial.clone(), s.src);
+        // A host asks for many sessions: each question has the numbers of its own.
+        let key = |session, port| (s.device.serial.clone(), s.src, session, port);
         match s.kind {
-            Kind::Traffic("end") if s.dst_port == 53 => drop(asked.insert(key, s.time_us)),
+            Kind::Traffic("end") if s.dst_port == 53 => {
+                asked.insert(key(s.session ^ 1, s.src_port ^ 1), s.time_us);
+            }
             Kind::Traffic("start") if !s.is_inbound() && s.src.is_ipv4() => {
                 begun += 1;
-                unasked += u32::from(asked.get(&key).is_none_or(|us| *us > s.time_us));
+                unasked += u32::from(asked.get(&key(s.session, s.src_port)).is_none_or(|us| *us > s.time_us));
             }
             _ => {}
         }
