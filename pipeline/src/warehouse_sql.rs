@@ -11,15 +11,22 @@ use dataflow::Table;
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::{SchemaError, TableReference};
 use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg_datafusion::table::IcebergStaticTableProvider;
 use sinks::{Destination, Namespace, Warehouse};
+
+use crate::telemetry::available_bytes;
 
 /// The catalog and the schema of names that say neither. A table's name there stands for all tables of its class.
 const PLACE: (&str, &str) = ("warehouse", "palisade");
 
 /// The schema of the tables that all tenants share, each alone. No namespace has this name.
 const SHARED: &str = "_shared";
+
+/// With less memory no query gets anywhere.
+const MEMORY_MIN: usize = 256 << 20;
 
 /// A table at some snapshot.
 pub(crate) type Provider = Arc<dyn TableProvider>;
@@ -30,7 +37,7 @@ pub(crate) type Provider = Arc<dyn TableProvider>;
 /// If the catalog or a table's metadata cannot be read.
 pub(crate) async fn session(warehouse: &Warehouse) -> anyhow::Result<SessionContext> {
     let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(PLACE.0, PLACE.1);
-    let session = SessionContext::new_with_config(config);
+    let session = SessionContext::new_with_config_rt(config, bounded(available_bytes() / 2)?);
     aggregate::register_functions(&session);
     let mut tables: BTreeMap<Destination, Provider> = BTreeMap::new();
     for table in warehouse.find_destinations().await? {
@@ -41,6 +48,12 @@ pub(crate) async fn session(warehouse: &Warehouse) -> anyhow::Result<SessionCont
     register_each(&session, &tables)?;
     register(&session, tables)?;
     Ok(session)
+}
+
+/// What queries may hold: what sorts and groups need beyond these bytes goes to disk, to the folder for temporary files.
+fn bounded(bytes: u64) -> anyhow::Result<Arc<RuntimeEnv>> {
+    let pool = FairSpillPool::new(usize::try_from(bytes)?.max(MEMORY_MIN));
+    Ok(RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?)
 }
 
 /// Registers each class under its name: the rows of the table that all share, and of those in namespaces of their own.
@@ -123,7 +136,28 @@ pub(crate) fn texts(batch: &RecordBatch, name: &str) -> anyhow::Result<Vec<Optio
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::Int64Type;
+    use datafusion::physical_plan::{ExecutionPlan, collect};
+
     use super::*;
+
+    fn spills(plan: &dyn ExecutionPlan) -> usize {
+        let own = plan.metrics().and_then(|metrics| metrics.spill_count()).unwrap_or(0);
+        own + plan.children().into_iter().map(|child| spills(&**child)).sum::<usize>()
+    }
+
+    #[tokio::test]
+    async fn a_query_that_needs_more_memory_than_it_may_have_goes_to_disk() {
+        // Each group has a set of its own: 600 MB in all.
+        let sql = "SELECT count(*) AS n FROM (SELECT value, count(DISTINCT CAST(value AS VARCHAR)) AS of, count(*) AS n \
+                   FROM generate_series(1, 60000) GROUP BY value) WHERE of = 1";
+        let config = SessionConfig::new().with_target_partitions(1);
+        let session = SessionContext::new_with_config_rt(config, bounded(0).expect("a runtime"));
+        let plan = session.sql(sql).await.expect("SQL").create_physical_plan().await.expect("a plan");
+        let counted = collect(plan.clone(), session.task_ctx()).await.expect("it ends");
+        assert_eq!(counted[0].column(0).as_primitive::<Int64Type>().value(0), 60_000);
+        assert!(spills(&*plan) > 0, "it was enough, or nothing counts");
+    }
 
     #[tokio::test]
     async fn a_mistake_is_told_once_and_with_the_way_out() {

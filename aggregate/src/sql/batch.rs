@@ -214,10 +214,11 @@ fn windowed_rows(own: &str, spec: WindowSpec) -> String {
         (start.clone(), format!("{start} + {size}"), "w._end > w._us".to_owned())
     };
     let rows = format!(
+        // The left side of a cross join is held in memory.
         "SELECT r.*, {start} AS _start, {end} AS _end \
-         FROM (SELECT e.*, {} AS _us FROM ({own}) AS e) AS r CROSS JOIN (VALUES {}) AS k(n)",
-        window_time_us("e"),
+         FROM (VALUES {}) AS k(n) CROSS JOIN (SELECT e.*, {} AS _us FROM ({own}) AS e) AS r",
         numbers.join(", "),
+        window_time_us("e"),
     );
     format!("{} WHERE {is_in}", with_bounds(&rows))
 }

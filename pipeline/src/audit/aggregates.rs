@@ -307,7 +307,7 @@ async fn without_reprocessed(session: &SessionContext) -> anyhow::Result<Session
 
 /// The tables' rows that meet a condition on their identity.
 async fn rows_that(session: &SessionContext, condition: &str) -> anyhow::Result<SessionContext> {
-    let some = SessionContext::new_with_config(session.copied_config());
+    let some = SessionContext::new_with_config_rt(session.copied_config(), session.runtime_env());
     aggregate::register_functions(&some);
     for table in Table::ALL {
         let rows = match table {

@@ -6,4 +6,4 @@ mod process;
 
 pub(crate) use http::{Health, serve};
 pub(crate) use metrics::{QueueGauges, Telemetry};
-pub(crate) use process::{cpu_seconds, resident_bytes};
+pub(crate) use process::{available_bytes, cpu_seconds, resident_bytes};

@@ -16,11 +16,23 @@ pub(crate) fn resident_bytes() -> u64 {
     pages * rustix::param::page_size() as u64
 }
 
+/// Memory that the machine, or the container, could still give to somebody; 0 where it cannot be read.
+pub(crate) fn available_bytes() -> u64 {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib =
+        meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok());
+    let machine = kib.unwrap_or(0u64) * 1024;
+    let container = number("/sys/fs/cgroup/memory.max").zip(number("/sys/fs/cgroup/memory.current"));
+    container.map_or(machine, |(max, current)| machine.min(max.saturating_sub(current)))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn the_process_has_used_time_and_memory() {
         assert!(super::resident_bytes() > 1 << 20);
+        assert!(super::available_bytes() > 1 << 20);
         assert!(super::cpu_seconds() >= 0.0);
     }
 }
