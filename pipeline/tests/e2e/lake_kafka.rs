@@ -24,11 +24,13 @@ fn scene(lake: &Lake, kafka: &Kafka, events: u64, partitions: u64) -> (PathBuf, 
     fill.args(["loadgen", "--topic", "firewall", "--seed", "29", "--events", &events.to_string(), "--tenants", "2"]);
     stdout(fill.args(["--partitions", &partitions.to_string(), "--kafka", &kafka.address(), "--out"]).arg(&truth));
     let flush_rows = (events / (12 * partitions)).clamp(100, 100_000);
+    // A state of a window holds what it saw: of millions, written every few seconds, they fill the bucket.
+    let state_interval = if events < 1_000_000 { "5s" } else { "60s" };
     let yaml = format!(
         "{}  merge_groups: 4\nsources:\n  - name: firewall\n    tenant: {{header: tenant}}\n    \
          kafka: {{brokers: '{}', topic: firewall, group: fleet, session_timeout: 6s}}\n\
          enrich: {{country: builtin, intel: [builtin]}}\n\
-         worker: {{flush_interval: 2s, commit_interval: 2s, step_interval: 500ms, state_interval: 5s, flush_rows: {flush_rows}}}\n",
+         worker: {{flush_interval: 2s, commit_interval: 2s, step_interval: 500ms, state_interval: {state_interval}, flush_rows: {flush_rows}}}\n",
         lake.yaml("fleet"),
         kafka.address()
     );
