@@ -1,6 +1,7 @@
 //! Commits what the ledger holds and the tables do not: on an interval, and until nothing waits at the end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus::IntGaugeVec;
@@ -20,7 +21,6 @@ pub(crate) struct Committer {
     pace: Pace,
     /// Each table as the last commit left it.
     extents: BTreeMap<Destination, Extent>,
-    flight: Flight,
     telemetry: Telemetry,
 }
 
@@ -32,7 +32,8 @@ impl Committer {
         flight: Flight,
         telemetry: Telemetry,
     ) -> Self {
-        Self { tables, interval, pace, extents: BTreeMap::new(), flight, telemetry }
+        let tables = tables.telling(Arc::new(move |table, ends| flight.arrive(table, ends, clock::now_us())));
+        Self { tables, interval, pace, extents: BTreeMap::new(), telemetry }
     }
 
     /// Commits every `interval` until `stop` says so, then once more.
@@ -110,7 +111,6 @@ impl Committer {
     }
 
     fn note(&mut self, report: &CommitReport) {
-        let now = clock::now_us();
         for commit in &report.commits {
             let name = commit.table.table().name();
             self.telemetry.table_commits.with_label_values(&[name, "committed"]).inc();
@@ -119,9 +119,6 @@ impl Committer {
         }
         if !report.commits.is_empty() {
             self.tell_extents();
-        }
-        for (table, positions) in &report.ends {
-            self.flight.arrive(*table, positions, now);
         }
     }
 }

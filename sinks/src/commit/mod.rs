@@ -162,9 +162,23 @@ pub struct Committer {
     writer: String,
     /// One pass at a time within a committer.
     memory: Mutex<Memory>,
+    told: Told,
     /// Attempts since somebody last asked.
     missed: sync::Mutex<BTreeMap<(Destination, Miss), u64>>,
     guarded: bool,
+}
+
+/// Hears of a table that has all rows below these positions now, whoever committed them.
+pub type TableNews = dyn Fn(Destination, &Positions) + Send + Sync;
+
+/// Who wants to hear of each table as soon as it is done, and not at the end of a pass.
+#[derive(Default)]
+struct Told(Option<Arc<TableNews>>);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "somebody" } else { "nobody" })
+    }
 }
 
 /// How far a commit goes when no file waits.
@@ -185,7 +199,13 @@ impl Committer {
         #[cfg(not(feature = "mutants"))]
         let guarded = true;
         let (memory, missed) = (Mutex::new(Memory::default()), sync::Mutex::default());
-        Self { warehouse, writer: writer.to_owned(), memory, missed, guarded }
+        Self { warehouse, writer: writer.to_owned(), memory, told: Told::default(), missed, guarded }
+    }
+
+    /// Tells of each table as soon as it is done, also in passes that fail at a later one.
+    #[must_use]
+    pub fn telling(self, news: Arc<TableNews>) -> Self {
+        Self { told: Told(Some(news)), ..self }
     }
 
     /// Attempts that came to nothing since the last call, also those of passes that failed.
@@ -244,6 +264,9 @@ impl Committer {
             let (commit, more) = self.commit_table(table, lag, &mut pass, &mut memory).await?;
             report.commits.extend(commit);
             report.more |= more;
+            if let (Some(tell), Some(ends)) = (&self.told.0, pass.ends(table)) {
+                tell(table, ends);
+            }
             step::reached(Step::BetweenTables);
         }
         report.ends = pass.into_ends();

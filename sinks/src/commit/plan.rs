@@ -133,6 +133,11 @@ impl Pass {
         Ok(true)
     }
 
+    /// Up to where a table has all rows, if it is done.
+    pub(super) fn ends(&self, table: Destination) -> Option<&Positions> {
+        self.ends.get(&table)
+    }
+
     /// For each table that is done: up to where it has all rows.
     pub(super) fn into_ends(self) -> BTreeMap<Destination, Positions> {
         self.ends

@@ -347,6 +347,24 @@ async fn one_call_in_ten_fails(mut seed: u64) {
 }
 
 #[tokio::test]
+async fn a_table_is_told_of_when_it_is_done_also_if_the_next_one_fails() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = crate::WarehouseConfig { commit_attempts_max: 1, ..quick(dir.path()) };
+    let (warehouse, _) = open_faulty(config, [Fault::None, Fault::Refused].into()).await;
+    let (p, tables) = (partition(0), [Table::HttpActivity, Table::DeadLetter]);
+    record(&warehouse, &p, 0..4, &tables).await;
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (own, of) = (told.clone(), p.clone());
+    let news = move |to: Destination, ends: &Positions| own.lock().expect("no panic").push((to.table(), ends[&of]));
+    let committer = warehouse.committer("t").telling(Arc::new(news));
+    committer.commit_pending().await.expect_err("the second is refused");
+    let is_told = || tables.map(|table| told.lock().expect("no panic").contains(&(table, 4)));
+    assert_eq!(is_told().into_iter().filter(|it| *it).count(), 1);
+    committer.commit_pending().await.expect("commits");
+    assert_eq!(is_told(), [true; 2]);
+}
+
+#[tokio::test]
 async fn a_catalog_that_stays_away_ends_in_a_transient_error() {
     let dir = tempfile::tempdir().expect("a directory");
     let config = crate::WarehouseConfig { commit_attempts_max: 3, ..quick(dir.path()) };
