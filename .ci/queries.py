@@ -4,7 +4,7 @@ import json
 import pathlib
 import sys
 
-VARIABLES = {"$__rate_interval": "5m", "$job": "palisade", "$instance": ".*"}
+VARIABLES = {"$__rate_interval": "5m", "$job": "palisade", "$instance": ".*", "$region": ".*"}
 
 
 def queries(node):

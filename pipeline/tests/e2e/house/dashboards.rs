@@ -47,7 +47,9 @@ fn series_faults(path: &str, text: &str, metrics: &BTreeMap<String, String>, rec
 }
 
 fn dashboard_files() -> Vec<(String, String)> {
-    let files = tree::files().into_iter().filter(|f| f.starts_with("dashboards/") && !f.ends_with("metrics.txt"));
+    let is_shown =
+        |file: &String| file.starts_with("dashboards/") && ![".txt", ".py"].iter().any(|end| file.ends_with(end));
+    let files = tree::files().into_iter().filter(is_shown);
     files.map(|path| (path.clone(), read(&path))).collect()
 }
 
