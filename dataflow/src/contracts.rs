@@ -34,8 +34,19 @@ pub enum SourceEvent {
     Gone(PartitionId),
     /// Of a shared source: where a partition that someone else reads ends at the moment.
     LogEnd(PartitionId, i64),
+    /// Of a shared source: how much waits in a partition that is ours. Said now and then.
+    Lag(PartitionId, Lag),
     /// Of a shared source: the partition is ours, but is not read on until somebody acts. What was delivered stays.
     Stopped(PartitionId, Stop),
+}
+
+/// How far behind its partition's end a source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// Offsets that were not delivered yet; some may never be, such as markers of transactions.
+    pub offsets: i64,
+    /// When the last record was received that was delivered, microseconds UTC, if any was.
+    pub received_us: Option<i64>,
 }
 
 /// Why a partition is not read on.

@@ -28,7 +28,7 @@ pub mod yaml;
 pub use batch_builder::{BatchBuilder, Shared, Stamp, TableBuilder};
 pub use chunk::{Chunk, ChunkBuffers, ChunkBuilder, Record};
 pub use client_settings::ClientSettings;
-pub use contracts::{Decoder, Enricher, Source, SourceError, SourceEvent, Stop};
+pub use contracts::{Decoder, Enricher, Lag, Source, SourceError, SourceEvent, Stop};
 pub use dead_letter::{DeadLetters, Reason};
 pub use identity::{OffsetRange, PartitionId, Positions, RowId};
 pub use latency::Latency;

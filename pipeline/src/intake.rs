@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::claims::Claims;
+use crate::clock;
 use crate::discovery::Discovery;
 use crate::flight::Flight;
 use crate::merge::ToMerge;
@@ -247,12 +248,15 @@ impl Intake {
             }
             SourceEvent::Assigned(p, position) => {
                 tracing::info!(partition = %p, position, "assigned");
+                self.pause.flight.telemetry().assigned.with_label_values(&[&*p.topic]).inc();
                 self.stopped.remove(&p);
                 (Some((p.clone(), ToShard::Assigned(p.clone(), position))), Some(ToMerge::Assigned(p)))
             }
             SourceEvent::Revoked(p) => {
                 tracing::info!(partition = %p, "revoked");
+                self.pause.flight.telemetry().revoked.with_label_values(&[&*p.topic]).inc();
                 self.stopped.remove(&p);
+                self.pause.flight.telemetry().lag.forget(&p);
                 (Some((p.clone(), ToShard::Revoked(p.clone()))), Some(ToMerge::Revoked(p)))
             }
             SourceEvent::Stopped(p, Stop { kind, why }) => {
@@ -262,6 +266,10 @@ impl Intake {
             }
             // Whatever is open of it is all there will be.
             SourceEvent::Gone(p) => (Some((p.clone(), ToShard::CaughtUp(p.clone()))), Some(ToMerge::Gone(p))),
+            SourceEvent::Lag(p, lag) => {
+                self.pause.flight.telemetry().lag.tell(&p, lag, clock::now_us());
+                (None, None)
+            }
             SourceEvent::LogEnd(p, end) => (None, Some(ToMerge::LogEnd(p, end))),
             SourceEvent::EndOfInput => (None, None),
         };

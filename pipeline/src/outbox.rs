@@ -136,7 +136,7 @@ impl Outbox {
                 Err(e) => return Err(e.into()),
             };
             let (name, metrics) = (self.outbox.name(), &self.telemetry.outbox);
-            metrics.count(name, &drained);
+            metrics.count(name, &drained, clock::now_us());
             if let Some(error) = drained.failed {
                 std::iter::once(chain).chain(waiting).for_each(|chain| self.inbox.waits(chain));
                 self.failures += 1;

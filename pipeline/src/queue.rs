@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
 
+use crate::clock;
 use crate::telemetry::QueueGauges;
 use turns::{Held, Turns};
 
@@ -97,9 +98,10 @@ impl<T> Lanes<T> {
 impl<T: Weigh> Sender<T> {
     /// Waits for room in the lane and sends.
     pub(crate) async fn send(&self, item: T) -> Result<(), Closed> {
+        let since = clock::instant();
         let _turn = self.lane.turn.acquire().await.map_err(|_| Closed)?;
         let (rows, bytes) = (item.rows(), item.bytes());
-        let mut held = Held { item, rows, bytes };
+        let mut held = Held { item, rows, bytes, since };
         loop {
             let room = self.lane.room.notified();
             match self.shared.offer(self.lane.number, held)? {
@@ -134,7 +136,7 @@ impl<T> Shared<T> {
 
     fn next(&self) -> Option<T> {
         let held = self.state().turns.next()?;
-        self.gauges.remove(held.rows, held.bytes);
+        self.gauges.remove(held.rows, held.bytes, clock::instant() - held.since);
         Some(held.item)
     }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use aggregate::{RuleSet, RuleWork, SourceStage};
 use anyhow::{Context, bail};
+use arrow::array::AsArray;
+use arrow::datatypes::TimestampMicrosecondType;
 use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Reason, TableBatch};
 use enrich::Chain;
 use ingest::decode::AutoDecoder;
@@ -19,7 +21,7 @@ use uuid::Uuid;
 use crate::claims::Claims;
 use crate::clock;
 use crate::config::{Config, WorkerConfig};
-use crate::flight::{Flight, Received};
+use crate::flight::{Counts, Flight, Received};
 use crate::live::Progress;
 use crate::merge::{MergeGone, ToMerge};
 use crate::open_tables::OpenTables;
@@ -277,9 +279,8 @@ impl Shard {
     /// Forgets what is open of a partition: whoever owns it reads it again.
     fn abandon(&mut self, id: &PartitionId) {
         if let Some(open) = self.partitions.remove(id) {
-            let events = open.received.events();
-            self.context.telemetry.abandoned.inc_by(events);
-            self.context.telemetry.in_flight.sub(i64::try_from(events).unwrap_or(i64::MAX));
+            self.context.telemetry.abandoned.inc_by(open.received.events());
+            self.context.flight.abandon(id, &open.received);
         }
     }
 }
@@ -349,12 +350,15 @@ impl OpenPartition {
     fn note(&mut self, chunk: &Chunk, events: u64, context: &ShardContext) {
         let records = chunk.len() as u64;
         self.records += records;
+        let mut counts = Counts::default();
         for record in chunk.records() {
-            self.received.note(record.received_at, 1);
+            counts.note(record.received_at, 1);
         }
         if let (Some(last), true) = (chunk.records().last(), events > records) {
-            self.received.note(last.received_at, events - records);
+            counts.note(last.received_at, events - records);
         }
+        context.flight.decoded(&self.id, &counts, clock::now_us());
+        self.received.note(context.config.tiers.of(&chunk.tenant), counts);
         context.telemetry.records.with_label_values(&[&*self.id.topic]).inc_by(records);
         context.telemetry.received.with_label_values(&[&*self.id.topic]).inc_by(events);
         context.telemetry.in_flight.add(i64::try_from(events).unwrap_or(i64::MAX));
@@ -376,6 +380,10 @@ impl OpenPartition {
 
     fn encode(&mut self, batch: &TableBatch, context: &ShardContext) -> anyhow::Result<()> {
         self.buffered_rows += batch.rows.num_rows();
+        if let Some(received) = batch.rows.column_by_name("_received_at") {
+            let received = received.as_primitive::<TimestampMicrosecondType>();
+            self.received.note_rows(batch.table, received.values().iter().copied());
+        }
         self.tables.write(batch, &context.warehouse, &context.runtime)
     }
 
@@ -434,20 +442,23 @@ impl OpenPartition {
         entry.watermark = self.stage.watermark();
         #[cfg(feature = "mutants")]
         mutant::lower_watermark(&mut entry);
-        (entry.received_min, entry.received_max) = (self.received.min_us, self.received.max_us);
+        (entry.received_min, entry.received_max) = (self.received.min_us(), self.received.max_us());
         entry.versions = context.versions();
         // Before the entry exists: the committer may take it in at once.
         let bytes = |files: &TableFiles| files.files.iter().map(|file| file.bytes).sum();
         let tables = entry.tables.iter().map(|(table, files)| (*table, bytes(files))).collect();
-        context.flight.depart(&self.id, range, std::mem::take(&mut self.received), tables);
+        let received = Arc::new(std::mem::take(&mut self.received));
+        context.flight.depart(&self.id, range, received.clone(), tables);
         if let Some(other) = self.create_entry(&entry, context)? {
-            self.received = context.flight.retract(&self.id, range.start);
+            context.flight.retract(&self.id, range.start);
+            self.received = Arc::unwrap_or_clone(received);
             if context.claims.is_shared(&self.id) {
                 tracing::info!(partition = %self.id, other, "another worker wrote to the partition; resuming after it");
                 return Ok(Flushed::Fenced);
             }
             bail!("another worker ({other}) owns the partition now; stop one of the two");
         }
+        context.flight.recorded(&self.id, &received, clock::now_us());
         self.hand_over(range, source, &entry, context)?;
         Ok(Flushed::Done)
     }
@@ -458,10 +469,14 @@ impl OpenPartition {
         if sinks::mutant::is("commit-before-entry") {
             context.runtime.block_on(context.warehouse.committer(&context.writer).commit_unrecorded(entry))?;
         }
-        match context.runtime.block_on(context.warehouse.ledger().create_source(entry))? {
-            Created::New | Created::Ours => {}
-            Created::Taken(other) => return Ok(Some(other.writer)),
-            Created::Collected => return Ok(Some("whose range is collected by now".to_owned())),
+        let other = match context.runtime.block_on(context.warehouse.ledger().create_source(entry))? {
+            Created::New | Created::Ours => None,
+            Created::Taken(other) => Some(other.writer),
+            Created::Collected => Some("whose range is collected by now".to_owned()),
+        };
+        if other.is_some() {
+            context.telemetry.ledger_conflicts.with_label_values(&["source"]).inc();
+            return Ok(other);
         }
         context.telemetry.ledger_entries.with_label_values(&["source"]).inc();
         context.claims.note_durable(&entry.partition, entry.next);

@@ -7,6 +7,8 @@ use comfy_table::{Cell, CellAlignment, Table as TextTable, presets};
 use dataflow::Latency;
 use serde::Serialize;
 
+use crate::flight::Steps;
+
 /// Percentiles of a latency in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Percentiles {
@@ -27,11 +29,24 @@ impl From<&Latency> for Percentiles {
     }
 }
 
-/// From receipt, per event: to queryable, and per alert to durable.
+/// From receipt, per event: to each step, and per alert to durable.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Latencies {
+    pub(crate) decoded: Percentiles,
+    pub(crate) ledger: Percentiles,
     pub(crate) queryable: Percentiles,
     pub(crate) alert: Percentiles,
+}
+
+impl From<&Steps> for Latencies {
+    fn from(steps: &Steps) -> Self {
+        Self {
+            decoded: (&steps.decoded).into(),
+            ledger: (&steps.ledger).into(),
+            queryable: (&steps.queryable).into(),
+            alert: (&steps.alert).into(),
+        }
+    }
 }
 
 /// What a bounded run did, from the warehouse as it reads back.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataflow::{ChunkBuffers, ChunkBuilder, PartitionId, Positions, SourceEvent};
+use dataflow::{ChunkBuffers, ChunkBuilder, Lag, PartitionId, Positions, SourceEvent};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::BorrowedMessage;
@@ -55,7 +55,15 @@ struct Lane {
     /// Up to where the ledger is known to be: what the group is told.
     durable: i64,
     open: Option<ChunkBuilder>,
+    /// Of the last record that was delivered.
+    received_us: Option<i64>,
     quiet: Quiet,
+}
+
+impl Lane {
+    fn at(position: i64, end: Option<i64>) -> Self {
+        Self { position, end, durable: position, open: None, received_us: None, quiet: Quiet::from_now() }
+    }
 }
 
 /// What is known of a partition of which nothing comes.
@@ -137,6 +145,9 @@ impl Poller {
         let group = Group::new(&config, rows.clone(), starts);
         let mut client = config.client();
         Heard::listen(&mut client);
+        if client.get("statistics.interval.ms").is_none() {
+            client.set("statistics.interval.ms", REPORT_EVERY.as_millis().to_string());
+        }
         let made = client.create_with_context(group);
         let consumer: BaseConsumer<Group> = made.map_err(KafkaError::client("make a consumer"))?;
         let mut poller = Self {
@@ -179,8 +190,7 @@ impl Poller {
             let position = position?;
             self.name(&mut list, partition, position)?;
             let end = Some(self.log_ends(partition)?.1);
-            self.lanes
-                .insert(partition, Lane { position, end, durable: position, open: None, quiet: Quiet::from_now() });
+            self.lanes.insert(partition, Lane::at(position, end));
             self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
         }
         self.consumer.assign(&list).map_err(KafkaError::client("take every partition"))
@@ -312,6 +322,7 @@ impl Poller {
         }
         self.reported_at = now();
         self.hint();
+        self.tell_lag();
         if self.is_deleted {
             self.backlog.extend(self.partitions().into_iter().map(SourceEvent::Gone));
         }
@@ -328,6 +339,16 @@ impl Poller {
             }
         }
         Ok(())
+    }
+
+    /// Tells how much waits in partitions that are ours.
+    fn tell_lag(&mut self) {
+        for (partition, log_end) in self.consumer.context().take_log_ends() {
+            if let Some(lane) = self.lanes.get(&partition) {
+                let lag = Lag { offsets: (log_end - lane.position).max(0), received_us: lane.received_us };
+                self.backlog.push_back(SourceEvent::Lag(self.id(partition), lag));
+            }
+        }
     }
 
     /// Tells of partitions that nothing comes of and nothing waits in. What was delivered before is told before.
@@ -398,10 +419,7 @@ impl Poller {
                     self.return_if_deleted();
                     self.add(partition);
                     self.stopped.remove(&partition);
-                    self.lanes.insert(
-                        partition,
-                        Lane { position, end: None, durable: position, open: None, quiet: Quiet::from_now() },
-                    );
+                    self.lanes.insert(partition, Lane::at(position, None));
                     self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
                 }
                 // What was read of it is kept: nobody can read it again.
@@ -455,6 +473,7 @@ impl Poller {
         let kept = &payload[..payload.len().min(self.config.line_limit)];
         open.push_cut(kept, payload.len() as u64, offset, received_ms.saturating_mul(1000));
         lane.position = offset + 1;
+        lane.received_us = Some(received_ms.saturating_mul(1000));
         (lane.quiet.at_end, lane.quiet.log_end) = (false, None);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Who owns which partition: the group's decisions, carried out inside librdkafka's callback, on the poll thread.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError as ClientError;
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -71,6 +72,8 @@ struct State {
     /// Partitions that the group gave us and that the client was not told to read.
     left_out: BTreeSet<i32>,
     is_other_topic: bool,
+    /// Where the logs of partitions ended that are read, by the brokers' last answers, since they were last asked for.
+    log_ends: BTreeMap<i32, i64>,
 }
 
 impl Group {
@@ -90,6 +93,11 @@ impl Group {
     /// What happened since the last call.
     pub(super) fn take(&self) -> Vec<Change> {
         std::mem::take(&mut self.state().changes)
+    }
+
+    /// Where logs end, as far as it was heard since the last call.
+    pub(super) fn take_log_ends(&self) -> BTreeMap<i32, i64> {
+        std::mem::take(&mut self.state().log_ends)
     }
 
     /// From now on partitions are taken over to be given back.
@@ -238,6 +246,13 @@ impl ClientContext for Group {
 
     fn error(&self, error: ClientError, reason: &str) {
         self.heard.error(&error, reason);
+    }
+
+    fn stats(&self, told: Statistics) {
+        let partitions = told.topics.get(&self.topic).into_iter().flat_map(|topic| topic.partitions.values());
+        // Of one that was not fetched yet it is negative.
+        let ends = partitions.filter(|p| p.hi_offset >= 0).map(|p| (p.partition, p.hi_offset));
+        self.state().log_ends.extend(ends);
     }
 }
 

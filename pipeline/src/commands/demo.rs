@@ -15,11 +15,11 @@ use crate::account::{self, Identity};
 use crate::cli::{DemoArgs, Output};
 use crate::clock;
 use crate::commands::run::{queue_rows, stop_signal};
-use crate::config::{Accepted, Config, GeneratorSource, RulesConfig, SourceConfig, UpkeepConfig, WorkerConfig};
+use crate::config::{Accepted, Config, GeneratorSource, RulesConfig, SourceConfig, Tiers, UpkeepConfig, WorkerConfig};
 use crate::flight::Flight;
 use crate::live::{self, Planted, Watched};
 use crate::setup;
-use crate::summary::{DemoSummary, Latencies, RuleScore, shown};
+use crate::summary::{DemoSummary, RuleScore, shown};
 use crate::telemetry::{self, Health, Telemetry};
 use crate::topology::{self, Worker};
 use crate::warehouse_sql;
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let telemetry = Telemetry::new();
     let flight = Flight::new(telemetry.clone());
     let health = Health::default();
-    announce(args, &telemetry, &health).await;
+    announce(args, &flight, &health).await;
 
     let watched = Watched {
         title: "palisade demo",
@@ -108,16 +108,17 @@ fn config(args: &DemoArgs) -> Config {
         },
         upkeep: UpkeepConfig::default(),
         listen: None,
+        tiers: Tiers::default(),
         follow: false,
         accepted: Accepted::default(),
     }
 }
 
 /// Says where the metrics are; the demo runs without them if the address is taken.
-async fn announce(args: &DemoArgs, telemetry: &Telemetry, health: &Health) {
+async fn announce(args: &DemoArgs, flight: &Flight, health: &Health) {
     let listen: Result<SocketAddr, _> = args.listen.parse();
     match listen {
-        Ok(listen) => match telemetry::serve(listen, telemetry.clone(), health.clone()).await {
+        Ok(listen) => match telemetry::serve(listen, flight.clone(), health.clone()).await {
             Ok(address) => eprintln!("metrics: http://{address}/metrics"),
             Err(error) => eprintln!("no metrics: {error:#}"),
         },
@@ -145,7 +146,6 @@ async fn score(
     }
     let alerts = account::alerts(&session, setup::rules(config)?.as_ref()).await?;
     let score = loadgen::score(fleet.labels(), &alerts);
-    let (queryable, alert) = flight.latencies();
     Ok(DemoSummary {
         seed: args.seed,
         events_generated: account.generated,
@@ -160,7 +160,7 @@ async fn score(
         seconds,
         events_per_second: account.generated as f64 / seconds,
         cpu_seconds,
-        latency_ms: Latencies { queryable: (&queryable).into(), alert: (&alert).into() },
+        latency_ms: (&flight.steps()).into(),
         warehouse: shown(Path::new(&args.warehouse)),
     })
 }

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::{Accepted, Config};
 use crate::flight::Flight;
 use crate::live::{self, Watched};
-use crate::summary::{Latencies, RunSummary};
+use crate::summary::RunSummary;
 use crate::telemetry::{self, Health, Telemetry};
 use crate::topology::{self, Worker};
 use crate::warehouse_sql;
@@ -29,12 +29,12 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut config = Config::load(&args.config)?;
     config.follow = !args.until_end;
     config.accepted = Accepted { resets: args.accept_reset.clone(), losses: args.accept_loss.clone() };
-    let (telemetry, health) = (Telemetry::new(), Health::default());
+    let (telemetry, health) = (Telemetry::of_region(&config.warehouse.region), Health::default());
+    let flight = Flight::new(telemetry.clone());
     if let Some(listen) = config.listen {
-        let address = telemetry::serve(listen, telemetry.clone(), health.clone()).await?;
+        let address = telemetry::serve(listen, flight.clone(), health.clone()).await?;
         eprintln!("metrics: http://{address}/metrics");
     }
-    let flight = Flight::new(telemetry.clone());
     let watched = Watched {
         title: "palisade run",
         telemetry: telemetry.clone(),
@@ -58,7 +58,6 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     drop(live);
     let Told { rows, dead_letter_reasons, alerts } =
         if args.until_end { Told::stored(&warehouse).await? } else { Told::done(&telemetry) };
-    let (queryable, alert) = flight.latencies();
     let events = telemetry.received_total();
     let summary = RunSummary {
         records_read: telemetry.records_total(),
@@ -70,7 +69,7 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         seconds,
         events_per_second: events as f64 / seconds,
         cpu_seconds,
-        latency_ms: Latencies { queryable: (&queryable).into(), alert: (&alert).into() },
+        latency_ms: (&flight.steps()).into(),
         warehouse: warehouse.config().root.to_string(),
     };
     print(&summary, args.output)?;

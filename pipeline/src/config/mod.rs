@@ -5,6 +5,7 @@ mod raw;
 mod receivers;
 mod secret;
 mod security;
+mod tiers;
 mod warehouse;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use dataflow::ClientSettings;
 use sinks::WarehouseConfig;
 
 pub(crate) use raw::ConfigError;
+pub(crate) use tiers::Tiers;
 pub(crate) use warehouse::environment;
 
 /// Data files a day that `palisade check` lets pass unless the configuration says otherwise. A million of small files a day
@@ -37,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) worker: WorkerConfig,
     pub(crate) upkeep: UpkeepConfig,
     pub(crate) listen: Option<SocketAddr>,
+    /// By which latency is told, of each tenant.
+    pub(crate) tiers: Tiers,
     /// Keep looking for more when every source is read; otherwise a source ends.
     pub(crate) follow: bool,
     /// What is to go on though records were lost.

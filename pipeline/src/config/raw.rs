@@ -13,6 +13,7 @@ use serde_saphyr::Spanned;
 
 use super::kafka::{self, RawClient, RawKafka, RawTenant};
 use super::receivers::{RawReceiver, receivers};
+use super::tiers::Tiers;
 use super::warehouse::{self, RawWarehouse};
 use super::{
     Accepted, Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, RulesConfig, SourceConfig, UpkeepConfig,
@@ -211,6 +212,7 @@ struct RawUpkeep {
 #[serde(deny_unknown_fields, default)]
 struct RawTelemetry {
     listen: Option<SocketAddr>,
+    tiers: std::collections::BTreeMap<String, Vec<String>>,
 }
 
 fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
@@ -255,6 +257,10 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
             UpkeepConfig::default()
         })
     });
+    let tiers = Tiers::new(&raw.telemetry.tiers).unwrap_or_else(|what| {
+        problems.push(Problem::new(what));
+        Tiers::default()
+    });
     let mut decode = raw.decode;
     decode.mappings.iter_mut().for_each(|path| *path = base.join(&*path).to_string_lossy().into_owned());
     let mappings = mappings(&decode.mappings, &mut problems);
@@ -280,6 +286,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         worker,
         upkeep,
         listen: raw.telemetry.listen,
+        tiers,
         follow: true,
         accepted: Accepted::default(),
     })

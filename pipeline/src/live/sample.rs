@@ -8,6 +8,7 @@ use super::detections::Detections;
 use super::feed::Progress;
 use super::view::{Queue, TableLine, TopicLine, View};
 use crate::clock;
+use crate::flight::Steps;
 
 /// How long a bar of the rate's history stands for, and how many there are.
 const BAR: Duration = Duration::from_secs(1);
@@ -43,7 +44,7 @@ impl Sampler {
         self.rate(now, received);
         let Watched { telemetry, flight, .. } = &self.watched;
         self.detections.take(telemetry.feed.take_alerts());
-        let (queryable, alert) = flight.latencies();
+        let Steps { queryable, alert, .. } = flight.steps();
         let rows = telemetry.queue_rows();
         let queue = |&(name, rows_max): &(&'static str, u64)| Queue {
             name,

@@ -288,7 +288,10 @@ impl Group {
         self.write(context, &mut entry, &output, around.is_last)?;
         match context.runtime.block_on(context.warehouse.ledger().create_merge(&entry))? {
             Created::New | Created::Ours => {}
-            Created::Taken(_) | Created::Collected => return Ok(Stepped::Lost),
+            Created::Taken(_) | Created::Collected => {
+                context.telemetry.ledger_conflicts.with_label_values(&["merge"]).inc();
+                return Ok(Stepped::Lost);
+            }
         }
         self.adopt(&entry);
         report(context, self.number, &output, watermark, oldest.unwrap_or(stamp.at));

@@ -175,7 +175,7 @@ proptest! {
         let lanes: Vec<u64> = (0..4).map(|_| turns.open().0).collect();
         let (mut sent, mut got) = (BTreeMap::<usize, Vec<usize>>::new(), BTreeMap::<usize, Vec<usize>>::new());
         for (number, (lane, rows, receive)) in steps.into_iter().enumerate() {
-            if turns.offer(lanes[lane], Held { item: (lane, number), rows, bytes: 1 }).is_none() {
+            if turns.offer(lanes[lane], Held { item: (lane, number), rows, bytes: 1, since: clock::instant() }).is_none() {
                 sent.entry(lane).or_default().push(number);
             }
             for _ in 0..receive {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -19,6 +20,8 @@ pub(super) struct Held<T> {
     pub(super) item: T,
     pub(super) rows: usize,
     pub(super) bytes: usize,
+    /// When the sender wished to send it.
+    pub(super) since: Instant,
 }
 
 impl<T> Held<T> {

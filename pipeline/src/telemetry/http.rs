@@ -1,4 +1,4 @@
-//! `/metrics`, `/health/live` and `/health/ready`.
+//! `/metrics`, `/status`, `/health/live` and `/health/ready`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::Telemetry;
+use super::status::Status;
+use crate::flight::Flight;
 
 /// Whether the worker is at work: recovered, reading, and not failed.
 #[derive(Clone, Default)]
@@ -32,27 +33,32 @@ impl Health {
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub(crate) async fn serve(listen: SocketAddr, telemetry: Telemetry, health: Health) -> anyhow::Result<SocketAddr> {
+pub(crate) async fn serve(listen: SocketAddr, flight: Flight, health: Health) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("telemetry.listen: {listen} cannot be bound; choose a free address or leave it out")
     })?;
     let address = listener.local_addr()?;
     let router = Router::new()
         .route("/metrics", get(metrics))
+        .route("/status", get(status))
         .route("/health/live", get(|| async { "ok\n" }))
         .route("/health/ready", get(ready))
-        .with_state((telemetry, health));
+        .with_state((flight, health));
     #[expect(clippy::disallowed_methods, reason = "serves until the process ends; holds nothing that could be lost")]
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(address)
 }
 
-async fn metrics(
-    State((telemetry, _)): State<(Telemetry, Health)>,
-) -> ([(header::HeaderName, &'static str); 1], String) {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry.render())
+async fn metrics(State((flight, _)): State<(Flight, Health)>) -> ([(header::HeaderName, &'static str); 1], String) {
+    flight.telemetry().latency.oldest.set(flight.oldest_us().map_or(0.0, |us| us as f64 / 1e6));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], flight.telemetry().render())
 }
 
-async fn ready(State((_, health)): State<(Telemetry, Health)>) -> (StatusCode, &'static str) {
+async fn status(State((flight, health)): State<(Flight, Health)>) -> ([(header::HeaderName, &'static str); 1], String) {
+    let status = serde_json::to_string(&Status::of(&flight, health.is_ready())).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "application/json")], status)
+}
+
+async fn ready(State((_, health)): State<(Flight, Health)>) -> (StatusCode, &'static str) {
     if health.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }

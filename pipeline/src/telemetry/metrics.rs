@@ -1,16 +1,17 @@
 //! Every metric of the binary, in one list. Labels are closed sets: no address, user or rule text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use aggregate::{Held, RuleFailure};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use super::families::{ExtentMetrics, LagMetrics, LatencyMetrics, OutboxMetrics, TableMetrics, UpkeepMetrics};
+use super::latencies::Latencies;
 use crate::drift::DriftLog;
 use crate::live::Feed;
 
-/// Bounds hold the objectives: 30 s to queryable, 10 s to an alert.
-const LATENCY_BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
 const COMMIT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The worker's metrics.
@@ -25,6 +26,8 @@ pub(crate) struct Telemetry {
     pub(crate) dead_letters: IntCounterVec,
     pub(crate) drift: DriftLog,
     pub(crate) abandoned: IntCounter,
+    pub(crate) assigned: IntCounterVec,
+    pub(crate) revoked: IntCounterVec,
     pub(crate) partitions_stopped: IntGaugeVec,
     pub(crate) topics_refused: IntGaugeVec,
     pub(crate) offsets_lost: IntCounterVec,
@@ -37,10 +40,11 @@ pub(crate) struct Telemetry {
     pub(crate) alerts_held: IntCounterVec,
     pub(crate) late_rows: IntCounter,
     pub(crate) key_limit_rows: IntCounter,
-    pub(crate) queryable_latency: Histogram,
-    pub(crate) alert_latency: Histogram,
+    pub(crate) latency: LatencyMetrics,
+    pub(crate) lag: LagMetrics,
     pub(crate) watermark: IntGaugeVec,
     pub(crate) ledger_entries: IntCounterVec,
+    pub(crate) ledger_conflicts: IntCounterVec,
     pub(crate) table_commits: IntCounterVec,
     pub(crate) commit_duration: Histogram,
     pub(crate) extent: ExtentMetrics,
@@ -53,6 +57,7 @@ pub(crate) struct Telemetry {
     pub(crate) rule_disabled: IntGaugeVec,
     queue_rows: IntGaugeVec,
     queue_bytes: IntGaugeVec,
+    queue_wait: Latencies,
     cpu: prometheus::Counter,
     resident: IntGauge,
 }
@@ -60,15 +65,18 @@ pub(crate) struct Telemetry {
 /// The gauges of one queue.
 #[derive(Clone)]
 pub(crate) struct QueueGauges {
+    name: &'static str,
     rows: IntGauge,
     bytes: IntGauge,
+    wait: Latencies,
 }
 
 impl QueueGauges {
     /// Gauges of no registry.
     pub(crate) fn detached() -> Self {
         let gauge = || IntGauge::new("detached", "detached").expect("a valid name");
-        Self { rows: gauge(), bytes: gauge() }
+        let wait = Latencies::new("detached", "detached", &["queue"]).expect("a valid name");
+        Self { name: "detached", rows: gauge(), bytes: gauge(), wait }
     }
 
     pub(crate) fn add(&self, rows: usize, bytes: usize) {
@@ -76,197 +84,47 @@ impl QueueGauges {
         self.bytes.add(bytes as i64);
     }
 
-    pub(crate) fn remove(&self, rows: usize, bytes: usize) {
+    /// An item has left that waited for so long, for its room first.
+    pub(crate) fn remove(&self, rows: usize, bytes: usize, waited: Duration) {
         self.rows.sub(rows as i64);
         self.bytes.sub(bytes as i64);
+        let us = i64::try_from(waited.as_micros()).unwrap_or(i64::MAX);
+        self.wait.note(&[self.name], [(us, rows.max(1) as u64)]);
     }
 }
 
 /// Registers metrics; names and labels are ours and valid, so a failure is a bug.
-struct Make(Registry);
+pub(super) struct Make(Registry);
 
 impl Make {
-    fn add<M: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<M>) -> M {
+    pub(super) fn add<M: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<M>) -> M {
         let metric = made.expect("metric names are valid");
         self.0.register(Box::new(metric.clone())).expect("a metric is registered once");
         metric
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
+    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.add(IntCounter::new(name, help))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::new(name, help))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.add(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    pub(super) fn latencies(&self, name: &str, help: &str, labels: &[&str]) -> Latencies {
+        self.add(Latencies::new(name, help, labels))
+    }
+
+    pub(super) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
         self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
-    }
-}
-
-/// How large tables are, and what follows from that.
-#[derive(Clone)]
-pub(crate) struct ExtentMetrics {
-    pub(crate) files: IntGaugeVec,
-    pub(crate) snapshots: IntGaugeVec,
-    pub(crate) stretch: IntGauge,
-}
-
-impl ExtentMetrics {
-    fn new(make: &Make) -> Self {
-        Self {
-            files: make.gauges(
-                "palisade_table_files",
-                "Data files of the class's table that has most, as the last commit left it.",
-                &["table"],
-            ),
-            snapshots: make.gauges(
-                "palisade_table_snapshots",
-                "Snapshots that the class's table keeps that has most, as the last commit left it.",
-                &["table"],
-            ),
-            stretch: make.gauge(
-                "palisade_interval_stretch",
-                "How many times as long flush and commit intervals are, as tables have too many small files or snapshots.",
-            ),
-        }
-    }
-}
-
-/// Alerts on their way to receivers.
-#[derive(Clone)]
-pub(crate) struct OutboxMetrics {
-    sent: IntCounterVec,
-    failures: IntCounterVec,
-    refused: IntCounterVec,
-    failing_since: IntGaugeVec,
-}
-
-impl OutboxMetrics {
-    fn new(make: &Make) -> Self {
-        Self {
-            sent: make.counters("palisade_alerts_sent_total", "Alerts that the receiver took.", &["receiver"]),
-            failures: make.counters(
-                "palisade_alert_send_failures_total",
-                "Attempts to send alerts that failed; each is made again.",
-                &["receiver"],
-            ),
-            refused: make.counters(
-                "palisade_alerts_refused_total",
-                "Alerts that the receiver refused for good; they are kept.",
-                &["receiver"],
-            ),
-            failing_since: make.gauges(
-                "palisade_alert_delivery_failing_since_timestamp_seconds",
-                "Since when no alert reaches the receiver; 0 while nothing fails.",
-                &["receiver"],
-            ),
-        }
-    }
-
-    /// Exports a receiver before its first alert.
-    pub(crate) fn known(&self, receiver: &str) {
-        for counter in [&self.sent, &self.failures, &self.refused] {
-            counter.with_label_values(&[receiver]);
-        }
-        self.failing_since.with_label_values(&[receiver]).set(0);
-    }
-
-    pub(crate) fn count(&self, receiver: &str, drained: &sinks::outbox::Drained) {
-        self.sent.with_label_values(&[receiver]).inc_by(drained.sent as u64);
-        self.refused.with_label_values(&[receiver]).inc_by(drained.refused as u64);
-        self.failures.with_label_values(&[receiver]).inc_by(u64::from(drained.failed.is_some()));
-    }
-
-    pub(crate) fn failing(&self, receiver: &str, now_us: i64) {
-        let since = self.failing_since.with_label_values(&[receiver]);
-        if since.get() == 0 {
-            since.set(now_us / 1_000_000);
-        }
-    }
-
-    pub(crate) fn well(&self, receiver: &str) {
-        self.failing_since.with_label_values(&[receiver]).set(0);
-    }
-}
-
-/// Enrichment tables.
-#[derive(Clone)]
-pub(crate) struct TableMetrics {
-    pub(crate) reloads: IntCounterVec,
-    pub(crate) modified: IntGaugeVec,
-    pub(crate) entries: IntGaugeVec,
-    pub(crate) skipped: IntGaugeVec,
-}
-
-impl TableMetrics {
-    fn new(make: &Make) -> Self {
-        Self {
-            reloads: make.counters(
-                "palisade_enrich_table_reloads_total",
-                "Checks that found a changed enrichment table: loaded, or failed, again at each check while it cannot be.",
-                &["table", "outcome"],
-            ),
-            modified: make.gauges(
-                "palisade_enrich_table_modified_timestamp_seconds",
-                "When the newest file of the enrichment table in force was written.",
-                &["table"],
-            ),
-            entries: make.gauges(
-                "palisade_enrich_table_entries",
-                "Entries of the enrichment table in force.",
-                &["table"],
-            ),
-            skipped: make.gauges(
-                "palisade_enrich_table_skipped",
-                "Entries of the files that the enrichment table in force does not hold: they are not understood.",
-                &["table"],
-            ),
-        }
-    }
-}
-
-/// Collection of what nobody needs any more.
-#[derive(Clone)]
-pub(crate) struct UpkeepMetrics {
-    pub(crate) deleted: IntCounterVec,
-    pub(crate) bytes: IntCounter,
-    pub(crate) failures: IntCounter,
-    pub(crate) faults: IntGauge,
-    pub(crate) success: IntGauge,
-}
-
-impl UpkeepMetrics {
-    fn new(make: &Make) -> Self {
-        Self {
-            deleted: make.counters(
-                "palisade_upkeep_objects_deleted_total",
-                "Objects of the ledger that were collected.",
-                &["kind"],
-            ),
-            bytes: make.counter("palisade_upkeep_bytes_deleted_total", "Bytes of the objects that were collected."),
-            failures: make.counter(
-                "palisade_upkeep_failures_total",
-                "Turns of collection that could not be made; the next one tries again.",
-            ),
-            faults: make.gauge(
-                "palisade_upkeep_chains_faulty",
-                "Chains of which nothing is collected since something is not as it should be; the log says what.",
-            ),
-            success: make.gauge(
-                "palisade_upkeep_last_success_timestamp_seconds",
-                "When a turn of collection last ended with every chain as it should be; 0 before the first.",
-            ),
-        }
     }
 }
 
@@ -276,6 +134,22 @@ fn drift(make: &Make) -> DriftLog {
         "Log types, layouts and names that a source sent for the first time and no decoder knows.",
         &["kind"],
     ))
+}
+
+fn assigned(make: &Make) -> IntCounterVec {
+    make.counters("palisade_partitions_assigned_total", "Partitions that became ours.", &["source"])
+}
+
+fn revoked(make: &Make) -> IntCounterVec {
+    make.counters("palisade_partitions_revoked_total", "Partitions that were given to another worker.", &["source"])
+}
+
+fn ledger_conflicts(make: &Make) -> IntCounterVec {
+    make.counters(
+        "palisade_ledger_conflicts_total",
+        "Entries that were not created since another worker's was there.",
+        &["chain"],
+    )
 }
 
 fn partitions_stopped(make: &Make) -> IntGaugeVec {
@@ -364,13 +238,24 @@ fn abandoned(make: &Make) -> IntCounter {
     make.counter("palisade_events_abandoned_total", "Events that were left to another worker, which reads them again.")
 }
 
-fn queryable_latency(make: &Make) -> Histogram {
-    make.histogram("palisade_queryable_latency_seconds", "From receipt to queryable, per event.", LATENCY_BUCKETS)
+fn queue_wait(make: &Make) -> Latencies {
+    make.latencies("palisade_queue_wait", "From the wish to enter the queue to leaving it, per row", &["queue"])
 }
 
 impl Telemetry {
+    /// Metrics of no region.
     pub(crate) fn new() -> Self {
-        let make = Make(Registry::new());
+        Self::in_registry(Registry::new())
+    }
+
+    /// Metrics that name the region each.
+    pub(crate) fn of_region(region: &str) -> Self {
+        let labels = HashMap::from([("region".to_owned(), region.to_owned())]);
+        Self::in_registry(Registry::new_custom(None, Some(labels)).expect("a label that is valid"))
+    }
+
+    fn in_registry(registry: Registry) -> Self {
+        let make = Make(registry);
         let build = make.gauges("palisade_build_info", "The version that runs; always 1.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
@@ -389,6 +274,8 @@ impl Telemetry {
             ),
             drift: drift(&make),
             abandoned: abandoned(&make),
+            assigned: assigned(&make),
+            revoked: revoked(&make),
             partitions_stopped: partitions_stopped(&make),
             topics_refused: topics_refused(&make),
             offsets_lost: offsets_lost(&make),
@@ -401,18 +288,15 @@ impl Telemetry {
             alerts_held: alerts_held(&make),
             late_rows: late_rows(&make),
             key_limit_rows: key_limit_rows(&make),
-            queryable_latency: queryable_latency(&make),
-            alert_latency: make.histogram(
-                "palisade_alert_latency_seconds",
-                "From receipt of the oldest event that the deciding step merged to the alert being durable, per alert.",
-                LATENCY_BUCKETS,
-            ),
+            latency: LatencyMetrics::new(&make),
+            lag: LagMetrics::new(&make),
             watermark: make.gauges(
                 "palisade_watermark_timestamp_seconds",
                 "Lowest watermark over the topic's active partitions, event time.",
                 &["topic"],
             ),
             ledger_entries: make.counters("palisade_ledger_entries_total", "Ledger entries created.", &["chain"]),
+            ledger_conflicts: ledger_conflicts(&make),
             table_commits: make.counters("palisade_table_commits_total", "Iceberg commits.", &["table", "outcome"]),
             extent: ExtentMetrics::new(&make),
             commit_duration: make.histogram(
@@ -429,6 +313,7 @@ impl Telemetry {
             rule_disabled: rule_disabled(&make),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
             queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
+            queue_wait: queue_wait(&make),
             cpu: make.add(prometheus::Counter::new(
                 "process_cpu_seconds_total",
                 "CPU time of the process, user and system.",
@@ -439,8 +324,10 @@ impl Telemetry {
     }
 
     /// The gauges of a queue.
-    pub(crate) fn queue(&self, name: &str) -> QueueGauges {
+    pub(crate) fn queue(&self, name: &'static str) -> QueueGauges {
         QueueGauges {
+            name,
+            wait: self.queue_wait.clone(),
             rows: self.queue_rows.with_label_values(&[name]),
             bytes: self.queue_bytes.with_label_values(&[name]),
         }
@@ -533,6 +420,8 @@ fn by_label(metrics: &impl Collector, label: &str) -> BTreeMap<String, u64> {
 
 #[cfg(test)]
 mod tests {
+    use dataflow::{Lag, PartitionId};
+
     use super::*;
 
     #[test]
@@ -546,6 +435,12 @@ mod tests {
         telemetry.alerts.with_label_values(&["x", "create"]).inc();
         telemetry.table_commits.with_label_values(&["x", "committed"]).inc();
         [&telemetry.extent.files, &telemetry.extent.snapshots].iter().for_each(|g| g.with_label_values(&["x"]).set(1));
+        telemetry.latency.step.note(&["decoded", "x"], [(1, 1)]);
+        telemetry.latency.queryable.note(&["x", "standard"], [(1, 1)]);
+        telemetry.latency.class.note(&["x"], [(1, 1)]);
+        telemetry.latency.newest.with_label_values(&["x"]).set(1.0);
+        telemetry.latency.alert.note(&[], [(1, 1)]);
+        telemetry.lag.tell(&PartitionId::new("x", "i", 3), Lag { offsets: 5, received_us: Some(1_000_000) }, 3_000_000);
         telemetry.ledger_entries.with_label_values(&["source"]).inc();
         telemetry.watermark.with_label_values(&["all"]).set(1);
         telemetry.rule_failures.with_label_values(&["x"]).inc();
@@ -560,13 +455,27 @@ mod tests {
         telemetry.outbox.known("x");
         telemetry.upkeep.deleted.with_label_values(&["entry"]).inc();
         telemetry.queue("merge").add(1, 1);
+        telemetry.queue("merge").remove(1, 1, Duration::ZERO);
+        telemetry.outbox.count("x", &sinks::outbox::Drained::default(), 1);
+        telemetry.assigned.with_label_values(&["x"]).inc();
+        telemetry.revoked.with_label_values(&["x"]).inc();
+        telemetry.ledger_conflicts.with_label_values(&["source"]).inc();
         let mut exported: Vec<String> = telemetry.registry.gather().iter().map(|f| f.name().to_owned()).collect();
         exported.sort();
         let list = include_str!("../../../dashboards/metrics.txt").lines().filter(|l| !l.starts_with('#'));
         let mut listed: Vec<&str> = list.filter_map(|l| l.split_whitespace().next()).collect();
         listed.sort_unstable();
         assert_eq!(exported, listed);
-        assert!(telemetry.render().contains("palisade_events_received_total{source=\"x\"} 1"));
+        let text = telemetry.render();
+        for line in [
+            "palisade_events_received_total{source=\"x\"} 1",
+            "palisade_source_lag_records{partition=\"3\",source=\"x\"} 5",
+            "palisade_source_lag_seconds{partition=\"3\",source=\"x\"} 2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        telemetry.lag.forget(&PartitionId::new("x", "i", 3));
+        assert!(!telemetry.render().contains("palisade_source_lag_records{"));
         assert_eq!((telemetry.received_total(), telemetry.alerts_total()), (1, 1));
     }
 }

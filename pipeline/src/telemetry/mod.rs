@@ -1,8 +1,11 @@
 //! What a worker says about itself: metrics, health, and the counters that its summary is made of.
 
+mod families;
 mod http;
+mod latencies;
 mod metrics;
 mod process;
+mod status;
 
 pub(crate) use http::{Health, serve};
 pub(crate) use metrics::{QueueGauges, Telemetry};

@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::State;
@@ -24,15 +25,16 @@ use crate::service::get;
 
 /// A web service that keeps what it gets, and refuses what its owner does not want.
 #[derive(Clone, Default)]
-struct Hook {
-    taken: Arc<Mutex<Vec<Value>>>,
+pub(crate) struct Hook {
+    /// With the time of their arrival.
+    taken: Arc<Mutex<Vec<(Value, SystemTime)>>>,
     refused: Arc<Mutex<BTreeSet<String>>>,
 }
 
 const UNWANTED: &str = "UPDATE";
 
 impl Hook {
-    fn start() -> (Self, SocketAddr) {
+    pub(crate) fn start() -> (Self, SocketAddr) {
         let hook = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -47,6 +49,15 @@ impl Hook {
         });
         (hook, address)
     }
+
+    /// The revisions that came, and when.
+    pub(crate) fn seen(&self) -> Vec<(String, SystemTime)> {
+        self.taken.lock().expect("unpoisoned").iter().map(|(alert, at)| (revision(alert), *at)).collect()
+    }
+
+    fn revisions(&self) -> BTreeSet<String> {
+        self.seen().into_iter().map(|(revision, _)| revision).collect()
+    }
 }
 
 async fn take(State(hook): State<Hook>, body: String) -> (StatusCode, &'static str) {
@@ -55,7 +66,8 @@ async fn take(State(hook): State<Hook>, body: String) -> (StatusCode, &'static s
         hook.refused.lock().expect("unpoisoned").insert(revision(&alert));
         return (StatusCode::UNPROCESSABLE_ENTITY, "no updates here");
     }
-    hook.taken.lock().expect("unpoisoned").push(alert);
+    #[expect(clippy::disallowed_methods, reason = "an observer has a clock of its own")]
+    hook.taken.lock().expect("unpoisoned").push((alert, SystemTime::now()));
     (StatusCode::OK, "")
 }
 
@@ -164,7 +176,7 @@ fn alerts_reach_each_receiver_though_workers_die_and_one_that_is_away_stops_nobo
         rows.iter().filter(|row| is_wanted(row)).map(|row| text(row, key)).collect()
     };
     let is_update = |row: &Value| text(row, "activity").eq_ignore_ascii_case(UNWANTED);
-    let taken: BTreeSet<String> = hook.taken.lock().expect("unpoisoned").iter().map(revision).collect();
+    let taken = hook.revisions();
     assert!(taken.len() > 20, "{}", taken.len());
     assert_eq!(taken, of(&|row| !is_update(row), "uid"), "each revision reaches the web service, and nothing else");
     assert_eq!(*hook.refused.lock().expect("unpoisoned"), of(&is_update, "uid"));
@@ -201,6 +213,5 @@ fn alerts_reach_each_receiver_though_workers_die_and_one_that_is_away_stops_nobo
     let yaml = std::fs::read_to_string(&config).expect("it is there").replace("127.0.0.1:1", &back_at.to_string());
     std::fs::write(&config, yaml.replace("secret: {env: HOOK_SECRET}", "secret: other")).expect("a writable folder");
     run_to_end(&config);
-    let late: BTreeSet<String> = back.taken.lock().expect("unpoisoned").iter().map(revision).collect();
-    assert_eq!(late, taken);
+    assert_eq!(back.revisions(), taken);
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::exceptions::minute;
 use crate::kit::{on_thread, run_to_end, sql};
-use crate::service::{get, start_and_hear};
+use crate::service::{counted, start_and_hear};
 use crate::streams::audit;
 
 /// An indicator of every address, in a file that was written long ago: a new one waits until nobody writes it any more.
@@ -46,11 +46,7 @@ fn ranges(folder: &Path, found: &mut Ranges) {
 
 /// Reads the worker's counter of source entries until it has grown by `more`.
 fn wait_for_entries(address: &str, more: u64) {
-    let count = || {
-        let text = get(address, "/metrics").1;
-        let line = text.lines().find_map(|l| l.strip_prefix("palisade_ledger_entries_total{chain=\"source\"} "));
-        line.and_then(|n| n.parse::<u64>().ok()).unwrap_or(0)
-    };
+    let count = || counted(address, "palisade_ledger_entries_total{chain=\"source\"}");
     let first = count();
     while count() < first + more {}
 }

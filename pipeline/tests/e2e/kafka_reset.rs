@@ -7,7 +7,7 @@ use std::process::Output;
 use crate::kafka::{Worker, wait_until};
 use crate::kafka_server::{Extra, Kafka};
 use crate::kit::{number, output, palisade, stdout};
-use crate::rules_reload::counted;
+use crate::service::counted;
 
 /// A warehouse whose source is the topic `firewall` of two partitions.
 struct Scene {

@@ -10,7 +10,7 @@ use crate::house::{cache, read, root};
 use crate::kafka::{Worker, wait_until};
 use crate::kit::{python, stdout};
 use crate::lake_server::{KEYS, Lake};
-use crate::service::get;
+use crate::service::counted;
 
 /// The Python with PySpark that `.ci/setup` installed, or `PALISADE_SPARK_PYTHON`.
 pub(crate) fn spark_python() -> PathBuf {
@@ -58,9 +58,7 @@ fn config(lake: &Lake) -> PathBuf {
 
 /// Rows that a worker has committed to a table.
 fn committed(address: &str, table: &str) -> u64 {
-    let series = format!("palisade_events_committed_total{{table=\"{table}\"}} ");
-    let text = get(address, "/metrics").1;
-    text.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok()).unwrap_or(0)
+    counted(address, &format!("palisade_events_committed_total{{table=\"{table}\"}}"))
 }
 
 fn lines(text: &str) -> Vec<Value> {

@@ -27,6 +27,7 @@ mod lake;
 mod lake_kafka;
 mod lake_server;
 mod lake_spark;
+mod latency;
 mod mutants;
 mod network;
 mod pack;

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::kit::{on_thread, palisade, sql, stdout};
-use crate::service::{get, start_and_hear};
+use crate::service::{counted, start_and_hear};
 
 const CONFIG: &str = "warehouse: {path: w}
 sources: [{generator: {seed: 4, events: 200000, duration: 10m}}]
@@ -49,13 +49,6 @@ fn busy(more_than: u32) -> String {
 
 fn denied(port: &str) -> String {
     format!("SELECT src_ip, dst_port FROM network_activity WHERE action_id = 2 AND dst_port {port}")
-}
-
-/// The value of a counter with these labels.
-pub(crate) fn counted(address: &str, name: &str) -> u64 {
-    let text = get(address, "/metrics").1;
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-    line.unwrap_or(0.0) as u64
 }
 
 /// Reads a counter until it has grown by `more`.

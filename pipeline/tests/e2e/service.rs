@@ -18,6 +18,15 @@ pub(crate) fn get(address: &str, path: &str) -> (String, String) {
     (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
 }
 
+/// A counter or gauge of a worker; 0 if it does not export the series. Labels that `series` leaves out at its end have any value.
+pub(crate) fn counted(address: &str, series: &str) -> u64 {
+    let text = get(address, "/metrics").1;
+    let begin = series.trim_end_matches('}');
+    let is_it = |line: &&str| line.strip_prefix(begin).is_some_and(|rest| rest.starts_with([' ', '{', '}', ',']));
+    let value = text.lines().find(is_it).and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    value.unwrap_or(0.0) as u64
+}
+
 /// Starts a worker and reads where it listens.
 fn start(config: &std::path::Path) -> (Child, String) {
     let (child, address, lines) = start_and_hear(config);

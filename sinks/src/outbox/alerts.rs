@@ -3,7 +3,7 @@
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::Int32Type;
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use bytes::Bytes;
 use dataflow::Table;
 use dataflow::json::JsonRows;
@@ -19,6 +19,8 @@ pub struct OutgoingAlert {
     pub id: String,
     /// Of OCSF: 1 informational, 2 low, 3 medium, 4 high, 5 critical, 6 fatal; 0 if the row has none.
     pub severity: i32,
+    /// When the event behind a filter rule's alert was received, or when the step was taken that decided a window's, microseconds UTC.
+    pub received_us: i64,
     /// The OCSF Detection Finding as JSON.
     pub json: String,
 }
@@ -57,10 +59,12 @@ pub(super) fn render(batch: &RecordBatch) -> Vec<OutgoingAlert> {
     };
     let severities = batch.column_by_name("severity_id").and_then(|c| c.as_primitive_opt::<Int32Type>());
     let severity = |row: usize| severities.filter(|s| s.is_valid(row)).map_or(0, |s| s.value(row));
+    let received = batch.column_by_name("_received_at").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+    let received_us = |row: usize| received.filter(|r| r.is_valid(row)).map_or(0, |r| r.value(row));
     let alert = |row| {
         let mut text = String::new();
         json.write(row, &mut text);
-        OutgoingAlert { id: id(row), severity: severity(row), json: text }
+        OutgoingAlert { id: id(row), severity: severity(row), received_us: received_us(row), json: text }
     };
     (0..batch.num_rows()).map(alert).collect()
 }

@@ -75,8 +75,8 @@ pub struct Delivery {
 /// What one call sent.
 #[derive(Debug, Default)]
 pub struct Drained {
-    /// Alerts that the receiver took.
-    pub sent: usize,
+    /// Of each alert that the receiver took, [`OutgoingAlert::received_us`].
+    pub sent: Vec<i64>,
     /// Alerts that it refused for good.
     pub refused: usize,
     /// Why it stopped before the end, if it did; the next call goes on from there.
@@ -135,7 +135,9 @@ impl Outbox {
                 self.keep_refused(&waiting[*nth], why).await?;
             }
             drained.refused += sending.refused.len();
-            drained.sent += sending.done - sending.refused.len();
+            let refused = |nth: usize| sending.refused.iter().any(|(other, _)| *other == nth);
+            let taken = waiting.iter().take(sending.done).enumerate().filter(|(nth, _)| !refused(*nth));
+            drained.sent.extend(taken.map(|(_, alert)| alert.received_us));
             if let Some(error) = sending.failed {
                 self.begun.insert(chain.clone(), (at, begun + sending.done));
                 return Ok(Drained { failed: Some(error), pause: sending.pause, ..drained });

@@ -67,7 +67,7 @@ pub(super) async fn outbox(warehouse: &Warehouse, name: &str, receiver: impl Rec
 pub(super) async fn drain(outbox: &mut Outbox, chain: &AlertChain) -> usize {
     let drained = outbox.drain(chain).await.expect("the ledger is read");
     assert!(drained.failed.is_none() && drained.refused == 0, "{drained:?}");
-    drained.sent
+    drained.sent.len()
 }
 
 /// Takes a range in. Of its findings, those of even offsets are alerts that leave.

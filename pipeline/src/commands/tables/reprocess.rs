@@ -147,8 +147,7 @@ async fn work(
     let before = Summary::of(State::Stopped, Some(&request), &request.found).with_ledger(warehouse, &request).await?;
     let mut progress = Progress::new(request.found.total(), before.read, output);
     let source = ReprocessSource::open(request.clone(), warehouse).await?;
-    let path = topology::redecode(worker, warehouse, Box::new(source));
-    tokio::pin!(path);
+    let mut path = Box::pin(topology::redecode(worker, warehouse, Box::new(source)));
     let mut ticks = tokio::time::interval(progress.every());
     let ended = loop {
         tokio::select! {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::subfolder;
 use super::threads::{Sampled, Sampler};
 use crate::clock;
-use crate::config::{Accepted, Config, FilesSource, RulesConfig, SourceConfig, UpkeepConfig, WorkerConfig};
+use crate::config::{Accepted, Config, FilesSource, RulesConfig, SourceConfig, Tiers, UpkeepConfig, WorkerConfig};
 use crate::flight::Flight;
 use crate::telemetry::{self, Health, Telemetry};
 use crate::topology::{self, Worker};
@@ -115,6 +115,7 @@ fn config(fleet: &Fleet, logs: &Path, dir: &Path) -> Config {
         listen: None,
         follow: false,
         accepted: Accepted::default(),
+        tiers: Tiers::default(),
     }
 }
 

@@ -107,7 +107,7 @@ async fn what_is_refused_is_kept_and_what_fails_waits_without_holding_up_others(
     let (service, url) = Service::start(&[200, 422, 503]).await;
     let (mut soar, other) = (outbox(&warehouse, "soar", webhook(&url)).await, Service::start(&[]).await);
     let drained = soar.drain(&first()).await.expect("the ledger is read");
-    assert_eq!((drained.sent, drained.refused, drained.pause), (1, 1, Some(Duration::from_secs(7))));
+    assert_eq!((drained.sent.len(), drained.refused, drained.pause), (1, 1, Some(Duration::from_secs(7))));
     let failed = drained.failed.expect("a 503").to_string();
     assert_eq!(failed, format!("cannot deliver to {url}: answers 503 Service Unavailable: so it is 503"));
     assert_eq!(drain(&mut outbox(&warehouse, "chat", webhook(&other.1)).await, &first()).await, alerts);
@@ -174,6 +174,7 @@ async fn alertmanager_gets_batches_and_one_wrong_alert_costs_no_other() {
     let alert = |n: u8, activity: u8| OutgoingAlert {
         id: format!("a{n}"),
         severity: 4,
+        received_us: 0,
         json: format!(
             r#"{{"activity_id":{activity},"message":"m","severity":"High","unmapped":{{"n":{n}}},"metadata":{{"tenant_uid":"acme"}},
                "finding_info":{{"uid":"a{n}","title":"t","created_time":1764000000000,"analytic":{{"uid":"r"}}}}}}"#

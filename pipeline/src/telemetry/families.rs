@@ -1,0 +1,261 @@
+//! Metrics that belong together.
+
+use dataflow::{Lag, PartitionId};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+
+use super::latencies::Latencies;
+use super::metrics::Make;
+
+/// How long events and alerts take.
+#[derive(Clone)]
+pub(crate) struct LatencyMetrics {
+    pub(crate) step: Latencies,
+    pub(crate) queryable: Latencies,
+    pub(crate) class: Latencies,
+    /// The newest row of each class that is queryable.
+    pub(crate) newest: GaugeVec,
+    /// The oldest event that is not queryable.
+    pub(crate) oldest: Gauge,
+    pub(crate) alert: Latencies,
+}
+
+impl LatencyMetrics {
+    pub(super) fn new(make: &Make) -> Self {
+        let newest = Opts::new(
+            "palisade_class_newest_timestamp_seconds",
+            "When the newest row of the class was received that is queryable.",
+        );
+        Self {
+            step: make.latencies(
+                "palisade_step_latency",
+                "From receipt to the step, per event; `ledger`: nothing of it can be lost any more",
+                &["step", "source"],
+            ),
+            queryable: make.latencies(
+                "palisade_queryable_latency",
+                "From receipt to queryable, per event",
+                &["source", "tier"],
+            ),
+            class: make.latencies(
+                "palisade_class_latency",
+                "From receipt to queryable, per row of the class",
+                &["table"],
+            ),
+            newest: make.add(GaugeVec::new(newest, &["table"])),
+            oldest: make.add(Gauge::new(
+                "palisade_oldest_event_timestamp_seconds",
+                "When the oldest event was received that is not queryable yet; 0 if every event is.",
+            )),
+            alert: make.latencies(
+                "palisade_alert_latency",
+                "From receipt of the oldest event that the deciding step merged to the alert being durable, per alert",
+                &[],
+            ),
+        }
+    }
+}
+
+/// What waits in partitions that are ours.
+#[derive(Clone)]
+pub(crate) struct LagMetrics {
+    records: IntGaugeVec,
+    seconds: GaugeVec,
+}
+
+impl LagMetrics {
+    pub(super) fn new(make: &Make) -> Self {
+        let seconds = Opts::new(
+            "palisade_source_lag_seconds",
+            "How long ago the last record was received that was read of the partition, while more waits; 0 if nothing does.",
+        );
+        Self {
+            records: make.gauges(
+                "palisade_source_lag_records",
+                "Offsets of the partition that were not read yet.",
+                &["source", "partition"],
+            ),
+            seconds: make.add(GaugeVec::new(seconds, &["source", "partition"])),
+        }
+    }
+
+    /// What waits in the partition at `now_us`.
+    pub(crate) fn tell(&self, partition: &PartitionId, lag: Lag, now_us: i64) {
+        let number = partition.partition.to_string();
+        let labels = [&*partition.topic, number.as_str()];
+        self.records.with_label_values(&labels).set(lag.offsets);
+        let since_us = lag.received_us.filter(|_| lag.offsets > 0);
+        self.seconds.with_label_values(&labels).set(since_us.map_or(0.0, |us| (now_us - us).max(0) as f64 / 1e6));
+    }
+
+    /// The partition is not ours any more.
+    pub(crate) fn forget(&self, partition: &PartitionId) {
+        let number = partition.partition.to_string();
+        let labels = [&*partition.topic, number.as_str()];
+        // Of one that never told its lag there is nothing to forget.
+        let _ = (self.records.remove_label_values(&labels), self.seconds.remove_label_values(&labels));
+    }
+}
+
+/// How large tables are, and what follows from that.
+#[derive(Clone)]
+pub(crate) struct ExtentMetrics {
+    pub(crate) files: IntGaugeVec,
+    pub(crate) snapshots: IntGaugeVec,
+    pub(crate) stretch: IntGauge,
+}
+
+impl ExtentMetrics {
+    pub(super) fn new(make: &Make) -> Self {
+        Self {
+            files: make.gauges(
+                "palisade_table_files",
+                "Data files of the class's table that has most, as the last commit left it.",
+                &["table"],
+            ),
+            snapshots: make.gauges(
+                "palisade_table_snapshots",
+                "Snapshots that the class's table keeps that has most, as the last commit left it.",
+                &["table"],
+            ),
+            stretch: make.gauge(
+                "palisade_interval_stretch",
+                "How many times as long flush and commit intervals are, as tables have too many small files or snapshots.",
+            ),
+        }
+    }
+}
+
+/// Alerts on their way to receivers.
+#[derive(Clone)]
+pub(crate) struct OutboxMetrics {
+    sent: IntCounterVec,
+    failures: IntCounterVec,
+    refused: IntCounterVec,
+    failing_since: IntGaugeVec,
+    sent_latency: Latencies,
+}
+
+impl OutboxMetrics {
+    pub(super) fn new(make: &Make) -> Self {
+        Self {
+            sent: make.counters("palisade_alerts_sent_total", "Alerts that the receiver took.", &["receiver"]),
+            failures: make.counters(
+                "palisade_alert_send_failures_total",
+                "Attempts to send alerts that failed; each is made again.",
+                &["receiver"],
+            ),
+            refused: make.counters(
+                "palisade_alerts_refused_total",
+                "Alerts that the receiver refused for good; they are kept.",
+                &["receiver"],
+            ),
+            sent_latency: make.latencies(
+                "palisade_alert_sent_latency",
+                "From receipt of a filter rule's event, or the step that decided a window, until the receiver took the alert",
+                &["receiver"],
+            ),
+            failing_since: make.gauges(
+                "palisade_alert_delivery_failing_since_timestamp_seconds",
+                "Since when no alert reaches the receiver; 0 while nothing fails.",
+                &["receiver"],
+            ),
+        }
+    }
+
+    /// Exports a receiver before its first alert.
+    pub(crate) fn known(&self, receiver: &str) {
+        for counter in [&self.sent, &self.failures, &self.refused] {
+            counter.with_label_values(&[receiver]);
+        }
+        self.failing_since.with_label_values(&[receiver]).set(0);
+    }
+
+    pub(crate) fn count(&self, receiver: &str, drained: &sinks::outbox::Drained, now_us: i64) {
+        self.sent.with_label_values(&[receiver]).inc_by(drained.sent.len() as u64);
+        self.sent_latency.note(&[receiver], drained.sent.iter().map(|us| (now_us - us, 1)));
+        self.refused.with_label_values(&[receiver]).inc_by(drained.refused as u64);
+        self.failures.with_label_values(&[receiver]).inc_by(u64::from(drained.failed.is_some()));
+    }
+
+    pub(crate) fn failing(&self, receiver: &str, now_us: i64) {
+        let since = self.failing_since.with_label_values(&[receiver]);
+        if since.get() == 0 {
+            since.set(now_us / 1_000_000);
+        }
+    }
+
+    pub(crate) fn well(&self, receiver: &str) {
+        self.failing_since.with_label_values(&[receiver]).set(0);
+    }
+}
+
+/// Enrichment tables.
+#[derive(Clone)]
+pub(crate) struct TableMetrics {
+    pub(crate) reloads: IntCounterVec,
+    pub(crate) modified: IntGaugeVec,
+    pub(crate) entries: IntGaugeVec,
+    pub(crate) skipped: IntGaugeVec,
+}
+
+impl TableMetrics {
+    pub(super) fn new(make: &Make) -> Self {
+        Self {
+            reloads: make.counters(
+                "palisade_enrich_table_reloads_total",
+                "Checks that found a changed enrichment table: loaded, or failed, again at each check while it cannot be.",
+                &["table", "outcome"],
+            ),
+            modified: make.gauges(
+                "palisade_enrich_table_modified_timestamp_seconds",
+                "When the newest file of the enrichment table in force was written.",
+                &["table"],
+            ),
+            entries: make.gauges(
+                "palisade_enrich_table_entries",
+                "Entries of the enrichment table in force.",
+                &["table"],
+            ),
+            skipped: make.gauges(
+                "palisade_enrich_table_skipped",
+                "Entries of the files that the enrichment table in force does not hold: they are not understood.",
+                &["table"],
+            ),
+        }
+    }
+}
+
+/// Collection of what nobody needs any more.
+#[derive(Clone)]
+pub(crate) struct UpkeepMetrics {
+    pub(crate) deleted: IntCounterVec,
+    pub(crate) bytes: IntCounter,
+    pub(crate) failures: IntCounter,
+    pub(crate) faults: IntGauge,
+    pub(crate) success: IntGauge,
+}
+
+impl UpkeepMetrics {
+    pub(super) fn new(make: &Make) -> Self {
+        Self {
+            deleted: make.counters(
+                "palisade_upkeep_objects_deleted_total",
+                "Objects of the ledger that were collected.",
+                &["kind"],
+            ),
+            bytes: make.counter("palisade_upkeep_bytes_deleted_total", "Bytes of the objects that were collected."),
+            failures: make.counter(
+                "palisade_upkeep_failures_total",
+                "Turns of collection that could not be made; the next one tries again.",
+            ),
+            faults: make.gauge(
+                "palisade_upkeep_chains_faulty",
+                "Chains of which nothing is collected since something is not as it should be; the log says what.",
+            ),
+            success: make.gauge(
+                "palisade_upkeep_last_success_timestamp_seconds",
+                "When a turn of collection last ended with every chain as it should be; 0 before the first.",
+            ),
+        }
+    }
+}
