@@ -68,8 +68,6 @@ pub struct CommitReport {
     pub commits: Vec<TableCommit>,
     /// More waits than one commit takes: call again at once.
     pub more: bool,
-    /// For each table, up to where it has all rows now, whoever committed them.
-    pub ends: BTreeMap<Destination, Positions>,
 }
 
 /// One commit of one table.
@@ -251,7 +249,6 @@ impl Committer {
             let report = self.pass(lag).await?;
             total.more = report.more;
             total.commits.extend(report.commits);
-            total.ends = report.ends;
         }
         Ok(total)
     }
@@ -269,7 +266,6 @@ impl Committer {
             }
             step::reached(Step::BetweenTables);
         }
-        report.ends = pass.into_ends();
         Ok(report)
     }
 

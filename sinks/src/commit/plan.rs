@@ -138,11 +138,6 @@ impl Pass {
         self.ends.get(&table)
     }
 
-    /// For each table that is done: up to where it has all rows.
-    pub(super) fn into_ends(self) -> BTreeMap<Destination, Positions> {
-        self.ends
-    }
-
     /// Notes that a table has all that its plan says.
     pub(super) fn done(&mut self, plan: &Plan) {
         self.ends.insert(plan.table, plan.ends.clone());

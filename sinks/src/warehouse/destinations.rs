@@ -150,7 +150,9 @@ pub(crate) fn ident(config: &WarehouseConfig, destination: Destination) -> Table
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::{Arc, Mutex};
 
+    use dataflow::Positions;
     use uuid::Uuid;
 
     use super::*;
@@ -189,14 +191,18 @@ mod tests {
         let (first, other) = (Warehouse::open(config.clone()).await, Warehouse::open(config.clone()).await);
         let (first, other) = (first.expect("opens"), other.expect("opens"));
         let own: Destination = "own_acme.dns_activity".parse().expect("a name");
-        let committer = other.committer("other");
+        let told: Arc<Mutex<Vec<i64>>> = Arc::default();
+        let ends = told.clone();
+        let news = move |_: Destination, at: &Positions| ends.lock().expect("no panic").push(at[&partition(0)]);
+        let committer = other.committer("other").telling(Arc::new(news));
         for (start, next) in [(0, 10), (10, 17), (17, 30)] {
             let table = if start == 10 { Table::NetworkActivity } else { Table::DnsActivity };
             let to = record(&first, start, next, table).await;
             assert_eq!(to, [Destination::own(own.namespace().expect("its own"), table)]);
             let report = committer.commit_pending().await.expect("commits");
             assert_eq!(report.commits.iter().map(|c| c.table).collect::<Vec<_>>(), to);
-            assert!(report.ends.values().all(|ends| ends[&partition(0)] == next), "{:?}", report.ends);
+            let ends = std::mem::take(&mut *told.lock().expect("no panic"));
+            assert!(ends.iter().all(|end| *end == next), "{ends:?}");
         }
         assert_eq!((lines(&other, own).await.len(), lines(&other, Table::DnsActivity).await.len()), (23, 0));
         committer.settle().await.expect("settles");
