@@ -189,6 +189,29 @@ fn check_partitions<C: ClientContext>(
     }
 }
 
+/// The offset of the partition's next record. The leader of a partition that was just made may not know yet that it is.
+fn end_of<C: ClientContext>(
+    client: &rdkafka::client::Client<C>,
+    topic: &str,
+    partition: i32,
+) -> Result<i64, KafkaError> {
+    const NOT_YET: [RDKafkaErrorCode; 3] = [
+        RDKafkaErrorCode::NotLeaderForPartition,
+        RDKafkaErrorCode::LeaderNotAvailable,
+        RDKafkaErrorCode::UnknownTopicOrPartition,
+    ];
+    let mut left = ANSWER.as_millis() / ASK_AGAIN.as_millis();
+    loop {
+        match client.fetch_watermarks(topic, partition, ANSWER) {
+            Err(error) if left > 0 && error.rdkafka_error_code().is_some_and(|code| NOT_YET.contains(&code)) => {
+                std::thread::park_timeout(ASK_AGAIN);
+                left -= 1;
+            }
+            answer => return Ok(answer?.1),
+        }
+    }
+}
+
 /// What became of the records.
 struct Deliveries {
     gauge: Arc<Gauge>,
@@ -308,8 +331,7 @@ impl<'f> Writer<'f> {
             check_partitions(self.producer.client(), &id.topic, need as i32)?;
         }
         for id in self.own.iter().map(|at| &ids[*at]) {
-            let marks = self.producer.client().fetch_watermarks(&id.topic, id.partition, ANSWER);
-            let (_, next) = marks.map_err(|cause| {
+            let next = end_of(self.producer.client(), &id.topic, id.partition).map_err(|cause| {
                 let what = format!("cannot read the offsets of topic {}, partition {}", id.topic, id.partition);
                 Error::Kafka { what, cause }
             })?;
