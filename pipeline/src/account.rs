@@ -14,6 +14,9 @@ use loadgen::AlertSeen;
 use crate::reprocess::IS_REPROCESSED;
 use crate::warehouse_sql::{query, texts};
 
+/// Events that one join may hold.
+const JOINED_MAX: u64 = 1_000_000;
+
 /// How a row is found in the generator's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {
@@ -58,6 +61,17 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    fn add(&mut self, other: &Self) {
+        let Self { generated, rows, dead_letters, missing, extra, doubled, altered } = self;
+        *generated += other.generated;
+        *rows += other.rows;
+        *dead_letters += other.dead_letters;
+        *missing += other.missing;
+        *extra += other.extra;
+        *doubled += other.doubled;
+        *altered += other.altered;
+    }
+
     /// Events whose whereabouts are not as they should be.
     pub(crate) fn unaccounted(&self) -> u64 {
         self.missing + self.extra + self.doubled + self.altered
@@ -92,21 +106,22 @@ fn value_of(table: Table, (name, kind, _): (&str, &str, bool)) -> String {
     }
 }
 
-/// Columns that the truth knows, of all rows of all tables. Rows that were read back say again what others say.
-fn seen_sql(identity: Identity) -> String {
+/// Columns that the truth knows, of the rows of all tables that are of these partitions. Rows that were read back say again what others say.
+fn seen_sql(identity: Identity, span: Span) -> String {
+    let of_span = span.of("_partition_id");
     let identity =
         format!("_topic AS topic, {}, _partition_id AS part, _record AS rec, tenant_uid", identity.columns());
     let values = |table| VALUES.map(|value| value_of(table, value)).join(", ");
     let events = Table::EVENTS.map(|table| {
         format!(
             "SELECT '{table}' AS tbl, {identity}, time, {}, CAST(NULL AS VARCHAR) AS reason FROM {table} \
-             WHERE _topic NOT LIKE '\\_%' ESCAPE '\\' AND NOT {IS_REPROCESSED}",
+             WHERE _topic NOT LIKE '\\_%' ESCAPE '\\' AND NOT {IS_REPROCESSED} AND {of_span}",
             values(table)
         )
     });
     let dead = format!(
         "SELECT 'dead_letter' AS tbl, {identity}, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS time, {}, reason FROM dead_letter \
-         WHERE NOT {IS_REPROCESSED}",
+         WHERE NOT {IS_REPROCESSED} AND {of_span}",
         values(Table::DeadLetter)
     );
     format!("{} UNION ALL {dead}", events.join(" UNION ALL "))
@@ -126,6 +141,37 @@ fn altered_sql() -> String {
     )
 }
 
+/// Partitions by their numbers; the last span has no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    from: i64,
+    to: Option<i64>,
+}
+
+impl Span {
+    fn of(self, column: &str) -> String {
+        match self.to {
+            Some(to) => format!("({column} >= {} AND {column} < {to})", self.from),
+            None => format!("{column} >= {}", self.from),
+        }
+    }
+}
+
+/// Partitions whose events are joined at a time, by the truth's events of each, in the order of their numbers: so many that memory holds
+/// them, as a join that goes to disk takes a hundred times the room.
+fn spans(events: impl IntoIterator<Item = (i64, u64)>) -> Vec<Span> {
+    let (mut spans, mut held) = (vec![Span { from: i64::from(i32::MIN), to: None }], 0);
+    for (partition, events) in events {
+        if held > 0 && held + events > JOINED_MAX {
+            spans.last_mut().into_iter().for_each(|last| last.to = Some(partition));
+            spans.push(Span { from: partition, to: None });
+            held = 0;
+        }
+        held += events;
+    }
+    spans
+}
+
 /// Joins the generator's log with the tables.
 ///
 /// # Errors
@@ -133,6 +179,21 @@ fn altered_sql() -> String {
 pub(crate) async fn account(session: &SessionContext, truth: &Path, identity: Identity) -> anyhow::Result<Account> {
     let path = truth.to_str().context("the truth's path is not UTF-8")?;
     session.register_parquet("truth", path, ParquetReadOptions::default()).await?;
+    let counted = "SELECT CAST(\"partition\" AS BIGINT) AS part, count(*) AS n FROM truth GROUP BY 1 ORDER BY 1";
+    let mut events = Vec::new();
+    for batch in query(session, counted).await? {
+        let pair = |row| Some((i64_at(&batch, "part", row)?, u64::try_from(i64_at(&batch, "n", row)?).ok()?));
+        events.extend((0..batch.num_rows()).filter_map(pair));
+    }
+    let mut account = Account::default();
+    for span in spans(events) {
+        account.add(&account_of(session, identity, span).await?);
+    }
+    Ok(account)
+}
+
+/// What the join says of some partitions.
+async fn account_of(session: &SessionContext, identity: Identity, span: Span) -> anyhow::Result<Account> {
     let sql = format!(
         "WITH seen AS ({seen}),
          once AS (SELECT topic, incarnation, part, off, rec, count(*) AS n, min(tbl) AS tbl, min(tenant_uid) AS tenant_uid,
@@ -146,10 +207,11 @@ pub(crate) async fn account(session: &SessionContext, truth: &Path, identity: Id
            count(*) FILTER (WHERE t.topic IS NULL) AS extra,
            coalesce(sum(CASE WHEN s.n > 1 THEN s.n - 1 END), 0) AS doubled,
            count(*) FILTER (WHERE s.topic IS NOT NULL AND t.topic IS NOT NULL AND s.n = 1 AND ({altered})) AS altered
-         FROM once s FULL OUTER JOIN truth t
+         FROM once s FULL OUTER JOIN (SELECT * FROM truth WHERE {of_span}) t
            ON s.topic = t.topic AND s.incarnation = t.incarnation AND s.part = t.\"partition\"
           AND s.off = t.\"offset\" AND s.rec = t.\"record\"",
-        seen = seen_sql(identity),
+        seen = seen_sql(identity, span),
+        of_span = span.of("\"partition\""),
         values = VALUES.map(|(name, ..)| format!("min({name}) AS {name}")).join(", "),
         altered = altered_sql()
     );

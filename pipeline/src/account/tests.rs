@@ -88,3 +88,12 @@ fn what_a_table_may_not_know_is_not_held_against_it() {
         assert_eq!(accounted(dir.path(), Some(change)).unaccounted(), 0, "{change:?}");
     }
 }
+
+#[test]
+fn partitions_are_joined_in_spans_that_memory_holds_and_every_row_is_of_one() {
+    let found = spans([(0, 600_000), (1, 400_000), (2, 200_000), (5, 2_000_000), (6, 1)]);
+    let ends: Vec<(i64, Option<i64>)> = found.iter().map(|span| (span.from, span.to)).collect();
+    assert_eq!(ends, [(i64::from(i32::MIN), Some(2)), (2, Some(5)), (5, Some(6)), (6, None)]);
+    assert_eq!(spans([]).len(), 1);
+    assert_eq!((found[1].of("p"), found[3].of("p")), ("(p >= 2 AND p < 5)".to_owned(), "p >= 6".to_owned()));
+}
