@@ -40,6 +40,12 @@ impl Latency {
         self.0.value_at_quantile(quantile) as f64 / 1000.0
     }
 
+    /// How many values are above a bound in milliseconds, to three digits.
+    pub fn count_above_ms(&self, ms: f64) -> u64 {
+        let bound = (ms * 1000.0) as u64;
+        self.0.iter_recorded().filter(|v| v.value_iterated_to() > bound).map(|v| v.count_at_value()).sum()
+    }
+
     /// The largest value, in milliseconds.
     pub fn max_ms(&self) -> f64 {
         self.0.max() as f64 / 1000.0
@@ -67,5 +73,6 @@ mod tests {
         assert!((a.quantile_ms(0.5) - 1.0).abs() < 0.01);
         assert!((a.quantile_ms(0.99) - 2000.0).abs() < 2.0);
         assert!((a.max_ms() - 2000.0).abs() < 2.0);
+        assert_eq!([1.5, 2_000.0, 2_001.5].map(|ms| a.count_above_ms(ms)), [100, 100, 0]);
     }
 }

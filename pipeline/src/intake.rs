@@ -248,6 +248,7 @@ impl Intake {
             }
             SourceEvent::Assigned(p, position) => {
                 tracing::info!(partition = %p, position, "assigned");
+                self.pause.flight.telemetry().reads(&p.topic);
                 self.pause.flight.telemetry().assigned.with_label_values(&[&*p.topic]).inc();
                 self.stopped.remove(&p);
                 (Some((p.clone(), ToShard::Assigned(p.clone(), position))), Some(ToMerge::Assigned(p)))

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use sinks::outbox::Drained;
+use sinks::outbox::{Drained, OutgoingAlert};
 use sinks::{AlertChain, Class};
 use tokio::sync::{Notify, watch};
 
@@ -130,23 +130,24 @@ impl Outbox {
         released.iter().for_each(|chain| self.outbox.release(chain));
         let mut waiting = waiting.into_iter();
         while let Some(chain) = waiting.next() {
-            let drained = match self.outbox.drain(&chain).await {
+            let (name, metrics) = (self.outbox.name().to_owned(), &self.telemetry.outbox);
+            let taken = |alerts: &[OutgoingAlert]| metrics.taken(&name, alerts, clock::now_us());
+            let drained = match self.outbox.drain(&chain, &taken).await {
                 Ok(drained) => drained,
                 Err(e) if e.class() == Class::Transient => Drained { failed: Some(e), ..Drained::default() },
                 Err(e) => return Err(e.into()),
             };
-            let (name, metrics) = (self.outbox.name(), &self.telemetry.outbox);
-            metrics.count(name, &drained, clock::now_us());
+            metrics.count(&name, &drained);
             if let Some(error) = drained.failed {
                 std::iter::once(chain).chain(waiting).for_each(|chain| self.inbox.waits(chain));
                 self.failures += 1;
                 let pause = pause(self.failures, drained.pause);
-                metrics.failing(name, clock::now_us());
+                metrics.failing(&name, clock::now_us());
                 tracing::error!(receiver = name, "alerts wait: {error}; trying again in {pause:?}");
                 return Ok(Some(pause));
             }
             self.failures = 0;
-            metrics.well(name);
+            metrics.well(&name);
         }
         Ok(None)
     }

@@ -34,11 +34,7 @@ impl Reloads {
         telemetry: Telemetry,
     ) -> Self {
         let reloads = Self { reloader, mappings, rules, interval, telemetry };
-        // So that the first failure is an increase.
-        for outcome in ["loaded", "failed"] {
-            reloads.count_mappings(outcome, 0);
-            reloads.count_rules(outcome, 0);
-        }
+        reloads.telemetry.detects(reloads.rules.live().set().rules());
         reloads.reloader.tables().for_each(|table| reloads.tell(&table));
         reloads
     }
@@ -105,6 +101,7 @@ impl Reloads {
                 self.count_rules("loaded", 1);
                 let (rules, disabled) = (self.rules.live(), self.rules.disabled());
                 let (version, count) = (rules.set().version(), rules.set().rules().len());
+                self.telemetry.detects(rules.set().rules());
                 tracing::info!(version, count, ?added, ?changed, ?removed, "rules in force");
                 self.telemetry.rule_disabled.reset();
                 disabled.iter().for_each(|rule| self.telemetry.rule_disabled.with_label_values(&[rule.uid()]).set(1));

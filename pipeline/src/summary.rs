@@ -12,6 +12,8 @@ use crate::flight::Steps;
 /// Percentiles of a latency in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Percentiles {
+    /// Of how many values.
+    pub(crate) count: u64,
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) p999: f64,
@@ -21,6 +23,7 @@ pub(crate) struct Percentiles {
 impl From<&Latency> for Percentiles {
     fn from(latency: &Latency) -> Self {
         Self {
+            count: latency.count(),
             p50: latency.quantile_ms(0.5),
             p99: latency.quantile_ms(0.99),
             p999: latency.quantile_ms(0.999),

@@ -37,7 +37,7 @@ pub mod store;
 pub mod upkeep;
 pub mod warehouse;
 
-pub use commit::{CommitReport, Committer, Extent, TableCommit, TableNews};
+pub use commit::{CommitReport, Committer, Extent, Miss, TableCommit, TableNews};
 pub use config::{CatalogConfig, RestConfig, Root, Route, Routes, Secret, StoreConfig, WarehouseConfig};
 pub use destination::{Destination, Namespace};
 pub use error::{Class, Error};

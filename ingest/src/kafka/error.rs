@@ -144,7 +144,10 @@ impl KafkaError {
         move |source| Self::Client { action, source }
     }
 
-    /// True if it stops a partition and leaves the others alone; its kind is then a label of a metric.
+    /// What can stop a partition, as a label of a metric.
+    pub const STOPS: [&str; 4] = ["retention", "truncated", "recreated", "deleted"];
+
+    /// What it stops a partition for, one of [`Self::STOPS`], if it leaves the others alone.
     pub(super) fn stops_partition(&self) -> Option<&'static str> {
         match self {
             Self::Retention { .. } => Some("retention"),

@@ -1,7 +1,12 @@
 //! Metrics that belong together.
 
-use dataflow::{Lag, PartitionId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dataflow::{Lag, Latency, PartitionId};
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+
+use sinks::outbox::{Drained, OutgoingAlert};
 
 use super::latencies::Latencies;
 use super::metrics::Make;
@@ -60,6 +65,7 @@ impl LatencyMetrics {
 pub(crate) struct LagMetrics {
     records: IntGaugeVec,
     seconds: GaugeVec,
+    known: Arc<Mutex<BTreeMap<PartitionId, i64>>>,
 }
 
 impl LagMetrics {
@@ -75,7 +81,17 @@ impl LagMetrics {
                 &["source", "partition"],
             ),
             seconds: make.add(GaugeVec::new(seconds, &["source", "partition"])),
+            known: Arc::default(),
         }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartitionId, i64>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Offsets that wait, by partition.
+    pub(crate) fn offsets(&self) -> BTreeMap<PartitionId, i64> {
+        self.lock().clone()
     }
 
     /// What waits in the partition at `now_us`.
@@ -83,6 +99,7 @@ impl LagMetrics {
         let number = partition.partition.to_string();
         let labels = [&*partition.topic, number.as_str()];
         self.records.with_label_values(&labels).set(lag.offsets);
+        self.lock().insert(partition.clone(), lag.offsets);
         let since_us = lag.received_us.filter(|_| lag.offsets > 0);
         self.seconds.with_label_values(&labels).set(since_us.map_or(0.0, |us| (now_us - us).max(0) as f64 / 1e6));
     }
@@ -91,6 +108,7 @@ impl LagMetrics {
     pub(crate) fn forget(&self, partition: &PartitionId) {
         let number = partition.partition.to_string();
         let labels = [&*partition.topic, number.as_str()];
+        self.lock().remove(partition);
         // Of one that never told its lag there is nothing to forget.
         let _ = (self.records.remove_label_values(&labels), self.seconds.remove_label_values(&labels));
     }
@@ -133,6 +151,8 @@ pub(crate) struct OutboxMetrics {
     refused: IntCounterVec,
     failing_since: IntGaugeVec,
     sent_latency: Latencies,
+    /// The same by receiver, for exact percentiles.
+    exact: Arc<Mutex<BTreeMap<String, Latency>>>,
 }
 
 impl OutboxMetrics {
@@ -154,6 +174,7 @@ impl OutboxMetrics {
                 "From receipt of a filter rule's event, or the step that decided a window, until the receiver took the alert",
                 &["receiver"],
             ),
+            exact: Arc::default(),
             failing_since: make.gauges(
                 "palisade_alert_delivery_failing_since_timestamp_seconds",
                 "Since when no alert reaches the receiver; 0 while nothing fails.",
@@ -170,9 +191,23 @@ impl OutboxMetrics {
         self.failing_since.with_label_values(&[receiver]).set(0);
     }
 
-    pub(crate) fn count(&self, receiver: &str, drained: &sinks::outbox::Drained, now_us: i64) {
-        self.sent.with_label_values(&[receiver]).inc_by(drained.sent.len() as u64);
-        self.sent_latency.note(&[receiver], drained.sent.iter().map(|us| (now_us - us, 1)));
+    /// The receiver took these alerts at `now_us`.
+    pub(crate) fn taken(&self, receiver: &str, alerts: &[OutgoingAlert], now_us: i64) {
+        let took = || alerts.iter().map(|alert| (now_us - alert.received_us, 1));
+        self.sent.with_label_values(&[receiver]).inc_by(alerts.len() as u64);
+        self.sent_latency.note(&[receiver], took());
+        let mut exact = self.exact.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency = exact.entry(receiver.to_owned()).or_default();
+        took().for_each(|(us, count)| latency.record(us, count));
+    }
+
+    /// From receipt until receivers had alerts, by receiver.
+    pub(crate) fn latencies(&self) -> BTreeMap<String, Latency> {
+        self.exact.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What else came of a sending.
+    pub(crate) fn count(&self, receiver: &str, drained: &Drained) {
         self.refused.with_label_values(&[receiver]).inc_by(drained.refused as u64);
         self.failures.with_label_values(&[receiver]).inc_by(u64::from(drained.failed.is_some()));
     }

@@ -1,11 +1,16 @@
 //! Every metric of the binary, in one list. Labels are closed sets: no address, user or rule text.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aggregate::{Held, RuleFailure};
+use aggregate::{Held, Rule, RuleFailure};
+use dataflow::{Reason, Table};
+use ingest::kafka::KafkaError;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use sinks::Miss;
+use sinks::upkeep::Kind;
 
 use super::families::{ExtentMetrics, LagMetrics, LatencyMetrics, OutboxMetrics, TableMetrics, UpkeepMetrics};
 use super::latencies::Latencies;
@@ -18,6 +23,8 @@ const COMMIT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 #[derive(Clone)]
 pub(crate) struct Telemetry {
     registry: Registry,
+    /// Empty if there is none.
+    pub(crate) region: String,
     /// What counters cannot say, for whoever watches the terminal.
     pub(crate) feed: Feed,
     pub(crate) records: IntCounterVec,
@@ -245,20 +252,21 @@ fn queue_wait(make: &Make) -> Latencies {
 impl Telemetry {
     /// Metrics of no region.
     pub(crate) fn new() -> Self {
-        Self::in_registry(Registry::new())
+        Self::in_registry(Registry::new(), "")
     }
 
     /// Metrics that name the region each.
     pub(crate) fn of_region(region: &str) -> Self {
         let labels = HashMap::from([("region".to_owned(), region.to_owned())]);
-        Self::in_registry(Registry::new_custom(None, Some(labels)).expect("a label that is valid"))
+        Self::in_registry(Registry::new_custom(None, Some(labels)).expect("a label that is valid"), region)
     }
 
-    fn in_registry(registry: Registry) -> Self {
+    fn in_registry(registry: Registry, region: &str) -> Self {
         let make = Make(registry);
         let build = make.gauges("palisade_build_info", "The version that runs; always 1.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
+            region: region.to_owned(),
             feed: Feed::default(),
             records: make.counters("palisade_records_read_total", "Records read from the source.", &["source"]),
             received: make.counters(
@@ -321,6 +329,43 @@ impl Telemetry {
             resident: make.gauge("process_resident_memory_bytes", "Resident memory of the process."),
             registry: make.0,
         }
+        .counted_from_zero()
+    }
+
+    /// Exports each series whose labels are known from the start: a counter that appears with its first event has not risen, as
+    /// Prometheus sees it.
+    fn counted_from_zero(self) -> Self {
+        let zero = |counters: &IntCounterVec, labels: &[&str]| drop(counters.with_label_values(labels));
+        Reason::ALL.iter().for_each(|reason| zero(&self.dead_letters, &[reason.name()]));
+        Kind::ALL.iter().for_each(|kind| zero(&self.upkeep.deleted, &[kind.name()]));
+        for chain in ["source", "merge"] {
+            zero(&self.ledger_entries, &[chain]);
+            zero(&self.ledger_conflicts, &[chain]);
+        }
+        for outcome in ["loaded", "failed"] {
+            zero(&self.mapping_reloads, &[outcome]);
+            zero(&self.rule_reloads, &[outcome]);
+        }
+        for table in Table::ALL {
+            zero(&self.committed, &[table.name()]);
+            ["committed", Miss::Fenced.name(), Miss::Failed.name()]
+                .iter()
+                .for_each(|outcome| zero(&self.table_commits, &[table.name(), outcome]));
+        }
+        self
+    }
+
+    /// Exports the series of a topic that is read from now on, as [`Self::counted_from_zero`].
+    pub(crate) fn reads(&self, topic: &str) {
+        for counters in [&self.records, &self.received, &self.assigned, &self.revoked] {
+            counters.with_label_values(&[topic]);
+        }
+        KafkaError::STOPS.iter().for_each(|kind| drop(self.partitions_stopped.with_label_values(&[topic, kind])));
+    }
+
+    /// Exports what rules do, as [`Self::counted_from_zero`].
+    pub(crate) fn detects(&self, rules: &[Arc<Rule>]) {
+        rules.iter().for_each(|rule| drop(self.alerts.with_label_values(&[rule.uid(), "create"])));
     }
 
     /// The gauges of a queue.
@@ -360,12 +405,17 @@ impl Telemetry {
 
     /// Dead letters, by reason.
     pub(crate) fn dead_letters_by_reason(&self) -> BTreeMap<String, u64> {
-        by_label(&self.dead_letters, "reason")
+        some(by_label(&self.dead_letters, "reason"))
     }
 
     /// Alerts, new and revised, over all rules.
     pub(crate) fn alerts_total(&self) -> u64 {
         total(&self.alerts)
+    }
+
+    /// New alerts, by rule.
+    pub(crate) fn alerts_by_rule(&self) -> BTreeMap<String, u64> {
+        by_label(&self.alerts, "rule")
     }
 
     /// Dead letters, over all reasons.
@@ -380,17 +430,13 @@ impl Telemetry {
 
     /// Iceberg commits that were made, by table.
     pub(crate) fn commits(&self) -> BTreeMap<String, u64> {
-        let made = |table: &dataflow::Table| self.table_commits.with_label_values(&[table.name(), "committed"]).get();
-        dataflow::Table::ALL
-            .iter()
-            .map(|table| (table.name().to_owned(), made(table)))
-            .filter(|(_, made)| *made > 0)
-            .collect()
+        let made = |table: &Table| self.table_commits.with_label_values(&[table.name(), "committed"]).get();
+        Table::ALL.iter().map(|table| (table.name().to_owned(), made(table))).filter(|(_, made)| *made > 0).collect()
     }
 
     /// Rows that are queryable, by table.
     pub(crate) fn rows_committed(&self) -> BTreeMap<String, u64> {
-        by_label(&self.committed, "table")
+        some(by_label(&self.committed, "table"))
     }
 
     /// The Prometheus text format.
@@ -405,6 +451,12 @@ impl Telemetry {
 fn total(counters: &IntCounterVec) -> u64 {
     let families = counters.collect();
     families.iter().flat_map(|f| f.get_metric()).map(|m| m.get_counter().get_value() as u64).sum()
+}
+
+/// What is not 0.
+fn some(mut counts: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    counts.retain(|_, count| *count > 0);
+    counts
 }
 
 /// The sums by one label.
@@ -456,11 +508,15 @@ mod tests {
         telemetry.upkeep.deleted.with_label_values(&["entry"]).inc();
         telemetry.queue("merge").add(1, 1);
         telemetry.queue("merge").remove(1, 1, Duration::ZERO);
-        telemetry.outbox.count("x", &sinks::outbox::Drained::default(), 1);
+        telemetry.outbox.taken("x", &[], 1);
         telemetry.assigned.with_label_values(&["x"]).inc();
         telemetry.revoked.with_label_values(&["x"]).inc();
         telemetry.ledger_conflicts.with_label_values(&["source"]).inc();
-        let mut exported: Vec<String> = telemetry.registry.gather().iter().map(|f| f.name().to_owned()).collect();
+        let families = telemetry.registry.gather();
+        families
+            .iter()
+            .for_each(|family| assert!(family.help().ends_with('.'), "{}: {}", family.name(), family.help()));
+        let mut exported: Vec<String> = families.iter().map(|family| family.name().to_owned()).collect();
         exported.sort();
         let list = include_str!("../../../dashboards/metrics.txt").lines().filter(|l| !l.starts_with('#'));
         let mut listed: Vec<&str> = list.filter_map(|l| l.split_whitespace().next()).collect();

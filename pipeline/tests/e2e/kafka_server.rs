@@ -182,16 +182,22 @@ impl Kafka {
         producer.flush(ANSWER).expect("the broker takes them all");
     }
 
-    /// All messages that a topic holds now, partition by partition in the order of offsets.
-    pub(crate) fn consume_all(&self, topic: &str) -> Vec<OwnedMessage> {
+    /// Reads a topic from its beginning.
+    pub(crate) fn consumer(&self, topic: &str) -> BaseConsumer {
         let consumer: BaseConsumer =
             self.client().set("group.id", "unused").set("enable.partition.eof", "true").create().expect("a consumer");
-        let partitions = self.partitions(&consumer, topic);
         let mut assignment = TopicPartitionList::new();
-        for partition in 0..partitions {
+        for partition in 0..self.partitions(&consumer, topic) {
             assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
         }
         consumer.assign(&assignment).expect("partitions that exist");
+        consumer
+    }
+
+    /// All messages that a topic holds now, partition by partition in the order of offsets.
+    pub(crate) fn consume_all(&self, topic: &str) -> Vec<OwnedMessage> {
+        let consumer = self.consumer(topic);
+        let partitions = self.partitions(&consumer, topic);
         let (mut messages, mut ended) = (Vec::new(), 0);
         while ended < partitions {
             match consumer.poll(ANSWER) {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::http::{Answer, HttpConfig, Post};
-use super::{OutgoingAlert, Receiver, Sending};
+use super::{OutgoingAlert, Receiver, Sending, Taken};
 use crate::Result;
 
 /// Alerts of one request.
@@ -102,13 +102,13 @@ impl Alertmanager {
 #[async_trait]
 impl Receiver for Alertmanager {
     /// A request with one wrong alert is refused as a whole: then each is sent by itself.
-    async fn send(&self, alerts: &[OutgoingAlert]) -> Sending {
+    async fn send(&self, alerts: &[OutgoingAlert], taken: Taken<'_>) -> Sending {
         let mut sending = Sending::default();
         let mut size = BATCH;
         while let Some(rest) = alerts.get(sending.done..).filter(|rest| !rest.is_empty()) {
             let batch = &rest[..size.min(rest.len())];
             match self.post(batch).await {
-                Answer::Taken => (),
+                Answer::Taken => taken(batch),
                 Answer::Refused(_) if batch.len() > 1 => {
                     size = 1;
                     continue;

@@ -44,7 +44,7 @@ pub use alertmanager::{Alertmanager, AlertmanagerConfig};
 pub use alerts::OutgoingAlert;
 pub use http::HttpConfig;
 pub use ledger::Delivered;
-pub use receiver::{Receiver, Sending};
+pub use receiver::{Receiver, Sending, Taken};
 pub use syslog::{Syslog, SyslogConfig, SyslogFormat, SyslogProtocol};
 pub use topic::AlertTopic;
 pub use webhook::{Webhook, WebhookConfig};
@@ -75,8 +75,6 @@ pub struct Delivery {
 /// What one call sent.
 #[derive(Debug, Default)]
 pub struct Drained {
-    /// Of each alert that the receiver took, [`OutgoingAlert::received_us`].
-    pub sent: Vec<i64>,
     /// Alerts that it refused for good.
     pub refused: usize,
     /// Why it stopped before the end, if it did; the next call goes on from there.
@@ -115,11 +113,11 @@ impl Outbox {
         &self.delivery.name
     }
 
-    /// Sends every alert of the chain's entries that is not noted as sent.
+    /// Sends every alert of the chain's entries that is not noted as sent, and tells of each that is taken.
     ///
     /// # Errors
     /// If the ledger cannot be read or noted in. That the receiver takes nothing is no error: see [`Drained::failed`].
-    pub async fn drain(&mut self, chain: &AlertChain) -> Result<Drained> {
+    pub async fn drain(&mut self, chain: &AlertChain, taken: Taken<'_>) -> Result<Drained> {
         let mut drained = Drained::default();
         let Some(mut at) = self.position(chain).await? else { return Ok(drained) };
         loop {
@@ -130,14 +128,11 @@ impl Outbox {
             }
             let begun = self.begun.remove(chain).filter(|(from, _)| *from == at).map_or(0, |(_, done)| done);
             let waiting = alerts.get(begun..).unwrap_or_default();
-            let sending = self.receiver.send(waiting).await;
+            let sending = self.receiver.send(waiting, taken).await;
             for (nth, why) in &sending.refused {
                 self.keep_refused(&waiting[*nth], why).await?;
             }
             drained.refused += sending.refused.len();
-            let refused = |nth: usize| sending.refused.iter().any(|(other, _)| *other == nth);
-            let taken = waiting.iter().take(sending.done).enumerate().filter(|(nth, _)| !refused(*nth));
-            drained.sent.extend(taken.map(|(_, alert)| alert.received_us));
             if let Some(error) = sending.failed {
                 self.begun.insert(chain.clone(), (at, begun + sending.done));
                 return Ok(Drained { failed: Some(error), pause: sending.pause, ..drained });

@@ -7,11 +7,14 @@ use async_trait::async_trait;
 use super::OutgoingAlert;
 use crate::Error;
 
+/// Is told of alerts when the receiver has just taken them.
+pub type Taken<'a> = &'a (dyn Fn(&[OutgoingAlert]) + Send + Sync);
+
 /// Takes alerts: a topic, a web service, a log collector. Alerts may come again; their ids tell.
 #[async_trait]
 pub trait Receiver: std::fmt::Debug + Send + Sync {
-    /// Sends the alerts in order. Ends within the receiver's own time limits.
-    async fn send(&self, alerts: &[OutgoingAlert]) -> Sending;
+    /// Sends the alerts in order and tells of those that are taken. Ends within the receiver's own time limits.
+    async fn send(&self, alerts: &[OutgoingAlert], taken: Taken<'_>) -> Sending;
 }
 
 /// How far a sending came.
@@ -28,11 +31,6 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// The receiver took all.
-    pub(super) fn all(alerts: &[OutgoingAlert]) -> Self {
-        Self { done: alerts.len(), ..Self::default() }
-    }
-
     /// It stopped at the next alert.
     pub(super) fn stop(self, to: &str, what: String, pause: Option<Duration>) -> Self {
         Self { failed: Some(Error::Delivery { to: to.to_owned(), what }), pause, ..self }

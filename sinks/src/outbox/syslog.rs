@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio_rustls::client::TlsStream;
 
 use super::tls::Tls;
-use super::{OutgoingAlert, Receiver, Sending, cef};
+use super::{OutgoingAlert, Receiver, Sending, Taken, cef};
 use crate::{Error, Result};
 
 /// Bytes of an alert in one datagram, below what IPv4 carries.
@@ -193,7 +193,7 @@ fn severity(of_ocsf: i32) -> i64 {
 
 #[async_trait]
 impl Receiver for Syslog {
-    async fn send(&self, alerts: &[OutgoingAlert]) -> Sending {
+    async fn send(&self, alerts: &[OutgoingAlert], taken: Taken<'_>) -> Sending {
         if alerts.is_empty() {
             return Sending::default();
         }
@@ -203,7 +203,10 @@ impl Receiver for Syslog {
         match tokio::time::timeout(limit, self.write(held.take(), alerts)).await.unwrap_or_else(late) {
             Ok((connection, refused)) => {
                 *held = Some(connection);
-                Sending { refused, ..Sending::all(alerts) }
+                let left = |nth: &usize| refused.iter().any(|(other, _)| other == nth);
+                let written = alerts.iter().enumerate().filter(|(nth, _)| !left(nth));
+                written.for_each(|(_, alert)| taken(std::slice::from_ref(alert)));
+                Sending { done: alerts.len(), refused, ..Sending::default() }
             }
             Err(e) => Sending::default().stop(&self.config.address, e.to_string(), None),
         }

@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{OutgoingAlert, Receiver, Sending};
+use super::{OutgoingAlert, Receiver, Sending, Taken};
 use crate::{Error, Result};
 
 /// How long an alert may take until the brokers have it.
@@ -80,15 +80,16 @@ impl AlertTopic {
 
 #[async_trait]
 impl Receiver for AlertTopic {
-    /// All are acknowledged, or all are sent again: some may have been taken.
-    async fn send(&self, alerts: &[OutgoingAlert]) -> Sending {
-        let sending = alerts.iter().map(|alert| {
+    /// From the first that is not acknowledged on, all are sent again: some may have been taken.
+    async fn send(&self, alerts: &[OutgoingAlert], taken: Taken<'_>) -> Sending {
+        let sending = alerts.iter().map(|alert| async move {
             let record = FutureRecord::to(&self.topic).key(&alert.id).payload(&alert.json);
-            self.producer.send(record, DELIVERY)
+            let acknowledged = self.producer.send(record, DELIVERY).await;
+            acknowledged.map(|_| taken(std::slice::from_ref(alert)))
         });
-        match join_all(sending).await.into_iter().find_map(std::result::Result::err) {
-            None => Sending::all(alerts),
-            Some((source, _)) => Sending { failed: Some(self.error(source)), ..Sending::default() },
-        }
+        let results = join_all(sending).await;
+        let done = results.iter().take_while(|result| result.is_ok()).count();
+        let failed = results.into_iter().find_map(std::result::Result::err).map(|(source, _)| self.error(source));
+        Sending { done, failed, ..Sending::default() }
     }
 }

@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use sha2::Sha256;
 
 use super::http::{Answer, HttpConfig, Post};
-use super::{OutgoingAlert, Receiver, Sending};
+use super::{OutgoingAlert, Receiver, Sending, Taken};
 use crate::{Error, Result};
 
 /// A [`Webhook`].
@@ -76,11 +76,11 @@ impl Webhook {
 
 #[async_trait]
 impl Receiver for Webhook {
-    async fn send(&self, alerts: &[OutgoingAlert]) -> Sending {
+    async fn send(&self, alerts: &[OutgoingAlert], taken: Taken<'_>) -> Sending {
         let mut sending = Sending::default();
         for (nth, alert) in alerts.iter().enumerate() {
             match self.post.json(alert.json.clone(), self.headers(alert)).await {
-                Answer::Taken => {}
+                Answer::Taken => taken(std::slice::from_ref(alert)),
                 Answer::Refused(why) => sending.refused.push((nth, why)),
                 Answer::Later(why, pause) => return sending.stop(&self.post.place(), why, pause),
             }

@@ -19,7 +19,7 @@ fn lines(buffer: &Buffer) -> Vec<String> {
 }
 
 fn percentiles(p50: f64, p99: f64, max: f64) -> Percentiles {
-    Percentiles { p50, p99, p999: p99, max }
+    Percentiles { count: 1, p50, p99, p999: p99, max }
 }
 
 fn detection(what: &str, state: State) -> Detection {

@@ -106,8 +106,8 @@ async fn what_is_refused_is_kept_and_what_fails_waits_without_holding_up_others(
     let (warehouse, alerts) = with_alerts(folder.path()).await;
     let (service, url) = Service::start(&[200, 422, 503]).await;
     let (mut soar, other) = (outbox(&warehouse, "soar", webhook(&url)).await, Service::start(&[]).await);
-    let drained = soar.drain(&first()).await.expect("the ledger is read");
-    assert_eq!((drained.sent.len(), drained.refused, drained.pause), (1, 1, Some(Duration::from_secs(7))));
+    let (taken, drained) = drain_all(&mut soar, &first()).await;
+    assert_eq!((taken, drained.refused, drained.pause), (1, 1, Some(Duration::from_secs(7))));
     let failed = drained.failed.expect("a 503").to_string();
     assert_eq!(failed, format!("cannot deliver to {url}: answers 503 Service Unavailable: so it is 503"));
     assert_eq!(drain(&mut outbox(&warehouse, "chat", webhook(&other.1)).await, &first()).await, alerts);
@@ -180,7 +180,7 @@ async fn alertmanager_gets_batches_and_one_wrong_alert_costs_no_other() {
                "finding_info":{{"uid":"a{n}","title":"t","created_time":1764000000000,"analytic":{{"uid":"r"}}}}}}"#
         ),
     };
-    let sending = alertmanager.send(&[alert(0, 1), alert(1, 1), alert(2, 3)]).await;
+    let sending = alertmanager.send(&[alert(0, 1), alert(1, 1), alert(2, 3)], &|_| ()).await;
     assert_eq!((sending.done, sending.refused.len()), (3, 1), "{sending:?}");
     assert_eq!(sending.refused[0].0, 1);
     let bodies: Vec<Vec<Value>> =
@@ -220,7 +220,7 @@ async fn a_collector_gets_a_line_an_alert_over_tcp_and_is_dialled_again_when_it_
     let alerts = alerts(0..3);
     for _ in 0..2 {
         // The collector reads all, then goes away: the next alerts find another one.
-        let (sending, got) = tokio::join!(syslog.send(&alerts), async {
+        let (sending, got) = tokio::join!(syslog.send(&alerts, &|_| ()), async {
             lines(listener.accept().await.expect("a connection").0, 3).await
         });
         assert!(sending.done == 3 && sending.failed.is_none(), "{sending:?}");
@@ -230,7 +230,7 @@ async fn a_collector_gets_a_line_an_alert_over_tcp_and_is_dialled_again_when_it_
         }
     }
     drop(listener);
-    let sending = syslog.send(&alerts).await;
+    let sending = syslog.send(&alerts, &|_| ()).await;
     assert!(sending.done == 0 && sending.failed.is_some(), "{sending:?}");
     assert!(sending.failed.expect("nobody").to_string().starts_with(&format!("cannot deliver to {address}: ")));
 }
@@ -252,7 +252,7 @@ async fn over_tls_messages_stand_behind_their_length() {
     let of = |ca| syslog(format!("localhost:{port}"), SyslogProtocol::Tls, SyslogFormat::Json, Some(ca));
     let (trusting, alerts) = (of(ca), alerts(0..2));
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let (sending, got) = tokio::join!(trusting.send(&alerts), async {
+    let (sending, got) = tokio::join!(trusting.send(&alerts, &|_| ()), async {
         let mut stream = acceptor.accept(listener.accept().await.expect("a connection").0).await.expect("a handshake");
         let (mut got, mut length) = (Vec::new(), String::new());
         while got.len() < 2 {
@@ -280,7 +280,7 @@ async fn a_datagram_takes_one_alert_and_refuses_what_is_too_long() {
         syslog(socket.local_addr().expect("an address").to_string(), SyslogProtocol::Udp, SyslogFormat::Json, None);
     let mut alerts = alerts(0..2);
     alerts[0].json = format!("{{\"message\":\"{}\"}}", "x".repeat(70_000));
-    let sending = syslog.send(&alerts).await;
+    let sending = syslog.send(&alerts, &|_| ()).await;
     assert_eq!((sending.done, sending.refused.len()), (2, 1), "{sending:?}");
     assert!(sending.refused[0].1.contains("too long for a datagram"), "{sending:?}");
     let mut message = vec![0; 65_536];
