@@ -166,9 +166,9 @@ class Bench:
             text = urllib.request.urlopen(metrics).read().decode()
             worker.send_signal(signal.SIGTERM)
             worker.communicate()
-            buckets = re.findall(r'palisade_commit_duration_seconds_bucket\{le="([^"]+)"\} (\d+)', text)
+            buckets = re.findall(r'palisade_commit_duration_seconds_bucket\{[^}]*le="([^"]+)"\} (\d+)', text)
             buckets = [(float(bound), int(count)) for bound, count in buckets]
-            commits = sum(int(n) for n in re.findall(r'palisade_table_commits_total\{outcome="committed",table="\w+"\} (\d+)', text))
+            commits = sum(int(n) for n in re.findall(r'palisade_table_commits_total\{outcome="committed"[^}]*\} (\d+)', text))
             turns = buckets[-1][1]
             print(f"| {name} | {turns} | {quantile(buckets, 0.5):.3f} | {quantile(buckets, 0.99):.3f} | {commits} |", flush=True)
 

@@ -127,10 +127,13 @@ PROMISE = [
           kind="stat", unit="s", width=6, height=4, steps=[(30, "red")]),
     Panel("Burn rate of the freshness SLO", "1 = the budget lasts exactly 30 days. 14.4 over an hour and over 5 minutes pages.",
           *[(f"palisade:queryable_slow:ratio_rate{w} / 0.001", f"{{{{region}}}} {w}") for w in ("5m", "1h", "6h", "3d")],
-          unit="none", width=12, steps=[(14.4, "red")]),
+          unit="none", steps=[(14.4, "red")]),
+    Panel("Burn rate of the detection SLO", "1 = the budget lasts exactly 7 days. 16.8 over an hour and over 5 minutes pages.",
+          *[(f"palisade:alert_slow:ratio_rate{w} / 0.01", f"{{{{region}}}} {w}") for w in ("5m", "1h", "6h", "3d")],
+          unit="none", steps=[(16.8, "red")]),
     Panel("Firing alerts", "The watchdog, which always fires, is left out.",
           ('sum by (alertname, severity) (ALERTS{alertname=~"Palisade.+",alertname!="PalisadeWatchdog",alertstate="firing"})',
-           "{{alertname}} ({{severity}})"), unit="none", width=12),
+           "{{alertname}} ({{severity}})"), unit="none"),
 ]  # fmt: skip
 
 RATES = [
@@ -188,8 +191,9 @@ DETECTION = [
     Panel("Until the receiver has it", "From receipt of a filter rule's event, or the step that decided a window.",
           *quantiles("palisade_alert_sent_latency_seconds", 0.5, 0.99, by="receiver"),
           ("max by (receiver) (palisade_alert_sent_latency_max_seconds)", "largest {{receiver}}"), unit="s", width=6),
-    Panel("Failing delivery", "Since when nothing reaches a receiver.",
-          ("time() - max by (receiver) (palisade_alert_delivery_failing_since_timestamp_seconds > 0)", "{{receiver}}"),
+    Panel("Failing delivery", "For how long nothing has reached a receiver; 0 while nothing fails.",
+          ("time() - max by (receiver) (palisade_alert_delivery_failing_since_timestamp_seconds > 0)"
+           " or max by (receiver) (palisade_alert_delivery_failing_since_timestamp_seconds)", "{{receiver}}"),
           unit="s", width=6),
 ]  # fmt: skip
 
@@ -206,7 +210,7 @@ WINDOWS = [
           "Failed: a rule's expression; the log names the rule.",
           ("sum(rate(palisade_late_rows_total[$__rate_interval]))", "late"),
           ("sum(rate(palisade_key_limit_rows_total[$__rate_interval]))", "beyond the limit"),
-          ("sum(rate(palisade_rule_failures_total[$__rate_interval]))", "failed"), unit="cps", width=6),
+          ("sum(rate(palisade_rule_failures_total[$__rate_interval])) or vector(0)", "failed"), unit="cps", width=6),
 ]  # fmt: skip
 
 RESOURCES = [
@@ -246,7 +250,7 @@ ENRICHMENT = [
           ("time() - min by (table) (palisade_enrich_table_modified_timestamp_seconds)", "{{table}}"), unit="s"),
     Panel("Table entries", "Entries of the tables in force, and entries of their files that are not understood.",
           ("max by (table) (palisade_enrich_table_entries)", "{{table}}"),
-          ("max by (table) (palisade_enrich_table_skipped) > 0", "{{table}}, skipped")),
+          ("max by (table) (palisade_enrich_table_skipped)", "{{table}}, skipped")),
 ]  # fmt: skip
 
 RULES = [
@@ -258,7 +262,7 @@ RULES = [
     Panel("Rule reloads", "Changed rule files that were loaded, and checks at which they could not be: the last good rules stay.",
           ("sum by (outcome) (increase(palisade_rule_reloads_total[1h]))", "{{outcome}}"), width=6),
     Panel("Rules disabled", "Out of force because they failed over and over, or took too long; the others run on.",
-          ("max by (rule) (palisade_rule_disabled)", "{{rule}}"), width=6),
+          ("max by (rule) (palisade_rule_disabled) or vector(0)", "{{rule}}"), width=6),
 ]  # fmt: skip
 
 UPKEEP = [

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -17,10 +16,9 @@ use axum::routing::post;
 use serde_json::Value;
 
 use crate::crash::run;
-use crate::house::cache;
 use crate::kafka::wait_until;
-use crate::kafka_server::free_addresses;
 use crate::kit::{fleet, fleet_config, on_thread, palisade, run_to_end, sql, stdout};
+use crate::monitoring::Program;
 use crate::service::get;
 
 /// A web service that keeps what it gets, and refuses what its owner does not want.
@@ -75,49 +73,14 @@ fn revision(alert: &Value) -> String {
     alert["metadata"]["uid"].as_str().expect("an id").to_owned()
 }
 
-/// Prometheus' own, stopped when dropped.
-struct Alertmanager {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Alertmanager {
-    fn start(dir: &Path) -> Self {
-        let [address, ..] = free_addresses();
-        let config = dir.join("alertmanager.yml");
-        std::fs::write(&config, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n").expect("a writable folder");
-        let program = cache().expect("a home folder").join("bin/prometheus-alertmanager");
-        let mut command = Command::new(&program);
-        command.arg(format!("--config.file={}", config.display()));
-        command.arg(format!("--storage.path={}", dir.join("alertmanager").display()));
-        command.arg(format!("--web.listen-address={address}")).arg("--cluster.listen-address=");
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.unwrap_or_else(|e| panic!("{}: {e}; run .ci/setup", program.display()));
-        let mut alertmanager = Self { child, address };
-        wait_until("Alertmanager listens", &mut [], || {
-            let ended = alertmanager.child.try_wait().expect("our child");
-            assert_eq!(ended, None, "it ended by itself: {command:?}");
-            std::net::TcpStream::connect(address).is_ok()
-        });
-        alertmanager
-    }
-
-    /// The ids of alerts that fire, with their label `severity`.
-    fn firing(&self) -> BTreeMap<String, String> {
-        let body = get(&self.address.to_string(), "/api/v2/alerts").1;
-        // The body may come in chunks, whose lengths stand around it.
-        let json = &body[body.find('[').expect("a list")..=body.rfind(']').expect("its end")];
-        let alerts: Vec<Value> = serde_json::from_str(json).unwrap_or_else(|e| panic!("{json}: {e}"));
-        let text = |value: &Value| value.as_str().expect("a label").to_owned();
-        alerts.iter().map(|a| (text(&a["labels"]["alert_id"]), text(&a["labels"]["severity"]))).collect()
-    }
-}
-
-impl Drop for Alertmanager {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The ids of alerts that fire, with their label `severity`.
+fn fires(alertmanager: &Program) -> BTreeMap<String, String> {
+    let body = get(&alertmanager.address.to_string(), "/api/v2/alerts").1;
+    // The body may come in chunks, whose lengths stand around it.
+    let json = &body[body.find('[').expect("a list")..=body.rfind(']').expect("its end")];
+    let alerts: Vec<Value> = serde_json::from_str(json).unwrap_or_else(|e| panic!("{json}: {e}"));
+    let text = |value: &Value| value.as_str().expect("a label").to_owned();
+    alerts.iter().map(|a| (text(&a["labels"]["alert_id"]), text(&a["labels"]["severity"]))).collect()
 }
 
 /// A collector's lines.
@@ -145,7 +108,7 @@ fn alerts_reach_each_receiver_though_workers_die_and_one_that_is_away_stops_nobo
     fleet(&logs, 11, 30_000, "none");
     let (hook, hook_at) = Hook::start();
     let (lines, collector_at) = collector();
-    let alertmanager = Alertmanager::start(dir.path());
+    let alertmanager = Program::alertmanager(dir.path(), "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n");
     let config = fleet_config(dir.path(), &logs, &warehouse);
     let receivers = format!(
         "alerts:\n  - {{name: hook, webhook: {{url: 'http://{hook_at}/', secret: {{env: HOOK_SECRET}}}}}}\n  \
@@ -185,7 +148,7 @@ fn alerts_reach_each_receiver_though_workers_die_and_one_that_is_away_stops_nobo
     let severe = |row: &Value| ["high", "critical"].contains(&text(row, "severity").as_str());
     let firing: BTreeSet<String> = of(&severe, "id").difference(&closed).cloned().collect();
     assert!(!firing.is_empty());
-    assert_eq!(alertmanager.firing().into_keys().collect::<BTreeSet<_>>(), firing);
+    assert_eq!(fires(&alertmanager).into_keys().collect::<BTreeSet<_>>(), firing);
 
     let ids = of(&|_| true, "uid");
     let is_collected = |lines: &[String]| {
