@@ -7,7 +7,7 @@ use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use dataflow::TableBatch;
 use loadgen::AlertSeen;
 
-use crate::live::Announced;
+use crate::live::{Announced, Recent};
 use crate::shard::ShardContext;
 
 /// The ids of alerts, for the entry that will hold them.
@@ -26,10 +26,25 @@ pub(crate) fn announce(alerts: &TableBatch, now_us: i64, oldest_us: Option<i64>,
         let kind = if activity(rows, row) == 1 { "create" } else { "update" };
         let rule = nested_text(rows, &["finding_info", "analytic", "uid"], row).unwrap_or_default();
         context.telemetry.alerts.with_label_values(&[&rule, kind]).inc();
-        context.telemetry.feed.announce(Announced { alert: seen(rows, row, context), at_us: now_us });
-        if let Some(title) = nested_text(rows, &["finding_info", "title"], row) {
-            tracing::info!(rule, kind, title, "alert");
-        }
+        let alert = seen(rows, row, context);
+        let text = |path: &[&str]| nested_text(rows, path, row).unwrap_or_default();
+        let recent = Recent {
+            revision: text(&["metadata", "uid"]),
+            at_us: now_us,
+            title: text(&["finding_info", "title"]),
+            rule: alert.rule.clone(),
+            tenant: alert.tenant.clone(),
+            severity: text(&["severity"]).to_lowercase(),
+            kind,
+            key: alert
+                .key
+                .iter()
+                .filter(|(name, _)| !name.starts_with('_'))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
+        };
+        tracing::info!(rule, kind, title = recent.title, "alert");
+        context.telemetry.feed.announce(Announced { alert, at_us: now_us }, recent);
     }
 }
 

@@ -17,6 +17,7 @@ mod clock;
 mod commands;
 mod committer;
 mod config;
+mod console;
 mod crash;
 mod discovery;
 mod drift;

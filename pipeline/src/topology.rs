@@ -56,7 +56,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let tables = setup::enrich(&config)?;
     let mappings = mapping::Reloader::new(config.decode.mappings.clone(), config.mappings.clone());
     let (sources, discoveries) = Opener::new(&config, &warehouse, &telemetry, &writer).all().await?;
-    let (roster, claims) = (Roster::of(&sources), Claims::default());
+    let (roster, claims, at_work) = (Roster::of(&sources), Claims::default(), rules.live());
     let partitions = roster.partitions().len();
 
     // The stages, from the last to the first.
@@ -100,7 +100,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let mut intakes = Intakes::new(intake);
     sources.into_iter().for_each(|source| intakes.start(source, positions.clone()));
     discoveries.into_iter().for_each(|discovery| intakes.seek(discovery));
-    health.set_ready(true);
+    health.begin(warehouse.clone(), at_work);
     tracing::info!(partitions, "the worker is ready");
     let result = intakes.join(until_end, stages.failed()).await;
     known_to_merge(&result, &completion, to_merge);
@@ -108,7 +108,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let drained = stages.join().await;
     stop_last.send_replace(true);
     let (committed, sent, kept) = (committer.await?, outbox.await?, upkeep.await?);
-    health.set_ready(false);
+    health.end();
     drained.and(result.map(drop)).and(committed).and(sent).and(kept)?;
     Ok(warehouse)
 }

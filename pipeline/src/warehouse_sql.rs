@@ -11,6 +11,7 @@ use dataflow::Table;
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::{SchemaError, TableReference};
 use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -36,8 +37,20 @@ pub(crate) type Provider = Arc<dyn TableProvider>;
 /// # Errors
 /// If the catalog or a table's metadata cannot be read.
 pub(crate) async fn session(warehouse: &Warehouse) -> anyhow::Result<SessionContext> {
-    let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(PLACE.0, PLACE.1);
-    let session = SessionContext::new_with_config_rt(config, bounded(available_bytes() / 2)?);
+    tables_in(warehouse, SessionConfig::new(), available_bytes() / 2).await
+}
+
+/// As [`session`], beside a worker: on one thread at a time, with so much memory.
+///
+/// # Errors
+/// As [`session`].
+pub(crate) async fn session_within(warehouse: &Warehouse, bytes: u64) -> anyhow::Result<SessionContext> {
+    tables_in(warehouse, SessionConfig::new().with_target_partitions(1), bytes).await
+}
+
+async fn tables_in(warehouse: &Warehouse, config: SessionConfig, bytes: u64) -> anyhow::Result<SessionContext> {
+    let config = config.with_information_schema(true).with_default_catalog_and_schema(PLACE.0, PLACE.1);
+    let session = SessionContext::new_with_config_rt(config, bounded(bytes)?);
     aggregate::register_functions(&session);
     let mut tables: BTreeMap<Destination, Provider> = BTreeMap::new();
     for table in warehouse.find_destinations().await? {
@@ -108,6 +121,20 @@ pub(crate) fn name(table: Destination) -> String {
 /// What the planner or the scan says.
 pub(crate) async fn query(session: &SessionContext, sql: &str) -> anyhow::Result<Vec<RecordBatch>> {
     let run = async { session.sql(sql).await?.collect().await };
+    run.await.map_err(|error| anyhow::anyhow!(reason(&error)))
+}
+
+/// The first rows of a query, if it does no more than the options allow.
+///
+/// # Errors
+/// What the planner or the scan says.
+pub(crate) async fn first_rows(
+    session: &SessionContext,
+    sql: &str,
+    options: SQLOptions,
+    rows: usize,
+) -> anyhow::Result<Vec<RecordBatch>> {
+    let run = async { session.sql_with_options(sql, options).await?.limit(0, Some(rows))?.collect().await };
     run.await.map_err(|error| anyhow::anyhow!(reason(&error)))
 }
 

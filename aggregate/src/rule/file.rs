@@ -88,7 +88,7 @@ impl Level {
     pub(crate) const ALL: [Level; 5] = [Level::Informational, Level::Low, Level::Medium, Level::High, Level::Critical];
 
     /// As it is written in a rule.
-    pub(crate) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Level::Informational => "informational",
             Level::Low => "low",

@@ -15,7 +15,9 @@ use crate::account::{self, Identity};
 use crate::cli::{DemoArgs, Output};
 use crate::clock;
 use crate::commands::run::{queue_rows, stop_signal};
-use crate::config::{Accepted, Config, GeneratorSource, RulesConfig, SourceConfig, Tiers, UpkeepConfig, WorkerConfig};
+use crate::config::{
+    Accepted, Config, ConsoleConfig, GeneratorSource, RulesConfig, SourceConfig, Tiers, UpkeepConfig, WorkerConfig,
+};
 use crate::flight::Flight;
 use crate::live::{self, Planted, Watched};
 use crate::setup;
@@ -109,6 +111,7 @@ fn config(args: &DemoArgs) -> Config {
         upkeep: UpkeepConfig::default(),
         listen: None,
         tiers: Tiers::default(),
+        console: ConsoleConfig::default(),
         follow: false,
         accepted: Accepted::default(),
     }
@@ -118,8 +121,8 @@ fn config(args: &DemoArgs) -> Config {
 async fn announce(args: &DemoArgs, flight: &Flight, health: &Health) {
     let listen: Result<SocketAddr, _> = args.listen.parse();
     match listen {
-        Ok(listen) => match telemetry::serve(listen, flight.clone(), health.clone()).await {
-            Ok(address) => eprintln!("metrics: http://{address}/metrics"),
+        Ok(listen) => match telemetry::serve(listen, &ConsoleConfig::default(), flight.clone(), health.clone()).await {
+            Ok(address) => telemetry::announce(address, &ConsoleConfig::default()),
             Err(error) => eprintln!("no metrics: {error:#}"),
         },
         Err(error) => eprintln!("no metrics: --listen {}: {error}", args.listen),

@@ -32,8 +32,8 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let (telemetry, health) = (Telemetry::of_region(&config.warehouse.region), Health::default());
     let flight = Flight::new(telemetry.clone());
     if let Some(listen) = config.listen {
-        let address = telemetry::serve(listen, flight.clone(), health.clone()).await?;
-        eprintln!("metrics: http://{address}/metrics");
+        let address = telemetry::serve(listen, &config.console, flight.clone(), health.clone()).await?;
+        telemetry::announce(address, &config.console);
     }
     let watched = Watched {
         title: "palisade run",

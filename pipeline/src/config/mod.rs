@@ -8,8 +8,10 @@ mod security;
 mod tiers;
 mod warehouse;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataflow::ClientSettings;
@@ -41,10 +43,35 @@ pub(crate) struct Config {
     pub(crate) listen: Option<SocketAddr>,
     /// By which latency is told, of each tenant.
     pub(crate) tiers: Tiers,
+    pub(crate) console: ConsoleConfig,
     /// Keep looking for more when every source is read; otherwise a source ends.
     pub(crate) follow: bool,
     /// What is to go on though records were lost.
     pub(crate) accepted: Accepted,
+}
+
+/// The console beside the metrics.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsoleConfig {
+    pub(crate) enabled: bool,
+    /// What SQL needs, and everything in events on an address that others can reach.
+    pub(crate) token: Option<Token>,
+}
+
+impl Default for ConsoleConfig {
+    fn default() -> Self {
+        Self { enabled: true, token: None }
+    }
+}
+
+/// A token that no log shows.
+#[derive(Clone)]
+pub(crate) struct Token(pub(crate) Arc<str>);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a token")
+    }
 }
 
 /// What somebody has decided of topics that cannot be continued, for one run. By the rows' topics.

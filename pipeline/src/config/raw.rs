@@ -13,11 +13,12 @@ use serde_saphyr::Spanned;
 
 use super::kafka::{self, RawClient, RawKafka, RawTenant};
 use super::receivers::{RawReceiver, receivers};
+use super::secret::RawSecret;
 use super::tiers::Tiers;
 use super::warehouse::{self, RawWarehouse};
 use super::{
-    Accepted, Config, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, RulesConfig, SourceConfig, UpkeepConfig,
-    WorkerConfig,
+    Accepted, Config, ConsoleConfig, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, RulesConfig, SourceConfig, Token,
+    UpkeepConfig, WorkerConfig,
 };
 
 /// A configuration that cannot be used: every problem found in it, one a line.
@@ -213,6 +214,14 @@ struct RawUpkeep {
 struct RawTelemetry {
     listen: Option<SocketAddr>,
     tiers: std::collections::BTreeMap<String, Vec<String>>,
+    console: RawConsole,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawConsole {
+    enabled: Option<bool>,
+    token: Option<RawSecret>,
 }
 
 fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
@@ -261,6 +270,10 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         problems.push(Problem::new(what));
         Tiers::default()
     });
+    let console = console(&base, &raw.telemetry.console).unwrap_or_else(|what| {
+        problems.push(Problem::new(what));
+        ConsoleConfig::default()
+    });
     let mut decode = raw.decode;
     decode.mappings.iter_mut().for_each(|path| *path = base.join(&*path).to_string_lossy().into_owned());
     let mappings = mappings(&decode.mappings, &mut problems);
@@ -287,9 +300,16 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         upkeep,
         listen: raw.telemetry.listen,
         tiers,
+        console,
         follow: true,
         accepted: Accepted::default(),
     })
+}
+
+fn console(base: &Path, raw: &RawConsole) -> Result<ConsoleConfig, String> {
+    let token = raw.token.as_ref().map(|token| token.reveal(base, "telemetry.console.token")).transpose()?;
+    let enabled = raw.enabled.unwrap_or(true);
+    Ok(ConsoleConfig { enabled, token: token.map(|token| Token(token.into())) })
 }
 
 /// The mappings; what is wrong with them goes to `problems`.

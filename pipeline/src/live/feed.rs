@@ -1,13 +1,17 @@
 //! What stages tell of single alerts and partitions, for whoever watches. Bounded: an alert beyond the bound is only counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dataflow::PartitionId;
 use loadgen::AlertSeen;
+use serde::Serialize;
 
 /// Alerts that wait to be looked at.
 const ALERTS_MAX: usize = 10_000;
+
+/// The newest alerts, for pages.
+const RECENT_MAX: usize = 100;
 
 /// An alert that has left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +19,23 @@ pub(crate) struct Announced {
     pub(crate) alert: AlertSeen,
     /// When it was durable, microseconds UTC.
     pub(crate) at_us: i64,
+}
+
+/// An alert as a page lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Recent {
+    /// `metadata.uid`: alert and revision.
+    pub(crate) revision: String,
+    /// When it was durable, microseconds UTC.
+    pub(crate) at_us: i64,
+    pub(crate) title: String,
+    pub(crate) rule: String,
+    pub(crate) tenant: String,
+    pub(crate) severity: String,
+    /// `create` or `update`.
+    pub(crate) kind: &'static str,
+    /// What it is about.
+    pub(crate) key: BTreeMap<String, String>,
 }
 
 /// How far a partition is, by its last ledger entry.
@@ -32,6 +53,8 @@ pub(crate) struct Feed(Arc<Mutex<Held>>);
 #[derive(Debug, Default)]
 struct Held {
     alerts: Vec<Announced>,
+    /// The newest first.
+    recent: VecDeque<Recent>,
     partitions: BTreeMap<PartitionId, Progress>,
     /// Earliest receipt of all.
     began_us: Option<i64>,
@@ -43,8 +66,10 @@ impl Feed {
     }
 
     /// An alert has left.
-    pub(crate) fn announce(&self, alert: Announced) {
+    pub(crate) fn announce(&self, alert: Announced, recent: Recent) {
         let mut held = self.lock();
+        held.recent.truncate(RECENT_MAX - 1);
+        held.recent.push_front(recent);
         if held.alerts.len() < ALERTS_MAX {
             held.alerts.push(alert);
         }
@@ -63,6 +88,11 @@ impl Feed {
     /// The alerts since the last call.
     pub(crate) fn take_alerts(&self) -> Vec<Announced> {
         std::mem::take(&mut self.lock().alerts)
+    }
+
+    /// The newest alerts, the newest first.
+    pub(crate) fn recent(&self) -> Vec<Recent> {
+        self.lock().recent.iter().cloned().collect()
     }
 
     /// How far each partition is.
@@ -90,9 +120,22 @@ mod tests {
             window_start: 0,
             window_end: 1,
         };
-        (0..ALERTS_MAX as i64 + 5).for_each(|at_us| feed.announce(Announced { alert: alert.clone(), at_us }));
+        let recent = |at_us| Recent {
+            revision: "a/1".to_owned(),
+            at_us,
+            title: "t".to_owned(),
+            rule: "r".to_owned(),
+            tenant: "t".to_owned(),
+            severity: "low".to_owned(),
+            kind: "create",
+            key: BTreeMap::new(),
+        };
+        let last = ALERTS_MAX as i64 + 4;
+        (0..=last).for_each(|at_us| feed.announce(Announced { alert: alert.clone(), at_us }, recent(at_us)));
         assert_eq!(feed.take_alerts().len(), ALERTS_MAX);
         assert!(feed.take_alerts().is_empty());
+        let recent = feed.recent();
+        assert_eq!((recent.len(), recent[0].at_us), (RECENT_MAX, last));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use screen::{Pressed, Screen};
 use view::View;
 
 pub(crate) use detections::Planted;
-pub(crate) use feed::{Announced, Feed, Progress};
+pub(crate) use feed::{Announced, Feed, Progress, Recent};
 pub(crate) use screen::log_writer;
 
 /// Between two drawings.

@@ -1,11 +1,12 @@
 //! The rules in force, shared by the threads that run them: those that are loaded, without those that are disabled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use aggregate::{Rule, RuleSet, RuleWork};
+use serde::Serialize;
 
 use super::ward::{Half, Ward};
 
@@ -36,7 +37,27 @@ struct Life {
     loaded: Arc<RuleSet>,
     ward: Ward,
     /// By fingerprint.
+    tallies: HashMap<String, Tally>,
+    /// By fingerprint.
     disabled: BTreeMap<String, Arc<Rule>>,
+}
+
+/// What a rule was asked so far, in both of its halves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Tally {
+    /// Rows, and groups of rows.
+    asked: u64,
+    /// Those on which an expression failed.
+    failed: u64,
+    spent_us: u64,
+}
+
+impl Tally {
+    fn add(&mut self, work: &RuleWork) {
+        self.asked += work.asked;
+        self.failed += work.failed;
+        self.spent_us += u64::try_from(work.spent.as_micros()).unwrap_or(u64::MAX);
+    }
 }
 
 /// A rule that was taken out of force.
@@ -49,7 +70,8 @@ pub(crate) struct Disabled {
 impl InForce {
     /// Rules that are recorded already. `row_budget`: the longest mean time that a rule may take for a row; zero for any.
     pub(crate) fn new(rules: Arc<RuleSet>, row_budget: Duration, record: Record) -> Self {
-        let life = Life { loaded: rules.clone(), ward: Ward::new(row_budget), disabled: BTreeMap::new() };
+        let ward = Ward::new(row_budget);
+        let life = Life { loaded: rules.clone(), ward, tallies: HashMap::new(), disabled: BTreeMap::new() };
         let (current, number) = (RwLock::new(rules), AtomicU64::new(0));
         Self(Arc::new(Shared { current, number, life: Mutex::new(life), record }))
     }
@@ -65,6 +87,7 @@ impl InForce {
         self.0.put(rules.only(|rule| !kept.iter().any(|f| f == rule.fingerprint())))?;
         life.disabled.retain(|fingerprint, _| has(fingerprint));
         life.ward.retain(has);
+        life.tallies.retain(|fingerprint, _| has(fingerprint));
         life.loaded = rules.clone();
         Ok(())
     }
@@ -118,6 +141,18 @@ impl LiveRules {
         &self.rules
     }
 
+    /// Every loaded rule, disabled ones among them, and what each was asked, by fingerprint.
+    pub(crate) fn loaded(&self) -> (Arc<RuleSet>, HashMap<String, Tally>) {
+        let life = self.shared.life.lock().unwrap_or_else(PoisonError::into_inner);
+        (life.loaded.clone(), life.tallies.clone())
+    }
+
+    /// True if the rule was taken out of force.
+    pub(crate) fn is_disabled(&self, rule: &Rule) -> bool {
+        let life = self.shared.life.lock().unwrap_or_else(PoisonError::into_inner);
+        life.disabled.contains_key(rule.fingerprint())
+    }
+
     /// Notes how rules fared, and takes those out of force that fail over and over or cost too much.
     ///
     /// # Errors
@@ -127,6 +162,7 @@ impl LiveRules {
         let mut condemned = Vec::new();
         for work in work {
             let why = life.ward.note(half, work);
+            life.tallies.entry(work.rule.fingerprint().to_owned()).or_default().add(work);
             // A thread may not have heard that it is disabled, or of another set.
             if life.runs(&work.rule) {
                 condemned.extend(why.map(|why| Disabled { rule: work.rule.clone(), why }));

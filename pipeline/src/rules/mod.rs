@@ -18,7 +18,7 @@ mod record;
 mod reload;
 mod ward;
 
-pub(crate) use in_force::{Disabled, InForce, LiveRules};
+pub(crate) use in_force::{Disabled, InForce, LiveRules, Tally};
 pub(crate) use record::{Held, Recorded, held, of_version, remember};
 pub(crate) use reload::{Changes, Outcome, Reloader};
 pub(crate) use ward::Half;

@@ -7,6 +7,7 @@ mod metrics;
 mod process;
 mod status;
 
-pub(crate) use http::{Health, serve};
+pub(crate) use http::{AtWork, Health, announce, serve};
 pub(crate) use metrics::{QueueGauges, Telemetry};
 pub(crate) use process::{available_bytes, cpu_seconds, resident_bytes};
+pub(crate) use status::Status;

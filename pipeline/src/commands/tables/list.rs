@@ -12,7 +12,7 @@ use crate::summary::grouped;
 
 /// A table at its current snapshot.
 #[derive(Debug, Serialize)]
-struct Line {
+pub(crate) struct Line {
     table: String,
     rows: u64,
     files: u64,
@@ -27,11 +27,20 @@ struct Line {
 /// # Errors
 /// If a table cannot be loaded.
 pub(super) async fn run(warehouse: &Warehouse, output: Output) -> anyhow::Result<()> {
+    let lines = lines(warehouse).await?;
+    print(&lines, output, |out, terminal| text(&lines, out, terminal))
+}
+
+/// Every table at its current snapshot.
+///
+/// # Errors
+/// If a table cannot be loaded.
+pub(crate) async fn lines(warehouse: &Warehouse) -> anyhow::Result<Vec<Line>> {
     let mut lines = Vec::new();
     for table in warehouse.find_destinations().await? {
         lines.push(line(table, &warehouse.load_table(table).await?));
     }
-    print(&lines, output, |out, terminal| text(&lines, out, terminal))
+    Ok(lines)
 }
 
 fn line(table: Destination, loaded: &iceberg::table::Table) -> Line {

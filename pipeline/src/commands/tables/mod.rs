@@ -21,6 +21,9 @@ use sinks::Destination;
 use crate::cli::{Output, TablesAction, TablesArgs};
 use crate::listing::Listing;
 
+pub(crate) use list::{Line as TableLine, lines as table_lines};
+pub(crate) use snapshots::{Line as SnapshotLine, lines as snapshot_lines};
+
 /// Runs the command.
 ///
 /// # Errors

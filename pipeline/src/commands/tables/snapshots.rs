@@ -14,7 +14,7 @@ use crate::summary::grouped;
 
 /// One snapshot, the oldest first.
 #[derive(Debug, Serialize)]
-struct Line {
+pub(crate) struct Line {
     id: i64,
     time: String,
     operation: String,
@@ -31,11 +31,19 @@ struct Line {
 /// # Errors
 /// If the table cannot be loaded.
 pub(super) async fn run(warehouse: &Warehouse, table: Destination, output: Output) -> anyhow::Result<()> {
+    let lines = lines(warehouse, table).await?;
+    print(&lines, output, |out, terminal| text(&lines, out, terminal))
+}
+
+/// A table's snapshots, the oldest first.
+///
+/// # Errors
+/// If the table cannot be loaded.
+pub(crate) async fn lines(warehouse: &Warehouse, table: Destination) -> anyhow::Result<Vec<Line>> {
     let loaded = warehouse.load_table(table).await?;
     let mut snapshots: Vec<_> = loaded.metadata().snapshots().collect();
     snapshots.sort_by_key(|s| s.sequence_number());
-    let lines: Vec<Line> = snapshots.into_iter().map(line).collect();
-    print(&lines, output, |out, terminal| text(&lines, out, terminal))
+    Ok(snapshots.into_iter().map(line).collect())
 }
 
 fn line(snapshot: &iceberg::spec::SnapshotRef) -> Line {

@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use super::subfolder;
 use super::threads::{Sampled, Sampler};
 use crate::clock;
-use crate::config::{Accepted, Config, FilesSource, RulesConfig, SourceConfig, Tiers, UpkeepConfig, WorkerConfig};
+use crate::config::{
+    Accepted, Config, ConsoleConfig, FilesSource, RulesConfig, SourceConfig, Tiers, UpkeepConfig, WorkerConfig,
+};
 use crate::flight::Flight;
 use crate::telemetry::{self, Health, Telemetry};
 use crate::topology::{self, Worker};
@@ -116,6 +118,7 @@ fn config(fleet: &Fleet, logs: &Path, dir: &Path) -> Config {
         follow: false,
         accepted: Accepted::default(),
         tiers: Tiers::default(),
+        console: ConsoleConfig::default(),
     }
 }
 
