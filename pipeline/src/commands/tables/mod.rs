@@ -58,7 +58,7 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The table of that name among those that there are.
-fn named(name: &str, tables: &[Destination]) -> anyhow::Result<Destination> {
+pub(crate) fn named(name: &str, tables: &[Destination]) -> anyhow::Result<Destination> {
     let names: Vec<String> = tables.iter().map(Destination::to_string).collect();
     if let Some(index) = names.iter().position(|known| known == name) {
         return Ok(tables[index]);
