@@ -119,23 +119,24 @@ pub enum KafkaError {
     Stopped,
 }
 
-/// True of what brokers, or the client about them, say while one of them comes or goes: leaders move, and a broker that has just come
-/// up does not know of every partition yet.
-pub(super) fn is_passing(error: &rdkafka::error::KafkaError) -> bool {
+/// Errors that nobody but an operator can mend. All others may pass: brokers come and go, leaders move, a broker that has just come up does
+/// not know of every partition yet, and one that is down leaves the client's list.
+pub(super) fn is_final(error: &rdkafka::error::KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::BrokerTransportFailure
-                | Code::AllBrokersDown
-                | Code::BrokerNotAvailable
-                | Code::LeaderNotAvailable
-                | Code::NotLeaderForPartition
-                | Code::ReplicaNotAvailable
-                | Code::UnknownPartition
-                | Code::UnknownTopicOrPartition
+    use rdkafka::error::KafkaError as ClientError;
+    matches!(error, ClientError::MessageConsumptionFatal(_))
+        || matches!(
+            error.rdkafka_error_code(),
+            Some(
+                Code::TopicAuthorizationFailed
+                    | Code::GroupAuthorizationFailed
+                    | Code::ClusterAuthorizationFailed
+                    | Code::Authentication
+                    | Code::SaslAuthenticationFailed
+                    | Code::InvalidArgument
+                    | Code::Fatal
+            )
         )
-    )
 }
 
 impl KafkaError {
@@ -161,10 +162,7 @@ impl KafkaError {
     fn is_transient(&self) -> bool {
         use RDKafkaErrorCode as Code;
         match self {
-            Self::Client { source, .. } => {
-                is_passing(source)
-                    || matches!(source.rdkafka_error_code(), Some(Code::Resolve | Code::OperationTimedOut))
-            }
+            Self::Client { source, .. } => !is_final(source),
             Self::Brokers { code, .. } => !matches!(code, Code::Authentication | Code::SaslAuthenticationFailed),
             Self::Positions(_) => true,
             _ => false,

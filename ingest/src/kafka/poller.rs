@@ -11,7 +11,6 @@ use dataflow::{ChunkBuffers, ChunkBuilder, Lag, PartitionId, Positions, SourceEv
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -21,6 +20,7 @@ pub(super) use stops::within;
 use stops::{is_deletion, is_outside_log};
 
 use super::brokers::TopicFacts;
+use super::error::is_final;
 use super::heard::{Heard, Trouble};
 use super::rebalance::{Change, Group, Rows};
 use super::tenant::Tenants;
@@ -189,7 +189,7 @@ impl Poller {
         for (partition, position) in self.consumer.context().positions(&self.consumer, &all)? {
             let position = position?;
             self.name(&mut list, partition, position)?;
-            let end = Some(self.log_ends(partition)?.1);
+            let end = Some(self.consumer.context().log_ends(&self.consumer, partition, now())?.1);
             self.lanes.insert(partition, Lane::at(position, end));
             self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
         }
@@ -509,21 +509,6 @@ impl Poller {
             self.backlog.push_back(SourceEvent::EndOfInput);
         }
     }
-}
-
-/// Errors that nobody but an operator can mend; all others are left to the client.
-fn is_final(error: &ClientError) -> bool {
-    matches!(error, ClientError::MessageConsumptionFatal(_))
-        || matches!(
-            error.rdkafka_error_code(),
-            Some(
-                Code::TopicAuthorizationFailed
-                    | Code::GroupAuthorizationFailed
-                    | Code::Authentication
-                    | Code::SaslAuthenticationFailed
-                    | Code::Fatal
-            )
-        )
 }
 
 #[expect(clippy::disallowed_methods, reason = "when chunks leave and brokers are asked again; no record depends on it")]

@@ -14,7 +14,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::error::is_passing;
+use super::error::is_final;
 use super::heard::{Heard, Trouble};
 use super::poller::within;
 use super::{KafkaConfig, KafkaError, StartPositions};
@@ -150,12 +150,25 @@ impl Group {
         let ids: Vec<PartitionId> = partitions.iter().map(|p| self.rows.id(*p)).collect();
         let known: Positions = self.starts.positions(&ids).map_err(KafkaError::Positions)?;
         let position = |(partition, id): (&i32, &PartitionId)| {
-            let ask = || consumer.fetch_watermarks(&self.topic, *partition, self.timeout);
-            let marks = ask_on(ask, || began.elapsed() < PATIENCE);
-            let marks = marks.map_err(KafkaError::client(format!("partition {partition}: ask for the log's ends")))?;
-            Ok((*partition, self.position(id, known.get(id).copied(), marks)?))
+            let ends = self.log_ends(consumer, *partition, began)?;
+            Ok((*partition, self.position(id, known.get(id).copied(), ends)?))
         };
         partitions.iter().zip(&ids).map(position).collect()
+    }
+
+    /// Where a partition's log begins and ends; brokers that cannot say yet are asked again.
+    ///
+    /// # Errors
+    /// If none could say within the patience that began then.
+    pub(super) fn log_ends<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        partition: i32,
+        began: Instant,
+    ) -> Result<(i64, i64), KafkaError> {
+        let ask = || consumer.fetch_watermarks(&self.topic, partition, self.timeout);
+        let ends = ask_on(ask, || began.elapsed() < PATIENCE);
+        ends.map_err(KafkaError::client(format!("partition {partition}: ask for the log's ends")))
     }
 
     /// The position, held against the log; after what was lost, if that is accepted.
@@ -219,14 +232,14 @@ impl Group {
     }
 }
 
-/// Asks again after what passes by itself, as long as there is time.
+/// Asks again after what may pass by itself, as long as there is time.
 fn ask_on<T>(
     mut ask: impl FnMut() -> Result<T, ClientError>,
     mut has_time: impl FnMut() -> bool,
 ) -> Result<T, ClientError> {
     loop {
         match ask() {
-            Err(error) if is_passing(&error) && has_time() => std::thread::park_timeout(PAUSE),
+            Err(error) if !is_final(&error) && has_time() => std::thread::park_timeout(PAUSE),
             answer => return answer,
         }
     }
@@ -286,8 +299,10 @@ mod tests {
             (answer, codes.len())
         };
         let (unknown, moved) = (Some(Code::UnknownPartition), Some(Code::NotLeaderForPartition));
+        // Of the client: a broker that is down has left its list while it was being asked.
+        let gone = Some(Code::DestroyBroker);
         assert_eq!(answers(&[None], 9), (Ok(()), 0));
-        assert_eq!(answers(&[unknown, moved, unknown, None], 9), (Ok(()), 0));
+        assert_eq!(answers(&[unknown, moved, gone, None], 9), (Ok(()), 0));
         assert_eq!(answers(&[unknown, unknown, None], 1), (Err(Code::UnknownPartition), 1));
         assert_eq!(answers(&[Some(Code::Authentication), None], 9), (Err(Code::Authentication), 1));
     }

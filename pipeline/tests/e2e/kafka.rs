@@ -159,7 +159,7 @@ impl Worker {
 
     pub(crate) fn assert_alive(&mut self) {
         let status = self.child.try_wait().expect("our child");
-        assert_eq!(status, None, "a worker ended by itself:\n{}", self.said());
+        assert_eq!(status, None, "a worker ended by itself:\n{}", self.last_words());
     }
 
     /// Asks it to end, waits until it has, and starts it anew.
@@ -167,7 +167,7 @@ impl Worker {
         self.wait_until_ready();
         kill_process(self.pid(), Signal::TERM).expect("our child");
         let status = self.child.wait().expect("our child");
-        assert!(status.success(), "{status} at SIGTERM:\n{}", self.said());
+        assert!(status.success(), "{status} at SIGTERM:\n{}", self.last_words());
         *self = Self::start_in(&self.config, self.log.clone(), std::mem::take(&mut self.env));
     }
 
@@ -187,7 +187,7 @@ impl Worker {
                 false
             }
         });
-        assert!(is_ready, "not ready within {PATIENCE_SECONDS} s:\n{}", self.said());
+        assert!(is_ready, "not ready within {PATIENCE_SECONDS} s:\n{}", self.last_words());
     }
 
     /// Ends it as an operator does, once it is up.
@@ -195,11 +195,18 @@ impl Worker {
         self.wait_until_ready();
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("our child");
         let status = self.child.wait().expect("our child");
-        assert!(status.success(), "{status} at SIGTERM:\n{}", self.said());
+        assert!(status.success(), "{status} at SIGTERM:\n{}", self.last_words());
     }
 
     pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The end of what it said.
+    fn last_words(&self) -> String {
+        let said = self.said();
+        let lines: Vec<&str> = said.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 }
 
@@ -232,7 +239,7 @@ pub(crate) fn wait_until(what: &str, workers: &mut [Worker], mut reached: impl F
             false
         }
     });
-    let said = || workers.iter().map(Worker::said).collect::<Vec<_>>().join("\n");
+    let said = || workers.iter().map(Worker::last_words).collect::<Vec<_>>().join("\n");
     assert!(arrived, "not within {PATIENCE_SECONDS} s: {what}\n{}", said());
 }
 

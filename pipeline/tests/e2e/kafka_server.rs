@@ -19,6 +19,8 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use crate::house::{cache, read};
 use crate::kit::stdout;
 
+/// What is said of a partition while brokers come and go.
+const PASSING: [RDKafkaErrorCode; 2] = [RDKafkaErrorCode::UnknownPartition, RDKafkaErrorCode::DestroyBroker];
 /// No answer of a broker that runs takes so long.
 const ANSWER: Duration = Duration::from_secs(30);
 const START_SECONDS: u32 = 60;
@@ -229,8 +231,9 @@ impl Kafka {
         let position = |at: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
             match consumer.fetch_watermarks(topic, at.partition(), ANSWER) {
                 Ok((low, high)) => (low, at.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low), high),
-                // A broker that has just come back does not know it yet: then nobody knows that all is read.
-                Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition) => (0, 0, 1 << 40),
+                // A broker that has just come back does not know it yet, or one that is down has left the list: then nobody knows that
+                // all is read.
+                Err(error) if error.rdkafka_error_code().is_some_and(|code| PASSING.contains(&code)) => (0, 0, 1 << 40),
                 Err(error) => panic!("{topic} {}: {error}", at.partition()),
             }
         };
