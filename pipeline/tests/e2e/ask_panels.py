@@ -1,7 +1,8 @@
 """Asks Prometheus what every panel of the dashboards asks it, as Grafana does.
 
-usage: ask_panels.py PROMETHEUS DASHBOARDS RATE_INTERVAL SPARSE...
+usage: ask_panels.py PROMETHEUS DASHBOARDS RATE_INTERVAL ONLY SPARSE...
 
+ONLY is a JSON list of the queries to ask, as "empty" names them, or null for all.
 Prints {"queries": how many, "empty": those without data, "faults": queries that fail, rules that are not well, metrics of the list that
 are not exported (SPARSE ones may be absent), of another type, or without help}.
 """
@@ -12,7 +13,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-prometheus, dashboards, rate_interval, *sparse = sys.argv[1:]
+prometheus, dashboards, rate_interval, only, *sparse = sys.argv[1:]
+only = json.loads(only)
 dashboards = pathlib.Path(dashboards)
 VARIABLES = {"$__rate_interval": rate_interval, "$job": "palisade", "$instance": ".*", "$region": ".*"}
 
@@ -31,11 +33,13 @@ for path in sorted((dashboards / "grafana").glob("*.json")):
     dashboard = json.loads(path.read_text(encoding="utf-8"))
     for panel in dashboard["panels"]:
         for target in panel.get("targets", []):
+            place = f"{path.stem}: {panel['title']}: {target['refId']}"
+            if only is not None and place not in only:
+                continue
             expr, queries = target["expr"], queries + 1
             for name, value in VARIABLES.items():
                 expr = expr.replace(name, value)
             answer = ask("query", query=expr)
-            place = f"{path.stem}: {panel['title']}: {target['refId']}"
             if answer["status"] != "success":
                 faults.append(f"{place}: {answer['error']}")
             elif not answer["data"]["result"]:
