@@ -12,7 +12,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 use dataflow::json::push_string;
 use dataflow::time::rfc3339;
-use dataflow::{PartitionId, Record, Table, TableBatch, TableBuilder};
+use dataflow::{PartitionId, Record, Table, TableBatch, TableBuilder, mutant};
 use uuid::Uuid;
 
 use crate::evidence::EvidenceRow;
@@ -155,17 +155,11 @@ pub(crate) fn alert_id(tenant: &str, rule: &Rule, key: &str, window: Option<(i64
     uuid_of(&name).to_string()
 }
 
-#[cfg(not(feature = "mutants"))]
+/// The mutant `random-alert-id` gives the same alert another id each time.
 fn uuid_of(name: &str) -> Uuid {
-    Uuid::new_v5(&NAMESPACE, name.as_bytes())
-}
-
-/// A deliberate defect that the crash tests must find: the same alert under another id each time.
-#[cfg(feature = "mutants")]
-fn uuid_of(name: &str) -> Uuid {
-    match std::env::var("PALISADE_MUTANT") {
-        Ok(mutant) if mutant == "random-alert-id" => Uuid::new_v4(),
-        _ => Uuid::new_v5(&NAMESPACE, name.as_bytes()),
+    match mutant::is("random-alert-id") {
+        true => Uuid::new_v4(),
+        false => Uuid::new_v5(&NAMESPACE, name.as_bytes()),
     }
 }
 

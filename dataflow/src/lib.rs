@@ -19,6 +19,7 @@ pub mod dead_letter;
 pub mod identity;
 pub mod json;
 pub mod latency;
+pub mod mutant;
 pub mod print;
 pub mod schema;
 pub mod time;

@@ -10,7 +10,7 @@ use aggregate::{RuleSet, RuleWork, SourceStage};
 use anyhow::{Context, bail};
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
-use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Reason, TableBatch};
+use dataflow::{BatchBuilder, Chunk, DeadLetters, Decoder, OffsetRange, PartitionId, Reason, TableBatch, mutant};
 use enrich::Chain;
 use ingest::decode::AutoDecoder;
 use ingest::mapping;
@@ -325,8 +325,7 @@ impl OpenPartition {
 
     fn take(&mut self, chunk: Chunk, decoder: &mut AutoDecoder, context: &mut ShardContext) -> anyhow::Result<()> {
         let chunk = chunk.skip_below(self.next);
-        #[cfg(feature = "mutants")]
-        let chunk = mutant::of_first_tenant(chunk);
+        let chunk = mistakes::of_first_tenant(chunk);
         if self.next == self.start {
             self.opened_at = clock::instant();
         }
@@ -414,14 +413,12 @@ impl OpenPartition {
 
     fn write(&mut self, range: OffsetRange, context: &ShardContext) -> anyhow::Result<Flushed> {
         let dead = self.dead.finish();
-        #[cfg(feature = "mutants")]
-        let dead = dead.filter(|_| !sinks::mutant::is("lost-dead-letter"));
+        let dead = dead.filter(|_| !mutant::is("lost-dead-letter"));
         if let Some(batch) = &dead {
             self.stage.process(batch).with_context(|| format!("watches over the dead letters of {}", self.id))?;
         }
         let source = self.stage.take_delta()?;
-        #[cfg(feature = "mutants")]
-        let source = mutant::unseen(source, context.warehouse.merge_groups());
+        let source = mistakes::unseen(source, context.warehouse.merge_groups());
         context.telemetry.note_failures(&source.failures);
         context.note_work(Half::Source, &source.work)?;
         context.telemetry.note_held(&source.held);
@@ -440,8 +437,7 @@ impl OpenPartition {
         entry.records = self.records;
         entry.dead_letters = std::mem::take(&mut self.dead_counts);
         entry.watermark = self.stage.watermark();
-        #[cfg(feature = "mutants")]
-        mutant::lower_watermark(&mut entry);
+        mistakes::lower_watermark(&mut entry);
         (entry.received_min, entry.received_max) = (self.received.min_us(), self.received.max_us());
         entry.versions = context.versions();
         // Before the entry exists: the committer may take it in at once.
@@ -465,8 +461,7 @@ impl OpenPartition {
 
     /// The commit point. Some other writer if the range was taken already.
     fn create_entry(&self, entry: &SourceEntry, context: &ShardContext) -> anyhow::Result<Option<String>> {
-        #[cfg(feature = "mutants")]
-        if sinks::mutant::is("commit-before-entry") {
+        if mutant::is("commit-before-entry") {
             context.runtime.block_on(context.warehouse.committer(&context.writer).commit_unrecorded(entry))?;
         }
         let other = match context.runtime.block_on(context.warehouse.ledger().create_source(entry))? {
@@ -521,24 +516,22 @@ pub(crate) fn versions(rules: &RuleSet, enrich: &Chain) -> BTreeMap<String, Stri
     versions
 }
 
-/// Mistakes that are this stage's to make (see [`sinks::mutant`]).
-#[cfg(feature = "mutants")]
-mod mutant {
+/// Mistakes that are this stage's to make (see [`dataflow::mutant`]).
+mod mistakes {
     use std::num::NonZeroU32;
     use std::sync::atomic::{AtomicI64, Ordering};
     use std::sync::{Arc, OnceLock};
 
     use aggregate::{Deltas, SourceDelta};
     use dataflow::Chunk;
+    use dataflow::mutant::is;
     use sinks::SourceEntry;
-    use sinks::mutant::is;
 
     /// `first-tenant`: whoever came first owns every record.
     pub(super) fn of_first_tenant(mut chunk: Chunk) -> Chunk {
         static FIRST: OnceLock<Arc<str>> = OnceLock::new();
-        let first = FIRST.get_or_init(|| chunk.tenant.clone());
         if is("first-tenant") {
-            chunk.tenant.clone_from(first);
+            chunk.tenant.clone_from(FIRST.get_or_init(|| chunk.tenant.clone()));
         }
         chunk
     }

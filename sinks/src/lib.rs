@@ -28,8 +28,6 @@ mod destination;
 pub mod error;
 mod granularity;
 pub mod ledger;
-#[cfg(feature = "mutants")]
-pub mod mutant;
 pub mod outbox;
 pub mod parquet;
 pub mod step;

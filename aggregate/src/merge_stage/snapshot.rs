@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use dataflow::mutant;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -18,16 +19,9 @@ use crate::watch;
 
 const KIND: Kind = Kind { name: "snapshot", magic: *b"PALS", oldest: 5, version: 5 };
 
-#[cfg(not(feature = "mutants"))]
+/// The mutant `next-state-version` is a release to come, which reads the states of this one and writes others.
 fn kind() -> Kind {
-    KIND
-}
-
-/// `next-state-version`: a release to come, which reads the states of this one and writes others.
-#[cfg(feature = "mutants")]
-fn kind() -> Kind {
-    let is_next = std::env::var("PALISADE_MUTANT").is_ok_and(|mutant| mutant == "next-state-version");
-    Kind { version: KIND.version + u16::from(is_next), ..KIND }
+    Kind { version: KIND.version + u16::from(mutant::is("next-state-version")), ..KIND }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

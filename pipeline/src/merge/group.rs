@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use aggregate::{Delta, Deltas, MergeStage, StepOutput, StepStamp};
 use anyhow::{Context, bail};
-use dataflow::{OffsetRange, PartitionId, Positions, Watermark};
+use dataflow::{OffsetRange, PartitionId, Positions, Watermark, mutant};
 use sinks::{AlertChain, Created, Ledger, MergeEntry, Origin};
 use uuid::Uuid;
 
@@ -108,8 +108,7 @@ impl Group {
         let ledger = context.warehouse.ledger();
         let mut to_redo = Vec::new();
         let mut at = context.warehouse.merge_head(self.number).await?;
-        #[cfg(feature = "mutants")]
-        if let Some(entry) = at.take_if(|_| sinks::mutant::is("no-restore")) {
+        if let Some(entry) = at.take_if(|_| mutant::is("no-restore")) {
             self.adopt(&entry);
         }
         while let Some(entry) = at {

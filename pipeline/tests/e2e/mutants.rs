@@ -3,7 +3,6 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -13,32 +12,9 @@ use crate::kit::{binary, fleet, fleet_config, number, output, stdout};
 use crate::upkeep::tables;
 use crate::zombies::{overtake, without_commits};
 
-/// The binary with the feature `mutants`, built once.
+/// The binary that can make mistakes: of cargo's build for tests, also where another one is under test.
 pub(crate) fn mutant_binary() -> &'static Path {
-    static BINARY: LazyLock<PathBuf> = LazyLock::new(build);
-    &BINARY
-}
-
-/// Cargo builds it where the plain one stands, so the plain one is put back.
-fn build() -> PathBuf {
-    let plain = binary();
-    let kept = plain.with_extension("mutants");
-    let build = |features: &[&str]| {
-        let mut build = Command::new(env!("CARGO"));
-        build.current_dir(root()).args(["build", "--workspace", "--message-format", "json"]).args(features);
-        // What cargo tells this test of its package: a build script that looks at it (ring's does) would run again, now and
-        // in the next build outside, and all that depends on it would be compiled twice.
-        let of_this_test = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-        std::env::vars().filter(|(name, _)| of_this_test(name)).for_each(|(name, _)| _ = build.env_remove(name));
-        stdout(build.stderr(Stdio::null()))
-    };
-    let text = build(&["--features", "pipeline/mutants"]);
-    let messages = text.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
-    let mut built =
-        messages.filter_map(|m| m["executable"].as_str().filter(|e| e.ends_with("palisade")).map(PathBuf::from));
-    std::fs::copy(built.next_back().expect("cargo names the binary"), &kept).expect("a copy");
-    build(&[]);
-    kept
+    Path::new(env!("CARGO_BIN_EXE_palisade"))
 }
 
 /// `run` with another binary, as a mutant.

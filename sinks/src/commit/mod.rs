@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::{self, Arc, PoisonError};
 use std::time::Duration;
 
-use dataflow::{OffsetRange, PartitionId, Positions, Table};
+use dataflow::{OffsetRange, PartitionId, Positions, Table, mutant};
 use iceberg::spec::TableMetadata;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use tokio::sync::Mutex;
@@ -190,13 +190,8 @@ enum Lag {
 
 impl Committer {
     pub(crate) fn new(warehouse: Warehouse, writer: &str) -> Self {
-        #[cfg(feature = "mutants")]
-        let guarded = !crate::mutant::is("no-guard");
-        #[cfg(feature = "mutants")]
-        crate::mutant::know_writer(writer);
-        #[cfg(not(feature = "mutants"))]
-        let guarded = true;
-        let (memory, missed) = (Mutex::new(Memory::default()), sync::Mutex::default());
+        let guarded = !mutant::is("no-guard");
+        let (memory, missed) = (Mutex::new(Memory::of(writer)), sync::Mutex::default());
         Self { warehouse, writer: writer.to_owned(), memory, told: Told::default(), missed, guarded }
     }
 
@@ -381,11 +376,10 @@ impl Committer {
         summary
     }
 
-    /// The mistake "commit before entry": puts the files of an entry that the ledger does not have into the tables.
+    /// The mutant `commit-before-entry`: puts the files of an entry that the ledger does not have into the tables.
     ///
     /// # Errors
     /// As [`Committer::commit_pending`].
-    #[cfg(feature = "mutants")]
     pub async fn commit_unrecorded(&self, entry: &SourceEntry) -> Result<()> {
         let range = OffsetRange { start: entry.start, next: entry.next };
         for &table in entry.tables.keys() {

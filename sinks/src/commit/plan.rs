@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use dataflow::{OffsetRange, PartitionId, Positions, Table};
+use dataflow::{OffsetRange, PartitionId, Positions, Table, mutant};
 use iceberg::table::Table as IcebergTable;
 
 use super::guard::Expected;
@@ -38,6 +38,14 @@ struct Skipped {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     skipped: HashMap<(Destination, PartitionId), Skipped>,
+    /// The mutant `no-re-commit` takes what others put into the ledger as committed.
+    only_of: Option<String>,
+}
+
+impl Memory {
+    pub(super) fn of(writer: &str) -> Self {
+        Self { only_of: mutant::is("no-re-commit").then(|| writer.to_owned()), ..Self::default() }
+    }
 }
 
 /// See the module's front.
@@ -234,7 +242,9 @@ impl Plan {
             end = entry.next;
             seen += 1;
             self.watermark = self.watermark.min(entry.watermark).or(entry.watermark);
-            self.take_source(entry);
+            if memory.only_of.as_ref().is_none_or(|writer| *writer == entry.writer) {
+                self.take_source(entry);
+            }
         }
         self.more |= seen == warehouse.config().commit_entries_max;
         if self.entries.len() == taken {
@@ -251,10 +261,6 @@ impl Plan {
 
     /// Takes the files of an entry, if it has any for this table.
     pub(super) fn take_source(&mut self, entry: Arc<SourceEntry>) {
-        #[cfg(feature = "mutants")]
-        if crate::mutant::forgets(&entry.writer) {
-            return;
-        }
         if let Some(files) = entry.tables.get(&self.table).filter(|f| !f.files.is_empty()) {
             self.files.extend(files.files.iter().cloned());
             self.entries.push(entry);

@@ -13,7 +13,7 @@ pub(crate) mod paths;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dataflow::PartitionId;
+use dataflow::{PartitionId, mutant};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -103,8 +103,7 @@ impl Ledger {
         let mut kept = entry.clone();
         kept.relocate(|location| self.below_root(location).unwrap_or(location).to_owned());
         let bytes = Bytes::from(codec::encode(&kept)?);
-        #[cfg(feature = "mutants")]
-        if crate::mutant::is("overwritten-entry") {
+        if mutant::is("overwritten-entry") {
             self.store.put(path, bytes).await?;
             return Ok(Created::New);
         }

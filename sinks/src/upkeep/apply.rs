@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use dataflow::mutant;
+
 use super::look::{Objects, Placed};
 use super::plan::{ChainView, Decision, Held, View};
 use super::{Amount, ChainReport, Kind};
@@ -50,10 +52,7 @@ impl Job<'_> {
             AlertChain::Group(_) => Kind::State,
         };
         let mut below: Vec<(Kind, Placed)> = Vec::new();
-        #[cfg(not(feature = "mutants"))]
-        let beside_below = floor;
-        #[cfg(feature = "mutants")]
-        let beside_below = floor + i64::from(crate::mutant::is("collects-one-too-many"));
+        let beside_below = floor + i64::from(mutant::is("collects-one-too-many"));
         let deltas = objects.deltas.into_iter().filter(|placed| placed.position < beside_below);
         below.extend(deltas.map(|placed| (beside, placed)));
         let entries = objects.entries.into_iter().filter(|placed| placed.position < floor);

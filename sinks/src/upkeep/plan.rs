@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use dataflow::{PartitionId, Positions};
+use dataflow::{PartitionId, Positions, mutant};
 
 use crate::Destination;
 use crate::ledger::{Collected, Floor};
@@ -120,9 +120,7 @@ fn decide(
     if view.positions.is_empty() {
         return nothing;
     }
-    let needs = needs(view);
-    #[cfg(feature = "mutants")]
-    let needs = if crate::mutant::is("greedy-collection") { Ok(Vec::new()) } else { needs };
+    let needs = if mutant::is("greedy-collection") { Ok(Vec::new()) } else { needs(view) };
     let needs = match needs {
         Ok(needs) => needs,
         Err(held) => {
