@@ -211,6 +211,11 @@ WINDOWS = [
           ("sum(rate(palisade_late_rows_total[$__rate_interval]))", "late"),
           ("sum(rate(palisade_key_limit_rows_total[$__rate_interval]))", "beyond the limit"),
           ("sum(rate(palisade_rule_failures_total[$__rate_interval])) or vector(0)", "failed"), unit="cps", width=6),
+    Panel("What rules cost", "Cores in use, by the ten dearest rules.",
+          ("topk(10, sum by (rule) (rate(palisade_rule_cpu_seconds_total[$__rate_interval])))", "{{rule}}"), width=6),
+    Panel("CPU time of an evaluation", "A row, or a group of a window; of the ten dearest rules. `rules.row_budget` bounds it.",
+          ("topk(10, sum by (rule) (rate(palisade_rule_cpu_seconds_total[$__rate_interval]))"
+           " / sum by (rule) (rate(palisade_rule_evaluations_total[$__rate_interval])))", "{{rule}}"), unit="s", width=6),
 ]  # fmt: skip
 
 RESOURCES = [

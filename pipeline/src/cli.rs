@@ -29,6 +29,13 @@ Examples:
 
 Exit codes: 0 all is well, 1 problems were found, 2 wrong usage.";
 
+const TOP_HELP: &str = "\
+Examples:
+  palisade top
+  palisade top eu-1:9464 eu-2:9464 https://palisade.example/us
+
+Sums are over the workers that answer; percentiles are those of the slowest.";
+
 const TABLES_HELP: &str = "\
 Examples:
   palisade tables list --warehouse warehouse
@@ -63,6 +70,9 @@ pub(crate) struct Cli {
     /// How much to log: error, warn, info, debug, or a filter such as `sinks=debug`. Logs go to stderr.
     #[arg(long, global = true, default_value = "warn", env = "PALISADE_LOG", value_name = "LEVEL")]
     pub(crate) log: String,
+    /// How log lines are written: `text` for people, `json` for machines, an object a line.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text, env = "PALISADE_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: Output,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -88,9 +98,22 @@ pub(crate) enum Command {
     /// Lists and describes the warehouse's tables, and audits them.
     #[command(after_help = TABLES_HELP)]
     Tables(TablesArgs),
+    /// Shows what workers do, live: rates, latency, lag, commits.
+    #[command(after_help = TOP_HELP)]
+    Top(TopArgs),
     /// Reckons what a deployment needs, year by year, from what was measured on a machine.
     #[command(after_help = PLAN_HELP)]
     Plan(PlanArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Where the workers listen: HOST:PORT as `telemetry.listen` has it, or a URL.
+    #[arg(value_name = "WORKER", default_value = "127.0.0.1:9464")]
+    pub(crate) workers: Vec<String>,
+    /// Prints a line now and then instead of panels; so do NO_COLOR, TERM=dumb and a pipe.
+    #[arg(long)]
+    pub(crate) no_live: bool,
 }
 
 /// How results are printed.

@@ -103,8 +103,8 @@ impl Reloads {
                 let (version, count) = (rules.set().version(), rules.set().rules().len());
                 self.telemetry.detects(rules.set().rules());
                 tracing::info!(version, count, ?added, ?changed, ?removed, "rules in force");
-                self.telemetry.rule_disabled.reset();
-                disabled.iter().for_each(|rule| self.telemetry.rule_disabled.with_label_values(&[rule.uid()]).set(1));
+                self.telemetry.rules.disabled.reset();
+                disabled.iter().for_each(|rule| self.telemetry.rules.disabled.with_label_values(&[rule.uid()]).set(1));
             }
             rules::Outcome::Failed { errors, repeated } => {
                 self.count_rules("failed", 1);

@@ -92,8 +92,9 @@ impl ShardContext {
 
     /// Notes how rules fared. One that fails over and over, or costs too much, is taken out of force and told; the rest run on.
     pub(crate) fn note_work(&self, half: Half, work: &[RuleWork]) -> anyhow::Result<()> {
+        self.telemetry.rules.note_work(work);
         for Disabled { rule, why } in self.rules.note(half, work)? {
-            self.telemetry.rule_disabled.with_label_values(&[rule.uid()]).set(1);
+            self.telemetry.rules.disabled.with_label_values(&[rule.uid()]).set(1);
             let (name, file) = (rule.name(), rule.file());
             tracing::error!(rule = rule.uid(), name, file, why, "a rule is disabled; the others run on");
         }
@@ -419,7 +420,7 @@ impl OpenPartition {
         }
         let source = self.stage.take_delta()?;
         let source = mistakes::unseen(source, context.warehouse.merge_groups());
-        context.telemetry.note_failures(&source.failures);
+        context.telemetry.rules.note_failures(&source.failures);
         context.note_work(Half::Source, &source.work)?;
         context.telemetry.note_held(&source.held);
         let late_batches = [source.alerts.clone(), dead];

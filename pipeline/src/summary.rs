@@ -5,12 +5,12 @@ use std::path::Path;
 
 use comfy_table::{Cell, CellAlignment, Table as TextTable, presets};
 use dataflow::Latency;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::flight::Steps;
 
 /// Percentiles of a latency in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
     /// Of how many values.
     pub(crate) count: u64,
@@ -33,7 +33,7 @@ impl From<&Latency> for Percentiles {
 }
 
 /// From receipt, per event: to each step, and per alert to durable.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Latencies {
     pub(crate) decoded: Percentiles,
     pub(crate) ledger: Percentiles,

@@ -9,3 +9,4 @@ pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod sql;
 pub(crate) mod tables;
+pub(crate) mod top;

@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, Gauge, Paragraph, Row, Sparkline, Table};
 
-use super::view::{Detection, Queue, State, View};
+use super::view::{Detection, Queue, State, TopicLine, View, WorkerLine, WorkerState};
 use crate::summary::{Percentiles, grouped};
 
 const DIM: Style = Style::new().fg(Color::DarkGray);
@@ -32,7 +32,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
     draw_tables(frame, tables, view);
     let [found, topics] =
         Layout::horizontal([Constraint::Percentage(64), Constraint::Percentage(36)]).areas(detections);
-    draw_detections(frame, found, view);
+    match view.workers.is_empty() {
+        true => draw_detections(frame, found, view),
+        false => draw_workers(frame, found, view),
+    }
     draw_topics(frame, topics, view);
     footer(frame, foot, view);
 }
@@ -72,7 +75,9 @@ fn draw_rates(frame: &mut Frame<'_>, area: Rect, view: &View) {
 }
 
 fn draw_latency(frame: &mut Frame<'_>, area: Rect, view: &View) {
-    let inner = panel(frame, area, Line::from(" Latency from receipt "));
+    let title =
+        if view.workers.len() > 1 { " Latency from receipt, slowest worker " } else { " Latency from receipt " };
+    let inner = panel(frame, area, Line::from(title));
     let row = |name: &'static str, p: &Percentiles| Row::new([name.to_owned(), time(p.p50), time(p.p99), time(p.max)]);
     let rows = [row("queryable", &view.queryable), row("alert", &view.alert)];
     let widths = [Constraint::Length(11), Constraint::Length(9), Constraint::Length(9), Constraint::Length(9)];
@@ -88,9 +93,12 @@ fn draw_queues(frame: &mut Frame<'_>, area: Rect, view: &View) {
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// `shard  [#####     ]  50%`
+/// `to shard  [#####     ]  50%`, or how many rows wait if nobody knows how many may.
 fn fill(queue: &Queue, width: u16) -> Line<'static> {
-    let share = queue.rows as f64 / queue.rows_max.max(1) as f64;
+    let Some(rows_max) = queue.rows_max else {
+        return Line::from(format!("to {:<7} {} rows", queue.name, grouped(queue.rows)));
+    };
+    let share = queue.rows as f64 / rows_max.max(1) as f64;
     let cells = usize::from(width.saturating_sub(20)).max(4);
     let full = ((share * cells as f64).ceil() as usize).min(cells);
     let color = if share > 0.9 { Color::Yellow } else { Color::Green };
@@ -156,22 +164,51 @@ fn state(state: State) -> (String, Color) {
     }
 }
 
+fn draw_workers(frame: &mut Frame<'_>, area: Rect, view: &View) {
+    let ready = view.workers.iter().filter(|worker| worker.state == WorkerState::Ready).count();
+    let color = if ready == view.workers.len() { Color::Green } else { Color::Red };
+    let title = format!(" Workers, {ready} of {} ready ", view.workers.len());
+    let inner = panel(frame, area, Line::styled(title, Style::new().fg(color)));
+    let row = |worker: &WorkerLine| {
+        let (state, color) = match &worker.state {
+            WorkerState::Unknown => ("asked", Color::DarkGray),
+            WorkerState::Ready => ("ready", Color::Reset),
+            WorkerState::Starting => ("starting", Color::Yellow),
+            WorkerState::Silent(why) => (why.as_str(), Color::Red),
+        };
+        let (rate, lag) = (right(worker.rate, 9), right(worker.lag.unsigned_abs(), 9));
+        let (waits, p99) = (time(worker.waits_us as f64 / 1000.0), time(worker.queryable_p99));
+        let cells = [worker.address.clone(), worker.region.clone(), rate, lag, waits, p99, state.to_owned()];
+        Row::new(cells.map(Cell::from)).style(Style::new().fg(color))
+    };
+    let fixed = [8, 9, 9, 7, 7].map(Constraint::Length);
+    let widths = [&[Constraint::Min(15)], fixed.as_slice(), &[Constraint::Min(8)]].concat();
+    let header = ["worker", "region", " events/s", "      lag", "oldest", "p99", "state"];
+    frame.render_widget(Table::new(view.workers.iter().map(row), widths).header(Row::new(header).style(DIM)), inner);
+}
+
 fn draw_topics(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let inner = panel(frame, area, Line::from(" Watermarks "));
-    let row = |t: &super::view::TopicLine| {
+    let row = |t: &TopicLine| {
         let at = t.watermark.map_or("-".to_owned(), clock_time);
         let (behind, age) = (time(t.behind_us as f64 / 1000.0), time(t.age_us as f64 / 1000.0));
-        Row::new([t.name.clone(), at, behind, age])
+        let lag = t.lag.map_or(String::new(), |lag| grouped(lag.unsigned_abs()));
+        Row::new([t.name.clone(), at, behind, age, lag])
     };
-    let widths = [Constraint::Min(9), Constraint::Length(8), Constraint::Length(7), Constraint::Length(7)];
-    let header = Row::new(["topic", "at", "behind", "last"]).style(DIM);
+    let fixed = [8, 7, 7, if view.topics.iter().any(|t| t.lag.is_some()) { 10 } else { 0 }].map(Constraint::Length);
+    let widths = [&[Constraint::Min(9)], fixed.as_slice()].concat();
+    let header = Row::new(["topic", "at", "behind", "last", "lag"]).style(DIM);
     frame.render_widget(Table::new(view.topics.iter().map(row), widths).header(header), inner);
 }
 
 fn footer(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let mut lines: Vec<Line<'_>> =
         view.log.iter().map(|l| Line::styled(l.as_str(), Style::new().fg(Color::Yellow))).collect();
-    let text = if view.stopping { "stopping: what was received is finished first" } else { "q or Ctrl-C stops" };
+    let text = match (view.stopping, view.workers.is_empty()) {
+        (true, _) => "stopping: what was received is finished first",
+        (false, true) => "q or Ctrl-C stops",
+        (false, false) => "q or Ctrl-C ends the view; the workers go on",
+    };
     lines.push(Line::styled(text, DIM));
     frame.render_widget(Paragraph::new(lines), area);
 }

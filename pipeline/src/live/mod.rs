@@ -1,21 +1,24 @@
 //! What a worker does, while it does it: panels on a terminal, a line now and then in a pipe.
 //!
 //! Stages tell what a counter cannot say through [`Feed`]; [`sample`] makes of that, and of the telemetry, a [`View`], which is
-//! plain data; [`draw`] makes widgets of a view and knows nothing else; [`screen`] alone touches the terminal.
+//! plain data, and [`fleet`] does so of what other processes answer; [`draw`] makes widgets of a view and knows nothing else; [`screen`]
+//! alone touches the terminal.
 
 mod detections;
 mod draw;
 mod feed;
+mod fleet;
 mod sample;
 mod screen;
 mod view;
 
-use std::io::IsTerminal;
-use std::sync::Arc;
+use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::clock;
 use crate::flight::Flight;
 use crate::summary::grouped;
 use crate::telemetry::Telemetry;
@@ -25,10 +28,13 @@ use view::View;
 
 pub(crate) use detections::Planted;
 pub(crate) use feed::{Announced, Feed, Progress, Recent};
+pub(crate) use fleet::Fleet;
 pub(crate) use screen::log_writer;
 
 /// Between two drawings.
 const FRAME: Duration = Duration::from_millis(250);
+/// Before the first line in a pipe: a rate takes a second.
+const FIRST_LINE: Duration = Duration::from_secs(1);
 /// Between two lines in a pipe.
 const LINE: Duration = Duration::from_secs(10);
 
@@ -65,6 +71,13 @@ pub(crate) struct Live {
     thread: Option<JoinHandle<()>>,
 }
 
+impl Live {
+    /// True if nothing is shown any more: nobody reads it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
 impl Drop for Live {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
@@ -75,55 +88,94 @@ impl Drop for Live {
     }
 }
 
-/// Starts to show; `plain` asks for lines, whatever the terminal can do.
+/// What is shown, moment by moment.
+trait Moments: Send + 'static {
+    fn view(&mut self) -> View;
+
+    /// The end was asked for.
+    fn stopping(&mut self) {}
+}
+
+impl Moments for Sampler {
+    fn view(&mut self) -> View {
+        self.sample()
+    }
+
+    fn stopping(&mut self) {
+        self.stop();
+    }
+}
+
+/// Others tell the fleet of their answers meanwhile.
+impl Moments for Arc<Mutex<Fleet>> {
+    fn view(&mut self) -> View {
+        self.lock().unwrap_or_else(PoisonError::into_inner).view(clock::instant(), clock::now_us())
+    }
+}
+
+/// Starts to show a worker from within; `plain` asks for lines, whatever the terminal can do.
 ///
 /// # Errors
 /// If the system has no thread to give.
 pub(crate) fn start(watched: Watched, plain: bool) -> std::io::Result<Live> {
+    show(Sampler::new(watched), plain, std::io::stderr())
+}
+
+/// Starts to show workers from outside.
+///
+/// # Errors
+/// If the system has no thread to give.
+pub(crate) fn watch(fleet: Arc<Mutex<Fleet>>, plain: bool) -> std::io::Result<Live> {
+    show(fleet, plain, std::io::stdout())
+}
+
+/// Lines go to `out`: beside what a worker prints, or as what is asked for.
+fn show(mut moments: impl Moments, plain: bool, out: impl Write + Send + 'static) -> std::io::Result<Live> {
     let terminal = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let mode = mode(plain, terminal, no_color, std::env::var("TERM").ok().as_deref());
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = stop.clone();
     let thread = std::thread::Builder::new().name("live".to_owned()).spawn(move || {
-        let mut sampler = Sampler::new(watched);
         let shown = match mode {
-            Mode::Panels => panels(&mut sampler, &stopped),
+            Mode::Panels => panels(&mut moments, &stopped),
             Mode::Lines => Ok(()),
         };
         // A terminal that cannot be drawn on, or no longer, still gets lines.
         if mode == Mode::Lines || shown.is_err() {
-            lines(&mut sampler, &stopped);
+            lines(&mut moments, &stopped, out);
         }
     })?;
     Ok(Live { stop, thread: Some(thread) })
 }
 
-fn panels(sampler: &mut Sampler, stopped: &AtomicBool) -> std::io::Result<()> {
+fn panels(moments: &mut impl Moments, stopped: &AtomicBool) -> std::io::Result<()> {
     let mut screen = Screen::open()?;
     while !stopped.load(Ordering::Acquire) {
-        let mut view = sampler.sample();
+        let mut view = moments.view();
         view.log = screen::held();
         screen.draw(&view)?;
         if screen.wait(FRAME)? == Pressed::Stop {
-            sampler.stopping();
+            moments.stopping();
             screen::interrupt();
         }
     }
     Ok(())
 }
 
-fn lines(sampler: &mut Sampler, stopped: &AtomicBool) {
-    sampler.sample();
+/// Until it is stopped, or nobody reads any more.
+fn lines(moments: &mut impl Moments, stopped: &AtomicBool, mut out: impl Write) {
+    moments.view();
+    let mut pause = FIRST_LINE;
     loop {
-        std::thread::park_timeout(LINE);
-        if stopped.load(Ordering::Acquire) {
+        std::thread::park_timeout(std::mem::replace(&mut pause, LINE));
+        if stopped.load(Ordering::Acquire) || writeln!(out, "{}", line(&moments.view())).is_err() {
             return;
         }
-        eprintln!("{}", line(&sampler.sample()));
     }
 }
 
+/// A moment in one line.
 fn line(view: &View) -> String {
     format!(
         "{} events, {} events/s, {} in flight, queryable p99 {:.1} s, {} alerts, {} dead letters",

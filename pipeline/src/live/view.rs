@@ -23,6 +23,8 @@ pub(crate) struct View {
     pub(crate) state_bytes: u64,
     pub(crate) tables: Vec<TableLine>,
     pub(crate) topics: Vec<TopicLine>,
+    /// Processes that are watched from outside; none from within one.
+    pub(crate) workers: Vec<WorkerLine>,
     pub(crate) detections: Vec<Detection>,
     /// True if the fleet's labels are known: then an alert is right or false.
     pub(crate) scored: bool,
@@ -35,9 +37,10 @@ pub(crate) struct View {
 /// What waits between two stages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Queue {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) rows: u64,
-    pub(crate) rows_max: u64,
+    /// What it holds at most, if that is known.
+    pub(crate) rows_max: Option<u64>,
 }
 
 /// Commits of one table.
@@ -59,6 +62,39 @@ pub(crate) struct TopicLine {
     pub(crate) behind_us: i64,
     /// Since the receipt of what the ledger took in last.
     pub(crate) age_us: i64,
+    /// Offsets that wait, where the source tells.
+    pub(crate) lag: Option<i64>,
+}
+
+/// A process that is watched from outside.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct WorkerLine {
+    pub(crate) address: String,
+    pub(crate) region: String,
+    pub(crate) state: WorkerState,
+    /// Events a second.
+    pub(crate) rate: u64,
+    pub(crate) in_flight: u64,
+    /// Since the receipt of the oldest event that is not queryable.
+    pub(crate) waits_us: i64,
+    /// Offsets that wait in its partitions.
+    pub(crate) lag: i64,
+    /// Milliseconds from receipt.
+    pub(crate) queryable_p99: f64,
+    pub(crate) alerts: u64,
+}
+
+/// How a process stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum WorkerState {
+    /// It has not been heard of yet.
+    #[default]
+    Unknown,
+    Ready,
+    /// It recovers, or has not begun to read.
+    Starting,
+    /// It does not answer, and why.
+    Silent(String),
 }
 
 /// An attack that was planted, or an alert.

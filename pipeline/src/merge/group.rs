@@ -386,7 +386,7 @@ fn report(context: &ShardContext, number: u32, output: &StepOutput, watermark: O
     telemetry.windows_closed.inc_by(output.windows_closed);
     telemetry.late_rows.inc_by(output.late_rows);
     telemetry.key_limit_rows.inc_by(output.overflow_rows);
-    telemetry.note_failures(&output.failures);
+    telemetry.rules.note_failures(&output.failures);
     telemetry.note_held(&output.held);
     if let Some(watermark) = watermark {
         telemetry.watermark.with_label_values(&["all"]).set(watermark / 1_000_000);

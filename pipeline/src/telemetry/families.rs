@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aggregate::{RuleFailure, RuleWork};
 use dataflow::{Lag, Latency, PartitionId};
-use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{CounterVec, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use sinks::outbox::{Drained, OutgoingAlert};
 
 use super::latencies::Latencies;
@@ -110,6 +111,63 @@ impl LagMetrics {
         self.lock().remove(partition);
         // Of one that never told its lag there is nothing to forget.
         let _ = (self.records.remove_label_values(&labels), self.seconds.remove_label_values(&labels));
+    }
+}
+
+/// What rules are asked, what that costs, and whether they answer. A rule's series begin with its first rows: there may be thousands.
+#[derive(Clone)]
+pub(crate) struct RuleMetrics {
+    cpu: CounterVec,
+    evaluations: IntCounterVec,
+    failures: IntCounterVec,
+    pub(crate) disabled: IntGaugeVec,
+}
+
+impl RuleMetrics {
+    pub(super) fn new(make: &Make) -> Self {
+        let cpu =
+            Opts::new("palisade_rule_cpu_seconds_total", "CPU time that the rule's expressions and windows took.");
+        Self {
+            cpu: make.add(CounterVec::new(cpu, &["rule"])),
+            evaluations: make.counters(
+                "palisade_rule_evaluations_total",
+                "Rows, and groups of windows, that the rule was asked about.",
+                &["rule"],
+            ),
+            failures: make.counters(
+                "palisade_rule_failures_total",
+                "Rows and groups on which a rule's expression failed; they did not match.",
+                &["rule"],
+            ),
+            disabled: make.gauges(
+                "palisade_rule_disabled",
+                "1 for each rule that was disabled because it failed over and over, or cost more than `rules.row_budget`.",
+                &["rule"],
+            ),
+        }
+    }
+
+    /// A series of each for a rule of this name.
+    #[cfg(test)]
+    pub(super) fn set_all(&self, rule: &str) {
+        self.cpu.with_label_values(&[rule]).inc();
+        [&self.evaluations, &self.failures].iter().for_each(|counter| counter.with_label_values(&[rule]).inc());
+        self.disabled.with_label_values(&[rule]).set(1);
+    }
+
+    pub(crate) fn note_work(&self, work: &[RuleWork]) {
+        for RuleWork { rule, asked, spent, .. } in work {
+            self.cpu.with_label_values(&[rule.uid()]).inc_by(spent.as_secs_f64());
+            self.evaluations.with_label_values(&[rule.uid()]).inc_by(*asked);
+        }
+    }
+
+    /// Tells of rules whose expressions failed: they are missed evaluations, never silent.
+    pub(crate) fn note_failures(&self, failures: &[RuleFailure]) {
+        for RuleFailure { rule, rows, error } in failures {
+            self.failures.with_label_values(&[rule]).inc_by(*rows);
+            tracing::error!(rule, rows, error, "a rule could not be evaluated; these rows did not match");
+        }
     }
 }
 

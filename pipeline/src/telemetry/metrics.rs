@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aggregate::{Held, Rule, RuleFailure};
+use aggregate::{Held, Rule};
 use dataflow::{Reason, Table};
 use ingest::kafka::KafkaError;
 use prometheus::core::Collector;
@@ -12,7 +12,9 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 use sinks::Miss;
 use sinks::upkeep::Kind;
 
-use super::families::{ExtentMetrics, LagMetrics, LatencyMetrics, OutboxMetrics, TableMetrics, UpkeepMetrics};
+use super::families::{
+    ExtentMetrics, LagMetrics, LatencyMetrics, OutboxMetrics, RuleMetrics, TableMetrics, UpkeepMetrics,
+};
 use super::latencies::Latencies;
 use crate::drift::DriftLog;
 use crate::live::Feed;
@@ -43,7 +45,7 @@ pub(crate) struct Telemetry {
     pub(crate) sources_paused: IntGauge,
     pub(crate) alerts: IntCounterVec,
     pub(crate) outbox: OutboxMetrics,
-    pub(crate) rule_failures: IntCounterVec,
+    pub(crate) rules: RuleMetrics,
     pub(crate) alerts_held: IntCounterVec,
     pub(crate) late_rows: IntCounter,
     pub(crate) key_limit_rows: IntCounter,
@@ -61,7 +63,6 @@ pub(crate) struct Telemetry {
     pub(crate) upkeep: UpkeepMetrics,
     pub(crate) mapping_reloads: IntCounterVec,
     pub(crate) rule_reloads: IntCounterVec,
-    pub(crate) rule_disabled: IntGaugeVec,
     queue_rows: IntGaugeVec,
     queue_bytes: IntGaugeVec,
     queue_wait: Latencies,
@@ -211,27 +212,11 @@ fn mapping_reloads(make: &Make) -> IntCounterVec {
     )
 }
 
-fn rule_failures(make: &Make) -> IntCounterVec {
-    make.counters(
-        "palisade_rule_failures_total",
-        "Rows and groups on which a rule's expression failed; they did not match.",
-        &["rule"],
-    )
-}
-
 fn rule_reloads(make: &Make) -> IntCounterVec {
     make.counters(
         "palisade_rule_reloads_total",
         "Checks that found changed rule files: loaded, or failed, again at each check while they cannot be.",
         &["outcome"],
-    )
-}
-
-fn rule_disabled(make: &Make) -> IntGaugeVec {
-    make.gauges(
-        "palisade_rule_disabled",
-        "1 for a rule that was taken out of force: it failed over and over, or took longer than its budget.",
-        &["rule"],
     )
 }
 
@@ -292,7 +277,7 @@ impl Telemetry {
             sources_paused: sources_paused(&make),
             alerts: make.counters("palisade_alerts_total", "Alerts, new and revised.", &["rule", "kind"]),
             outbox: OutboxMetrics::new(&make),
-            rule_failures: rule_failures(&make),
+            rules: RuleMetrics::new(&make),
             alerts_held: alerts_held(&make),
             late_rows: late_rows(&make),
             key_limit_rows: key_limit_rows(&make),
@@ -318,7 +303,6 @@ impl Telemetry {
             upkeep: UpkeepMetrics::new(&make),
             mapping_reloads: mapping_reloads(&make),
             rule_reloads: rule_reloads(&make),
-            rule_disabled: rule_disabled(&make),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
             queue_bytes: make.gauges("palisade_queue_bytes", "Bytes waiting in a queue.", &["queue"]),
             queue_wait: queue_wait(&make),
@@ -375,14 +359,6 @@ impl Telemetry {
             wait: self.queue_wait.clone(),
             rows: self.queue_rows.with_label_values(&[name]),
             bytes: self.queue_bytes.with_label_values(&[name]),
-        }
-    }
-
-    /// Tells of rules whose expressions failed: they are missed evaluations, never silent.
-    pub(crate) fn note_failures(&self, failures: &[RuleFailure]) {
-        for RuleFailure { rule, rows, error } in failures {
-            self.rule_failures.with_label_values(&[rule]).inc_by(*rows);
-            tracing::error!(rule, rows, error, "a rule could not be evaluated; these rows did not match");
         }
     }
 
@@ -495,7 +471,7 @@ mod tests {
         telemetry.lag.tell(&PartitionId::new("x", "i", 3), Lag { offsets: 5, received_us: Some(1_000_000) }, 3_000_000);
         telemetry.ledger_entries.with_label_values(&["source"]).inc();
         telemetry.watermark.with_label_values(&["all"]).set(1);
-        telemetry.rule_failures.with_label_values(&["x"]).inc();
+        telemetry.rules.set_all("x");
         telemetry.alerts_held.with_label_values(&["x", "exception"]).inc();
         telemetry.tables.reloads.with_label_values(&["intel", "loaded"]).inc();
         [&telemetry.tables.modified, &telemetry.tables.entries, &telemetry.tables.skipped]
@@ -503,7 +479,6 @@ mod tests {
             .for_each(|gauge| gauge.with_label_values(&["intel"]).set(1));
         telemetry.mapping_reloads.with_label_values(&["loaded"]).inc();
         telemetry.rule_reloads.with_label_values(&["loaded"]).inc();
-        telemetry.rule_disabled.with_label_values(&["x"]).set(1);
         telemetry.outbox.known("x");
         telemetry.upkeep.deleted.with_label_values(&["entry"]).inc();
         telemetry.queue("merge").add(1, 1);

@@ -237,6 +237,14 @@ fn without_data(prometheus: &Program, only: Option<&BTreeSet<String>>) -> BTreeS
     serde_json::from_value(told["empty"].clone()).expect("a list")
 }
 
+/// Pictures of the dashboards, of the last five minutes, for review.
+fn draw(prometheus: &Program, folder: &std::ffi::OsStr) {
+    let mut draw = python();
+    draw.arg(root().join("pipeline/tests/e2e/draw_dashboards.py")).arg(format!("http://{}", prometheus.address));
+    draw.arg(root().join("dashboards")).arg(format!("{}s", 300 / HASTE)).args(["300", "/usr/bin/chromium"]).arg(folder);
+    stdout(&mut draw);
+}
+
 #[test]
 fn a_catalog_that_stands_still_pages_once_and_nothing_else_does_and_panels_have_data() {
     let (lake, kafka, (told, routing, detections)) = (Lake::start(), Kafka::start(), people());
@@ -272,6 +280,7 @@ fn a_catalog_that_stands_still_pages_once_and_nothing_else_does_and_panels_have_
         println!("without data: {never:?}");
         never.is_empty()
     });
+    std::env::var_os("PALISADE_DASHBOARD_PICTURES").iter().for_each(|folder| draw(&prometheus, folder));
     assert_eq!(load.0.try_wait().expect("our child"), None, "there was load to the end");
     workers.into_iter().for_each(Worker::stop);
     let told = told.lock().expect("unpoisoned").clone();

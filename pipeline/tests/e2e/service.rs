@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::kit::{number, on_thread, palisade};
+use crate::kit::{number, on_thread, output, palisade};
 
 /// The body of a GET, and the status line.
 pub(crate) fn get(address: &str, path: &str) -> (String, String) {
@@ -47,6 +47,41 @@ pub(crate) fn start_and_hear(config: &std::path::Path) -> (Child, String, impl I
 }
 
 #[test]
+fn log_lines_are_objects_if_that_is_asked_for() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let config = dir.path().join("palisade.yaml");
+    std::fs::write(&config, "warehouse: {path: w}\nsources: [{generator: {seed: 4, events: 100}}]\n").expect("a file");
+    let run = |config: &std::path::Path| {
+        let mut run = palisade();
+        run.args(["--log", "info", "--log-format", "json", "run", "--until-end", "-c"]).arg(config);
+        let text = String::from_utf8(output(&mut run).stderr).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
+    };
+    let lines: Vec<serde_json::Value> = run(&config);
+    let ready = lines.iter().find(|line| line["message"] == "the worker is ready").expect("it says so");
+    assert_eq!((ready["level"].as_str(), ready["target"].as_str()), (Some("INFO"), Some("palisade::topology")));
+    assert!(ready["partitions"].as_u64() > Some(0), "{ready}");
+    let lines: Vec<serde_json::Value> = run(&dir.path().join("none.yaml"));
+    let [end] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(end["level"] == "ERROR" && end["error"].as_str().is_some_and(|e| e.contains("none.yaml")), "{end}");
+}
+
+/// `palisade top` tells of the worker and of one that is not there, until it is interrupted.
+fn watch(address: &str) {
+    let mut top = palisade().args(["top", address, "127.0.0.1:1"]).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(top.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let line = lines.next().expect("a line");
+    let events = line.split(" events").next().and_then(|n| n.replace(',', "").parse::<u64>().ok());
+    assert!(events > Some(0) && line.contains(" events/s, ") && line.contains("queryable p99"), "{line}");
+    kill_process(Pid::from_child(&top), Signal::INT).expect("our child");
+    assert!(top.wait().expect("our child").success());
+    let out = output(palisade().args(["top", "127.0.0.1:1"]));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(1) && said.contains("127.0.0.1:1: Connection refused"), "{said}");
+    assert!(said.contains("telemetry.listen"), "{said}");
+}
+
+#[test]
 fn a_worker_serves_health_and_metrics_and_ends_well_on_sigterm() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let config = dir.path().join("palisade.yaml");
@@ -60,6 +95,7 @@ fn a_worker_serves_health_and_metrics_and_ends_well_on_sigterm() {
     for name in ["palisade_build_info", "palisade_records_in_flight", "process_resident_memory_bytes"] {
         assert!(exported.contains(name), "{name} is not exported");
     }
+    watch(&address);
     kill_process(Pid::from_child(&child), Signal::TERM).expect("our child");
     let mut summary = String::new();
     child.stdout.take().expect("piped").read_to_string(&mut summary).expect("UTF-8");

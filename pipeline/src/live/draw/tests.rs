@@ -3,7 +3,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
 use super::*;
-use crate::live::view::{TableLine, TopicLine};
+use crate::live::view::TableLine;
 
 fn rendered(view: &View, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a backend in memory");
@@ -42,8 +42,8 @@ fn demo() -> View {
         queryable: percentiles(1_900.0, 4_100.0, 5_000.0),
         alert: percentiles(600.0, 2_500.0, 2_600.0),
         queues: vec![
-            Queue { name: "shard", rows: 500, rows_max: 1_000 },
-            Queue { name: "merge", rows: 0, rows_max: 1_000 },
+            Queue { name: "shard".to_owned(), rows: 500, rows_max: Some(1_000) },
+            Queue { name: "merge".to_owned(), rows: 0, rows_max: Some(1_000) },
         ],
         state_bytes: 3 << 20,
         tables: vec![
@@ -56,7 +56,9 @@ fn demo() -> View {
             watermark: Some(1_767_601_800_000_000),
             behind_us: 1_500_000,
             age_us: 800_000,
+            lag: None,
         }],
+        workers: Vec::new(),
         detections: vec![
             detection("false alert", State::False),
             detection("scan-2", State::Open { seconds: 1.2 }),
@@ -127,6 +129,36 @@ fn a_run_without_labels_shows_its_alerts_and_the_log() {
     {
         assert!(screen.contains(want), "{want} is not shown:\n{screen}");
     }
+}
+
+#[test]
+fn workers_watched_from_outside_are_listed_and_those_that_are_silent_are_red() {
+    let worker = |address: &str, state| WorkerLine {
+        address: address.to_owned(),
+        region: "eu".to_owned(),
+        state,
+        rate: 12_345,
+        in_flight: 5,
+        waits_us: 2_500_000,
+        lag: 77_000,
+        queryable_p99: 1_500.0,
+        alerts: 1,
+    };
+    let silent = WorkerState::Silent("connection refused".to_owned());
+    let workers = vec![worker("10.0.0.1:9464", WorkerState::Ready), worker("10.0.0.2:9464", silent)];
+    let queues = vec![Queue { name: "shard".to_owned(), rows: 500, rows_max: None }];
+    let buffer = rendered(&View { title: "palisade top", workers, queues, total: None, ..demo() }, 160, 24);
+    let screen = lines(&buffer);
+    let line = |text: &str| screen.iter().position(|line| line.contains(text));
+    for want in ["Workers, 1 of 2 ready", "slowest worker", "to shard   500 rows", "the workers go on"] {
+        assert!(line(want).is_some(), "{want} is not shown:\n{}", screen.join("\n"));
+    }
+    let ready = &screen[line("10.0.0.1:9464").expect("it is shown")];
+    for want in ["eu", "12,345", "77,000", "2.5 s", "1.5 s", "ready"] {
+        assert!(ready.contains(want), "{want}: {ready}");
+    }
+    let y = line("connection refused").expect("it is shown") as u16;
+    assert!((0..80).any(|x| buffer[(x, y)].fg == Color::Red));
 }
 
 #[test]
