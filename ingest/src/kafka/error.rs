@@ -146,7 +146,10 @@ impl KafkaError {
     }
 
     /// What can stop a partition, as a label of a metric.
-    pub const STOPS: [&str; 4] = ["retention", "truncated", "recreated", "deleted"];
+    pub const STOPS: [&str; 5] = ["retention", "truncated", "recreated", "deleted", Self::UNREACHABLE];
+
+    /// The brokers do not say where a partition's log ends: it has no leader, or that one does not answer. It is read once they do.
+    pub(super) const UNREACHABLE: &str = "unreachable";
 
     /// What it stops a partition for, one of [`Self::STOPS`], if it leaves the others alone.
     pub(super) fn stops_partition(&self) -> Option<&'static str> {
@@ -159,7 +162,7 @@ impl KafkaError {
         }
     }
 
-    fn is_transient(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         use RDKafkaErrorCode as Code;
         match self {
             Self::Client { source, .. } => !is_final(source),
@@ -170,11 +173,13 @@ impl KafkaError {
     }
 
     pub(super) fn into_source(self, topic: &str) -> SourceError {
-        SourceError {
-            source_name: format!("kafka topic {topic}"),
-            what: self.to_string(),
-            transient: self.is_transient(),
-            cause: std::error::Error::source(&self).is_some().then(|| Box::new(self) as _),
-        }
+        let (what, transient) = (self.to_string(), self.is_transient());
+        let cause: Option<Box<dyn std::error::Error + Send + Sync>> = match self {
+            Self::Client { source, .. } => Some(Box::new(source)),
+            Self::Positions(source) => Some(source),
+            Self::Thread(source) => Some(Box::new(source)),
+            _ => None,
+        };
+        SourceError { source_name: format!("kafka topic {topic}"), what, transient, cause }
     }
 }

@@ -22,7 +22,7 @@ use stops::{is_deletion, is_outside_log};
 use super::brokers::TopicFacts;
 use super::error::is_final;
 use super::heard::{Heard, Trouble};
-use super::rebalance::{Change, Group, Rows};
+use super::rebalance::{Change, Group, LONG_PATIENCE, Rows};
 use super::tenant::Tenants;
 use super::{KafkaConfig, KafkaError, StartPositions};
 
@@ -115,6 +115,12 @@ pub(super) struct Poller {
     lanes: BTreeMap<i32, Lane>,
     /// Ours, but not read until somebody acts.
     stopped: BTreeSet<i32>,
+    /// Ours, but not read until brokers say where their logs end.
+    waiting: BTreeSet<i32>,
+    /// The last of them that was asked for.
+    asked: i32,
+    /// A position may be outside its log, and brokers did not say yet.
+    is_unsure: bool,
     /// The topic that we read is no more; what has its name now is not asked for ends.
     is_over: bool,
     /// Nothing has its name.
@@ -159,6 +165,9 @@ impl Poller {
             tenants,
             lanes: BTreeMap::new(),
             stopped: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            asked: -1,
+            is_unsure: false,
             is_over: false,
             is_deleted: false,
             buffers: ChunkBuffers::default(),
@@ -186,10 +195,10 @@ impl Poller {
     fn take_all(&mut self) -> Result<(), KafkaError> {
         let all: Vec<i32> = self.known.iter().copied().collect();
         let mut list = TopicPartitionList::new();
-        for (partition, position) in self.consumer.context().positions(&self.consumer, &all)? {
+        for (partition, position) in self.consumer.context().positions(&self.consumer, &all, LONG_PATIENCE)? {
             let position = position?;
             self.name(&mut list, partition, position)?;
-            let end = Some(self.consumer.context().log_ends(&self.consumer, partition, now())?.1);
+            let end = Some(self.log_ends(partition)?.1);
             self.lanes.insert(partition, Lane::at(position, end));
             self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
         }
@@ -329,9 +338,11 @@ impl Poller {
         if self.is_over {
             return Ok(());
         }
+        self.ask_again()?;
         self.tell_silence();
         self.ask_partitions();
-        let of_others = |p: &i32| !self.lanes.contains_key(p) && !self.stopped.contains(p);
+        let is_ours = |p: &i32| self.lanes.contains_key(p) || self.stopped.contains(p) || self.waiting.contains(p);
+        let of_others = |p: &i32| !is_ours(p);
         for partition in self.known.iter().copied().filter(of_others) {
             // A broker that does not answer now is asked again; the partition is not silent until one did.
             if let Ok((_, high)) = self.log_ends(partition) {
@@ -418,7 +429,7 @@ impl Poller {
                 Change::Assigned(partition, position) => {
                     self.return_if_deleted();
                     self.add(partition);
-                    self.stopped.remove(&partition);
+                    self.forget_stops(partition);
                     self.lanes.insert(partition, Lane::at(position, None));
                     self.backlog.push_back(SourceEvent::Assigned(self.id(partition), position));
                 }
@@ -426,12 +437,16 @@ impl Poller {
                 Change::Revoked(_) if self.is_deleted => {}
                 Change::Revoked(partition) => {
                     self.lanes.remove(&partition);
-                    self.stopped.remove(&partition);
+                    self.forget_stops(partition);
                     self.backlog.push_back(SourceEvent::Revoked(self.id(partition)));
                 }
                 Change::Stopped(partition, why) => {
                     self.add(partition);
                     self.stop(partition, why)?;
+                }
+                Change::Waiting(partition, why) => {
+                    self.add(partition);
+                    self.wait_for(partition, &why);
                 }
                 Change::StoppedAll(why) => self.stop_all(why)?,
                 Change::Failed(error) => return Err(error),

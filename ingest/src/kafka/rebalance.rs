@@ -19,9 +19,15 @@ use super::heard::{Heard, Trouble};
 use super::poller::within;
 use super::{KafkaConfig, KafkaError, StartPositions};
 
-/// How long brokers are asked again for the ends of partitions that are given to us: another one leads a dead broker's partitions within
-/// less, and the group waits for a member for longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long brokers are asked again for the ends of partitions: another one leads a dead broker's partitions within less, and the group
+/// waits for a member for longer. For where nothing can be done without an answer.
+pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The same where a partition can be taken over later, while the others are read.
+const SHORT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The shortest time that a question gets.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// Before brokers that could not say are asked again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,6 +39,8 @@ pub(super) enum Change {
     Revoked(i32),
     /// It is ours, but is not read.
     Stopped(i32, KafkaError),
+    /// It is ours, and brokers did not say where its log ends: it is to be taken over once they do.
+    Waiting(i32, KafkaError),
     /// None of the topic's partitions can be read on.
     StoppedAll(KafkaError),
     Failed(KafkaError),
@@ -137,37 +145,40 @@ impl Group {
     }
 
     /// Where each of the partitions continues: the ledger's position, or the log's beginning if the ledger knows none. Or why
-    /// the broker does not hold the position.
+    /// the broker does not hold the position, or did not say in time.
     ///
     /// # Errors
-    /// If the ledger or the broker does not answer.
+    /// If the ledger does not answer, or the broker says what nobody but an operator can mend.
     pub(super) fn positions<C: ConsumerContext>(
         &self,
         consumer: &BaseConsumer<C>,
         partitions: &[i32],
+        patience: Duration,
     ) -> Result<Vec<(i32, Held)>, KafkaError> {
         let began = now();
         let ids: Vec<PartitionId> = partitions.iter().map(|p| self.rows.id(*p)).collect();
         let known: Positions = self.starts.positions(&ids).map_err(KafkaError::Positions)?;
         let position = |(partition, id): (&i32, &PartitionId)| {
-            let ends = self.log_ends(consumer, *partition, began)?;
-            Ok((*partition, self.position(id, known.get(id).copied(), ends)?))
+            let held = match self.log_ends(consumer, *partition, || patience.saturating_sub(began.elapsed())) {
+                Ok(ends) => self.position(id, known.get(id).copied(), ends)?,
+                Err(error) if error.is_transient() => Err(error),
+                Err(error) => return Err(error),
+            };
+            Ok((*partition, held))
         };
         partitions.iter().zip(&ids).map(position).collect()
     }
 
-    /// Where a partition's log begins and ends; brokers that cannot say yet are asked again.
-    ///
-    /// # Errors
-    /// If none could say within the patience that began then.
-    pub(super) fn log_ends<C: ConsumerContext>(
+    /// Where a partition's log begins and ends; brokers that cannot say yet are asked again while there is time left.
+    fn log_ends<C: ConsumerContext>(
         &self,
         consumer: &BaseConsumer<C>,
         partition: i32,
-        began: Instant,
+        left: impl Fn() -> Duration,
     ) -> Result<(i64, i64), KafkaError> {
-        let ask = || consumer.fetch_watermarks(&self.topic, partition, self.timeout);
-        let ends = ask_on(ask, || began.elapsed() < PATIENCE);
+        let ask =
+            || consumer.fetch_watermarks(&self.topic, partition, left().clamp(ANSWER.min(self.timeout), self.timeout));
+        let ends = ask_on(ask, || !left().is_zero());
         ends.map_err(KafkaError::client(format!("partition {partition}: ask for the log's ends")))
     }
 
@@ -185,13 +196,40 @@ impl Group {
 
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
         let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
+        let assigned = self.take_over(consumer, &partitions, SHORT_PATIENCE)?;
+        let done = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&assigned),
+            _ => consumer.assign(&assigned),
+        };
+        done.map_err(KafkaError::client("take partitions over"))
+    }
+
+    /// Takes over what had to wait, if brokers say now where the logs end. Only a cooperative group lets partitions wait.
+    pub(super) fn assign_late(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> Result<(), KafkaError> {
+        self.state().left_out.retain(|partition| !partitions.contains(partition));
+        let assigned = self.take_over(consumer, partitions, Duration::ZERO)?;
+        if assigned.count() == 0 {
+            return Ok(());
+        }
+        consumer.incremental_assign(&assigned).map_err(KafkaError::client("take partitions over"))
+    }
+
+    /// What the client is to be told to read of the partitions, and where. Notes what becomes of each.
+    fn take_over(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &[i32],
+        patience: Duration,
+    ) -> Result<TopicPartitionList, KafkaError> {
         let (mut assigned, mut changes) = (TopicPartitionList::new(), Vec::new());
+        let can_wait = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let patience = if can_wait { patience } else { LONG_PATIENCE };
         let positions = match self.other_topic() {
             _ if self.is_leaving.load(Ordering::Relaxed) => {
                 self.state().left_out.extend(partitions);
                 Vec::new()
             }
-            None => self.positions(consumer, &partitions)?,
+            None => self.positions(consumer, partitions, patience)?,
             Some(_) => partitions.iter().filter_map(|p| Some((*p, Err(self.other_topic()?)))).collect(),
         };
         for (partition, position) in positions {
@@ -201,19 +239,16 @@ impl Group {
                     added.map_err(KafkaError::client("name a position"))?;
                     changes.push(Change::Assigned(partition, position));
                 }
+                Err(why) if why.is_transient() && !can_wait => return Err(why),
                 Err(why) => {
                     self.state().left_out.insert(partition);
-                    changes.push(Change::Stopped(partition, why));
+                    let change = if why.is_transient() { Change::Waiting } else { Change::Stopped };
+                    changes.push(change(partition, why));
                 }
             }
         }
-        let done = match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(&assigned),
-            _ => consumer.assign(&assigned),
-        };
-        done.map_err(KafkaError::client("take partitions over"))?;
         changes.into_iter().for_each(|change| self.note(change));
-        Ok(())
+        Ok(assigned)
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {

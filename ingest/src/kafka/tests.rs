@@ -175,6 +175,28 @@ async fn a_member_is_given_partitions_at_the_ledgers_positions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_partition_without_a_leader_stops_no_other_and_is_read_once_it_has_one() {
+    let cluster = Cluster::new(2);
+    (0..2).for_each(|partition| cluster.fill(partition, 0..50));
+    cluster.0.partition_leader(TOPIC, 1, None).expect("a partition");
+    let mut source = open(cluster.config(true), Arc::<Fixed>::default()).await;
+    let mut stopped = Vec::new();
+    let mut read = BTreeMap::<i32, usize>::new();
+    while read.get(&0) != Some(&50) || stopped.is_empty() {
+        match next(&mut source).await {
+            SourceEvent::Stopped(id, stop) => stopped.push((id.partition, stop.kind)),
+            SourceEvent::Chunk(chunk) => *read.entry(chunk.partition.partition).or_default() += chunk.len(),
+            SourceEvent::Assigned(id, _) => assert_eq!(id.partition, 0),
+            _ => {}
+        }
+    }
+    assert_eq!(stopped, [(1, "unreachable")]);
+    cluster.0.partition_leader(TOPIC, 1, Some(1)).expect("a partition");
+    let read = read_until(&mut source, |read| read.values().map(Vec::len).sum::<usize>() == 50).await;
+    assert_eq!(read, BTreeMap::from([(1, (0..50).collect())]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_seek_announces_the_partition_anew_and_delivers_from_there() {
     let cluster = Cluster::new(1);
     cluster.fill(0, 0..100);

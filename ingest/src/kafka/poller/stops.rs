@@ -9,6 +9,9 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::Poller;
 use crate::kafka::KafkaError;
 
+/// Partitions that wait and are asked for at once.
+const ASKED_AT_ONCE: usize = 4;
+
 impl Poller {
     /// What was read of the partition leaves; nothing more of it is read. A bounded run cannot come to its end then.
     pub(super) fn stop(&mut self, partition: i32, why: KafkaError) -> Result<(), KafkaError> {
@@ -22,7 +25,8 @@ impl Poller {
         let Some(kind) = why.stops_partition().filter(|_| self.config.follow) else { return Err(why) };
         (self.is_over, self.is_deleted) = (true, matches!(why, KafkaError::Deleted { .. }));
         let stop = Stop { kind, why: why.to_string() };
-        let ours: Vec<i32> = self.lanes.keys().chain(&self.stopped).copied().collect();
+        let ours: Vec<i32> = self.lanes.keys().chain(&self.stopped).chain(&self.waiting).copied().collect();
+        self.waiting.clear();
         ours.into_iter().for_each(|partition| self.halt(partition, stop.clone()));
         Ok(())
     }
@@ -43,6 +47,35 @@ impl Poller {
         }
     }
 
+    /// It is told as stopped until brokers say where its log ends.
+    pub(super) fn wait_for(&mut self, partition: i32, why: &KafkaError) {
+        if self.waiting.insert(partition) {
+            let stop = Stop { kind: KafkaError::UNREACHABLE, why: format!("{why}; it is read once they answer") };
+            self.backlog.push_back(SourceEvent::Stopped(self.id(partition), stop));
+        }
+    }
+
+    /// Nothing keeps the partition from being read, or it is not ours any more.
+    pub(super) fn forget_stops(&mut self, partition: i32) {
+        self.stopped.remove(&partition);
+        self.waiting.remove(&partition);
+    }
+
+    /// Asks for what brokers did not say before.
+    pub(super) fn ask_again(&mut self) -> Result<(), KafkaError> {
+        if std::mem::take(&mut self.is_unsure) {
+            self.hold_against_logs()?;
+        }
+        // In turn: each may take its second.
+        let turn: Vec<i32> = {
+            let (before, after) = (self.waiting.range(..=self.asked), self.waiting.range(self.asked + 1..));
+            after.chain(before).copied().take(ASKED_AT_ONCE).collect()
+        };
+        let Some(last) = turn.last() else { return Ok(()) };
+        self.asked = *last;
+        self.consumer.context().assign_late(&self.consumer, &turn)
+    }
+
     fn halt(&mut self, partition: i32, stop: Stop) {
         self.close(partition);
         self.lanes.remove(&partition);
@@ -59,7 +92,8 @@ impl Poller {
     pub(super) fn hold_against_logs(&mut self) -> Result<(), KafkaError> {
         let positions: Vec<(i32, i64)> = self.lanes.iter().map(|(p, lane)| (*p, lane.position)).collect();
         for (partition, position) in positions {
-            match within(partition, Some(position), self.log_ends(partition)?) {
+            match self.log_ends(partition).and_then(|ends| within(partition, Some(position), ends)) {
+                Err(why) if why.is_transient() && self.config.follow => self.is_unsure = true,
                 Err(why) => self.stop(partition, why)?,
                 Ok(position) => self.seek_client(partition, position)?,
             }
