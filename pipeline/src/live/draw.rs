@@ -189,15 +189,19 @@ fn draw_workers(frame: &mut Frame<'_>, area: Rect, view: &View) {
 
 fn draw_topics(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let inner = panel(frame, area, Line::from(" Watermarks "));
+    let tells_lag = view.topics.iter().any(|t| t.lag.is_some());
     let row = |t: &TopicLine| {
         let at = t.watermark.map_or("-".to_owned(), clock_time);
         let (behind, age) = (time(t.behind_us as f64 / 1000.0), time(t.age_us as f64 / 1000.0));
-        let lag = t.lag.map_or(String::new(), |lag| grouped(lag.unsigned_abs()));
-        Row::new([t.name.clone(), at, behind, age, lag])
+        let lag = tells_lag.then(|| t.lag.map_or(String::new(), |lag| grouped(lag.unsigned_abs())));
+        Row::new([t.name.clone(), at, behind, age].into_iter().chain(lag))
     };
-    let fixed = [8, 7, 7, if view.topics.iter().any(|t| t.lag.is_some()) { 10 } else { 0 }].map(Constraint::Length);
-    let widths = [&[Constraint::Min(9)], fixed.as_slice()].concat();
-    let header = Row::new(["topic", "at", "behind", "last", "lag"]).style(DIM);
+    let lag = tells_lag.then_some(("lag", Constraint::Length(10)));
+    let columns = [("topic", Constraint::Min(9)), ("at", Constraint::Length(8))];
+    let columns =
+        columns.into_iter().chain([("behind", Constraint::Length(7)), ("last", Constraint::Length(7))]).chain(lag);
+    let (names, widths): (Vec<_>, Vec<_>) = columns.unzip();
+    let header = Row::new(names).style(DIM);
     frame.render_widget(Table::new(view.topics.iter().map(row), widths).header(header), inner);
 }
 

@@ -147,10 +147,11 @@ fn workers_watched_from_outside_are_listed_and_those_that_are_silent_are_red() {
     let silent = WorkerState::Silent("connection refused".to_owned());
     let workers = vec![worker("10.0.0.1:9464", WorkerState::Ready), worker("10.0.0.2:9464", silent)];
     let queues = vec![Queue { name: "shard".to_owned(), rows: 500, rows_max: None }];
-    let buffer = rendered(&View { title: "palisade top", workers, queues, total: None, ..demo() }, 160, 24);
+    let topics = vec![TopicLine { name: "fw".to_owned(), lag: Some(1_234_567), ..TopicLine::default() }];
+    let buffer = rendered(&View { title: "palisade top", topics, workers, queues, total: None, ..demo() }, 160, 24);
     let screen = lines(&buffer);
     let line = |text: &str| screen.iter().position(|line| line.contains(text));
-    for want in ["Workers, 1 of 2 ready", "slowest worker", "to shard   500 rows", "the workers go on"] {
+    for want in ["Workers, 1 of 2 ready", "slowest worker", "to shard   500 rows", "1,234,567", "the workers go on"] {
         assert!(line(want).is_some(), "{want} is not shown:\n{}", screen.join("\n"));
     }
     let ready = &screen[line("10.0.0.1:9464").expect("it is shown")];
