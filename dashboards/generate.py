@@ -30,6 +30,11 @@ def within(metric, seconds, window):
     return f'sum(increase({metric}_bucket{{le=~"{seconds}([.]0)?"}}[{window}])) / {whole}'
 
 
+def named(expr):
+    """A query by rule, with the names of rules: one each, also while workers load another."""
+    return f"({expr}) * on (rule) group_left (name) topk by (rule) (1, max by (rule, name) (palisade_rule_info))"
+
+
 class Panel:
     def __init__(self, title, says, *queries, kind="timeseries", unit="short", width=8, height=7, steps=(), below=None, decimals=None):
         self.title, self.says, self.kind, self.unit = title, says, kind, unit
@@ -183,7 +188,7 @@ COMMITS = [
 
 DETECTION = [
     Panel("Alerts", "An hour, by rule; new ones only.",
-          ('sum by (rule) (increase(palisade_alerts_total{kind="create"}[1h]))', "{{rule}}"), width=6),
+          (named('sum by (rule) (increase(palisade_alerts_total{kind="create"}[1h]))'), "{{name}}"), width=6),
     Panel("Delivery", "Alerts an hour that receivers took, attempts that failed, alerts that they refused for good.",
           ("sum by (receiver) (increase(palisade_alerts_sent_total[1h]))", "{{receiver}}"),
           ("sum by (receiver) (increase(palisade_alert_send_failures_total[1h]))", "{{receiver}}, failed"),
@@ -200,8 +205,8 @@ DETECTION = [
 WINDOWS = [
     Panel("Revisions, and alerts kept back", "An hour, by rule: late rows or a window's close changed an alert that was out; or an "
           "exception or suppression kept one back. Expired: it left, since its exception is over.",
-          ('sum by (rule) (increase(palisade_alerts_total{kind="update"}[1h]))', "{{rule}}, revised"),
-          ("sum by (rule, by) (increase(palisade_alerts_held_total[1h]))", "{{rule}}, {{by}}"), width=6),
+          (named('sum by (rule) (increase(palisade_alerts_total{kind="update"}[1h]))'), "{{name}}, revised"),
+          (named("sum by (rule, by) (increase(palisade_alerts_held_total[1h]))"), "{{name}}, {{by}}"), width=6),
     Panel("Open windows", "Memory that they hold.",
           ("sum by (instance) (palisade_window_state_bytes)", "{{instance}}"), unit="bytes", width=6),
     Panel("Windows closed", "A second. Zero with traffic: the watermark stands still.",
@@ -212,10 +217,10 @@ WINDOWS = [
           ("sum(rate(palisade_key_limit_rows_total[$__rate_interval]))", "beyond the limit"),
           ("sum(rate(palisade_rule_failures_total[$__rate_interval])) or vector(0)", "failed"), unit="cps", width=6),
     Panel("What rules cost", "Cores in use, by the ten dearest rules.",
-          ("topk(10, sum by (rule) (rate(palisade_rule_cpu_seconds_total[$__rate_interval])))", "{{rule}}"), width=6),
+          (named("topk(10, sum by (rule) (rate(palisade_rule_cpu_seconds_total[$__rate_interval])))"), "{{name}}"), width=6),
     Panel("CPU time of an evaluation", "A row, or a group of a window; of the ten dearest rules. `rules.row_budget` bounds it.",
-          ("topk(10, sum by (rule) (rate(palisade_rule_cpu_seconds_total[$__rate_interval]))"
-           " / sum by (rule) (rate(palisade_rule_evaluations_total[$__rate_interval])))", "{{rule}}"), unit="s", width=6),
+          (named("topk(10, sum by (rule) (rate(palisade_rule_cpu_seconds_total[$__rate_interval]))"
+                 " / sum by (rule) (rate(palisade_rule_evaluations_total[$__rate_interval])))"), "{{name}}"), unit="s", width=6),
 ]  # fmt: skip
 
 RESOURCES = [
@@ -267,7 +272,7 @@ RULES = [
     Panel("Rule reloads", "Changed rule files that were loaded, and checks at which they could not be: the last good rules stay.",
           ("sum by (outcome) (increase(palisade_rule_reloads_total[1h]))", "{{outcome}}"), width=6),
     Panel("Rules disabled", "Out of force because they failed over and over, or took too long; the others run on.",
-          ("max by (rule) (palisade_rule_disabled) or vector(0)", "{{rule}}"), width=6),
+          (named("max by (rule) (palisade_rule_disabled)") + " or vector(0)", "{{name}}"), width=6),
 ]  # fmt: skip
 
 UPKEEP = [

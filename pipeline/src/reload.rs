@@ -34,7 +34,7 @@ impl Reloads {
         telemetry: Telemetry,
     ) -> Self {
         let reloads = Self { reloader, mappings, rules, interval, telemetry };
-        reloads.telemetry.detects(reloads.rules.live().set().rules());
+        reloads.telemetry.detects(reloads.rules.live().loaded().0.rules());
         reloads.reloader.tables().for_each(|table| reloads.tell(&table));
         reloads
     }
@@ -101,7 +101,7 @@ impl Reloads {
                 self.count_rules("loaded", 1);
                 let (rules, disabled) = (self.rules.live(), self.rules.disabled());
                 let (version, count) = (rules.set().version(), rules.set().rules().len());
-                self.telemetry.detects(rules.set().rules());
+                self.telemetry.detects(rules.loaded().0.rules());
                 tracing::info!(version, count, ?added, ?changed, ?removed, "rules in force");
                 self.telemetry.rules.disabled.reset();
                 disabled.iter().for_each(|rule| self.telemetry.rules.disabled.with_label_values(&[rule.uid()]).set(1));

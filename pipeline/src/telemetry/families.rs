@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aggregate::{RuleFailure, RuleWork};
+use aggregate::{Rule, RuleFailure, RuleWork};
 use dataflow::{Lag, Latency, PartitionId};
 use prometheus::{CounterVec, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use sinks::outbox::{Drained, OutgoingAlert};
@@ -120,6 +120,7 @@ pub(crate) struct RuleMetrics {
     cpu: CounterVec,
     evaluations: IntCounterVec,
     failures: IntCounterVec,
+    info: IntGaugeVec,
     pub(crate) disabled: IntGaugeVec,
 }
 
@@ -139,6 +140,11 @@ impl RuleMetrics {
                 "Rows and groups on which a rule's expression failed; they did not match.",
                 &["rule"],
             ),
+            info: make.gauges(
+                "palisade_rule_info",
+                "1 for each rule that is loaded: the name of its file and its level, by the id that other series have.",
+                &["rule", "name", "level"],
+            ),
             disabled: make.gauges(
                 "palisade_rule_disabled",
                 "1 for each rule that was disabled because it failed over and over, or cost more than `rules.row_budget`.",
@@ -152,7 +158,16 @@ impl RuleMetrics {
     pub(super) fn set_all(&self, rule: &str) {
         self.cpu.with_label_values(&[rule]).inc();
         [&self.evaluations, &self.failures].iter().for_each(|counter| counter.with_label_values(&[rule]).inc());
+        self.info.with_label_values(&[rule, "x", "high"]).set(1);
         self.disabled.with_label_values(&[rule]).set(1);
+    }
+
+    /// Names the rules that are loaded, and no others.
+    pub(super) fn name(&self, rules: &[Arc<Rule>]) {
+        self.info.reset();
+        for rule in rules {
+            self.info.with_label_values(&[rule.uid(), rule.name(), rule.level().word()]).set(1);
+        }
     }
 
     pub(crate) fn note_work(&self, work: &[RuleWork]) {

@@ -347,8 +347,9 @@ impl Telemetry {
         KafkaError::STOPS.iter().for_each(|kind| drop(self.partitions_stopped.with_label_values(&[topic, kind])));
     }
 
-    /// Exports what rules do, as [`Self::counted_from_zero`].
+    /// Names the rules that are loaded, disabled ones among them, and exports what they do, as [`Self::counted_from_zero`].
     pub(crate) fn detects(&self, rules: &[Arc<Rule>]) {
+        self.rules.name(rules);
         rules.iter().for_each(|rule| drop(self.alerts.with_label_values(&[rule.uid(), "create"])));
     }
 
