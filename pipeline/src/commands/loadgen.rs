@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use loadgen::{Brokers, Fleet, FleetConfig, Pace};
+use loadgen::{Brokers, Fleet, FleetConfig, Pace, Target};
 
 use crate::account::Identity;
 use crate::cli::{LoadgenAction, LoadgenArgs, Output, ScoreArgs, WriteArgs};
@@ -34,8 +34,8 @@ fn write(args: &WriteArgs) -> anyhow::Result<ExitCode> {
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
     }
-    if let Some(target) = &args.send.to {
-        return send::run(args, config, target);
+    if let Some(target) = target(args)? {
+        return send::run(args, config, &target);
     }
     match (&args.kafka, &args.topic, &args.out) {
         (Some(brokers), Some(topic), _) => write_kafka(args, config, &reached(args, brokers)?, topic)?,
@@ -46,6 +46,25 @@ fn write(args: &WriteArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where records are sent: what --to says, or the topic of --kafka if they are to be sent in a shape.
+fn target(args: &WriteArgs) -> anyhow::Result<Option<Target>> {
+    let send = &args.send;
+    let topic = match (&send.to, &args.kafka, &args.topic) {
+        (None, Some(brokers), Some(topic)) => Target::Kafka { brokers: brokers.clone(), topic: topic.clone() },
+        (to, ..) => return Ok(to.clone()),
+    };
+    // The parser does not hold these against --kafka, which excludes the --to that they ask for.
+    let is_shaped = [&send.rate, &send.ramp, &send.step].into_iter().any(Option::is_some) || send.curve.is_some();
+    let is_told_how =
+        send.connections > 1 || send.shard != loadgen::Shard::default() || send.start_at.is_some() || send.ca.is_some();
+    if is_told_how && !is_shaped {
+        bail!(
+            "--connections, --shard, --start-at and --ca: with --kafka they need a --rate, --ramp, --step or --curve"
+        );
+    }
+    Ok(is_shaped.then_some(topic))
 }
 
 fn write_files(args: &WriteArgs, config: FleetConfig, dir: &Path) -> anyhow::Result<()> {

@@ -205,7 +205,7 @@ impl Load {
             "--partitions",
             "4",
             "--rate",
-            "500",
+            "200",
         ]);
         load.args(["--duration", "10m", "--kafka", &kafka.address(), "--out"]).arg(truth);
         Self(load.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts"))

@@ -21,6 +21,24 @@ fn a_topic_needs_brokers_and_brokers_need_a_topic() {
 }
 
 #[test]
+fn a_shape_is_sent_to_a_topic_too_and_what_needs_one_is_not_left_out_silently() {
+    let to = |more: &[&str]| {
+        target(&parsed(&[&["--kafka", "a:9092", "--topic", "logs"], more].concat()).expect("arguments"))
+    };
+    let topic = Target::Kafka { brokers: "a:9092".to_owned(), topic: "logs".to_owned() };
+    for shape in [["--rate", "500"], ["--ramp", "1k..2k/10s"], ["--step", "1k,2k/10s"], ["--curve", "x.csv"]] {
+        assert_eq!(to(&shape).expect("a target"), Some(topic.clone()), "{shape:?}");
+    }
+    assert_eq!(to(&["--duration", "10s"]).expect("none"), None);
+    for option in
+        [["--connections", "2"], ["--shard", "1/2"], ["--start-at", "2026-01-05T08:00:00Z"], ["--ca", "x.pem"]]
+    {
+        assert!(to(&option).expect_err("it would be left out").to_string().contains(option[0]), "{option:?}");
+        assert_eq!(to(&[option, ["--rate", "500"]].concat()).expect("a target"), Some(topic.clone()));
+    }
+}
+
+#[test]
 fn partitions_that_tenants_cannot_share_are_refused_before_anything_is_asked_of_the_brokers() {
     for partitions in ["0", "4"] {
         let args = parsed(&["--kafka", "nowhere:1", "--topic", "logs", "--partitions", partitions]).expect("arguments");
