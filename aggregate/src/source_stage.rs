@@ -141,12 +141,14 @@ impl SourceStage {
             self.clock.observe(*time, *received);
         }
         let rules = self.rules.clone();
+        let stopwatch = self.stopwatch;
+        let now = || stopwatch.map_or(Duration::ZERO, |now| now());
+        let mut at = now();
         for (index, rule) in rules.rules().iter().enumerate() {
             for input in rule.inputs_of(batch.table) {
-                let begin = self.stopwatch.map(|now| now());
                 self.rule(index, rule, input, batch, &mut rows)?;
-                let spent = begin.zip(self.stopwatch).map(|(begin, now)| now().saturating_sub(begin));
-                self.failures.ask(rule, batch.rows.num_rows(), spent.unwrap_or_default());
+                let before = std::mem::replace(&mut at, now());
+                self.failures.ask(rule, batch.rows.num_rows(), at.saturating_sub(before));
             }
         }
         Ok(())

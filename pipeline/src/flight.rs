@@ -7,7 +7,7 @@ use dataflow::{Latency, OffsetRange, PartitionId, Positions, Table};
 use sinks::Destination;
 use tokio::sync::watch;
 
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Telemetry};
 
 /// How many events were received when, to the millisecond, in order of arrival.
 #[derive(Debug, Default, Clone)]
@@ -41,9 +41,10 @@ impl Counts {
         self.by_ms.iter().map(|(_, n)| n).sum()
     }
 
-    /// How long ago they were received, in microseconds, and how many each time.
+    /// How long ago they were received, in microseconds, and how many each time; nothing if nothing is measured.
     fn took(&self, now_us: i64) -> impl Iterator<Item = (i64, u64)> + '_ {
-        self.by_ms.iter().map(move |(ms, events)| (now_us - ms * 1000, *events))
+        let measured = if telemetry::measures() { self.by_ms.as_slice() } else { &[] };
+        measured.iter().map(move |(ms, events)| (now_us - ms * 1000, *events))
     }
 }
 
@@ -64,6 +65,9 @@ impl Received {
 
     /// Notes when the rows of a batch were received.
     pub(crate) fn note_rows(&mut self, class: Table, received_us: impl IntoIterator<Item = i64>) {
+        if !telemetry::measures() {
+            return;
+        }
         let counts = self.classes.entry(class).or_default();
         received_us.into_iter().for_each(|us| counts.note(us, 1));
     }

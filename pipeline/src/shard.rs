@@ -303,7 +303,9 @@ impl OpenPartition {
         let groups = NonZeroU32::new(context.warehouse.merge_groups()).unwrap_or(NonZeroU32::MIN);
         let mut stage = SourceStage::new(context.rules.set(), id.clone(), disorder, watermark, groups);
         stage.set_versions(&context.versions());
-        stage.set_clock(clock::thread_cpu);
+        if telemetry::measures() {
+            stage.set_clock(clock::thread_cpu);
+        }
         Ok(Self {
             stage,
             id: id.clone(),
