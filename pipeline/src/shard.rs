@@ -29,7 +29,7 @@ use crate::outbox::Mail;
 use crate::pace::Pace;
 use crate::queue::{self, Receiver, Sender, Weigh};
 use crate::rules::{Disabled, Half, LiveRules};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Telemetry};
 
 /// Rows a batch: enough to spread the cost of a batch, few enough to stay in cache.
 const BATCH_ROWS: usize = 8192;
