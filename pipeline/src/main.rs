@@ -25,6 +25,7 @@ mod flight;
 mod intake;
 mod listing;
 mod live;
+mod logging;
 mod merge;
 mod open_tables;
 mod outbox;
@@ -45,13 +46,11 @@ mod topology;
 mod upkeep;
 mod warehouse_sql;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, Output};
+use crate::cli::{Cli, Command};
 use crate::config::ConfigError;
 
 /// Megabytes of rows come and go with every range; glibc's allocator gives them back to the kernel each time.
@@ -60,7 +59,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_logging(&cli.log, cli.log_format);
+    logging::start(&cli.log, cli.log_format);
     crash::install();
     let result = match &cli.command {
         Command::Decode(args) => commands::decode::run(args),
@@ -74,32 +73,20 @@ fn main() -> ExitCode {
         Command::Run(args) => block_on(commands::run::run(args)),
         Command::Demo(args) => block_on(commands::demo::run(args)),
     };
-    result.unwrap_or_else(|error| report(&error, cli.log_format))
+    result.unwrap_or_else(|error| report(&error))
 }
 
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread().thread_name("runtime").enable_all().build()?.block_on(work)
 }
 
-fn start_logging(level: &str, format: Output) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(live::log_writer);
-    match format {
-        Output::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
-        Output::Json => lines.json().flatten_event(true).init(),
-    }
-}
-
 /// Tells of the error; exit code 2 if the user's configuration or rules are at fault, else 1.
-fn report(error: &anyhow::Error, format: Output) -> ExitCode {
+fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(is_broken_pipe) {
         return ExitCode::SUCCESS;
     }
     let at_fault = error.chain().any(|c| c.is::<ConfigError>() || c.is::<aggregate::RuleErrors>());
-    match format {
-        Output::Text => eprintln!("palisade: {error:#}"),
-        Output::Json => tracing::error!(error = format!("{error:#}"), "palisade ends"),
-    }
+    logging::report(error);
     ExitCode::from(if at_fault { 2 } else { 1 })
 }
 

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::flight::Flight;
+use crate::logging;
 use crate::summary::grouped;
 use crate::telemetry::Telemetry;
 use sample::Sampler;
@@ -118,6 +119,9 @@ impl Moments for Arc<Mutex<Fleet>> {
 /// # Errors
 /// If the system has no thread to give.
 pub(crate) fn start(watched: Watched, plain: bool) -> std::io::Result<Live> {
+    if logging::is_for_machines() {
+        return Ok(Live { stop: Arc::default(), thread: None });
+    }
     show(Sampler::new(watched), plain, std::io::stderr())
 }
 

@@ -16,6 +16,7 @@ use super::status::Status;
 use crate::config::ConsoleConfig;
 use crate::console;
 use crate::flight::Flight;
+use crate::logging;
 use crate::rules::LiveRules;
 
 /// Whether the worker is at work: recovered, reading, and not failed.
@@ -85,6 +86,9 @@ pub(crate) async fn serve(
 
 /// Says where it listens.
 pub(crate) fn announce(address: SocketAddr, console: &ConsoleConfig) {
+    if logging::is_for_machines() {
+        return tracing::info!(%address, console = console.enabled, "listening");
+    }
     eprintln!("metrics: http://{address}/metrics");
     if console.enabled {
         eprintln!("console: http://{address}/console/");

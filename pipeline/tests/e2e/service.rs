@@ -50,8 +50,9 @@ pub(crate) fn start_and_hear(config: &std::path::Path) -> (Child, String, impl I
 fn log_lines_are_objects_if_that_is_asked_for() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let config = dir.path().join("palisade.yaml");
-    std::fs::write(&config, "warehouse: {path: w}\nsources: [{generator: {seed: 4, events: 100, duration: 1s}}]\n")
-        .expect("a file");
+    let yaml = "warehouse: {path: w}\nsources: [{generator: {seed: 4, events: 20000, duration: 1s}}]\n\
+                telemetry: {listen: '127.0.0.1:0'}\n";
+    std::fs::write(&config, yaml).expect("a file");
     let run = |config: &std::path::Path| {
         let mut run = palisade();
         run.args(["--log", "info", "--log-format", "json", "run", "--until-end", "-c"]).arg(config);
