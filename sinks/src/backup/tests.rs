@@ -3,11 +3,11 @@ use std::path::Path;
 use dataflow::Table;
 
 use super::*;
-use crate::WarehouseConfig;
 use crate::ledger::{Created, Floor};
 use crate::store::{LocalStore, ObjectStore};
 use crate::warehouse::Warehouse;
 use crate::warehouse::tests::{NOON, lines, open, partition, prepare, quick, record, record_merge};
+use crate::{CatalogConfig, WarehouseConfig};
 
 const TABLE: Table = Table::NetworkActivity;
 
@@ -32,6 +32,12 @@ async fn lived_in(root: &Path) -> Warehouse {
     record(&warehouse, &partition(0), 25..30, &[TABLE]).await;
     record_merge(&warehouse, 1, &[(partition(0), 30)]).await;
     warehouse
+}
+
+/// The warehouse as it stands when its catalog is lost: one that knows no table takes its place. The file of the first is left alone,
+/// since connections to it close when they like.
+fn of_another_catalog(root: &Path) -> WarehouseConfig {
+    WarehouseConfig { catalog: CatalogConfig::Sqlite { file: Some(root.join("another.db")) }, ..quick(root) }
 }
 
 async fn everything(warehouse: &Warehouse) -> Vec<Vec<String>> {
@@ -122,15 +128,11 @@ async fn a_catalog_that_is_lost_is_made_again_from_the_last_checkpoint() {
     warehouse.back_up(None, NOON, &nobody).await.expect("writes a checkpoint");
     committed(&warehouse).await;
     let wanted = everything(&warehouse).await;
-    drop(warehouse);
-    for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
-        let _ = std::fs::remove_file(dir.path().join(file));
-    }
     // Somebody started a worker without having restored anything: its tables are empty, and are replaced.
-    drop(open(dir.path()).await);
-    let restored = restore(quick(dir.path())).await.expect("restores");
+    drop(Warehouse::open(of_another_catalog(dir.path())).await.expect("opens"));
+    let restored = restore(of_another_catalog(dir.path())).await.expect("restores");
     assert_eq!((restored.waiting, restored.cut), (2, 0));
-    let again = open(dir.path()).await;
+    let again = Warehouse::open(of_another_catalog(dir.path())).await.expect("opens");
     committed(&again).await;
     assert_eq!(everything(&again).await, wanted);
 }
@@ -204,9 +206,7 @@ async fn a_checkpoint_that_needs_what_is_collected_is_refused_and_nothing_is_cut
     let entry = warehouse.ledger().get_source(&partition(0), 25).await.expect("reads").expect("it is there");
     let floor = Floor { chain: partition(0).path(), position: 30, collected: (&entry).into() };
     warehouse.ledger().put_floor(&floor).await.expect("writes");
-    drop(warehouse);
-    std::fs::remove_file(dir.path().join("catalog.db")).expect("it is lost");
-    let error = restore(quick(dir.path())).await.expect_err("refused").to_string();
+    let error = restore(of_another_catalog(dir.path())).await.expect_err("refused").to_string();
     assert!(error.contains("tables need fw@i1/0 from 25 on, which is collected up to 30"), "{error}");
     let ledger = Ledger::new(quick(dir.path()).open_store().await.expect("opens"), "local");
     assert_eq!(ledger.starts(&partition(0)).await.expect("lists"), [30]);
