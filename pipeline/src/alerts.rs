@@ -9,6 +9,7 @@ use loadgen::AlertSeen;
 
 use crate::live::{Announced, Recent};
 use crate::shard::ShardContext;
+use crate::tap::Stage;
 
 /// The ids of alerts, for the entry that will hold them.
 pub(crate) fn ids(alerts: &TableBatch) -> Vec<String> {
@@ -19,6 +20,7 @@ pub(crate) fn ids(alerts: &TableBatch) -> Vec<String> {
 /// for its own event and carries that event's receipt.
 pub(crate) fn announce(alerts: &TableBatch, now_us: i64, oldest_us: Option<i64>, context: &ShardContext) {
     let rows = &alerts.rows;
+    context.telemetry.taps.offer(Stage::Alerts, alerts.table.name(), || rows.clone());
     let received = rows.column_by_name("_received_at").map(|c| c.as_primitive::<TimestampMicrosecondType>());
     for row in 0..rows.num_rows() {
         let since = oldest_us.or_else(|| received.map(|r| r.value(row))).unwrap_or(now_us);

@@ -14,6 +14,7 @@ use sinks::{Warehouse, WarehouseConfig};
 
 use crate::config::Config;
 use crate::setup;
+use crate::tap::Stage;
 use plan::PLAN_HELP;
 pub(crate) use plan::PlanArgs;
 use rules::RULES_HELP;
@@ -35,6 +36,17 @@ Examples:
   palisade top eu-1:9464 eu-2:9464 https://palisade.example/us
 
 Sums are over the workers that answer; percentiles are those of the slowest.";
+
+const TAP_HELP: &str = "\
+Examples:
+  palisade tap
+  palisade tap --table network_activity --where \"dst_port = 3389 AND src_endpoint.ip LIKE '10.%'\"
+  palisade tap --stage dead-letters --field reason --field detail --field raw
+  palisade tap --stage alerts --output json eu-1:9464 eu-2:9464 | jq .row.finding_info.title
+  palisade tap --redact actor.user --redact src_endpoint.ip
+
+On a loopback address anybody of the machine may look; elsewhere the worker's telemetry.console.token is needed. Nothing waits for
+who looks: rows beyond the rate are counted, and passed over.";
 
 const TABLES_HELP: &str = "\
 Examples:
@@ -101,6 +113,9 @@ pub(crate) enum Command {
     /// Shows what workers do, live: rates, latency, lag, commits.
     #[command(after_help = TOP_HELP)]
     Top(TopArgs),
+    /// Shows rows of running workers as they pass, at any stage.
+    #[command(after_help = TAP_HELP)]
+    Tap(TapArgs),
     /// Reckons what a deployment needs, year by year, from what was measured on a machine.
     #[command(after_help = PLAN_HELP)]
     Plan(PlanArgs),
@@ -114,6 +129,40 @@ pub(crate) struct TopArgs {
     /// Prints a line now and then instead of panels; so do NO_COLOR, TERM=dumb and a pipe.
     #[arg(long)]
     pub(crate) no_live: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TapArgs {
+    /// Where the workers listen: HOST:PORT as `telemetry.listen` has it, or a URL.
+    #[arg(value_name = "WORKER", default_value = "127.0.0.1:9464")]
+    pub(crate) workers: Vec<String>,
+    /// Where in the path to look.
+    #[arg(long, value_enum, default_value_t = Stage::Events)]
+    pub(crate) stage: Stage,
+    /// Only rows of this class, such as `network_activity`; may be repeated.
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Only rows that meet this condition, in SQL; a class without its columns has none.
+    #[arg(long = "where", value_name = "SQL")]
+    pub(crate) condition: Option<String>,
+    /// What is shown of a row: a column, or what SQL makes of columns; may be repeated.
+    #[arg(long = "field", value_name = "SQL")]
+    pub(crate) fields: Vec<String>,
+    /// A column to mask, with all below it, its copies, and whatever may repeat it; may be repeated.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) redact: Vec<String>,
+    /// Rows a second of each worker, up to 1000.
+    #[arg(long, value_name = "ROWS", default_value_t = 10)]
+    pub(crate) rate: u32,
+    /// Ends after so many rows.
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Lines for people, or a JSON object a row.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    /// The worker's telemetry.console.token.
+    #[arg(long, env = "PALISADE_CONSOLE_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
 }
 
 /// How results are printed.

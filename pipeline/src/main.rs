@@ -41,6 +41,7 @@ mod setup;
 mod shard;
 mod stages;
 mod summary;
+mod tap;
 mod telemetry;
 mod topology;
 mod upkeep;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         Command::Sql(args) => block_on(commands::sql::run(args)),
         Command::Tables(args) => block_on(commands::tables::run(args)),
         Command::Top(args) => block_on(commands::top::run(args)),
+        Command::Tap(args) => block_on(commands::tap::run(args)),
         Command::Plan(args) => block_on(commands::plan::run(args)),
         Command::Run(args) => block_on(commands::run::run(args)),
         Command::Demo(args) => block_on(commands::demo::run(args)),

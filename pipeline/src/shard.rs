@@ -29,6 +29,7 @@ use crate::outbox::Mail;
 use crate::pace::Pace;
 use crate::queue::{self, Receiver, Sender, Weigh};
 use crate::rules::{Disabled, Half, LiveRules};
+use crate::tap::{Received as Raw, Stage};
 use crate::telemetry::{self, Telemetry};
 
 /// Rows a batch: enough to spread the cost of a batch, few enough to stay in cache.
@@ -336,6 +337,7 @@ impl OpenPartition {
         self.caught_up = false;
         self.silent_for = Duration::ZERO;
         self.idle_sent = false;
+        context.telemetry.taps.offer(Stage::Received, Raw::TABLE, || Raw::rows(&chunk));
         let before = (self.rows.rows() + self.dead.len()) as u64;
         decoder.decode(&chunk, &mut self.rows, &mut self.dead);
         context.telemetry.drift.tell(decoder.take_drift());
@@ -374,6 +376,7 @@ impl OpenPartition {
     fn seal(&mut self, context: &mut ShardContext) -> anyhow::Result<()> {
         for batch in self.rows.finish() {
             let batch = context.enrich.apply(batch);
+            context.telemetry.taps.offer(Stage::Events, batch.table.name(), || batch.rows.clone());
             self.stage.process(&batch).with_context(|| format!("rules over {} of {}", batch.table, self.id))?;
             self.encode(&batch, context)?;
         }
@@ -418,6 +421,7 @@ impl OpenPartition {
         let dead = self.dead.finish();
         let dead = dead.filter(|_| !mutant::is("lost-dead-letter"));
         if let Some(batch) = &dead {
+            context.telemetry.taps.offer(Stage::DeadLetters, batch.table.name(), || batch.rows.clone());
             self.stage.process(batch).with_context(|| format!("watches over the dead letters of {}", self.id))?;
         }
         let source = self.stage.take_delta()?;

@@ -9,4 +9,5 @@ pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod sql;
 pub(crate) mod tables;
+pub(crate) mod tap;
 pub(crate) mod top;

@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &TopArgs) -> anyhow::Result<ExitCode> {
     let fleet = Arc::new(Mutex::new(Fleet::new(&args.workers, clock::instant())));
     let mut asking = JoinSet::new();
     for (worker, address) in args.workers.iter().enumerate() {
-        asking.spawn(ask(client.clone(), worker, status_url(address), fleet.clone()));
+        asking.spawn(ask(client.clone(), worker, url(address, "status"), fleet.clone()));
     }
     while let Some(asked) = asking.join_next().await {
         asked.context("a question to a worker")?;
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &TopArgs) -> anyhow::Result<ExitCode> {
     }
     let live = live::watch(fleet.clone(), args.no_live)?;
     for (worker, address) in args.workers.iter().enumerate() {
-        asking.spawn(keep_asking(client.clone(), worker, status_url(address), fleet.clone()));
+        asking.spawn(keep_asking(client.clone(), worker, url(address, "status"), fleet.clone()));
     }
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
@@ -58,10 +58,10 @@ fn lock(fleet: &Mutex<Fleet>) -> std::sync::MutexGuard<'_, Fleet> {
     fleet.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `host:9464`, or a URL whose path is a proxy's.
-fn status_url(worker: &str) -> String {
+/// Where a worker answers: it is `host:9464`, or a URL whose path is a proxy's.
+pub(super) fn url(worker: &str, path: &str) -> String {
     let base = worker.trim_end_matches('/');
-    if base.contains("://") { format!("{base}/status") } else { format!("http://{base}/status") }
+    if base.contains("://") { format!("{base}/{path}") } else { format!("http://{base}/{path}") }
 }
 
 async fn keep_asking(client: reqwest::Client, worker: usize, url: String, fleet: Arc<Mutex<Fleet>>) {
@@ -97,11 +97,11 @@ mod tests {
 
     #[test]
     fn a_worker_is_named_by_its_address_or_by_a_url() {
-        for (worker, url) in [
+        for (worker, wanted) in [
             ("127.0.0.1:9464", "http://127.0.0.1:9464/status"),
             ("https://palisade.example/eu/", "https://palisade.example/eu/status"),
         ] {
-            assert_eq!(status_url(worker), url);
+            assert_eq!(super::url(worker, "status"), wanted);
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) use raw::ConfigError;
 pub(crate) use tiers::Tiers;
 pub(crate) use warehouse::environment;
 
+use crate::tap::Redaction;
+
 /// Data files a day that `palisade check` lets pass unless the configuration says otherwise. A million of small files a day
 /// is what manifests and object stores bear without care; beyond it, flush more seldom.
 pub(crate) const FILES_PER_DAY_MAX: u64 = 2_000_000;
@@ -56,11 +58,13 @@ pub(crate) struct ConsoleConfig {
     pub(crate) enabled: bool,
     /// What SQL needs, and everything in events on an address that others can reach.
     pub(crate) token: Option<Token>,
+    /// What is not shown of rows as they pass.
+    pub(crate) redaction: Redaction,
 }
 
 impl Default for ConsoleConfig {
     fn default() -> Self {
-        Self { enabled: true, token: None }
+        Self { enabled: true, token: None, redaction: Redaction::default() }
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     Accepted, Config, ConsoleConfig, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, RulesConfig, SourceConfig, Token,
     UpkeepConfig, WorkerConfig,
 };
+use crate::tap::Redaction;
 
 /// A configuration that cannot be used: every problem found in it, one a line.
 #[derive(Debug, thiserror::Error)]
@@ -222,6 +223,7 @@ struct RawTelemetry {
 struct RawConsole {
     enabled: Option<bool>,
     token: Option<RawSecret>,
+    redact: Vec<String>,
 }
 
 fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
@@ -309,7 +311,8 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
 fn console(base: &Path, raw: &RawConsole) -> Result<ConsoleConfig, String> {
     let token = raw.token.as_ref().map(|token| token.reveal(base, "telemetry.console.token")).transpose()?;
     let enabled = raw.enabled.unwrap_or(true);
-    Ok(ConsoleConfig { enabled, token: token.map(|token| Token(token.into())) })
+    let redaction = Redaction::new(raw.redact.clone()).map_err(|what| format!("telemetry.console.redact: {what}"))?;
+    Ok(ConsoleConfig { enabled, token: token.map(|token| Token(token.into())), redaction })
 }
 
 /// The mappings; what is wrong with them goes to `problems`.

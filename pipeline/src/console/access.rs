@@ -36,7 +36,8 @@ impl Access {
 
     /// What whoever sends these headers may see.
     pub(super) fn sight(&self, headers: &HeaderMap) -> Sight {
-        if self.token.as_deref().is_some_and(|token| cookie(headers).is_some_and(|given| same(given, token))) {
+        let given = cookie(headers).or_else(|| bearer(headers));
+        if self.token.as_deref().is_some_and(|token| given.is_some_and(|given| same(given, token))) {
             return Sight::All;
         }
         if self.is_local(headers) { Sight::Content } else { Sight::Figures }
@@ -68,6 +69,12 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == COOKIE).and_then(|(_, value)| decoded(value))
+}
+
+/// How a command shows the token.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    given.strip_prefix("Bearer ").map(str::to_owned)
 }
 
 /// A cookie's value cannot hold every byte that a token may.
@@ -128,6 +135,12 @@ mod tests {
         for wrong in ["palisade_console=00", "palisade_console=zz", "palisade_console=", "other=1"] {
             assert_eq!(access.sight(&headers(&[(header::COOKIE, wrong)])), Sight::Figures, "{wrong}");
         }
+        let bearer = |value: &str| headers(&[(header::AUTHORIZATION, value)]);
+        assert_eq!(access.sight(&bearer("Bearer s3 cret;=")), Sight::All);
+        assert_eq!(
+            ["Bearer s3", "s3 cret;=", "Basic s3 cret;="].map(|v| access.sight(&bearer(v))),
+            [Sight::Figures; 3]
+        );
         let https = HeaderMap::from_iter([(
             header::HeaderName::from_static("x-forwarded-proto"),
             "https".parse().expect("a value"),

@@ -1,14 +1,15 @@
 //! The console: a page that shows a worker while it works, served beside its metrics.
 //!
 //! **Data in:** telemetry, flight and feed, once a second for all who watch; the warehouse and the rules, when somebody asks. **Data out:** one
-//! page with its style and script, a stream of [`moment`]s, and answers of [`lookup`]. Everything is in the binary; the page asks nobody else.
+//! page with its style and script, a stream of [`moment`]s, answers of [`lookup`], and rows as they pass ([`tap`]). Everything is in the binary; the page asks nobody else.
 //!
-//! Who may see what ([`access`]): figures, whoever reaches the address, as with `/metrics`; alerts, dead letters and tables, on a loopback
+//! Who may see what ([`access`]): figures, whoever reaches the address, as with `/metrics`; alerts, dead letters, rows and tables, on a loopback
 //! address or with the token; SQL, with the token only. Nothing here changes anything.
 
 mod access;
 mod lookup;
 mod moment;
+mod tap;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::ConsoleConfig;
 use crate::flight::Flight;
+use crate::tap::Redaction;
 use crate::telemetry::{AtWork, Health};
 use access::{Access, Sight};
 use moment::Moments;
@@ -45,6 +47,8 @@ struct Inner {
     flight: Flight,
     health: Health,
     moments: Moments,
+    /// What nobody is shown through a tap.
+    redaction: Redaction,
     watchers: Arc<Semaphore>,
     /// One query at a time: the worker has other things to do.
     queries: Arc<Semaphore>,
@@ -69,6 +73,7 @@ pub(crate) fn router(config: &ConsoleConfig, address: SocketAddr, flight: Flight
     let console = Console(Arc::new(Inner {
         access: Access::new(config.token.as_ref().map(|token| token.0.clone()), address.ip()),
         moments: Moments::start(flight.clone(), health.clone()),
+        redaction: config.redaction.clone(),
         watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
         queries: Arc::new(Semaphore::new(1)),
         flight,
@@ -87,6 +92,7 @@ pub(crate) fn router(config: &ConsoleConfig, address: SocketAddr, flight: Flight
         .route("/console/api/dead-letters", get(dead_letters))
         .route("/console/api/alerts/{revision}", get(alert))
         .route("/console/api/sql", post(sql))
+        .route("/console/api/tap", post(tap::tap))
         .with_state(console)
 }
 

@@ -10,12 +10,12 @@ use crate::telemetry::Status;
 
 /// Some workers, as they last answered.
 pub(crate) struct Fleet {
-    workers: Vec<Watched>,
+    workers: Vec<Asked>,
     started: Instant,
     bars: Bars,
 }
 
-struct Watched {
+struct Asked {
     address: String,
     /// The last answer, and when it came.
     last: Option<(Instant, Status)>,
@@ -26,8 +26,8 @@ struct Watched {
 
 impl Fleet {
     pub(crate) fn new(addresses: &[String], now: Instant) -> Self {
-        let watched = |address: &String| Watched { address: address.clone(), last: None, rate: 0, trouble: None };
-        Self { workers: addresses.iter().map(watched).collect(), started: now, bars: Bars::new(now) }
+        let asked = |address: &String| Asked { address: address.clone(), last: None, rate: 0, trouble: None };
+        Self { workers: addresses.iter().map(asked).collect(), started: now, bars: Bars::new(now) }
     }
 
     /// What a worker answered, or why it did not.
@@ -41,7 +41,7 @@ impl Fleet {
 
     /// Why none of the workers answers, if that is so.
     pub(crate) fn silence(&self) -> Option<String> {
-        let trouble = |worker: &Watched| worker.trouble.as_ref().map(|why| format!("{}: {why}", worker.address));
+        let trouble = |worker: &Asked| worker.trouble.as_ref().map(|why| format!("{}: {why}", worker.address));
         self.workers.iter().map(trouble).collect::<Option<Vec<_>>>().map(|all| all.join("; "))
     }
 
@@ -78,7 +78,7 @@ impl Fleet {
 
     /// What those said last that answer.
     fn answers(&self) -> impl Iterator<Item = &Status> {
-        self.workers.iter().filter_map(Watched::answer)
+        self.workers.iter().filter_map(Asked::answer)
     }
 
     fn sum(&self, of: impl Fn(&Status) -> u64) -> u64 {
@@ -94,7 +94,7 @@ impl Fleet {
     }
 }
 
-impl Watched {
+impl Asked {
     fn answered(&mut self, now: Instant, status: Status) {
         if let Some((at, before)) = &self.last
             && now > *at

@@ -18,6 +18,7 @@ use super::families::{
 use super::latencies::Latencies;
 use crate::drift::DriftLog;
 use crate::live::Feed;
+use crate::tap::Taps;
 
 const COMMIT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -29,6 +30,8 @@ pub(crate) struct Telemetry {
     pub(crate) region: String,
     /// What counters cannot say, for whoever watches the terminal.
     pub(crate) feed: Feed,
+    /// What stages work on, for whoever looks.
+    pub(crate) taps: Taps,
     pub(crate) records: IntCounterVec,
     pub(crate) received: IntCounterVec,
     pub(crate) committed: IntCounterVec,
@@ -253,6 +256,7 @@ impl Telemetry {
         Self {
             region: region.to_owned(),
             feed: Feed::default(),
+            taps: Taps::default(),
             records: make.counters("palisade_records_read_total", "Records read from the source.", &["source"]),
             received: make.counters(
                 "palisade_events_received_total",

@@ -48,6 +48,7 @@ mod sigma;
 mod stall;
 mod streams;
 mod tables;
+mod tap;
 mod uneven;
 mod upgrade;
 mod upkeep;
