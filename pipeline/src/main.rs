@@ -11,6 +11,7 @@ mod alerts;
 mod audit;
 mod backtest;
 mod builtin_rules;
+mod canary;
 mod claims;
 mod cli;
 mod clock;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use dataflow::{OffsetRange, PartitionId, Positions, Source};
 use enrich::Reloader;
 use ingest::files::{FileSource, FilesConfig};
-use ingest::kafka::{BoxedError, KafkaConfig, KafkaSource, StartPositions};
+use ingest::kafka::{BoxedError, KafkaConfig, KafkaSource, RecordSender, StartPositions};
 use loadgen::{Fleet, GeneratorSource, Pace};
 use prometheus::IntCounter;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use sinks::outbox::{Alertmanager, Syslog, Webhook};
 use sinks::{AlertTopic, Announced, Created, SourceEntry, Warehouse, WarehouseConfig};
 
 use crate::builtin_rules::BUILTIN_RULES;
+use crate::canary::Canary;
 use crate::clock;
 use crate::config::{
     self, Config, FilesSource, GeneratorSource as GeneratorConfig, Receiver, ReceiverConfig, RulesConfig, SourceConfig,
@@ -56,6 +57,16 @@ pub(crate) async fn existing_warehouse(config: WarehouseConfig, otherwise: &str)
         bail!("{at}: no warehouse here{otherwise}");
     }
     Warehouse::open(config).await.with_context(|| format!("warehouse {at}"))
+}
+
+/// What sends canaries, if the configuration has any, and the worker is there to stay.
+pub(crate) fn canary(config: &Config, writer: &str, telemetry: &Telemetry) -> anyhow::Result<Option<Canary>> {
+    let Some((canary, source)) = config.canary.as_ref().zip(config.canary_source()).filter(|_| config.follow) else {
+        return Ok(None);
+    };
+    let sender = RecordSender::new(&kafka_config(source, true))?;
+    let (source, writer, telemetry) = (source.name.clone(), writer.to_owned(), telemetry.clone());
+    Ok(Some(Canary { every: canary.every, source, sender, writer, telemetry }))
 }
 
 /// What commands say that only read.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aggregate::RuleSet;
 use dataflow::Source;
+use futures::future::try_join_all;
 use ingest::mapping;
 use sinks::{Announced, Warehouse};
 use tokio::runtime::Handle;
@@ -56,7 +57,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let tables = setup::enrich(&config)?;
     let mappings = mapping::Reloader::new(config.decode.mappings.clone(), config.mappings.clone());
     let (sources, discoveries) = Opener::new(&config, &warehouse, &telemetry, &writer).all().await?;
-    let (roster, claims, at_work) = (Roster::of(&sources), Claims::default(), rules.live());
+    let (roster, claims, at_work) = (Roster::of(&sources, config.canaries()), Claims::default(), rules.live());
     let partitions = roster.partitions().len();
 
     // The stages, from the last to the first.
@@ -87,9 +88,9 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     let reloads = Reloads::new(tables, mappings, rules, config.enrich.reload_interval, telemetry.clone());
     stages.spawn("tables", move || reloads.run(&reloads_stopped))?;
     let (stop_last, last_stopped) = watch::channel(false);
-    let outbox = stages.task(outboxes.run(last_stopped.clone()));
-    let upkeep = upkeep(&config, &warehouse, &writer, &telemetry);
-    let upkeep = stages.task(upkeep.run(last_stopped.clone()));
+    let mut beside = vec![stages.task(outboxes.run(last_stopped.clone()))];
+    beside.push(stages.task(upkeep(&config, &warehouse, &writer, &telemetry).run(last_stopped.clone())));
+    beside.extend(setup::canary(&config, &writer, &telemetry)?.map(|c| stages.task(c.run(last_stopped.clone()))));
     let pause = Pause::new(flight.clone(), w.uncommitted_bytes);
     let committer = Committer::new(warehouse.committer(&writer), w.commit_interval, pace, flight, telemetry);
     let committer = stages.task(committer.run(last_stopped));
@@ -107,9 +108,9 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     drop(stop_reloads);
     let drained = stages.join().await;
     stop_last.send_replace(true);
-    let (committed, sent, kept) = (committer.await?, outbox.await?, upkeep.await?);
+    let (committed, beside) = (committer.await?, try_join_all(beside).await?);
     health.end();
-    drained.and(result.map(drop)).and(committed).and(sent).and(kept)?;
+    drained.and(result.map(drop)).and(committed).and(beside.into_iter().collect())?;
     Ok(warehouse)
 }
 

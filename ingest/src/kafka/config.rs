@@ -58,6 +58,19 @@ impl KafkaConfig {
         }
     }
 
+    /// librdkafka's configuration for whoever sends to the topic.
+    pub(super) fn producer(&self, delivery: Duration) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "palisade")
+            .set("message.timeout.ms", delivery.as_millis().to_string());
+        for (key, value) in self.settings.iter() {
+            client.set(key, value);
+        }
+        client
+    }
+
     /// librdkafka's configuration. Offsets are ours: nothing is stored or reset on its own.
     pub(super) fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();

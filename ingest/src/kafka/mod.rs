@@ -22,7 +22,7 @@
 //! A bounded run ([`KafkaConfig::follow`] is false) joins no group: it reads every partition to the end it had at the
 //! start, and a partition that has to stop ends it with an error.
 //!
-//! TLS and SASL are librdkafka's, by its settings. Absent on purpose: transactions as a producer.
+//! TLS and SASL are librdkafka's, by its settings. [`RecordSender`] sends canaries. Absent on purpose: transactions as a producer.
 
 mod brokers;
 mod config;
@@ -30,6 +30,7 @@ mod error;
 mod heard;
 mod poller;
 mod rebalance;
+mod sender;
 mod tenant;
 mod topics;
 
@@ -43,6 +44,7 @@ use tokio::sync::mpsc;
 
 pub use config::KafkaConfig;
 pub use error::KafkaError;
+pub use sender::RecordSender;
 pub use tenant::{TenantRule, UNASSIGNED};
 pub use topics::{TopicFinder, TopicPattern};
 

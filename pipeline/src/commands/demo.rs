@@ -112,6 +112,7 @@ fn config(args: &DemoArgs) -> Config {
         listen: None,
         tiers: Tiers::default(),
         console: ConsoleConfig::default(),
+        canary: None,
         follow: false,
         accepted: Accepted::default(),
     }

@@ -46,6 +46,8 @@ pub(crate) struct Config {
     /// By which latency is told, of each tenant.
     pub(crate) tiers: Tiers,
     pub(crate) console: ConsoleConfig,
+    /// Records of our own, where nobody else sends.
+    pub(crate) canary: Option<CanaryConfig>,
     /// Keep looking for more when every source is read; otherwise a source ends.
     pub(crate) follow: bool,
     /// What is to go on though records were lost.
@@ -65,6 +67,30 @@ pub(crate) struct ConsoleConfig {
 impl Default for ConsoleConfig {
     fn default() -> Self {
         Self { enabled: true, token: None, redaction: Redaction::default() }
+    }
+}
+
+/// Records of our own into a topic, while nothing else comes.
+#[derive(Debug, Clone)]
+pub(crate) struct CanaryConfig {
+    pub(crate) every: Duration,
+    /// The name of the source whose topic they go to.
+    pub(crate) source: String,
+}
+
+impl Config {
+    /// The topic of the rows that canaries become.
+    pub(crate) fn canaries(&self) -> Option<&str> {
+        self.canary_source().map(|source| source.name.as_str())
+    }
+
+    /// The source that canaries come by.
+    pub(crate) fn canary_source(&self) -> Option<&KafkaSource> {
+        let name = &self.canary.as_ref()?.source;
+        self.sources.iter().find_map(|source| match source {
+            SourceConfig::Kafka(kafka) if kafka.name == *name => Some(kafka),
+            _ => None,
+        })
     }
 }
 

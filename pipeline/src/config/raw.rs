@@ -17,10 +17,13 @@ use super::secret::RawSecret;
 use super::tiers::Tiers;
 use super::warehouse::{self, RawWarehouse};
 use super::{
-    Accepted, Config, ConsoleConfig, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, RulesConfig, SourceConfig, Token,
-    UpkeepConfig, WorkerConfig,
+    Accepted, CanaryConfig, Config, ConsoleConfig, FILES_PER_DAY_MAX, FilesSource, GeneratorSource, RulesConfig,
+    SourceConfig, Token, UpkeepConfig, WorkerConfig,
 };
 use crate::tap::Redaction;
+
+/// Between two canaries.
+const CANARY_MIN: Duration = Duration::from_secs(1);
 
 /// A configuration that cannot be used: every problem found in it, one a line.
 #[derive(Debug, thiserror::Error)]
@@ -216,6 +219,15 @@ struct RawTelemetry {
     listen: Option<SocketAddr>,
     tiers: std::collections::BTreeMap<String, Vec<String>>,
     console: RawConsole,
+    canary: Option<RawCanary>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCanary {
+    #[serde(deserialize_with = "duration")]
+    every: Duration,
+    source: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -276,6 +288,8 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         problems.push(Problem::new(what));
         ConsoleConfig::default()
     });
+    let canary = raw.telemetry.canary.map(|RawCanary { every, source }| CanaryConfig { every, source });
+    problems.extend(canary.iter().filter_map(|canary| canary_problem(canary, &sources)).map(Problem::new));
     let mut decode = raw.decode;
     decode.mappings.iter_mut().for_each(|path| *path = base.join(&*path).to_string_lossy().into_owned());
     let mappings = mappings(&decode.mappings, &mut problems);
@@ -301,6 +315,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         worker,
         upkeep,
         listen: raw.telemetry.listen,
+        canary,
         tiers,
         console,
         follow: true,
@@ -313,6 +328,16 @@ fn console(base: &Path, raw: &RawConsole) -> Result<ConsoleConfig, String> {
     let enabled = raw.enabled.unwrap_or(true);
     let redaction = Redaction::new(raw.redact.clone()).map_err(|what| format!("telemetry.console.redact: {what}"))?;
     Ok(ConsoleConfig { enabled, token: token.map(|token| Token(token.into())), redaction })
+}
+
+fn canary_problem(CanaryConfig { every, source }: &CanaryConfig, sources: &[SourceConfig]) -> Option<String> {
+    if *every < CANARY_MIN {
+        return Some(format!("telemetry.canary.every: from {CANARY_MIN:?} up; each canary becomes a row"));
+    }
+    let is_it = |other: &SourceConfig| matches!(other, SourceConfig::Kafka(kafka) if kafka.name == *source);
+    (!sources.iter().any(is_it)).then(|| {
+        format!("telemetry.canary.source: `{source}` is no source with one topic of Kafka; make a topic for canaries, and a source of it")
+    })
 }
 
 /// The mappings; what is wrong with them goes to `problems`.

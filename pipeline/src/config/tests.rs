@@ -183,3 +183,24 @@ fn mapping_files_are_found_beside_the_configuration_and_every_mistake_is_told() 
     let config = raw::parse(&dir.path().join("palisade.yaml"), &yaml).expect("right");
     assert_eq!(config.mappings.own().collect::<Vec<_>>(), [("a", 0)]);
 }
+
+#[test]
+fn canaries_need_a_topic_of_their_own() {
+    let with = |canary: &str| {
+        let source = "{name: quiet, tenant: palisade, kafka: {brokers: 'b:1', topic: canaries}}";
+        parse(&format!(
+            "warehouse: {{path: w}}\nsources: [{{files: {{paths: [x]}}}}, {source}]\ntelemetry: {{canary: {canary}}}\n"
+        ))
+    };
+    let config = with("{every: 10s, source: quiet}").expect("valid");
+    assert_eq!(config.canary_source().map(|source| source.topic.as_str()), Some("canaries"));
+    for (canary, why) in [
+        ("{every: 10s, source: files-0}", "telemetry.canary.source: `files-0` is no source with one topic of Kafka"),
+        ("{every: 10s, source: canaries}", "`canaries` is no source"),
+        ("{every: 900ms, source: quiet}", "telemetry.canary.every: from 1s up"),
+    ] {
+        let refused = with(canary).expect_err(canary).to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    assert_eq!(parse(SMALLEST).expect("valid").canaries(), None);
+}

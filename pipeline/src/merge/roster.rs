@@ -10,13 +10,19 @@ pub(crate) struct Roster {
     partitions: BTreeSet<PartitionId>,
     /// Those that are shared with other workers and are still there.
     shared: BTreeSet<PartitionId>,
+    /// The topic of canaries, which does not lead: it has few partitions, and need not have anything else.
+    canaries: Option<String>,
 }
 
 impl Roster {
     /// The partitions that the sources announce.
-    pub(crate) fn of(sources: &[Box<dyn Source>]) -> Self {
+    pub(crate) fn of(sources: &[Box<dyn Source>], canaries: Option<&str>) -> Self {
         let of = |sources: &mut dyn Iterator<Item = &Box<dyn Source>>| sources.flat_map(|s| s.partitions()).collect();
-        Self { partitions: of(&mut sources.iter()), shared: of(&mut sources.iter().filter(|s| s.is_shared())) }
+        Self {
+            partitions: of(&mut sources.iter()),
+            shared: of(&mut sources.iter().filter(|s| s.is_shared())),
+            canaries: canaries.map(str::to_owned),
+        }
     }
 
     pub(crate) fn partitions(&self) -> &BTreeSet<PartitionId> {
@@ -34,12 +40,13 @@ impl Roster {
         self.shared.remove(partition)
     }
 
-    /// The partitions of the first shared topic by name, in order: the same for all workers that know the same topics, whenever
+    /// The partitions of the first shared topic by name that is not that of canaries, in order: the same for all workers that know the same topics, whenever
     /// they began. Empty if nothing is shared.
     pub(super) fn lead(&self) -> Vec<&PartitionId> {
-        let Some(first) = self.shared.first() else { return Vec::new() };
+        let may_lead = |p: &&PartitionId| self.canaries.as_deref() != Some(&*p.topic);
+        let Some(first) = self.shared.iter().find(may_lead).or(self.shared.first()) else { return Vec::new() };
         let is_lead = |p: &&PartitionId| p.topic == first.topic && p.incarnation == first.incarnation;
-        self.shared.iter().take_while(is_lead).collect()
+        self.shared.iter().filter(is_lead).collect()
     }
 }
 
@@ -65,5 +72,10 @@ mod tests {
         assert_eq!(led(&roster), "fw.b@i/0 fw.b@i/1");
         assert_eq!(roster.partitions().len(), 4, "windows reckon with it as before");
         assert!(roster.add(of("fw.a", 0)), "it came back");
+        roster.canaries = Some("fw.a".to_owned());
+        assert_eq!(led(&roster), "fw.b@i/0 fw.b@i/1");
+        let mut alone = Roster { canaries: Some("c".to_owned()), ..Roster::default() };
+        alone.add(of("c", 0));
+        assert_eq!(led(&alone), "c@i/0", "nothing else is shared");
     }
 }

@@ -379,6 +379,11 @@ impl Telemetry {
         total(&self.records)
     }
 
+    /// Records read, of each source.
+    pub(crate) fn records_by_source(&self) -> BTreeMap<String, u64> {
+        by_label(&self.records, "source")
+    }
+
     /// Events received, over all sources.
     pub(crate) fn received_total(&self) -> u64 {
         total(&self.received)

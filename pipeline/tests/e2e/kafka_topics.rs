@@ -7,6 +7,7 @@ use crate::kafka::{Worker, wait_until};
 use crate::kafka_reset::metric;
 use crate::kafka_server::Kafka;
 use crate::kit::{fleet, number, palisade, run_to_end, sql, stdout};
+use crate::service::counted;
 
 #[test]
 fn a_source_reads_several_topics_each_under_its_name() {
@@ -44,6 +45,35 @@ fn stored(warehouse: &Path) -> Vec<String> {
 
 fn of(topic: &str, who: &str, n: u32) -> String {
     format!(r#"{{"n":{n},"t":"{topic}","who":"{who}"}}"#)
+}
+
+/// Where nobody sends, the worker does: what it sends becomes rows, and its latency is told.
+#[test]
+fn a_canary_takes_the_whole_path_while_nobody_sends() {
+    let (kafka, dir) = (Kafka::start(), tempfile::tempdir().expect("a temporary folder"));
+    let (config, warehouse) = (dir.path().join("palisade.yaml"), dir.path().join("w"));
+    let source = |name: &str| {
+        format!("{{tenant: palisade, kafka: {{brokers: \"{}\", topic: {name}, session_timeout: 6s}}}}", kafka.address())
+    };
+    let yaml = format!(
+        "warehouse: {{path: w}}\nsources: [{}, {}]\nworker: {{flush_interval: 100ms, commit_interval: 200ms}}\n\
+         telemetry: {{listen: \"127.0.0.1:0\", canary: {{every: 1s, source: canaries}}}}\n",
+        source("canaries"),
+        source("quiet")
+    );
+    std::fs::write(&config, yaml).expect("a writable folder");
+    ["canaries", "quiet"].iter().for_each(|topic| kafka.create_topic(topic, 1));
+    let mut workers = [Worker::start(&config, dir.path().join("worker.log"))];
+    let address = workers[0].address();
+    let queryable =
+        || counted(&address, "palisade_queryable_latency_seconds_count{source=\"canaries\",tier=\"standard\"}");
+    wait_until("canaries are queryable", &mut workers, || queryable() >= 3);
+    workers.into_iter().for_each(Worker::stop);
+    let rows = number(
+        &warehouse,
+        "SELECT count(*) AS n FROM base_event WHERE _topic = 'canaries' AND raw_data LIKE '{\"canary\":%'",
+    );
+    assert!(rows >= 3, "{rows}");
 }
 
 #[test]

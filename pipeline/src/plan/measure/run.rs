@@ -119,6 +119,7 @@ fn config(fleet: &Fleet, logs: &Path, dir: &Path) -> Config {
         accepted: Accepted::default(),
         tiers: Tiers::default(),
         console: ConsoleConfig::default(),
+        canary: None,
     }
 }
 
