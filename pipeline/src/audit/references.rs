@@ -2,10 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::StreamExt;
 use sinks::StagedFile;
 
 use super::facts::Facts;
 use super::{Faults, Verdict};
+
+/// Files that are looked at, at the same time: a store far away answers each late.
+const LOOKS: usize = 8;
+/// Objects that are read whole at the same time: states may be large.
+const READS: usize = 2;
 
 /// Every data file, exchange file, merge state and manifest that anything names.
 pub(super) async fn check(facts: &Facts) -> Verdict {
@@ -35,17 +41,24 @@ async fn data_files(facts: &Facts, faults: &mut Faults) -> usize {
         }
     }
     let Some(io) = facts.tables.first().map(|t| t.loaded.file_io().clone()) else { return 0 };
-    for (location, said) in &sizes {
-        let found = match io.new_input(location) {
-            Ok(input) => sinks::parquet::footer_rows(&input).await,
-            Err(e) => Err(e),
-        };
-        match found {
-            Ok(Some((bytes, _))) if bytes == *said => {}
-            Ok(Some((bytes, _))) => faults.add(|| format!("{location}: {bytes} bytes, not {said}")),
-            Ok(None) => faults.add(|| format!("{location}: missing")),
-            Err(e) => faults.add(|| format!("{location}: {e}")),
+    let looks = sizes.iter().map(|(location, said)| {
+        let input = io.new_input(location);
+        async move {
+            let found = match input {
+                Ok(input) => sinks::parquet::footer_rows(&input).await,
+                Err(e) => Err(e),
+            };
+            match found {
+                Ok(Some((bytes, _))) if bytes == *said => None,
+                Ok(Some((bytes, _))) => Some(format!("{location}: {bytes} bytes, not {said}")),
+                Ok(None) => Some(format!("{location}: missing")),
+                Err(e) => Some(format!("{location}: {e}")),
+            }
         }
+    });
+    let mut wrong = futures::stream::iter(looks).buffered(LOOKS);
+    while let Some(wrong) = wrong.next().await {
+        wrong.into_iter().for_each(|fault| faults.add(|| fault));
     }
     sizes.len()
 }
@@ -53,16 +66,20 @@ async fn data_files(facts: &Facts, faults: &mut Faults) -> usize {
 /// Exchange files and merge states, read whole.
 async fn objects(facts: &Facts, faults: &mut Faults) -> usize {
     let mut seen = BTreeSet::new();
+    let mut named = Vec::new();
     for (key, start, entry) in facts.entries() {
         let exchange = entry.source().and_then(|e| e.exchange.as_ref());
         let state = entry.merge().and_then(|e| e.state.as_ref());
-        for object in exchange.into_iter().chain(state) {
-            if seen.insert(&object.path)
-                && let Err(e) = facts.ledger.get_object(object).await
-            {
-                faults.add(|| format!("{key} {start}: {e}"));
-            }
-        }
+        let new = exchange.into_iter().chain(state).filter(|object| seen.insert(&object.path));
+        named.extend(new.map(|object| (key, start, object)));
+    }
+    let reads = named.into_iter().map(|(key, start, object)| async move {
+        let read = facts.ledger.get_object(object).await;
+        read.err().map(|e| format!("{key} {start}: {e}"))
+    });
+    let mut wrong = futures::stream::iter(reads).buffered(READS);
+    while let Some(wrong) = wrong.next().await {
+        wrong.into_iter().for_each(|fault| faults.add(|| fault));
     }
     seen.len()
 }

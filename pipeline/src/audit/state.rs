@@ -2,36 +2,47 @@
 //! its chain, or from the oldest state where older steps are collected. States of releases that write others are passed over and
 //! counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use aggregate::{MergeStage, RuleSet};
 use anyhow::Context;
 use dataflow::{PartitionId, Positions};
-use sinks::{MergeEntry, Warehouse};
+use sinks::{Ledger, MergeEntry, Warehouse};
 
 use super::facts::{Facts, Key};
 use super::{Faults, Verdict};
 use crate::merge::{redo, rules_of};
 
-/// Rebuilds and compares, group by group.
+/// Bytes of ranges that are kept while one group after the other needs its part of them.
+const KEPT: usize = 512 << 20;
+
+/// Rebuilds and compares, all groups in the order in which their steps were taken: a range is then needed by all at about the same time,
+/// and read once.
 pub(super) async fn check(facts: &Facts, warehouse: &Warehouse, rules: &Arc<RuleSet>) -> anyhow::Result<Verdict> {
     if let Some(reason) = missing_rules(facts, rules) {
         return Ok(Verdict::not_checked(reason));
     }
-    let (mut faults, mut states, mut others, mut steps) = (Faults::default(), 0, 0, 0);
-    let floors = source_floors(facts);
+    let (ledger, floors) = (warehouse.ledger().keeping(KEPT), source_floors(facts));
+    let (mut faults, mut groups) = (Faults::default(), Vec::new());
     for chain in &facts.chains {
         let Key::Merge(group) = chain.key else { continue };
         let entries = chain.iter().filter_map(|(_, entry)| entry.merge()).collect();
-        let mut rebuilt = Rebuilt::begin(warehouse, rules, group);
-        match rebuilt.follow(entries, chain.floor.is_some(), &floors, &mut faults).await {
-            Ok(redone) => steps += redone,
-            Err(e) => faults.add(|| format!("{}: {e:#}", chain.key)),
+        let mut rebuilt = Rebuilt::begin(warehouse, &ledger, rules, group);
+        if let Err(e) = rebuilt.find_steps(entries, chain.floor.is_some(), &floors).await {
+            faults.add(|| format!("{}: {e:#}", chain.key));
         }
-        states += rebuilt.compared;
-        others += rebuilt.unread;
+        groups.push(rebuilt);
     }
+    let has_more = |group: &&mut Rebuilt<'_>| !group.to_redo.is_empty();
+    while let Some(group) = groups.iter_mut().filter(has_more).min_by_key(|group| group.to_redo[0].at) {
+        if let Err(e) = group.follow(&mut faults).await {
+            group.to_redo.clear();
+            faults.add(|| format!("{}: {e:#}", Key::Merge(group.group)));
+        }
+    }
+    let sum = |of: fn(&Rebuilt<'_>) -> usize| groups.iter().map(of).sum::<usize>();
+    let (states, steps, others) = (sum(|g| g.compared), sum(|g| g.redone), sum(|g| g.unread));
     let more =
         if others > 0 { format!("; {others} states are of another release: not compared") } else { String::new() };
     Ok(faults.verdict(format!("{states} states, {steps} steps done again{more}")))
@@ -40,45 +51,64 @@ pub(super) async fn check(facts: &Facts, warehouse: &Warehouse, rules: &Arc<Rule
 /// A group's state as its steps give it.
 struct Rebuilt<'a> {
     warehouse: &'a Warehouse,
+    ledger: &'a Ledger,
     rules: &'a Arc<RuleSet>,
     group: u32,
     stage: MergeStage,
     vector: Positions,
     /// Of the rules that the stage has; none before the first step.
     version: Option<Option<&'a String>>,
+    /// Up to the last that has a state.
+    to_redo: VecDeque<&'a MergeEntry>,
+    redone: usize,
     compared: usize,
     /// States that this release does not read.
     unread: usize,
 }
 
 impl<'a> Rebuilt<'a> {
-    fn begin(warehouse: &'a Warehouse, rules: &'a Arc<RuleSet>, group: u32) -> Self {
-        let stage = MergeStage::new(rules, group);
-        Self { warehouse, rules, group, stage, vector: Positions::new(), version: None, compared: 0, unread: 0 }
+    fn begin(warehouse: &'a Warehouse, ledger: &'a Ledger, rules: &'a Arc<RuleSet>, group: u32) -> Self {
+        Self {
+            warehouse,
+            ledger,
+            rules,
+            group,
+            stage: MergeStage::new(rules, group),
+            vector: Positions::new(),
+            version: None,
+            to_redo: VecDeque::new(),
+            redone: 0,
+            compared: 0,
+            unread: 0,
+        }
     }
 
-    /// Does the steps again up to the last that has a state, and compares each state on the way. How many steps there were.
-    async fn follow(
+    /// Finds where to begin, and what is to be done from there on.
+    async fn find_steps(
         &mut self,
         mut steps: Vec<&'a MergeEntry>,
         is_collected: bool,
         floors: &Positions,
-        faults: &mut Faults,
-    ) -> anyhow::Result<usize> {
+    ) -> anyhow::Result<()> {
         let states = || steps.iter().enumerate().filter(|(_, step)| step.state.is_some()).map(|(at, _)| at);
-        let (Some(oldest), Some(newest)) = (states().next(), states().next_back()) else { return Ok(0) };
+        let (Some(oldest), Some(newest)) = (states().next(), states().next_back()) else { return Ok(()) };
         steps.truncate(newest + 1);
         let merged: Positions = floors.iter().filter(|(p, _)| steps[newest].vector.contains_key(*p)).map(own).collect();
-        if (is_collected || !merged.is_empty()) && !self.begin_at_state(&mut steps, oldest, &merged).await? {
-            return Ok(0);
+        if (!is_collected && merged.is_empty()) || self.begin_at_state(&mut steps, oldest, &merged).await? {
+            self.to_redo = steps.into();
         }
-        for step in &steps {
-            self.redo(step).await.with_context(|| format!("step {}", step.step))?;
-            if step.state.is_some() {
-                self.compare(step, faults).await?;
-            }
+        Ok(())
+    }
+
+    /// Does the next step again, and compares its state if it has one.
+    async fn follow(&mut self, faults: &mut Faults) -> anyhow::Result<()> {
+        let Some(step) = self.to_redo.pop_front() else { return Ok(()) };
+        self.redo(step).await.with_context(|| format!("step {}", step.step))?;
+        self.redone += 1;
+        if step.state.is_some() {
+            self.compare(step, faults).await?;
         }
-        Ok(steps.len())
+        Ok(())
     }
 
     /// Takes up the oldest state that can be read and after which no step needs what is below the floors: chains of partitions may
@@ -110,7 +140,7 @@ impl<'a> Rebuilt<'a> {
         if self.version != Some(step.versions.get("rules")) {
             self.stage.set_rules(&rules_of(self.warehouse, self.rules, step).await?)?;
         }
-        redo(self.warehouse.ledger(), &mut self.stage, &self.vector, step).await?;
+        redo(self.ledger, &mut self.stage, &self.vector, step).await?;
         self.take(step);
         Ok(())
     }

@@ -38,7 +38,7 @@ pub(crate) async fn redo(
     for (partition, next) in &entry.vector {
         let Some(mut at) = start(ledger, vector, partition).await? else { continue };
         while at < *next {
-            let source = ledger.get_source(partition, at).await?;
+            let source = ledger.get_source_shared(partition, at).await?;
             let source = source.with_context(|| format!("{partition}: no ledger entry at {at}"))?;
             let delta = load_delta(ledger, &source, entry.group).await?;
             stage.apply(partition, range(&source), &delta)?;
@@ -66,7 +66,7 @@ pub(super) async fn load_delta(ledger: &Ledger, entry: &SourceEntry, group: u32)
     match &entry.exchange {
         None => Ok(Delta::empty(group)),
         Some(object) => {
-            let bytes = ledger.get_object(object).await?;
+            let bytes = ledger.get_shared(object).await?;
             Deltas::decode_group(&bytes, group).with_context(|| format!("exchange file {}", object.path))
         }
     }

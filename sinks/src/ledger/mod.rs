@@ -9,8 +9,9 @@ mod damage;
 mod entry;
 mod floor;
 pub(crate) mod paths;
+mod recent;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use dataflow::{PartitionId, mutant};
@@ -26,6 +27,7 @@ pub(crate) use entry::Entry;
 pub use entry::{ColumnMetrics, MergeEntry, ObjectRef, SourceEntry, StagedFile, TableFiles};
 pub use floor::{Collected, Floor};
 pub(crate) use paths::Paths;
+use recent::Recent;
 
 /// What creating an entry found.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,12 +48,20 @@ pub enum Created<E> {
 pub struct Ledger {
     store: Arc<dyn ObjectStore>,
     paths: Arc<Paths>,
+    recent: Arc<Mutex<Recent>>,
 }
 
 impl Ledger {
     /// The ledger of `region` in a store.
     pub fn new(store: Arc<dyn ObjectStore>, region: &str) -> Self {
-        Self { store, paths: Arc::new(Paths::new(region)) }
+        let recent = Arc::new(Mutex::new(Recent::new(recent::BYTES)));
+        Self { store, paths: Arc::new(Paths::new(region)), recent }
+    }
+
+    /// The same ledger, which keeps so many bytes of what [`Ledger::get_shared`] and [`Ledger::get_source_shared`] read, and has read
+    /// nothing yet.
+    pub fn keeping(&self, bytes: usize) -> Self {
+        Self { recent: Arc::new(Mutex::new(Recent::new(bytes))), ..self.clone() }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
@@ -131,12 +141,33 @@ impl Ledger {
     /// If the store fails, or the object is damaged or of another protocol.
     pub async fn get_source(&self, partition: &PartitionId, start: i64) -> Result<Option<SourceEntry>> {
         let path = self.paths.source_entry(partition, start);
-        let entry: Option<SourceEntry> = self.read_entry(&path).await?;
-        if let Some(e) = &entry {
-            let inside = format!("it holds [{}, {}) of {}", e.start, e.next, e.partition);
-            ensure(e.partition == *partition && e.start == start && e.next > start, &path, &inside)?;
+        let bytes = self.store.get(&path).await?;
+        bytes.map(|bytes| self.source_of(&path, &bytes, partition, start)).transpose()
+    }
+
+    /// As [`Ledger::get_source`], for a reader that comes back for entries which others of its process have read too.
+    ///
+    /// # Errors
+    /// As [`Ledger::get_source`].
+    pub async fn get_source_shared(&self, partition: &PartitionId, start: i64) -> Result<Option<SourceEntry>> {
+        let path = self.paths.source_entry(partition, start);
+        if let Some(bytes) = self.recent().get(&path) {
+            return self.source_of(&path, &bytes, partition, start).map(Some);
         }
-        Ok(entry)
+        let Some(bytes) = self.store.get(&path).await? else { return Ok(None) };
+        self.recent().keep(&path, &bytes);
+        self.source_of(&path, &bytes, partition, start).map(Some)
+    }
+
+    fn source_of(&self, path: &str, bytes: &[u8], partition: &PartitionId, start: i64) -> Result<SourceEntry> {
+        let e: SourceEntry = self.located(codec::decode(path, bytes)?);
+        let inside = format!("it holds [{}, {}) of {}", e.start, e.next, e.partition);
+        ensure(e.partition == *partition && e.start == start && e.next > start, path, &inside)?;
+        Ok(e)
+    }
+
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Step `step` of a group, if it was taken.
@@ -154,14 +185,16 @@ impl Ledger {
     }
 
     async fn read_entry<E: Entry>(&self, path: &str) -> Result<Option<E>> {
-        let mut entry: Option<E> = self.read(path).await?;
-        if let Some(entry) = &mut entry {
-            entry.relocate(|kept| match kept.starts_with('/') || kept.contains("://") {
-                true => kept.to_owned(),
-                false => self.store.location(kept),
-            });
-        }
-        Ok(entry)
+        Ok(self.read(path).await?.map(|entry| self.located(entry)))
+    }
+
+    /// The entry with the places of its files as readers find them.
+    fn located<E: Entry>(&self, mut entry: E) -> E {
+        entry.relocate(|kept| match kept.starts_with('/') || kept.contains("://") {
+            true => kept.to_owned(),
+            false => self.store.location(kept),
+        });
+        entry
     }
 
     /// The path in the store of what readers find at a location; none if that is not below the store's root.
@@ -327,6 +360,19 @@ impl Ledger {
         let crc = crc32fast::hash(&bytes);
         let found = format!("{} bytes of checksum {crc:08x}, not {} of {:08x}", bytes.len(), object.bytes, object.crc);
         ensure(bytes.len() as u64 == object.bytes && crc == object.crc, path, &found)?;
+        Ok(bytes)
+    }
+
+    /// As [`Ledger::get_object`], for an object of which others of this process need other parts at about the same time.
+    ///
+    /// # Errors
+    /// As [`Ledger::get_object`].
+    pub async fn get_shared(&self, object: &ObjectRef) -> Result<Bytes> {
+        if let Some(bytes) = self.recent().get(&object.path) {
+            return Ok(bytes);
+        }
+        let bytes = self.get_object(object).await?;
+        self.recent().keep(&object.path, &bytes);
         Ok(bytes)
     }
 }

@@ -199,8 +199,11 @@ async fn exchange_and_state_are_checked_when_they_are_read() {
     let state = ledger.put_state(0, 7, attempt, "state".into()).await.expect("writes");
     assert_eq!(ledger.get_object(&exchange).await.expect("reads"), "deltas");
     assert_eq!(ledger.get_object(&state).await.expect("reads"), "state");
+    assert_eq!(ledger.get_shared(&exchange).await.expect("reads"), "deltas");
     std::fs::write(dir.path().join(&exchange.path), "deltaz").expect("writes");
     assert!(matches!(ledger.get_object(&exchange).await, Err(Error::Damaged { .. })));
+    assert_eq!(ledger.get_shared(&exchange).await.expect("it is kept"), "deltas");
+    assert!(ledger.keeping(100).get_shared(&exchange).await.is_err(), "nothing is kept yet");
     std::fs::remove_file(dir.path().join(&exchange.path)).expect("removes");
     assert!(matches!(ledger.get_object(&exchange).await, Err(Error::Missing { .. })));
 }
