@@ -101,11 +101,15 @@ impl Faults {
     }
 }
 
+/// Hears what is looked at next.
+pub(crate) type Tell<'a> = &'a (dyn Fn(&'static str) + Sync);
+
 /// Checks every invariant, in the order of the protocol.
 ///
 /// # Errors
 /// If the ledger or the catalog cannot be listed at all.
-pub(crate) async fn audit(warehouse: &Warehouse, against: &Against) -> anyhow::Result<Vec<Check>> {
+pub(crate) async fn audit(warehouse: &Warehouse, against: &Against, tell: Tell<'_>) -> anyhow::Result<Vec<Check>> {
+    tell("ledger, catalog and manifests");
     let facts = Facts::read(warehouse).await?;
     let session = warehouse_sql::session(warehouse).await;
     let sql = match &session {
@@ -116,18 +120,25 @@ pub(crate) async fn audit(warehouse: &Warehouse, against: &Against) -> anyhow::R
     let progress = after(&[("chains", &chains)], || progress::check(&facts));
     let below = [("chains", &chains), ("I6", &progress)];
     let ranges = after(&below, || ranges::check(&facts));
+    tell("I2: data files");
     let files = files::check(&facts).await;
+    tell("I3: row identities");
     let identity = asked(identity::check(&facts, sql.clone(), against).await);
+    tell("I4: rules as batch SQL");
     let aggregates = match broken(&below).or_else(|| facts.why_rows_are_gone()) {
         Some(reason) => Verdict::not_checked(reason),
         None => asked(aggregates::check(&facts, sql.clone(), &against.rules).await),
     };
+    tell("I8: tenants");
     let tenants = asked(tenants::check(sql.clone(), against).await);
+    tell("I9: everything that is named");
     let references = references::check(&facts).await;
+    tell("I7: merge states");
     let states = match broken(&[below[0], below[1], ("I9", &references)]) {
         Some(reason) => Verdict::not_checked(reason),
         None => asked(state::check(&facts, warehouse, &against.rules).await),
     };
+    tell("I10: records and rows");
     let balance = match broken(&below) {
         Some(reason) => Verdict::not_checked(reason),
         None => asked(balance::check(&facts, sql).await),

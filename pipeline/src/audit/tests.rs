@@ -183,7 +183,7 @@ impl Fixture {
     async fn audit(&self, tenants: &[(&str, &str)]) -> Vec<Check> {
         let tenants = tenants.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
         let against = Against { truth: None, rules: self.rules.clone(), tenants };
-        audit(&self.warehouse, &against).await.expect("can be asked")
+        audit(&self.warehouse, &against, &|_| ()).await.expect("can be asked")
     }
 
     /// The invariants that fail.

@@ -1,7 +1,7 @@
 //! `palisade tables audit`: the protocol's invariants, one line each.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use sinks::Warehouse;
@@ -25,10 +25,26 @@ pub(super) async fn run(warehouse: &Warehouse, args: &AuditArgs) -> anyhow::Resu
         }
     };
     let against = Against { truth: args.truth.clone(), rules, tenants };
-    let checks = audit(warehouse, &against).await?;
+    let checks = audit(warehouse, &against, &tell).await;
+    clear();
+    let checks = checks?;
     print(&checks, args.at.output, |out, _| text(&checks, out))?;
     let failed = checks.iter().any(|c| c.verdict.failed());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// On a terminal what is looked at takes the place of what was; elsewhere it is a log line.
+fn tell(what: &'static str) {
+    match std::io::stderr().is_terminal() {
+        true => eprint!("\r\x1b[2Kaudit: {what} …"),
+        false => tracing::info!(what, "audit"),
+    }
+}
+
+fn clear() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[2K");
+    }
 }
 
 /// The tenant of each topic.
