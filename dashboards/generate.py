@@ -208,9 +208,11 @@ WINDOWS = [
           (named('sum by (rule) (increase(palisade_alerts_total{kind="update"}[1h]))'), "{{name}}, revised"),
           (named("sum by (rule, by) (increase(palisade_alerts_held_total[1h]))"), "{{name}}, {{by}}"), width=6),
     Panel("Open windows", "Memory that they hold.",
-          ("sum by (instance) (palisade_window_state_bytes)", "{{instance}}"), unit="bytes", width=6),
+          ("sum by (instance) (palisade_window_state_bytes)", "{{instance}}"), unit="bytes", width=4),
+    Panel("Keys of open windows", "Of all rules, and of correlations and watches; a rule has a limit of its own.",
+          ("sum by (instance) (palisade_window_state_keys)", "{{instance}}"), width=4),
     Panel("Windows closed", "A second. Zero with traffic: the watermark stands still.",
-          ("sum(rate(palisade_windows_closed_total[$__rate_interval]))", "closed"), unit="cps", width=6),
+          ("sum(rate(palisade_windows_closed_total[$__rate_interval]))", "closed"), unit="cps", width=4),
     Panel("Rows that windows missed", "Late: stored, but the window had closed. Beyond the limit: of keys that a rule had no room for. "
           "Failed: a rule's expression; the log names the rule.",
           ("sum(rate(palisade_late_rows_total[$__rate_interval]))", "late"),

@@ -70,6 +70,10 @@ impl CorrelationState {
         self.bytes + self.keys * KEY_BYTES
     }
 
+    pub(crate) fn keys(&self) -> usize {
+        self.keys
+    }
+
     /// The end of the last hit's time: from there on nothing is left to look at.
     pub(crate) fn last_end(&self) -> Option<i64> {
         let times = self.all().filter(|(.., key)| key.due < i64::MAX);

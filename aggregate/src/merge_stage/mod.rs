@@ -131,6 +131,13 @@ impl State {
         }
     }
 
+    fn keys(&self) -> usize {
+        match self {
+            Self::Windows(windows) => windows.keys(),
+            Self::Sessions(sessions) => sessions.keys(),
+        }
+    }
+
     fn last_end(&self) -> Option<i64> {
         match self {
             Self::Windows(windows) => windows.last_end(),
@@ -219,6 +226,13 @@ impl MergeStage {
         let correlations = self.correlations.iter().flatten().map(CorrelationState::bytes);
         let watches = self.watches.iter().flatten().map(WatchState::bytes);
         self.states.iter().flatten().map(State::bytes).chain(correlations).chain(watches).sum()
+    }
+
+    /// Keys that are held, each for every rule, and for every pane of a rule's windows that has it.
+    pub fn keys(&self) -> usize {
+        let correlations = self.correlations.iter().flatten().map(CorrelationState::keys);
+        let watches = self.watches.iter().flatten().map(WatchState::keys);
+        self.states.iter().flatten().map(State::keys).chain(correlations).chain(watches).sum()
     }
 
     /// Adds a range's delta. States of rules that are not loaded, or in another version, are left out.

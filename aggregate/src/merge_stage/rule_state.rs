@@ -72,6 +72,10 @@ impl RuleState {
         self.panes.values().map(Pane::bytes).sum::<usize>() + self.given.len() * 160
     }
 
+    pub(super) fn keys(&self) -> usize {
+        self.panes.values().map(Pane::len).sum()
+    }
+
     /// End of the last window that holds rows.
     pub(super) fn last_end(&self) -> Option<i64> {
         self.panes.last_key_value().map(|(pane, _)| self.spec().last_end(*pane))

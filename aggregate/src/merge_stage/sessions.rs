@@ -136,6 +136,10 @@ impl SessionState {
         self.panes.values().map(pane).sum::<usize>() + self.given.len() * 160
     }
 
+    pub(super) fn keys(&self) -> usize {
+        self.panes.values().map(|pane| pane.states.len()).sum()
+    }
+
     /// End of the last session.
     pub(super) fn last_end(&self) -> Option<i64> {
         let (_, pane) = self.panes.last_key_value()?;

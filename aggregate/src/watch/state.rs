@@ -47,6 +47,10 @@ impl WatchState {
         self.sources.values().map(Source::bytes).sum()
     }
 
+    pub(crate) fn keys(&self) -> usize {
+        self.sources.len()
+    }
+
     /// Adds a range's counts. How many records of it found no room.
     ///
     /// # Errors

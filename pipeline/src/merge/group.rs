@@ -184,6 +184,11 @@ impl Group {
         self.stage.bytes()
     }
 
+    /// Keys of window state.
+    pub(super) fn keys(&self) -> usize {
+        self.stage.keys()
+    }
+
     /// Every partition of which something is merged.
     pub(super) fn merged(&self) -> impl Iterator<Item = &PartitionId> {
         self.vector.keys()

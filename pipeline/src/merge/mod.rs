@@ -273,8 +273,10 @@ impl Merger {
                 lost.push(*number);
             }
         }
-        let bytes: usize = self.groups.values().map(Group::bytes).sum();
-        self.context.telemetry.state_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let sum =
+            |of: fn(&Group) -> usize| i64::try_from(self.groups.values().map(of).sum::<usize>()).unwrap_or(i64::MAX);
+        self.context.telemetry.state_bytes.set(sum(Group::bytes));
+        self.context.telemetry.state_keys.set(sum(Group::keys));
         for number in &lost {
             tracing::info!(group = number, "another worker took a step of the merge group; resuming after it");
             self.groups.remove(number);

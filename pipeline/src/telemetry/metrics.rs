@@ -61,6 +61,7 @@ pub(crate) struct Telemetry {
     pub(crate) commit_duration: Histogram,
     pub(crate) extent: ExtentMetrics,
     pub(crate) state_bytes: IntGauge,
+    pub(crate) state_keys: IntGauge,
     pub(crate) windows_closed: IntCounter,
     pub(crate) tables: TableMetrics,
     pub(crate) upkeep: UpkeepMetrics,
@@ -300,6 +301,10 @@ impl Telemetry {
                 "palisade_commit_duration_seconds",
                 "One turn of the committer over all tables.",
                 COMMIT_BUCKETS,
+            ),
+            state_keys: make.gauge(
+                "palisade_window_state_keys",
+                "Keys that open windows, correlations and watches hold, each in every pane that has it.",
             ),
             state_bytes: make.gauge("palisade_window_state_bytes", "Memory that open windows hold."),
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
