@@ -166,11 +166,14 @@ DELAYS = [
 
 LAGS = [
     Panel("Watermark age", "Grows without end: one partition is silent but not caught up, or a device's clock is far behind.",
-          ("time() - max by (topic) (palisade_watermark_timestamp_seconds)", "{{topic}}"), unit="s"),
+          ("time() - max by (topic) (palisade_watermark_timestamp_seconds)", "{{topic}}"), unit="s", width=6),
+    Panel("Event to receipt", "By the event's own time: devices that send late, and clocks that are behind. Windows wait for it, latency does not.",
+          *quantiles("palisade_event_delay_seconds", 0.5, 0.99, by="source"),
+          ("max by (source) (palisade_event_delay_max_seconds)", "largest {{source}}"), unit="s", width=6),
     Panel("Lag in records", "Offsets that wait in Kafka, by source.",
-          ("sum by (source) (palisade_source_lag_records)", "{{source}}")),
+          ("sum by (source) (palisade_source_lag_records)", "{{source}}"), width=6),
     Panel("Lag in seconds", "How old the last record is that was read, of the partition that is furthest behind.",
-          ("max by (source) (palisade_source_lag_seconds)", "{{source}}"), unit="s"),
+          ("max by (source) (palisade_source_lag_seconds)", "{{source}}"), unit="s", width=6),
 ]  # fmt: skip
 
 COMMITS = [
@@ -214,8 +217,9 @@ WINDOWS = [
     Panel("Windows closed", "A second. Zero with traffic: the watermark stands still.",
           ("sum(rate(palisade_windows_closed_total[$__rate_interval]))", "closed"), unit="cps", width=4),
     Panel("Rows that windows missed", "Late: stored, but the window had closed. Beyond the limit: of keys that a rule had no room for. "
-          "Failed: a rule's expression; the log names the rule.",
+          "Failed: a rule's expression; the log names the rule. In the future: their own time moves no window.",
           ("sum(rate(palisade_late_rows_total[$__rate_interval]))", "late"),
+          ("sum(rate(palisade_time_suspect_rows_total[$__rate_interval]))", "in the future"),
           ("sum(rate(palisade_key_limit_rows_total[$__rate_interval]))", "beyond the limit"),
           ("sum(rate(palisade_rule_failures_total[$__rate_interval])) or vector(0)", "failed"), unit="cps", width=6),
     Panel("What rules cost", "Cores in use, by the ten dearest rules.",

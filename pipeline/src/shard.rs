@@ -376,11 +376,21 @@ impl OpenPartition {
     fn seal(&mut self, context: &mut ShardContext) -> anyhow::Result<()> {
         for batch in self.rows.finish() {
             let batch = context.enrich.apply(batch);
+            self.note_times(&batch, context);
             context.telemetry.taps.offer(Stage::Events, batch.table.name(), || batch.rows.clone());
             self.stage.process(&batch).with_context(|| format!("rules over {} of {}", batch.table, self.id))?;
             self.encode(&batch, context)?;
         }
         Ok(())
+    }
+
+    fn note_times(&self, batch: &TableBatch, context: &ShardContext) {
+        let times =
+            |name| batch.rows.column_by_name(name).map(|c| c.as_primitive::<TimestampMicrosecondType>().values());
+        if let Some((happened, received)) = times("time").zip(times("_received_at")) {
+            let pairs = happened.iter().copied().zip(received.iter().copied());
+            context.telemetry.latency.note_times(&self.id.topic, pairs);
+        }
     }
 
     fn encode(&mut self, batch: &TableBatch, context: &ShardContext) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aggregate::{Rule, RuleFailure, RuleWork};
+use dataflow::watermark::is_time_suspect;
 use dataflow::{Lag, Latency, PartitionId};
 use prometheus::{CounterVec, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use sinks::outbox::{Drained, OutgoingAlert};
@@ -14,6 +15,9 @@ use super::metrics::Make;
 /// How long events and alerts take.
 #[derive(Clone)]
 pub(crate) struct LatencyMetrics {
+    /// What happened before we had the event.
+    delay: Latencies,
+    suspect: IntCounterVec,
     pub(crate) step: Latencies,
     pub(crate) queryable: Latencies,
     pub(crate) class: Latencies,
@@ -31,6 +35,16 @@ impl LatencyMetrics {
             "When the newest row of the class was received that is queryable.",
         );
         Self {
+            delay: make.latencies(
+                "palisade_event_delay",
+                "From an event's own time to its receipt, per row",
+                &["source"],
+            ),
+            suspect: make.counters(
+                "palisade_time_suspect_rows_total",
+                "Rows whose own time lies further in the future than clocks differ.",
+                &["source"],
+            ),
             step: make.latencies(
                 "palisade_step_latency",
                 "From receipt to the step, per event; `ledger`: nothing of it can be lost any more",
@@ -56,6 +70,20 @@ impl LatencyMetrics {
                 "From receipt of the oldest event that the deciding step merged to the alert being durable, per alert",
                 &[],
             ),
+        }
+    }
+
+    /// Counters of the source begin at 0.
+    pub(super) fn begin(&self, source: &str) {
+        self.suspect.with_label_values(&[source]);
+    }
+
+    /// Notes when rows of a source happened, as they say, and when they were received, both in microseconds.
+    pub(crate) fn note_times(&self, source: &str, times: impl Iterator<Item = (i64, i64)> + Clone) {
+        self.delay.note(&[source], times.clone().map(|(happened, received)| (received.saturating_sub(happened), 1)));
+        let suspect = times.filter(|(happened, received)| is_time_suspect(*happened, *received)).count() as u64;
+        if suspect > 0 {
+            self.suspect.with_label_values(&[source]).inc_by(suspect);
         }
     }
 }

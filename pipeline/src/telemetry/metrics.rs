@@ -353,6 +353,7 @@ impl Telemetry {
         for counters in [&self.records, &self.received, &self.assigned, &self.revoked] {
             counters.with_label_values(&[topic]);
         }
+        self.latency.begin(topic);
         KafkaError::STOPS.iter().for_each(|kind| drop(self.partitions_stopped.with_label_values(&[topic, kind])));
     }
 
