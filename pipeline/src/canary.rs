@@ -44,9 +44,10 @@ impl Canary {
             if !idle.note(self.records_read()) {
                 continue;
             }
+            let record = self.record();
             let sent = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                sent = self.sender.send(self.record().as_bytes()) => sent,
+                sent = self.sender.send(record.as_bytes()) => sent,
             };
             if let Err(error) = &sent
                 && !is_failing

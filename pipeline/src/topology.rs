@@ -110,7 +110,7 @@ pub(crate) async fn run(worker: Worker) -> anyhow::Result<Warehouse> {
     stop_last.send_replace(true);
     let (committed, beside) = (committer.await?, try_join_all(beside).await?);
     health.end();
-    drained.and(result.map(drop)).and(committed).and(beside.into_iter().collect())?;
+    drained.and(result.map(drop)).and(committed).and(beside.into_iter().collect::<Result<(), _>>())?;
     Ok(warehouse)
 }
 
