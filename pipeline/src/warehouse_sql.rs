@@ -139,7 +139,7 @@ pub(crate) async fn first_rows(
 }
 
 /// What the planner or the scan says, once. Of a column that is not there, the nearest one instead of all that are.
-fn reason(error: &DataFusionError) -> String {
+pub(crate) fn reason(error: &DataFusionError) -> String {
     let root = error.find_root();
     let DataFusionError::SchemaError(schema, _) = root else { return root.to_string() };
     let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref() else { return root.to_string() };

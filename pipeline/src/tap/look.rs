@@ -16,6 +16,7 @@ use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 
 use super::{Redaction, Seen, Stage};
+use crate::warehouse_sql::reason;
 
 /// Rows a second that anybody may be shown.
 const RATE_MAX: u32 = 1_000;
@@ -191,8 +192,9 @@ impl Wanted {
     fn of(request: &Request, session: &SessionContext, schema: &SchemaRef) -> anyhow::Result<Self> {
         let schema = DFSchema::try_from(schema.as_ref().clone())?;
         let understood = |sql: &str| -> anyhow::Result<Arc<dyn PhysicalExpr>> {
-            let expression = session.parse_sql_expr(sql, &schema)?;
-            Ok(session.create_physical_expr(expression, &schema)?)
+            let expression = session.parse_sql_expr(sql, &schema);
+            let physical = expression.and_then(|expression| session.create_physical_expr(expression, &schema));
+            physical.map_err(|error| anyhow::anyhow!(reason(&error)))
         };
         let mut wanted = Self::default();
         if let Some(condition) = &request.condition {
@@ -388,7 +390,10 @@ mod tests {
             (&|r| r.tables = vec!["users".to_owned()], "`users` is not seen at this stage; there are network_activity"),
             (&|r| r.condition = Some("dst_port".to_owned()), "is not true or false"),
             (&|r| r.condition = Some("dst_port = ".to_owned()), "where: `dst_port = `"),
-            (&|r| r.condition = Some("no_such_column = 1".to_owned()), "no_such_column"),
+            (
+                &|r| r.condition = Some("no_such_column = 1".to_owned()),
+                "where: `no_such_column = 1`: no column no_such_column; did you mean",
+            ),
             (&|r| r.condition = Some("EXISTS (SELECT 1)".to_owned()), "where: "),
             (&|r| r.fields = vec!["nothing".to_owned()], "field: `nothing`"),
             (&|r| r.redact = vec!["users".to_owned()], "redact: `users` is no column"),

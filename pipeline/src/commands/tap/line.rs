@@ -7,56 +7,76 @@ use serde_json::{Map, Value};
 const TABLE: Style = AnsiColor::Cyan.on_default().bold();
 const NAME: Style = Style::new().dimmed();
 
-/// What is left out of a whole row: where it comes from, copies of other columns, what is not parsed, and names of numbers.
-const QUIET: [&str; 5] = ["metadata", "raw_data", "unmapped", "activity_id", "observables"];
+/// When and whose it is, before what it is.
+const FIRST: [&str; 2] = ["time", "tenant_uid"];
+/// What is left out of a whole row besides where it comes from, copies of other columns, and numbers that have a name.
+const QUIET: [&str; 8] =
+    ["metadata", "raw_data", "unmapped", "category_name", "class_name", "type_name", "evidences", "finding_info.desc"];
 
 /// The line. Of a whole row what hardly anybody reads is left out.
 pub(super) fn of(table: &str, row: &Map<String, Value>, is_whole: bool, is_colored: bool) -> String {
-    let mut line = painted(table, TABLE, is_colored);
-    for (name, value) in row {
-        let is_quiet =
-            name.starts_with('_') || QUIET.contains(&name.as_str()) || is_copy(name) || is_number_of_name(name, row);
-        if !is_whole || !is_quiet || name == "_offset" && table == "received" {
-            push(name, value, &mut line, is_colored);
-        }
+    let mut line = Line { text: String::new(), is_whole, is_colored };
+    line.paint(table, TABLE);
+    for name in FIRST {
+        row.get(name).into_iter().for_each(|value| line.push(name, value));
     }
-    line
+    line.push_all("", row);
+    line.text
 }
 
-fn is_copy(name: &str) -> bool {
-    HOT_COLUMNS.contains(&name) && name != "tenant_uid"
+struct Line {
+    text: String,
+    is_whole: bool,
+    is_colored: bool,
 }
 
-/// `severity_id` beside `severity`.
-fn is_number_of_name(name: &str, row: &Map<String, Value>) -> bool {
-    name.strip_suffix("_id").is_some_and(|caption| row.contains_key(caption))
-}
-
-fn push(path: &str, value: &Value, line: &mut String, is_colored: bool) {
-    match value {
-        Value::Object(inner) => {
-            for (name, value) in inner.iter().filter(|(name, _)| !is_number_of_name(name, inner)) {
-                push(&format!("{path}.{name}"), value, line, is_colored);
+impl Line {
+    fn push_all(&mut self, above: &str, columns: &Map<String, Value>) {
+        for (name, value) in columns {
+            let path = format!("{above}{name}");
+            let is_quiet = self.is_whole && (is_quiet(&path) || is_number_of_name(name, columns));
+            if !is_quiet && !FIRST.contains(&path.as_str()) {
+                self.push(&path, value);
             }
         }
-        Value::Null => {}
-        value => {
-            let text = match value {
-                Value::String(text) if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"') => {
-                    value.to_string()
+    }
+
+    fn push(&mut self, path: &str, value: &Value) {
+        match value {
+            Value::Object(columns) => self.push_all(&format!("{path}."), columns),
+            Value::Null => {}
+            value => {
+                self.text.push(' ');
+                self.paint(&format!("{path}="), NAME);
+                match value.as_str().filter(|text| is_plain(text)) {
+                    Some(text) => self.text.push_str(text),
+                    None => self.text.push_str(&value.to_string()),
                 }
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            line.push(' ');
-            line.push_str(&painted(&format!("{path}="), NAME, is_colored));
-            line.push_str(&text);
+            }
+        }
+    }
+
+    fn paint(&mut self, text: &str, style: Style) {
+        match self.is_colored {
+            true => self.text.push_str(&format!("{style}{text}{style:#}")),
+            false => self.text.push_str(text),
         }
     }
 }
 
-fn painted(text: &str, style: Style, is_colored: bool) -> String {
-    if is_colored { format!("{style}{text}{style:#}") } else { text.to_owned() }
+fn is_quiet(path: &str) -> bool {
+    path.starts_with('_') || QUIET.contains(&path) || HOT_COLUMNS.contains(&path)
+}
+
+/// `severity_id` beside `severity`, `class_uid` beside `class_name`, `protocol_num` beside `protocol_name`.
+fn is_number_of_name(name: &str, columns: &Map<String, Value>) -> bool {
+    let has = |caption: &str| columns.contains_key(caption) || columns.contains_key(&format!("{caption}_name"));
+    ["_id", "_uid", "_num"].iter().any(|end| name.strip_suffix(end).is_some_and(has))
+}
+
+/// True if the text needs no quotes.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"')
 }
 
 #[cfg(test)]
@@ -64,8 +84,9 @@ mod tests {
     use super::*;
 
     fn row() -> Map<String, Value> {
-        let row = r#"{"_topic":"fw","time":"2026-01-01T00:00:00Z","severity_id":1,"severity":"Informational","src_ip":"10.0.0.1",
-            "src_endpoint":{"ip":"10.0.0.1","type_id":1,"type":"Server","hostname":null},"message":"a\nb c","tags":["x"],"metadata":{"uid":"1"}}"#;
+        let row = r#"{"_topic":"fw","class_uid":4001,"class_name":"N","message":"a\nb c","metadata":{"uid":"1"},"severity_id":1,
+            "severity":"Low","src_endpoint":{"ip":"10.0.0.1","type_id":1,"type":"Server","hostname":null},"src_ip":"10.0.0.1",
+            "tags":["x"],"tenant_uid":"acme","time":"2026-01-01T00:00:00Z"}"#;
         serde_json::from_str(row).expect("an object")
     }
 
@@ -73,11 +94,12 @@ mod tests {
     fn a_line_holds_what_people_read() {
         assert_eq!(
             of("network_activity", &row(), true, false),
-            "network_activity time=2026-01-01T00:00:00Z severity=Informational src_endpoint.ip=10.0.0.1 src_endpoint.type=Server \
-             message=\"a\\nb c\" tags=[\"x\"]"
+            "network_activity time=2026-01-01T00:00:00Z tenant_uid=acme message=\"a\\nb c\" severity=Low \
+             src_endpoint.ip=10.0.0.1 src_endpoint.type=Server tags=[\"x\"]"
         );
-        let asked = serde_json::from_str(r#"{"src_ip":"10.0.0.1","_offset":7}"#).expect("an object");
-        assert_eq!(of("t", &asked, false, false), "t src_ip=10.0.0.1 _offset=7");
+        let asked =
+            serde_json::from_str(r#"{"src_ip":"10.0.0.1","_offset":7,"type_id":1,"type":""}"#).expect("an object");
+        assert_eq!(of("t", &asked, false, false), "t _offset=7 src_ip=10.0.0.1 type=\"\" type_id=1");
         assert!(of("t", &asked, false, true).starts_with("\u{1b}["));
     }
 }
