@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::kit::{fleet, on_thread};
+use crate::kit::{fleet, on_thread, sized};
 use crate::lake::{assert_whole, config};
 use crate::lake_server::Lake;
 
@@ -39,8 +40,10 @@ fn while_the_catalog_is_away_sources_read_on_into_the_ledger_and_then_pause() {
     lines.find(|line| line.contains("the source pauses")).expect("it pauses");
     let waiting = entries(&lake.dir.path().join("objects/lake/away/local/ledger"));
     assert!(waiting > 1, "{waiting} entries");
-    lake.catalog.signal(Signal::CONT);
     let said = on_thread(move || lines.collect::<Vec<String>>());
+    // For long runs: seconds for which it stays away.
+    std::thread::park_timeout(Duration::from_secs(sized("PALISADE_CATALOG_AWAY", 0)));
+    lake.catalog.signal(Signal::CONT);
     let status = child.wait().expect("our child");
     let said = said.join().expect("no panic");
     assert!(status.success() && said.iter().any(|line| line.contains("the source goes on")), "{said:#?}");
