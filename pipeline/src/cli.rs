@@ -53,6 +53,7 @@ Examples:
   palisade tables list --warehouse warehouse
   palisade tables describe network_activity --warehouse warehouse
   palisade tables snapshots detection_finding --output json
+  palisade tables trace ae2d91ac-f5cc-5405-a2c1-3b320e29e0a0 --warehouse warehouse
   palisade tables audit --warehouse warehouse -c palisade.yaml
   palisade tables audit --warehouse palisade-demo --truth palisade-demo/truth
   palisade tables reprocess -c palisade.yaml --dry-run
@@ -246,6 +247,8 @@ pub(crate) enum TablesAction {
     Describe(OfTable),
     /// One table's commits, the oldest first, with the ranges that each took in.
     Snapshots(OfTable),
+    /// From an alert to the rows behind it, and from a row to the ledger entry, the files and the snapshots that brought it.
+    Trace(TraceArgs),
     /// Checks the invariants of the commit protocol on what is stored; exit code 1 if one does not hold.
     Audit(AuditArgs),
     /// Who gets alerts beside the table: how many wait, and what was refused.
@@ -274,6 +277,14 @@ pub(crate) struct BackupArgs {
     /// written, for copies that the store itself makes.
     #[arg(long, value_name = "FILE")]
     pub(crate) to: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// An alert's id (`finding_info.uid`), or a row's: TOPIC@INCARNATION/PARTITION/OFFSET, as `evidences[].uid` has it.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) at: AtWarehouse,
 }
 
 #[derive(Debug, Args)]

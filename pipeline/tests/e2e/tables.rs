@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::kit::{fleet, fleet_config, number, output, palisade, run_to_end, stdout};
+use crate::kit::{fleet, fleet_config, number, output, palisade, run_to_end, sql, stdout};
 
 fn tables(action: &[&str], warehouse: &Path) -> Value {
     let text = stdout(palisade().arg("tables").args(action).args(["--output", "json", "--warehouse"]).arg(warehouse));
@@ -47,11 +47,48 @@ fn a_real_warehouse_is_listed_described_and_audited() {
     for id in ["chains", "I1", "I2", "I3", "I4", "I6", "I8", "I9", "I10"] {
         assert!(text.lines().any(|l| l.starts_with(&format!("{id:<7} ok "))), "{id}: {text}");
     }
+    trace_alerts(&warehouse);
     let other = dir.path().join("other");
     fleet(&other, 13, 20_000, "none");
     let out = audit(&warehouse, &config, &other);
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.status.code() == Some(1) && text.contains("I3      FAILED"), "another fleet's truth: {text}");
+}
+
+/// From an alert of a window, and from one of a single event, to the entries, files and snapshots of all that is behind it.
+fn trace_alerts(warehouse: &Path) {
+    for which in ["_topic = '_merge'", "_topic <> '_merge'"] {
+        let query = format!(
+            "SELECT finding_info.uid AS uid FROM detection_finding WHERE {which} AND finding_info.analytic.uid IS NOT NULL \
+             AND cardinality(evidences) > 0 LIMIT 1"
+        );
+        let uid = sql(warehouse, &query).pop().expect("an alert")["uid"].as_str().expect("text").to_owned();
+        let told = tables(&["trace", &uid], warehouse);
+        let lines = told.as_array().expect("a list");
+        let of = |what: &str| lines.iter().filter(|line| line["what"] == what).collect::<Vec<_>>();
+        assert!(!of("alert").is_empty() && !of("evidence").is_empty() && of("row").is_empty(), "{told}");
+        for line in lines {
+            let (id, entry) = (line["id"].as_str().expect("text"), &line["entry"]);
+            let attempt = entry["attempt"].as_str().expect("its entry is there");
+            let files = entry["files"].as_array().expect("a list");
+            assert!(
+                !files.is_empty() && files.iter().all(|f| f.as_str().is_some_and(|f| f.contains(attempt))),
+                "{line}"
+            );
+            assert!(entry["snapshots"].as_object().is_some_and(|tables| !tables.is_empty()), "{line}");
+            if line["what"] == "evidence" {
+                let (chain, range) = (entry["chain"].as_str().expect("text"), &entry["range"]);
+                let offset: i64 = id.split('/').nth(2).and_then(|o| o.parse().ok()).expect("an offset");
+                assert!(
+                    id.starts_with(chain) && range[0].as_i64() <= Some(offset) && Some(offset) < range[1].as_i64(),
+                    "{line}"
+                );
+                assert_eq!(tables(&["trace", id], warehouse)[0]["entry"], *entry, "the same by its own id");
+            }
+        }
+    }
+    let none = output(palisade().args(["tables", "trace", "no-id", "--warehouse"]).arg(warehouse));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("`no-id` is neither an alert's id"), "{none:?}");
 }
 
 fn check(config: &Path) -> Output {

@@ -10,6 +10,7 @@ mod receivers;
 mod reprocess;
 mod restore;
 mod snapshots;
+mod trace;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ pub(crate) async fn run(args: &TablesArgs) -> anyhow::Result<ExitCode> {
             let warehouse = of.at.open().await?;
             snapshots::run(&warehouse, named(&of.table, &warehouse.destinations())?, of.at.output).await?;
         }
+        TablesAction::Trace(args) => trace::run(&args.at.open().await?, &args.id, args.at.output).await?,
         TablesAction::Audit(audit) => {
             let warehouse = audit.at.open().await?;
             return audit::run(&warehouse, audit).await;
