@@ -93,7 +93,6 @@ fn root_cause(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     #[test]
     fn a_worker_is_named_by_its_address_or_by_a_url() {
