@@ -352,7 +352,7 @@ mod tests {
         });
         let seen = Seen { table: Received::TABLE, rows: Received::rows(&chunk()) };
         let (rows, _) = shown(&mut look(&asked), &seen, crate::clock::instant());
-        let wanted = json!({"_topic": "fw", "_partition_id": 3, "_offset": 2, "_received_at": "1970-01-01T00:00:01.000002+00:00",
+        let wanted = json!({"_topic": "fw", "_partition_id": 3, "_offset": 2, "_received_at": "1970-01-01T00:00:01.000002Z",
             "tenant_uid": "acme", "raw": "line 2\u{e9}"});
         assert_eq!(rows, [json!({"table": "received", "row": wanted})]);
     }

@@ -481,6 +481,7 @@ mod tests {
         [&telemetry.extent.files, &telemetry.extent.snapshots].iter().for_each(|g| g.with_label_values(&["x"]).set(1));
         telemetry.latency.step.note(&["decoded", "x"], [(1, 1)]);
         telemetry.latency.queryable.note(&["x", "standard"], [(1, 1)]);
+        telemetry.latency.note_times("x", [(0, 1_500_000), (3_600_000_000, 0)].into_iter());
         telemetry.latency.class.note(&["x"], [(1, 1)]);
         telemetry.latency.newest.with_label_values(&["x"]).set(1.0);
         telemetry.latency.alert.note(&[], [(1, 1)]);
@@ -518,6 +519,8 @@ mod tests {
             "palisade_events_received_total{source=\"x\"} 1",
             "palisade_source_lag_records{partition=\"3\",source=\"x\"} 5",
             "palisade_source_lag_seconds{partition=\"3\",source=\"x\"} 2",
+            "palisade_event_delay_seconds_sum{source=\"x\"} 1.5",
+            "palisade_time_suspect_rows_total{source=\"x\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }
