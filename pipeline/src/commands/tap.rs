@@ -108,21 +108,21 @@ async fn listen(asked: reqwest::RequestBuilder, worker: String, to: mpsc::Sender
 }
 
 /// What was shown, and how more is.
-struct Shown {
+struct Shown<'a> {
     out: BufWriter<std::io::Stdout>,
     output: Output,
     is_colored: bool,
-    /// Every column is shown, unless some were asked for.
-    is_whole: bool,
+    /// What was asked for; nothing: every column.
+    fields: &'a [String],
     left: u64,
 }
 
-impl Shown {
-    fn new(args: &TapArgs) -> Self {
+impl<'a> Shown<'a> {
+    fn new(args: &'a TapArgs) -> Self {
         let stdout = std::io::stdout();
         let is_colored = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let left = args.limit.unwrap_or(u64::MAX);
-        Self { is_colored, out: BufWriter::new(stdout), output: args.output, is_whole: args.fields.is_empty(), left }
+        Self { is_colored, out: BufWriter::new(stdout), output: args.output, fields: &args.fields, left }
     }
 
     /// False once enough was shown.
@@ -133,7 +133,7 @@ impl Shown {
                 Output::Json => writeln!(self.out, "{{\"table\":\"{table}\",\"row\":{row}}}")?,
                 Output::Text => {
                     let row = serde_json::from_str(row.get())?;
-                    writeln!(self.out, "{}", line::of(table, &row, self.is_whole, self.is_colored))?;
+                    writeln!(self.out, "{}", line::of(table, &row, self.fields, self.is_colored))?;
                 }
             }
             self.out.flush()?;

@@ -64,6 +64,7 @@ fn a_canary_takes_the_whole_path_while_nobody_sends() {
     std::fs::write(&config, yaml).expect("a writable folder");
     ["canaries", "quiet"].iter().for_each(|topic| kafka.create_topic(topic, 1));
     let mut workers = [Worker::start(&config, dir.path().join("worker.log"))];
+    workers[0].wait_until_ready();
     let address = workers[0].address();
     let queryable =
         || counted(&address, "palisade_queryable_latency_seconds_count{source=\"canaries\",tier=\"standard\"}");

@@ -59,7 +59,7 @@ fn a_real_warehouse_is_listed_described_and_audited() {
 fn trace_alerts(warehouse: &Path) {
     for which in ["_topic = '_merge'", "_topic <> '_merge'"] {
         let query = format!(
-            "SELECT finding_info.uid AS uid FROM detection_finding WHERE {which} AND finding_info.analytic.uid IS NOT NULL \
+            "SELECT finding_info.uid AS uid FROM detection_finding WHERE {which} AND _revision IS NOT NULL \
              AND cardinality(evidences) > 0 LIMIT 1"
         );
         let uid = sql(warehouse, &query).pop().expect("an alert")["uid"].as_str().expect("text").to_owned();
@@ -88,7 +88,7 @@ fn trace_alerts(warehouse: &Path) {
         }
     }
     let none = output(palisade().args(["tables", "trace", "no-id", "--warehouse"]).arg(warehouse));
-    assert!(String::from_utf8_lossy(&none.stderr).contains("`no-id` is neither an alert's id"), "{none:?}");
+    assert!(String::from_utf8_lossy(&none.stderr).contains("`no-id` is no alert in detection_finding"), "{none:?}");
 }
 
 fn check(config: &Path) -> Output {

@@ -73,16 +73,13 @@ fn row_id(text: &str) -> Option<RowId> {
     Some(RowId { partition: PartitionId::parse(rest)?, offset: last, record: 0 })
 }
 
-/// Each revision of an alert, and the rows that it names.
+/// Each revision of an alert, or the one that is named, and the rows that it names.
 async fn alert(warehouse: &Warehouse, id: &str) -> anyhow::Result<Vec<Line>> {
-    let uid = id.split('/').next().unwrap_or_default();
-    if Uuid::parse_str(uid).is_err() {
-        bail!("`{id}` is neither an alert's id (finding_info.uid) nor a row's (topic@incarnation/partition/offset)");
-    }
     let session = warehouse_sql::session(warehouse).await?;
+    let quoted = id.replace('\'', "''");
     let query = format!(
         "SELECT metadata.uid AS revision, _topic, _incarnation, _partition_id, _offset, _record, evidences FROM detection_finding \
-         WHERE finding_info.uid = '{uid}' ORDER BY _revision"
+         WHERE finding_info.uid = '{quoted}' OR metadata.uid = '{quoted}' ORDER BY _revision"
     );
     let batches = warehouse_sql::query(&session, &query).await?;
     let mut writer = arrow::json::ArrayWriter::new(Vec::new());
@@ -90,14 +87,14 @@ async fn alert(warehouse: &Warehouse, id: &str) -> anyhow::Result<Vec<Line>> {
     writer.finish()?;
     let found: Vec<Value> = serde_json::from_slice(&writer.into_inner()).unwrap_or_default();
     if found.is_empty() {
-        bail!("no alert {uid} in detection_finding; it may be on its way, or of another warehouse");
+        bail!(
+            "`{id}` is no alert in detection_finding (finding_info.uid), and no row's id (topic@incarnation/partition/offset); an alert \
+             may be on its way there"
+        );
     }
     let mut lines = Vec::new();
     for row in &found {
         let revision = row["revision"].as_str().unwrap_or(id);
-        if id.contains('/') && id != revision {
-            continue;
-        }
         let own = own_id(row).with_context(|| format!("alert {revision}: its row has no identity"))?;
         lines.push(line(warehouse, "alert", revision.to_owned(), &own).await?);
         for evidence in row["evidences"].as_array().into_iter().flatten() {

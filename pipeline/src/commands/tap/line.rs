@@ -13,14 +13,18 @@ const FIRST: [&str; 2] = ["time", "tenant_uid"];
 const QUIET: [&str; 8] =
     ["metadata", "raw_data", "unmapped", "category_name", "class_name", "type_name", "evidences", "finding_info.desc"];
 
-/// The line. Of a whole row what hardly anybody reads is left out.
-pub(super) fn of(table: &str, row: &Map<String, Value>, is_whole: bool, is_colored: bool) -> String {
+/// The line: the fields that were asked for, or the whole row without what hardly anybody reads.
+pub(super) fn of(table: &str, row: &Map<String, Value>, fields: &[String], is_colored: bool) -> String {
+    let is_whole = fields.is_empty();
     let mut line = Line { text: String::new(), is_whole, is_colored };
     line.paint(table, TABLE);
-    for name in FIRST {
+    let first: Vec<&str> = if is_whole { FIRST.to_vec() } else { fields.iter().map(String::as_str).collect() };
+    for name in first {
         row.get(name).into_iter().for_each(|value| line.push(name, value));
     }
-    line.push_all("", row);
+    if is_whole {
+        line.push_all("", row);
+    }
     line.text
 }
 
@@ -93,13 +97,14 @@ mod tests {
     #[test]
     fn a_line_holds_what_people_read() {
         assert_eq!(
-            of("network_activity", &row(), true, false),
+            of("network_activity", &row(), &[], false),
             "network_activity time=2026-01-01T00:00:00Z tenant_uid=acme message=\"a\\nb c\" severity=Low \
              src_endpoint.ip=10.0.0.1 src_endpoint.type=Server tags=[\"x\"]"
         );
         let asked =
             serde_json::from_str(r#"{"src_ip":"10.0.0.1","_offset":7,"type_id":1,"type":""}"#).expect("an object");
-        assert_eq!(of("t", &asked, false, false), "t _offset=7 src_ip=10.0.0.1 type=\"\" type_id=1");
-        assert!(of("t", &asked, false, true).starts_with("\u{1b}["));
+        let fields = ["type", "type_id", "src_ip", "_offset"].map(str::to_owned);
+        assert_eq!(of("t", &asked, &fields, false), "t type=\"\" type_id=1 src_ip=10.0.0.1 _offset=7");
+        assert!(of("t", &asked, &fields, true).starts_with("\u{1b}["));
     }
 }
