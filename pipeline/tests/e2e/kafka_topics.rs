@@ -72,7 +72,7 @@ fn a_canary_takes_the_whole_path_while_nobody_sends() {
     workers.into_iter().for_each(Worker::stop);
     let rows = number(
         &warehouse,
-        "SELECT count(*) AS n FROM base_event WHERE _topic = 'canaries' AND raw_data LIKE '{\"canary\":%'",
+        "SELECT count(*) AS n FROM base_event WHERE _topic = 'canaries' AND unmapped LIKE '%\"canary\":%'",
     );
     assert!(rows >= 3, "{rows}");
 }

@@ -19,6 +19,8 @@ use crate::warehouse_sql;
 
 /// The topic of rows that merge steps make.
 const MERGE: &str = "_merge";
+/// How the topic begins of an alert that a single event gave: then come the rule, and the event's topic.
+const RULE: &str = "_rule/";
 
 /// A row, and how it came.
 #[derive(Debug, Serialize)]
@@ -115,8 +117,13 @@ fn own_id(row: &Value) -> Option<RowId> {
 }
 
 async fn line(warehouse: &Warehouse, what: &'static str, id: String, row: &RowId) -> anyhow::Result<Line> {
-    let entry = match &*row.partition.topic {
-        MERGE => step(warehouse, u32::try_from(row.partition.partition)?, row.offset).await?,
+    let PartitionId { topic, incarnation, partition } = &row.partition;
+    let of_event = topic.strip_prefix(RULE).and_then(|rest| rest.split_once('/'));
+    let entry = match (&**topic, of_event) {
+        (MERGE, _) => step(warehouse, u32::try_from(*partition)?, row.offset).await?,
+        (_, Some((_, topic))) => {
+            range(warehouse, &PartitionId::new(topic, incarnation.clone(), *partition), row.offset).await?
+        }
         _ => range(warehouse, &row.partition, row.offset).await?,
     };
     Ok(Line { what, id, entry })
