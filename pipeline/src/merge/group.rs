@@ -11,7 +11,7 @@ use std::time::Instant;
 use aggregate::{Delta, Deltas, MergeStage, StepOutput, StepStamp};
 use anyhow::{Context, bail};
 use dataflow::{OffsetRange, PartitionId, Positions, Watermark, mutant};
-use sinks::{AlertChain, Created, Ledger, MergeEntry, Origin};
+use sinks::{AlertChain, Created, Ledger, MergeEntry, Origin, SourceEntry};
 use uuid::Uuid;
 
 use crate::alerts;
@@ -217,29 +217,29 @@ impl Group {
     /// If the ledger or an exchange file cannot be read.
     pub(super) fn follow(&mut self, context: &ShardContext, partition: &PartitionId) -> anyhow::Result<usize> {
         let Some(from) = self.reached(context, partition)? else { return Ok(0) };
-        let (ledger, number) = (context.warehouse.ledger(), self.number);
-        let read = async {
-            let mut found = Vec::new();
-            for entry in ledger.walk(partition, from, FOLLOW_ENTRIES).await? {
-                let delta = load_delta(ledger, &entry, number).await?;
-                found.push((entry, delta));
-            }
-            anyhow::Ok(found)
-        };
-        let found = context.runtime.block_on(read)?;
-        let ranges = found.len();
-        for (entry, delta) in found {
+        let found = entries_from(context, partition, from)?;
+        self.take_in(context, &found)?;
+        Ok(found.len())
+    }
+
+    /// Entries that others wrote, the first of which begins where the group is.
+    ///
+    /// # Errors
+    /// If an exchange file cannot be read.
+    pub(super) fn take_in(&mut self, context: &ShardContext, entries: &[SourceEntry]) -> anyhow::Result<()> {
+        for entry in entries {
+            let delta = context.runtime.block_on(load_delta(context.warehouse.ledger(), entry, self.number))?;
             let ranged = Ranged {
-                partition: partition.clone(),
-                range: range(&entry),
+                partition: entry.partition.clone(),
+                range: range(entry),
                 watermark: entry.watermark,
                 received_min: entry.received_min,
                 received_max: entry.received_max,
-                versions: entry.versions,
+                versions: entry.versions.clone(),
             };
             self.push(ranged, delta)?;
         }
-        Ok(ranges)
+        Ok(())
     }
 
     /// Up to where the partition is merged or pending; none if it has no entry yet.
@@ -383,6 +383,15 @@ impl Group {
 
 /// Entries of one partition read at a time.
 const FOLLOW_ENTRIES: usize = 256;
+
+/// What the ledger has of the partition from there on, up to a bound.
+pub(super) fn entries_from(
+    context: &ShardContext,
+    partition: &PartitionId,
+    from: i64,
+) -> anyhow::Result<Vec<SourceEntry>> {
+    Ok(context.runtime.block_on(context.warehouse.ledger().walk(partition, from, FOLLOW_ENTRIES))?)
+}
 
 /// The entry exists: count, and let the alerts leave.
 fn report(context: &ShardContext, number: u32, output: &StepOutput, watermark: Option<i64>, oldest_us: i64) {

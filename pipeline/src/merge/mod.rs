@@ -7,19 +7,20 @@ mod group;
 mod redo;
 mod roster;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aggregate::Deltas;
 use dataflow::{OffsetRange, PartitionId};
-use sinks::AlertChain;
+use sinks::{AlertChain, SourceEntry};
 
 use crate::clock;
 use crate::queue::{Receiver, Weigh};
 use crate::shard::ShardContext;
 use crate::stages::Completion;
-use group::{Group, Ranged, Stepped, Surroundings};
+use group::{Group, Ranged, Stepped, Surroundings, entries_from};
 pub(crate) use redo::{redo, rules_of};
 pub(crate) use roster::Roster;
 
@@ -236,12 +237,18 @@ impl Merger {
         Ok(())
     }
 
+    /// Groups are mostly at the same place, and the ledger is asked for it once.
     fn follow_one(&mut self, partition: &PartitionId) -> anyhow::Result<()> {
-        let mut ranges = 0;
+        let mut found: BTreeMap<i64, Vec<SourceEntry>> = BTreeMap::new();
         for group in self.groups.values_mut() {
-            ranges += group.follow(&self.context, partition)?;
+            let Some(from) = group.reached(&self.context, partition)? else { continue };
+            let entries = match found.entry(from) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(entries_from(&self.context, partition, from)?),
+            };
+            group.take_in(&self.context, entries)?;
         }
-        if ranges > 0 {
+        if found.values().any(|entries| !entries.is_empty()) {
             self.heard(partition);
         }
         Ok(())
