@@ -39,6 +39,13 @@ impl Identity {
             Identity::Files => "(SELECT min(incarnation) FROM truth) AS incarnation, _offset & 4294967295 AS off",
         }
     }
+
+    fn offset(self) -> &'static str {
+        match self {
+            Identity::Generator | Identity::Kafka => "_offset",
+            Identity::Files => "(_offset & 4294967295)",
+        }
+    }
 }
 
 /// What the join of truth and tables says. All but `rows` and `dead_letters` are 0 if nothing went wrong.
@@ -108,7 +115,7 @@ fn value_of(table: Table, (name, kind, _): (&str, &str, bool)) -> String {
 
 /// Columns that the truth knows, of the rows of all tables that are of these partitions. Rows that were read back say again what others say.
 fn seen_sql(identity: Identity, span: Span) -> String {
-    let of_span = span.of("_partition_id");
+    let of_span = span.of("_partition_id", identity.offset());
     let identity =
         format!("_topic AS topic, {}, _partition_id AS part, _record AS rec, tenant_uid", identity.columns());
     let values = |table| VALUES.map(|value| value_of(table, value)).join(", ");
@@ -141,35 +148,44 @@ fn altered_sql() -> String {
     )
 }
 
-/// Partitions by their numbers; the last span has no end.
+/// Partitions by their numbers, and of one that is too large a slice; the last span has no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
     from: i64,
     to: Option<i64>,
+    /// Of so many slices the one with this number: every so manieth offset.
+    slice: (u64, u64),
 }
 
 impl Span {
-    fn of(self, column: &str) -> String {
-        match self.to {
-            Some(to) => format!("({column} >= {} AND {column} < {to})", self.from),
-            None => format!("{column} >= {}", self.from),
+    fn of(self, partition: &str, offset: &str) -> String {
+        let mut sql = format!("{partition} >= {}", self.from);
+        self.to.into_iter().for_each(|to| sql += &format!(" AND {partition} < {to}"));
+        if self.slice.1 > 1 {
+            sql += &format!(" AND {offset} % {} = {}", self.slice.1, self.slice.0);
         }
+        format!("({sql})")
     }
 }
 
 /// Partitions whose events are joined at a time, by the truth's events of each, in the order of their numbers: so many that memory holds
 /// them. A join of ten million that went to disk filled more than 20 GB there.
 fn spans(events: impl IntoIterator<Item = (i64, u64)>) -> Vec<Span> {
-    let (mut spans, mut held) = (vec![Span { from: i64::from(i32::MIN), to: None }], 0);
+    let (mut spans, mut held) = (vec![(Span { from: i64::from(i32::MIN), to: None, slice: (0, 1) }, 0)], 0);
     for (partition, events) in events {
         if held > 0 && held + events > JOINED_MAX {
-            spans.last_mut().into_iter().for_each(|last| last.to = Some(partition));
-            spans.push(Span { from: partition, to: None });
+            spans.last_mut().into_iter().for_each(|(last, _)| last.to = Some(partition));
+            spans.push((Span { from: partition, to: None, slice: (0, 1) }, 0));
             held = 0;
         }
         held += events;
+        spans.last_mut().into_iter().for_each(|(_, events)| *events = held);
     }
-    spans
+    let slices = |(span, events): (Span, u64)| {
+        let count = events.div_ceil(JOINED_MAX).max(1);
+        (0..count).map(move |number| Span { slice: (number, count), ..span })
+    };
+    spans.into_iter().flat_map(slices).collect()
 }
 
 /// Joins the generator's log with the tables.
@@ -211,7 +227,7 @@ async fn account_of(session: &SessionContext, identity: Identity, span: Span) ->
            ON s.topic = t.topic AND s.incarnation = t.incarnation AND s.part = t.\"partition\"
           AND s.off = t.\"offset\" AND s.rec = t.\"record\"",
         seen = seen_sql(identity, span),
-        of_span = span.of("\"partition\""),
+        of_span = span.of("\"partition\"", "\"offset\""),
         values = VALUES.map(|(name, ..)| format!("min({name}) AS {name}")).join(", "),
         altered = altered_sql()
     );
