@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use dataflow::TableBatch;
 use loadgen::AlertSeen;
 
-use crate::live::{Announced, Recent};
+use crate::live::{Announced, RECENT_MAX, Recent};
 use crate::shard::ShardContext;
 use crate::tap::Stage;
 
@@ -44,10 +45,17 @@ pub(crate) fn announce(alerts: &TableBatch, now_us: i64, oldest_us: Option<i64>,
                 .filter(|(name, _)| !name.starts_with('_'))
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect(),
+            // Of a flood the last ones stay in view.
+            row: (rows.num_rows() - row <= RECENT_MAX).then(|| copy(rows, row)).flatten(),
         };
         tracing::info!(rule, kind, title = recent.title, "alert");
         context.telemetry.feed.announce(Announced { alert, at_us: now_us }, recent);
     }
+}
+
+/// A row that does not hold on to the others.
+fn copy(rows: &RecordBatch, row: usize) -> Option<RecordBatch> {
+    take_record_batch(rows, &UInt32Array::from(vec![u32::try_from(row).ok()?])).ok()
 }
 
 /// The alert as the fleet's scorer takes it: see [`crate::account::alerts`], which reads the same from the table.

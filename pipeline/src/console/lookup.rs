@@ -1,7 +1,7 @@
 //! What the console asks for when somebody looks: rules, tables and their snapshots, dead letters, an alert with its evidence, SQL.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
@@ -79,8 +79,16 @@ pub(super) async fn dead_letters(warehouse: Warehouse, turn: Arc<Semaphore>) -> 
     sql(warehouse, turn, query.to_owned()).await
 }
 
-/// An alert's row, with its evidence.
-pub(super) async fn alert(warehouse: Warehouse, turn: Arc<Semaphore>, revision: String) -> anyhow::Result<Answer> {
+/// An alert's row, with its evidence: `seen` if it is one of the newest, otherwise what the table has.
+pub(super) async fn alert(
+    warehouse: Warehouse,
+    turn: Arc<Semaphore>,
+    revision: String,
+    seen: Option<RecordBatch>,
+) -> anyhow::Result<Answer> {
+    if let Some(row) = seen {
+        return Answer::of(&[row], clock::instant());
+    }
     if !revision.chars().all(|c| c.is_ascii_alphanumeric() || "-/".contains(c)) {
         bail!("`{revision}` is no id of an alert");
     }
@@ -112,19 +120,25 @@ pub(super) async fn sql(warehouse: Warehouse, turn: Arc<Semaphore>, query: Strin
     let batches = tokio::time::timeout(PATIENCE, run)
         .await
         .with_context(|| format!("takes longer than {PATIENCE:?}; ask for less, or use `palisade sql`"))??;
-    let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let columns =
-        batches.first().map_or_else(Vec::new, |b| b.schema().fields().iter().map(|f| f.name().clone()).collect());
-    let mut writer = arrow::json::ArrayWriter::new(Vec::new());
-    let mut left = ROWS_MAX;
-    for batch in &batches {
-        let shown = batch.slice(0, batch.num_rows().min(left));
-        left -= shown.num_rows();
-        writer.write(&shown)?;
+    Answer::of(&batches, started)
+}
+
+impl Answer {
+    fn of(batches: &[RecordBatch], started: Instant) -> anyhow::Result<Self> {
+        let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let columns =
+            batches.first().map_or_else(Vec::new, |b| b.schema().fields().iter().map(|f| f.name().clone()).collect());
+        let mut writer = arrow::json::ArrayWriter::new(Vec::new());
+        let mut left = ROWS_MAX;
+        for batch in batches {
+            let shown = batch.slice(0, batch.num_rows().min(left));
+            left -= shown.num_rows();
+            writer.write(&shown)?;
+        }
+        writer.finish()?;
+        let text = String::from_utf8(writer.into_inner())?;
+        let rows = RawValue::from_string(if text.is_empty() { Value::Array(Vec::new()).to_string() } else { text })?;
+        let ms = started.elapsed().as_secs_f64() * 1e3;
+        Ok(Self { columns, rows, count: found.min(ROWS_MAX), truncated: found > ROWS_MAX, ms })
     }
-    writer.finish()?;
-    let text = String::from_utf8(writer.into_inner())?;
-    let rows = RawValue::from_string(if text.is_empty() { Value::Array(Vec::new()).to_string() } else { text })?;
-    let ms = started.elapsed().as_secs_f64() * 1e3;
-    Ok(Answer { columns, rows, count: found.min(ROWS_MAX), truncated: found > ROWS_MAX, ms })
 }

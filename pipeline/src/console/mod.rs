@@ -166,7 +166,8 @@ async fn alert(State(Console(console)): State<Console>, headers: HeaderMap, Path
         Ok(at_work) => at_work,
         Err(refused) => return refused,
     };
-    answer(lookup::alert(at_work.warehouse.clone(), console.queries.clone(), revision)).await
+    let seen = console.flight.telemetry().feed.alert(&revision);
+    answer(lookup::alert(at_work.warehouse.clone(), console.queries.clone(), revision, seen)).await
 }
 
 async fn sql(State(Console(console)): State<Console>, headers: HeaderMap, query: String) -> Response {

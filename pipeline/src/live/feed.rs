@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow::array::RecordBatch;
 use dataflow::PartitionId;
 use loadgen::AlertSeen;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use serde::Serialize;
 const ALERTS_MAX: usize = 10_000;
 
 /// The newest alerts, for pages.
-const RECENT_MAX: usize = 100;
+pub(crate) const RECENT_MAX: usize = 100;
 
 /// An alert that has left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(crate) struct Announced {
 }
 
 /// An alert as a page lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Recent {
     /// `metadata.uid`: alert and revision.
     pub(crate) revision: String,
@@ -36,6 +37,9 @@ pub(crate) struct Recent {
     pub(crate) kind: &'static str,
     /// What it is about.
     pub(crate) key: BTreeMap<String, String>,
+    /// Its row, with the evidence: nobody who looks has to wait for the table.
+    #[serde(skip)]
+    pub(crate) row: Option<RecordBatch>,
 }
 
 /// How far a partition is, by its last ledger entry.
@@ -95,6 +99,11 @@ impl Feed {
         self.lock().recent.iter().cloned().collect()
     }
 
+    /// The row of an alert, if it is one of the newest.
+    pub(crate) fn alert(&self, revision: &str) -> Option<RecordBatch> {
+        self.lock().recent.iter().find(|recent| recent.revision == revision)?.row.clone()
+    }
+
     /// How far each partition is.
     pub(crate) fn partitions(&self) -> BTreeMap<PartitionId, Progress> {
         self.lock().partitions.clone()
@@ -108,6 +117,8 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::Schema;
+
     use super::*;
 
     #[test]
@@ -121,7 +132,7 @@ mod tests {
             window_end: 1,
         };
         let recent = |at_us| Recent {
-            revision: "a/1".to_owned(),
+            revision: format!("a/{at_us}"),
             at_us,
             title: "t".to_owned(),
             rule: "r".to_owned(),
@@ -129,11 +140,13 @@ mod tests {
             severity: "low".to_owned(),
             kind: "create",
             key: BTreeMap::new(),
+            row: Some(RecordBatch::new_empty(Arc::new(Schema::empty()))),
         };
         let last = ALERTS_MAX as i64 + 4;
         (0..=last).for_each(|at_us| feed.announce(Announced { alert: alert.clone(), at_us }, recent(at_us)));
         assert_eq!(feed.take_alerts().len(), ALERTS_MAX);
         assert!(feed.take_alerts().is_empty());
+        assert!(feed.alert(&format!("a/{last}")).is_some() && feed.alert("a/0").is_none(), "of the newest");
         let recent = feed.recent();
         assert_eq!((recent.len(), recent[0].at_us), (RECENT_MAX, last));
     }

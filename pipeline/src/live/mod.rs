@@ -28,7 +28,7 @@ use screen::{Pressed, Screen};
 use view::View;
 
 pub(crate) use detections::Planted;
-pub(crate) use feed::{Announced, Feed, Progress, Recent};
+pub(crate) use feed::{Announced, Feed, Progress, RECENT_MAX, Recent};
 pub(crate) use fleet::Fleet;
 pub(crate) use screen::log_writer;
 

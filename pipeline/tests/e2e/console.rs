@@ -17,11 +17,13 @@ const TOKEN: &str = "open sesame";
 
 /// Events a second, for as long as the test needs.
 fn yaml(listen: &str, seconds: u64, hook: std::net::SocketAddr) -> String {
+    // In half an hour of commits a second a table would have as many files as in a day.
+    let (flush, commit) = if seconds > 300 { ("5s", "15s") } else { ("500ms", "1s") };
     format!(
         "warehouse: {{path: w, region: eu}}\nsources:\n  - generator: {{seed: 4, events: {}, duration: {seconds}s}}\n  \
          - {{name: broken, files: {{paths: [broken.log]}}}}\n\
          alerts: [{{name: soc, webhook: {{url: 'http://{hook}/'}}}}]\n\
-         worker: {{flush_interval: 500ms, commit_interval: 1s, step_interval: 500ms}}\n\
+         worker: {{flush_interval: {flush}, commit_interval: {commit}, step_interval: 500ms}}\n\
          telemetry: {{listen: '{listen}', console: {{token: '{TOKEN}'}}}}\n",
         seconds * 1_000
     )
