@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
-"""What measurement costs: CPU seconds of the same run with and without it, in turn; or instructions, which no neighbour changes.
+"""What measurement costs: CPU seconds of the same run with and without it, in turn.
 
-usage: overhead.py [--palisade BINARY] [--events 1000000] [--rounds 9] [--instructions]
+usage: overhead.py [--palisade BINARY] [--events 1000000] [--rounds 9]
 
 Files of a mixed fleet (`palisade loadgen`) are read to their end with every rule on, into a warehouse on local files. Without
-(PALISADE_UNMEASURED=1) no event's latency is noted and no rule's time is taken; counters count in both. --instructions counts them with
-callgrind, fifty times as slowly: take 100,000 events and one round.
+(PALISADE_UNMEASURED=1) no event's latency is noted and no rule's time is taken; counters count in both.
 """
 import argparse
 import os
 import pathlib
-import re
 import shutil
 import statistics
 import subprocess
@@ -25,7 +23,6 @@ def main():
     parser.add_argument("--palisade", type=pathlib.Path, default=pathlib.Path(target) / "release/palisade")
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--instructions", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="palisade-overhead-") as folder:
         folder = pathlib.Path(folder)
@@ -40,24 +37,18 @@ def main():
         def cost(env):
             shutil.rmtree(warehouse, ignore_errors=True)
             command = [args.palisade, "run", "--until-end", "--no-live", "-c", config]
-            if args.instructions:
-                command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command]
-                told = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=True).stderr
-                return int(re.search(r"Collected : (\d+)", told)[1]) / 1e9
             return measured(command, folder / "run.log", {**os.environ, **env})["cpu"]
 
         kinds = {"measured": {}, "unmeasured": {"PALISADE_UNMEASURED": "1"}}
         costs = {kind: [] for kind in kinds}
-        unit = "billion instructions" if args.instructions else "CPU-s"
-        if not args.instructions:
-            cost({})  # warm
+        cost({})  # warm
         for turn in range(args.rounds):
             for kind in list(kinds)[:: 1 if turn % 2 else -1]:
                 costs[kind].append(cost(kinds[kind]))
-            print(f"round {turn + 1}: " + ", ".join(f"{kind} {costs[kind][-1]:.2f}" for kind in kinds) + f" {unit}", flush=True)
+            print(f"round {turn + 1}: " + ", ".join(f"{kind} {costs[kind][-1]:.2f}" for kind in kinds) + " CPU-s", flush=True)
     ratios = sorted(a / b for a, b in zip(costs["measured"], costs["unmeasured"]))
     for kind in kinds:
-        print(f"{kind}: median {statistics.median(costs[kind]):.2f} {unit} ({min(costs[kind]):.2f} to {max(costs[kind]):.2f})")
+        print(f"{kind}: median {statistics.median(costs[kind]):.2f} CPU-s ({min(costs[kind]):.2f} to {max(costs[kind]):.2f})")
     print(f"measurement costs {statistics.median(ratios) - 1:+.1%} (pairs: {ratios[0] - 1:+.1%} to {ratios[-1] - 1:+.1%})")
 
 
