@@ -257,6 +257,9 @@ QUEUES = [
           ("sum by (source, reason) (palisade_partitions_stopped)", "{{source}}, {{reason}}"),
           ("sum by (pattern) (palisade_topics_refused)", "{{pattern}}, refused"),
           ("sum by (source) (increase(palisade_offsets_lost_total[1h]))", "{{source}}, lost")),
+    Panel("Traces", "Spans a second for the collector that `telemetry.traces` names; failed: it refused them, or the worker ended; dropped: "
+          "it was away for too long.",
+          ("sum by (outcome) (rate(palisade_trace_spans_total[$__rate_interval]))", "{{outcome}}"), unit="cps"),
 ]  # fmt: skip
 
 ENRICHMENT = [

@@ -7,10 +7,15 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use dataflow::TableBatch;
 use loadgen::AlertSeen;
+use uuid::Uuid;
 
 use crate::live::{Announced, RECENT_MAX, Recent};
 use crate::shard::ShardContext;
 use crate::tap::Stage;
+use crate::traces::Span;
+
+/// Alerts of one entry that have a span each; of a flood its entry says how many there were.
+const TRACED_MAX: usize = 100;
 
 /// The ids of alerts, for the entry that will hold them.
 pub(crate) fn ids(alerts: &TableBatch) -> Vec<String> {
@@ -18,8 +23,13 @@ pub(crate) fn ids(alerts: &TableBatch) -> Vec<String> {
 }
 
 /// Announces durable alerts. `oldest_us` is the receipt of the oldest event behind them; without it each alert stands
-/// for its own event and carries that event's receipt.
-pub(crate) fn announce(alerts: &TableBatch, now_us: i64, oldest_us: Option<i64>, context: &ShardContext) {
+/// for its own event and carries that event's receipt. `attempt` is that of their entry.
+pub(crate) fn announce(
+    alerts: &TableBatch,
+    (attempt, now_us): (Uuid, i64),
+    oldest_us: Option<i64>,
+    context: &ShardContext,
+) {
     let rows = &alerts.rows;
     context.telemetry.taps.offer(Stage::Alerts, alerts.table.name(), || rows.clone());
     let received = rows.column_by_name("_received_at").map(|c| c.as_primitive::<TimestampMicrosecondType>());
@@ -49,6 +59,12 @@ pub(crate) fn announce(alerts: &TableBatch, now_us: i64, oldest_us: Option<i64>,
             row: (rows.num_rows() - row <= RECENT_MAX).then(|| copy(rows, row)).flatten(),
         };
         tracing::info!(rule, kind, title = recent.title, "alert");
+        if row < TRACED_MAX {
+            context.telemetry.traces.tell(|| {
+                let span = Span::part("alert", attempt, (since, now_us)).with("palisade.rule", rule.as_str());
+                span.with("palisade.alert", recent.revision.as_str()).with("palisade.kind", kind)
+            });
+        }
         context.telemetry.feed.announce(Announced { alert, at_us: now_us }, recent);
     }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dataflow::{Latency, OffsetRange, PartitionId, Positions, Table};
 use sinks::Destination;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::telemetry::{self, Telemetry};
+use crate::traces::Span;
 
 /// How many events were received when, to the millisecond, in order of arrival.
 #[derive(Debug, Default, Clone)]
@@ -127,9 +129,23 @@ struct Shared {
 /// A range whose rows cannot all be queried yet.
 struct Open {
     next: i64,
+    attempt: Uuid,
+    /// When its files were written.
+    departed_us: i64,
     received: Arc<Received>,
     /// The tables that have yet to take the range in, and the bytes that each is to take.
     tables: BTreeMap<Destination, u64>,
+}
+
+/// A range whose files are written.
+pub(crate) struct Departing<'a> {
+    pub(crate) partition: &'a PartitionId,
+    pub(crate) range: OffsetRange,
+    pub(crate) attempt: Uuid,
+    pub(crate) at_us: i64,
+    pub(crate) received: Arc<Received>,
+    /// Bytes of rows for each table.
+    pub(crate) tables: BTreeMap<Destination, u64>,
 }
 
 impl Flight {
@@ -182,18 +198,14 @@ impl Flight {
         self.telemetry.in_flight.sub(i64::try_from(events).unwrap_or(i64::MAX));
     }
 
-    /// The range is about to get its ledger entry, with so many bytes of rows for these tables.
-    pub(crate) fn depart(
-        &self,
-        partition: &PartitionId,
-        range: OffsetRange,
-        received: Arc<Received>,
-        tables: BTreeMap<Destination, u64>,
-    ) {
+    /// The range is about to get its ledger entry.
+    pub(crate) fn depart(&self, departing: Departing<'_>) {
+        let Departing { partition, range, attempt, at_us, received, tables } = departing;
         if !tables.is_empty() {
             let bytes: u64 = tables.values().sum();
             self.count(|waiting| *waiting += bytes);
-            self.lock().open.insert((partition.clone(), range.start), Open { next: range.next, received, tables });
+            let open = Open { next: range.next, attempt, departed_us: at_us, received, tables };
+            self.lock().open.insert((partition.clone(), range.start), open);
         }
     }
 
@@ -221,6 +233,10 @@ impl Flight {
             let has_it = positions.get(partition).is_some_and(|have| *have >= open.next);
             if has_it && let Some(size) = open.tables.remove(&table) {
                 bytes += size;
+                self.telemetry.traces.tell(|| {
+                    let commit = Span::part("commit", open.attempt, (open.departed_us, now_us));
+                    commit.with("palisade.table", table.table().name()).with("palisade.bytes", size)
+                });
                 of_table.push(open.received.clone());
             }
             let is_open = !open.tables.is_empty();
@@ -297,8 +313,9 @@ mod tests {
         received
     }
 
-    fn sizes() -> BTreeMap<Destination, u64> {
-        BTreeMap::from([(Table::NetworkActivity.into(), 30), (Table::DeadLetter.into(), 3)])
+    fn departing(partition: &PartitionId, (start, next): (i64, i64), received: Arc<Received>) -> Departing<'_> {
+        let tables = BTreeMap::from([(Table::NetworkActivity.into(), 30), (Table::DeadLetter.into(), 3)]);
+        Departing { partition, range: OffsetRange { start, next }, attempt: Uuid::nil(), at_us: 0, received, tables }
     }
 
     #[test]
@@ -313,7 +330,7 @@ mod tests {
         received.note_rows(Table::DeadLetter, [2_000_000; 11]);
         assert_eq!((received.min_us(), received.max_us(), received.events()), (Some(1_000_000), Some(2_000_000), 101));
         let received = Arc::new(received);
-        flight.depart(&partition, OffsetRange { start: 0, next: 101 }, received.clone(), sizes());
+        flight.depart(departing(&partition, (0, 101), received.clone()));
         flight.recorded(&partition, &received, 2_100_000);
         let at = |next| Positions::from([(partition.clone(), next)]);
         flight.arrive(Table::NetworkActivity.into(), &at(101), 2_500_000);
@@ -347,7 +364,7 @@ mod tests {
         let flight = Flight::new(Telemetry::new());
         let partition = PartitionId::new("t", "i", 0);
         let depart = |start| {
-            flight.depart(&partition, OffsetRange { start, next: start + 10 }, Arc::default(), sizes());
+            flight.depart(departing(&partition, (start, start + 10), Arc::default()));
         };
         let at = |next| Positions::from([(partition.clone(), next)]);
         depart(0);
@@ -372,7 +389,7 @@ mod tests {
         let partition = PartitionId::new("t", "i", 0);
         let received = Arc::new(received(&[(1_000_000, 7)]));
         telemetry.in_flight.set(7);
-        flight.depart(&partition, OffsetRange { start: 0, next: 7 }, received.clone(), sizes());
+        flight.depart(departing(&partition, (0, 7), received.clone()));
         flight.retract(&partition, 0);
         flight.abandon(&partition, &received);
         for table in [Table::NetworkActivity, Table::DeadLetter] {

@@ -45,6 +45,7 @@ mod summary;
 mod tap;
 mod telemetry;
 mod topology;
+mod traces;
 mod upkeep;
 mod warehouse_sql;
 

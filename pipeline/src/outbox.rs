@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock;
 use crate::intake::stopped;
 use crate::telemetry::Telemetry;
+use crate::traces::Span;
 
 /// Pause after the first sending that failed; doubled each time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -130,8 +131,13 @@ impl Outbox {
         released.iter().for_each(|chain| self.outbox.release(chain));
         let mut waiting = waiting.into_iter();
         while let Some(chain) = waiting.next() {
-            let (name, metrics) = (self.outbox.name().to_owned(), &self.telemetry.outbox);
-            let taken = |alerts: &[OutgoingAlert]| metrics.taken(&name, alerts, clock::now_us());
+            let (name, metrics, traces) =
+                (self.outbox.name().to_owned(), &self.telemetry.outbox, &self.telemetry.traces);
+            let taken = |alerts: &[OutgoingAlert]| {
+                let now_us = clock::now_us();
+                metrics.taken(&name, alerts, now_us);
+                alerts.iter().for_each(|alert| traces.tell(|| delivered(&name, alert, now_us)));
+            };
             let drained = match self.outbox.drain(&chain, &taken).await {
                 Ok(drained) => drained,
                 Err(e) if e.class() == Class::Transient => Drained { failed: Some(e), ..Drained::default() },
@@ -151,6 +157,12 @@ impl Outbox {
         }
         Ok(None)
     }
+}
+
+/// A receiver has taken an alert.
+fn delivered(receiver: &str, alert: &OutgoingAlert, now_us: i64) -> Span {
+    let span = Span::part("deliver", alert.attempt, (alert.received_us, now_us));
+    span.with("palisade.receiver", receiver).with("palisade.alert", alert.id.as_str())
 }
 
 fn pause(failures: u32, asked: Option<Duration>) -> Duration {

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::claims::Claims;
 use crate::clock;
 use crate::config::{Config, WorkerConfig};
-use crate::flight::{Counts, Flight, Received};
+use crate::flight::{Counts, Departing, Flight, Received};
 use crate::live::Progress;
 use crate::merge::{MergeGone, ToMerge};
 use crate::open_tables::OpenTables;
@@ -31,6 +31,7 @@ use crate::queue::{self, Receiver, Sender, Weigh};
 use crate::rules::{Disabled, Half, LiveRules};
 use crate::tap::{Received as Raw, Stage};
 use crate::telemetry::{self, Telemetry};
+use crate::traces::Span;
 
 /// Rows a batch: enough to spread the cost of a batch, few enough to stay in cache.
 const BATCH_ROWS: usize = 8192;
@@ -428,6 +429,7 @@ impl OpenPartition {
     }
 
     fn write(&mut self, range: OffsetRange, context: &ShardContext) -> anyhow::Result<Flushed> {
+        let begun_us = clock::now_us();
         let dead = self.dead.finish();
         let dead = dead.filter(|_| !mutant::is("lost-dead-letter"));
         if let Some(batch) = &dead {
@@ -461,7 +463,15 @@ impl OpenPartition {
         let bytes = |files: &TableFiles| files.files.iter().map(|file| file.bytes).sum();
         let tables = entry.tables.iter().map(|(table, files)| (*table, bytes(files))).collect();
         let received = Arc::new(std::mem::take(&mut self.received));
-        context.flight.depart(&self.id, range, received.clone(), tables);
+        let departed_us = clock::now_us();
+        context.flight.depart(Departing {
+            partition: &self.id,
+            range,
+            attempt: entry.attempt,
+            at_us: departed_us,
+            received: received.clone(),
+            tables,
+        });
         if let Some(other) = self.create_entry(&entry, context)? {
             context.flight.retract(&self.id, range.start);
             self.received = Arc::unwrap_or_clone(received);
@@ -471,7 +481,9 @@ impl OpenPartition {
             }
             bail!("another worker ({other}) owns the partition now; stop one of the two");
         }
-        context.flight.recorded(&self.id, &received, clock::now_us());
+        let recorded_us = clock::now_us();
+        context.flight.recorded(&self.id, &received, recorded_us);
+        trace(&entry, context, [begun_us, departed_us, recorded_us]);
         self.hand_over(range, source, &entry, context)?;
         Ok(Flushed::Done)
     }
@@ -505,7 +517,7 @@ impl OpenPartition {
     ) -> anyhow::Result<()> {
         let now = clock::now_us();
         if let Some(alerts) = &source.alerts {
-            crate::alerts::announce(alerts, now, None, context);
+            crate::alerts::announce(alerts, (entry.attempt, now), None, context);
             context.mail.waits(&AlertChain::Partition(self.id.clone()));
         }
         let (received_min, received_max) = (entry.received_min, entry.received_max);
@@ -513,6 +525,7 @@ impl OpenPartition {
         let merged = ToMerge::Range {
             partition: self.id.clone(),
             range,
+            attempt: entry.attempt,
             deltas: source.deltas,
             watermark: entry.watermark,
             received_min,
@@ -524,6 +537,23 @@ impl OpenPartition {
         self.buffered_rows = 0;
         Ok(())
     }
+}
+
+/// Tells of a range that has its entry: from its first record to the entry, and within that the writing of its files and of the entry.
+fn trace(entry: &SourceEntry, context: &ShardContext, [begun_us, departed_us, recorded_us]: [i64; 3]) {
+    let (traces, attempt) = (&context.telemetry.traces, entry.attempt);
+    traces.tell(|| {
+        Span::whole("range", attempt, (entry.received_min.unwrap_or(begun_us), recorded_us))
+            .with("messaging.destination.name", &*entry.partition.topic)
+            .with("messaging.destination.partition.id", entry.partition.partition.to_string().as_str())
+            .with("palisade.incarnation", &*entry.partition.incarnation)
+            .with("palisade.offset.start", entry.start)
+            .with("palisade.offset.next", entry.next)
+            .with("palisade.records", entry.records)
+            .with("palisade.alerts", entry.outbox.len() as u64)
+    });
+    traces.tell(|| Span::part("write", attempt, (begun_us, departed_us)));
+    traces.tell(|| Span::part("ledger", attempt, (departed_us, recorded_us)));
 }
 
 /// What decided the rows and alerts of an entry.

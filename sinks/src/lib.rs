@@ -27,6 +27,7 @@ pub mod config;
 mod destination;
 pub mod error;
 mod granularity;
+pub mod http;
 pub mod ledger;
 pub mod outbox;
 pub mod parquet;

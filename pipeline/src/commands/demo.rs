@@ -113,6 +113,7 @@ fn config(args: &DemoArgs) -> Config {
         tiers: Tiers::default(),
         console: ConsoleConfig::default(),
         canary: None,
+        traces: None,
         follow: false,
         accepted: Accepted::default(),
     }

@@ -16,9 +16,11 @@ use crate::clock;
 use crate::config::{Accepted, Config};
 use crate::flight::Flight;
 use crate::live::{self, Watched};
+use crate::setup;
 use crate::summary::RunSummary;
 use crate::telemetry::{self, Health, Telemetry};
 use crate::topology::{self, Worker};
+use crate::traces::Exporter;
 use crate::warehouse_sql;
 
 /// Runs the command.
@@ -31,6 +33,7 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     config.accepted = Accepted { resets: args.accept_reset.clone(), losses: args.accept_loss.clone() };
     let (telemetry, health) = (Telemetry::of_region(&config.warehouse.region), Health::default());
     let flight = Flight::new(telemetry.clone());
+    let traces = config.traces.as_ref().map(|to| Exporter::start(to, &telemetry, &setup::writer_name())).transpose()?;
     if let Some(listen) = config.listen {
         let address = telemetry::serve(listen, &config.console, flight.clone(), health.clone()).await?;
         telemetry::announce(address, &config.console);
@@ -53,7 +56,11 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         until_end: args.until_end,
         stop: stop_signal()?,
     };
-    let warehouse = topology::run(worker).await?;
+    let ended = topology::run(worker).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    let warehouse = ended?;
     let (seconds, cpu_seconds) = (started.elapsed().as_secs_f64(), telemetry::cpu_seconds());
     drop(live);
     let Told { rows, dead_letter_reasons, alerts } =

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use dataflow::ClientSettings;
 use sinks::WarehouseConfig;
+use sinks::http::HttpConfig;
 
 pub(crate) use raw::ConfigError;
 pub(crate) use tiers::Tiers;
@@ -48,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) console: ConsoleConfig,
     /// Records of our own, where nobody else sends.
     pub(crate) canary: Option<CanaryConfig>,
+    /// The collector of OpenTelemetry that is told what became of each entry.
+    pub(crate) traces: Option<HttpConfig>,
     /// Keep looking for more when every source is read; otherwise a source ends.
     pub(crate) follow: bool,
     /// What is to go on though records were lost.

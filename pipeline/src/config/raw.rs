@@ -10,9 +10,10 @@ use dataflow::ClientSettings;
 use ingest::mapping::Mappings;
 use serde::{Deserialize, Deserializer, de};
 use serde_saphyr::Spanned;
+use sinks::http::HttpConfig;
 
 use super::kafka::{self, RawClient, RawKafka, RawTenant};
-use super::receivers::{RawReceiver, receivers};
+use super::receivers::{self, RawReceiver, receivers};
 use super::secret::RawSecret;
 use super::tiers::Tiers;
 use super::warehouse::{self, RawWarehouse};
@@ -220,6 +221,18 @@ struct RawTelemetry {
     tiers: std::collections::BTreeMap<String, Vec<String>>,
     console: RawConsole,
     canary: Option<RawCanary>,
+    traces: Option<RawTraces>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTraces {
+    endpoint: String,
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, RawSecret>,
+    ca: Option<PathBuf>,
+    #[serde(default, deserialize_with = "maybe_duration")]
+    timeout: Option<Duration>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -290,6 +303,10 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
     });
     let canary = raw.telemetry.canary.map(|RawCanary { every, source }| CanaryConfig { every, source });
     problems.extend(canary.iter().filter_map(|canary| canary_problem(canary, &sources)).map(Problem::new));
+    let traces = traces(&base, raw.telemetry.traces).unwrap_or_else(|what| {
+        problems.push(Problem::new(what));
+        None
+    });
     let mut decode = raw.decode;
     decode.mappings.iter_mut().for_each(|path| *path = base.join(&*path).to_string_lossy().into_owned());
     let mappings = mappings(&decode.mappings, &mut problems);
@@ -316,6 +333,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
         upkeep,
         listen: raw.telemetry.listen,
         canary,
+        traces,
         tiers,
         console,
         follow: true,
@@ -328,6 +346,14 @@ fn console(base: &Path, raw: &RawConsole) -> Result<ConsoleConfig, String> {
     let enabled = raw.enabled.unwrap_or(true);
     let redaction = Redaction::new(raw.redact.clone()).map_err(|what| format!("telemetry.console.redact: {what}"))?;
     Ok(ConsoleConfig { enabled, token: token.map(|token| Token(token.into())), redaction })
+}
+
+/// Where traces go.
+fn traces(base: &Path, raw: Option<RawTraces>) -> Result<Option<HttpConfig>, String> {
+    raw.map(|RawTraces { endpoint, headers, ca, timeout }| {
+        receivers::http(base, "telemetry.traces", endpoint, headers, (ca, timeout))
+    })
+    .transpose()
 }
 
 fn canary_problem(CanaryConfig { every, source }: &CanaryConfig, sources: &[SourceConfig]) -> Option<String> {

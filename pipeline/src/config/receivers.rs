@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-use sinks::outbox::{
-    AlertmanagerConfig, Delivery, HttpConfig, SyslogConfig, SyslogFormat, SyslogProtocol, WebhookConfig,
-};
+use sinks::http::HttpConfig;
+use sinks::outbox::{AlertmanagerConfig, Delivery, SyslogConfig, SyslogFormat, SyslogProtocol, WebhookConfig};
 
 use super::kafka::{self, RawAlertTopic};
 use super::raw::{Problem, confined, maybe_duration};
@@ -161,7 +160,8 @@ fn alertmanager(base: &Path, place: &str, raw: RawAlertmanager) -> Result<Alertm
     Ok(AlertmanagerConfig { http, resolve_after: raw.resolve_after.unwrap_or(RESOLVE_AFTER), now: clock::now_us })
 }
 
-fn http(
+/// A web service.
+pub(super) fn http(
     base: &Path,
     place: &str,
     url: String,

@@ -185,6 +185,22 @@ fn mapping_files_are_found_beside_the_configuration_and_every_mistake_is_told() 
 }
 
 #[test]
+fn a_collector_of_traces_has_an_endpoint_and_headers_that_may_be_secret() {
+    let with = |traces: &str| {
+        parse(&format!(
+            "warehouse: {{path: w}}\nsources: [{{files: {{paths: [x]}}}}]\ntelemetry: {{traces: {traces}}}\n"
+        ))
+    };
+    let traces = with("{endpoint: 'http://c:4318', headers: {a: 'b'}}").expect("valid").traces.expect("named");
+    assert_eq!((traces.url.as_str(), traces.headers), ("http://c:4318", vec![("a".to_owned(), "b".to_owned())]));
+    let unset = "{endpoint: 'http://c:4318', headers: {a: {env: PALISADE_UNSET}}}";
+    for (traces, why) in [(unset, "telemetry.traces.headers.a: the environment has no variable"), ("{}", "endpoint")] {
+        let refused = with(traces).expect_err(traces).to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+}
+
+#[test]
 fn canaries_need_a_topic_of_their_own() {
     let with = |canary: &str| {
         let source = "{name: quiet, tenant: palisade, kafka: {brokers: 'b:1', topic: canaries}}";

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::open_tables::OpenTables;
 use crate::rules::Half;
 use crate::shard::{ShardContext, versions};
+use crate::traces::Span;
 
 use super::redo::{RULES, load_delta, range, redo, rules_of, start};
 
@@ -27,6 +28,8 @@ use super::redo::{RULES, load_delta, range, redo, rules_of, start};
 pub(super) struct Ranged {
     pub(super) partition: PartitionId,
     pub(super) range: OffsetRange,
+    /// Of its entry.
+    pub(super) attempt: Uuid,
     pub(super) watermark: Option<i64>,
     pub(super) received_min: Option<i64>,
     pub(super) received_max: Option<i64>,
@@ -232,6 +235,7 @@ impl Group {
             let ranged = Ranged {
                 partition: entry.partition.clone(),
                 range: range(entry),
+                attempt: entry.attempt,
                 watermark: entry.watermark,
                 received_min: entry.received_min,
                 received_max: entry.received_max,
@@ -274,6 +278,7 @@ impl Group {
         if !Arc::ptr_eq(self.stage.rules(), context.rules.set()) {
             self.stage.set_rules(context.rules.set())?;
         }
+        let merged = self.pending.iter().map(|p| p.ranged.attempt).collect();
         self.apply_pending()?;
         self.idle.clone_from(around.idle);
         let watermarks = self.partition_watermarks(around);
@@ -298,7 +303,8 @@ impl Group {
             }
         }
         self.adopt(&entry);
-        report(context, self.number, &output, watermark, oldest.unwrap_or(stamp.at));
+        report(context, &entry, &output, oldest.unwrap_or(stamp.at));
+        trace(context, &entry, merged);
         context.note_work(Half::Merge, &output.work)?;
         Ok(Stepped::Ours)
     }
@@ -394,7 +400,7 @@ pub(super) fn entries_from(
 }
 
 /// The entry exists: count, and let the alerts leave.
-fn report(context: &ShardContext, number: u32, output: &StepOutput, watermark: Option<i64>, oldest_us: i64) {
+fn report(context: &ShardContext, entry: &MergeEntry, output: &StepOutput, oldest_us: i64) {
     let telemetry = &context.telemetry;
     telemetry.ledger_entries.with_label_values(&["merge"]).inc();
     telemetry.windows_closed.inc_by(output.windows_closed);
@@ -402,13 +408,25 @@ fn report(context: &ShardContext, number: u32, output: &StepOutput, watermark: O
     telemetry.key_limit_rows.inc_by(output.overflow_rows);
     telemetry.rules.note_failures(&output.failures);
     telemetry.note_held(&output.held);
-    if let Some(watermark) = watermark {
+    if let Some(watermark) = entry.watermark {
         telemetry.watermark.with_label_values(&["all"]).set(watermark / 1_000_000);
     }
     if let Some(batch) = &output.alerts {
-        alerts::announce(batch, clock::now_us(), Some(oldest_us), context);
-        context.mail.waits(&AlertChain::Group(number));
+        alerts::announce(batch, (entry.attempt, clock::now_us()), Some(oldest_us), context);
+        context.mail.waits(&AlertChain::Group(entry.group));
     }
+}
+
+/// Tells of a step that has its entry, and of the ranges that it merged.
+fn trace(context: &ShardContext, entry: &MergeEntry, merged: Vec<Uuid>) {
+    context.telemetry.traces.tell(|| {
+        let span = Span::whole("step", entry.attempt, (entry.at, clock::now_us()))
+            .with("palisade.group", i64::from(entry.group))
+            .with("palisade.step", entry.step)
+            .with("palisade.windows_closed", entry.windows_closed)
+            .with("palisade.alerts", entry.outbox.len() as u64);
+        Span { made_of: merged, ..span }
+    });
 }
 
 /// Every version of each table, joined by `+` where ranges differ.

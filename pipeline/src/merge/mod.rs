@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use aggregate::Deltas;
 use dataflow::{OffsetRange, PartitionId};
 use sinks::{AlertChain, SourceEntry};
+use uuid::Uuid;
 
 use crate::clock;
 use crate::queue::{Receiver, Weigh};
@@ -30,6 +31,8 @@ pub(crate) enum ToMerge {
     Range {
         partition: PartitionId,
         range: OffsetRange,
+        /// Of its entry.
+        attempt: Uuid,
         deltas: Deltas,
         watermark: Option<i64>,
         received_min: Option<i64>,
@@ -143,9 +146,9 @@ impl Merger {
 
     fn take(&mut self, item: ToMerge) -> anyhow::Result<()> {
         match item {
-            ToMerge::Range { partition, range, deltas, watermark, received_min, received_max, versions } => {
+            ToMerge::Range { partition, range, attempt, deltas, watermark, received_min, received_max, versions } => {
                 self.heard(&partition);
-                let ranged = Ranged { partition, range, watermark, received_min, received_max, versions };
+                let ranged = Ranged { partition, range, attempt, watermark, received_min, received_max, versions };
                 for group in self.groups.values_mut() {
                     group.offer(&self.context, &ranged, &deltas)?;
                 }

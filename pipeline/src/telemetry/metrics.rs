@@ -19,6 +19,7 @@ use super::latencies::Latencies;
 use crate::drift::DriftLog;
 use crate::live::Feed;
 use crate::tap::Taps;
+use crate::traces::Traces;
 
 const COMMIT_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -32,6 +33,8 @@ pub(crate) struct Telemetry {
     pub(crate) feed: Feed,
     /// What stages work on, for whoever looks.
     pub(crate) taps: Taps,
+    /// What became of each entry, for a collector.
+    pub(crate) traces: Traces,
     pub(crate) records: IntCounterVec,
     pub(crate) received: IntCounterVec,
     pub(crate) committed: IntCounterVec,
@@ -234,6 +237,10 @@ fn abandoned(make: &Make) -> IntCounter {
     make.counter("palisade_events_abandoned_total", "Events that were left to another worker, which reads them again.")
 }
 
+fn traces(make: &Make) -> Traces {
+    Traces::new(make.counters("palisade_trace_spans_total", "Spans of traces by what became of them.", &["outcome"]))
+}
+
 fn queue_wait(make: &Make) -> Latencies {
     make.latencies("palisade_queue_wait", "From the wish to enter the queue to leaving it, per row", &["queue"])
 }
@@ -258,6 +265,7 @@ impl Telemetry {
             region: region.to_owned(),
             feed: Feed::default(),
             taps: Taps::default(),
+            traces: traces(&make),
             records: make.counters("palisade_records_read_total", "Records read from the source.", &["source"]),
             received: make.counters(
                 "palisade_events_received_total",
@@ -324,6 +332,7 @@ impl Telemetry {
         let zero = |counters: &IntCounterVec, labels: &[&str]| drop(counters.with_label_values(labels));
         Reason::ALL.iter().for_each(|reason| zero(&self.dead_letters, &[reason.name()]));
         Kind::ALL.iter().for_each(|kind| zero(&self.upkeep.deleted, &[kind.name()]));
+        ["sent", "failed", "dropped"].iter().for_each(|outcome| zero(&self.traces.spans, &[outcome]));
         for chain in ["source", "merge"] {
             zero(&self.ledger_entries, &[chain]);
             zero(&self.ledger_conflicts, &[chain]);

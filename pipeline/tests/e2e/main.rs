@@ -49,6 +49,8 @@ mod stall;
 mod streams;
 mod tables;
 mod tap;
+#[cfg(feature = "opentelemetry")]
+mod traces;
 mod uneven;
 mod upgrade;
 mod upkeep;

@@ -9,9 +9,9 @@ use reqwest::header::HeaderMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::http::{Answer, HttpConfig, Post};
 use super::{OutgoingAlert, Receiver, Sending, Taken};
 use crate::Result;
+use crate::http::{Answer, HttpConfig, Post};
 
 /// Alerts of one request.
 const BATCH: usize = 64;

@@ -7,6 +7,7 @@ use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use bytes::Bytes;
 use dataflow::Table;
 use dataflow::json::JsonRows;
+use uuid::Uuid;
 
 use crate::ledger::StagedFile;
 use crate::warehouse::Warehouse;
@@ -21,18 +22,20 @@ pub struct OutgoingAlert {
     pub severity: i32,
     /// When the event behind a filter rule's alert was received, or when the step was taken that decided a window's, microseconds UTC.
     pub received_us: i64,
+    /// The attempt of the entry that holds it.
+    pub attempt: Uuid,
     /// The OCSF Detection Finding as JSON.
     pub json: String,
 }
 
-/// The alerts in a file, in order.
-pub(super) async fn read_alerts(warehouse: &Warehouse, file: &StagedFile) -> Result<Vec<OutgoingAlert>> {
+/// The alerts in a file of that attempt, in order.
+pub(super) async fn read_alerts(warehouse: &Warehouse, file: &StagedFile, attempt: Uuid) -> Result<Vec<OutgoingAlert>> {
     let table = warehouse.load_table(Table::DetectionFinding).await?;
     let read = async { table.file_io().new_input(&file.location)?.read().await };
     let bytes = read.await.map_err(|e| Error::catalog(format!("read {}", file.location), e))?;
     let mut alerts = Vec::new();
     for batch in decode(bytes).map_err(|e| Error::damaged(&file.location, e))? {
-        alerts.extend(render(&batch));
+        alerts.extend(render(&batch, attempt));
     }
     Ok(alerts)
 }
@@ -50,7 +53,7 @@ fn decode(bytes: Bytes) -> std::result::Result<Vec<RecordBatch>, arrow::error::A
         .collect()
 }
 
-pub(super) fn render(batch: &RecordBatch) -> Vec<OutgoingAlert> {
+pub(super) fn render(batch: &RecordBatch, attempt: Uuid) -> Vec<OutgoingAlert> {
     let json = JsonRows::new(Table::DetectionFinding, batch);
     let ids = batch.column_by_name("finding_info").and_then(|c| c.as_struct_opt()?.column_by_name("uid").cloned());
     let id = |row: usize| match ids.as_ref().and_then(|ids| ids.as_string_opt::<i32>()) {
@@ -64,7 +67,7 @@ pub(super) fn render(batch: &RecordBatch) -> Vec<OutgoingAlert> {
     let alert = |row| {
         let mut text = String::new();
         json.write(row, &mut text);
-        OutgoingAlert { id: id(row), severity: severity(row), received_us: received_us(row), json: text }
+        OutgoingAlert { id: id(row), severity: severity(row), received_us: received_us(row), attempt, json: text }
     };
     (0..batch.num_rows()).map(alert).collect()
 }

@@ -17,7 +17,6 @@
 mod alertmanager;
 mod alerts;
 mod cef;
-mod http;
 mod ledger;
 mod receiver;
 mod since;
@@ -31,6 +30,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dataflow::{PartitionId, Table};
+use uuid::Uuid;
 
 use crate::ledger::paths::merge_path;
 use crate::ledger::{Ledger, StagedFile, TableFiles};
@@ -42,7 +42,6 @@ pub(crate) use since::Since;
 
 pub use alertmanager::{Alertmanager, AlertmanagerConfig};
 pub use alerts::OutgoingAlert;
-pub use http::HttpConfig;
 pub use ledger::Delivered;
 pub use receiver::{Receiver, Sending, Taken};
 pub use syslog::{Syslog, SyslogConfig, SyslogFormat, SyslogProtocol};
@@ -188,7 +187,7 @@ impl Outbox {
     async fn open_parcel(&self, parcel: &Parcel) -> Result<Vec<OutgoingAlert>> {
         let mut alerts = Vec::new();
         for file in &parcel.files {
-            alerts.extend(read_alerts(&self.warehouse, file).await?);
+            alerts.extend(read_alerts(&self.warehouse, file, parcel.attempt).await?);
         }
         alerts.retain(|alert| parcel.ids.contains(&alert.id) && alert.severity >= self.delivery.severity_min);
         Ok(alerts)
@@ -229,12 +228,12 @@ impl Stretch {
             AlertChain::Partition(partition) => {
                 let entries = ledger.walk(partition, at, STRETCH).await?;
                 let next = entries.last().map_or(at, |e| e.next);
-                (next, entries.into_iter().map(|e| Parcel::new(e.outbox, e.tables)).collect())
+                (next, entries.into_iter().map(|e| Parcel::new(e.attempt, e.outbox, e.tables)).collect())
             }
             AlertChain::Group(group) => {
                 let entries = ledger.walk_merge(*group, at, STRETCH).await?;
                 let next = at + entries.len() as i64;
-                (next, entries.into_iter().map(|e| Parcel::new(e.outbox, e.tables)).collect())
+                (next, entries.into_iter().map(|e| Parcel::new(e.attempt, e.outbox, e.tables)).collect())
             }
         };
         let entries = parcels.len();
@@ -245,14 +244,16 @@ impl Stretch {
 /// What an entry has to send: the ids of its alerts, and the files that they are in.
 #[derive(Debug)]
 struct Parcel {
+    attempt: Uuid,
     ids: HashSet<String>,
     files: Vec<StagedFile>,
 }
 
 impl Parcel {
-    fn new(outbox: Vec<String>, tables: BTreeMap<Destination, TableFiles>) -> Self {
+    fn new(attempt: Uuid, outbox: Vec<String>, tables: BTreeMap<Destination, TableFiles>) -> Self {
         let findings = tables.into_iter().filter(|(to, _)| to.table() == Table::DetectionFinding);
-        Self { ids: outbox.into_iter().collect(), files: findings.flat_map(|(_, files)| files.files).collect() }
+        let files = findings.flat_map(|(_, files)| files.files).collect();
+        Self { attempt, ids: outbox.into_iter().collect(), files }
     }
 }
 

@@ -90,7 +90,7 @@ pub(super) async fn record(
 ) {
     let mut entry = prepare(warehouse, partition, range.clone(), tables).await;
     if tables.contains(&Table::DetectionFinding) {
-        let findings = render(&rows(Table::DetectionFinding, partition, range));
+        let findings = render(&rows(Table::DetectionFinding, partition, range), Uuid::nil());
         entry.outbox = findings.into_iter().map(|f| f.id).step_by(2).filter(|id| !id.is_empty()).collect();
     }
     assert_eq!(warehouse.ledger().create_source(&entry).await.expect("creates"), Created::New);
@@ -98,7 +98,7 @@ pub(super) async fn record(
 
 /// How many findings leave: those whose id an entry names.
 pub(super) fn leaving(partition: &PartitionId, range: std::ops::Range<i64>) -> usize {
-    let findings = render(&rows(Table::DetectionFinding, partition, range));
+    let findings = render(&rows(Table::DetectionFinding, partition, range), Uuid::nil());
     let named: HashSet<&String> = findings.iter().step_by(2).map(|f| &f.id).filter(|id| !id.is_empty()).collect();
     findings.iter().filter(|f| named.contains(&f.id)).count()
 }
@@ -161,7 +161,7 @@ async fn a_merge_group_is_a_chain_too() {
     let (origin, attempt) = (Origin::Step { group: 0, step: 0 }, uuid::Uuid::new_v4());
     let batch = rows(Table::DetectionFinding, &PartitionId::new("_merge", "0", 0), 0..4);
     let mut entry = MergeEntry::empty(0, 0, NOON, "test", attempt);
-    entry.outbox = render(&batch).into_iter().map(|alert| alert.id).collect();
+    entry.outbox = render(&batch, Uuid::nil()).into_iter().map(|alert| alert.id).collect();
     let mut files = Vec::new();
     for file in warehouse.encoder().encode(Table::DetectionFinding, &[batch]).expect("encodes") {
         files.push(warehouse.stage(origin, attempt, file).await.expect("stages"));
@@ -192,7 +192,7 @@ async fn alerts_that_no_broker_takes_are_not_noted() {
 #[test]
 fn what_a_file_holds_is_what_was_staged() {
     let batch = rows(Table::DetectionFinding, &partition(0), 0..5);
-    let alerts = render(&batch);
+    let alerts = render(&batch, Uuid::nil());
     assert_eq!(alerts.len(), 5);
     for alert in alerts {
         let json: serde_json::Value = serde_json::from_str(&alert.json).expect("JSON");

@@ -7,8 +7,8 @@ use hmac::{Hmac, Mac};
 use reqwest::header::{HeaderMap, HeaderValue};
 use sha2::Sha256;
 
-use super::http::{Answer, HttpConfig, Post};
 use super::{OutgoingAlert, Receiver, Sending, Taken};
+use crate::http::{Answer, HttpConfig, Post};
 use crate::{Error, Result};
 
 /// A [`Webhook`].

@@ -120,6 +120,7 @@ fn config(fleet: &Fleet, logs: &Path, dir: &Path) -> Config {
         tiers: Tiers::default(),
         console: ConsoleConfig::default(),
         canary: None,
+        traces: None,
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::http::HttpConfig;
 
 const NOW: i64 = 1_764_000_100_000_000;
 
@@ -154,7 +155,7 @@ async fn a_receiver_gets_what_is_severe_enough() {
     let (warehouse, alerts) = with_alerts(folder.path()).await;
     let (service, url) = Service::start(&[]).await;
     let severities: Vec<i32> =
-        render(&rows(Table::DetectionFinding, &partition(0), 0..12)).iter().map(|a| a.severity).collect();
+        render(&rows(Table::DetectionFinding, &partition(0), 0..12), Uuid::nil()).iter().map(|a| a.severity).collect();
     let severity_min = severities.iter().copied().max().expect("some");
     let delivery = Delivery { name: "pager".into(), severity_min, from_beginning: true };
     let mut pager = Outbox::open(warehouse, delivery, Arc::new(webhook(&url))).await.expect("opens");
@@ -175,6 +176,7 @@ async fn alertmanager_gets_batches_and_one_wrong_alert_costs_no_other() {
         id: format!("a{n}"),
         severity: 4,
         received_us: 0,
+        attempt: Uuid::nil(),
         json: format!(
             r#"{{"activity_id":{activity},"message":"m","severity":"High","unmapped":{{"n":{n}}},"metadata":{{"tenant_uid":"acme"}},
                "finding_info":{{"uid":"a{n}","title":"t","created_time":1764000000000,"analytic":{{"uid":"r"}}}}}}"#
@@ -200,7 +202,7 @@ fn syslog(address: String, protocol: SyslogProtocol, format: SyslogFormat, ca: O
 }
 
 fn alerts(range: std::ops::Range<i64>) -> Vec<OutgoingAlert> {
-    render(&rows(Table::DetectionFinding, &partition(0), range))
+    render(&rows(Table::DetectionFinding, &partition(0), range), Uuid::nil())
 }
 
 async fn lines(from: impl AsyncRead + Unpin, count: usize) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Alerts over HTTP: one client, and what an answer means.
+//! What is posted to web services, alerts and traces: one client, and what an answer means.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,16 +24,17 @@ pub struct HttpConfig {
     pub timeout: Duration,
 }
 
-/// Posts JSON.
+/// Posts to one URL.
 #[derive(Debug)]
-pub(super) struct Post {
+pub struct Post {
     client: Client,
     url: Url,
 }
 
 /// What came of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub enum Answer {
+    /// It is the receiver's now.
     Taken,
     /// The same request will never be taken.
     Refused(String),
@@ -43,7 +44,10 @@ pub(super) enum Answer {
 
 impl Post {
     /// `path` is joined to the URL.
-    pub(super) fn new(config: &HttpConfig, path: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If URL, header or certificate cannot be used.
+    pub fn new(config: &HttpConfig, path: &str) -> Result<Self> {
         let fail = |what: String| Error::Config(format!("{}: {what}", config.url));
         let text = format!("{}{path}", if path.is_empty() { &config.url } else { config.url.trim_end_matches('/') });
         let url = Url::parse(&text).map_err(|e| fail(e.to_string()))?;
@@ -72,13 +76,23 @@ impl Post {
     }
 
     /// The URL without what may be secret in it: for people.
-    pub(super) fn place(&self) -> String {
+    #[must_use]
+    pub fn place(&self) -> String {
         self.url.origin().ascii_serialization()
     }
 
-    pub(super) async fn json(&self, body: String, headers: HeaderMap) -> Answer {
+    pub(crate) async fn json(&self, body: String, headers: HeaderMap) -> Answer {
+        self.send("application/json", body.into_bytes(), headers).await
+    }
+
+    /// Posts a body of that content type.
+    pub async fn bytes(&self, content_type: &str, body: Vec<u8>) -> Answer {
+        self.send(content_type, body, HeaderMap::new()).await
+    }
+
+    async fn send(&self, content_type: &str, body: Vec<u8>, headers: HeaderMap) -> Answer {
         let request = self.client.post(self.url.clone()).headers(headers);
-        match request.header(CONTENT_TYPE, "application/json").body(body).send().await {
+        match request.header(CONTENT_TYPE, content_type).body(body).send().await {
             Ok(response) => judge(response).await,
             Err(e) => Answer::Later(causes(&e.without_url()), None),
         }
