@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Whether the promises hold: a worker that follows Kafka at 70 % and at 130 % of what this machine can do.
 
-usage: slo.py [--palisade BINARY] [--probe 60] [--steady 600] [--beyond 300] [--partitions 8]
+usage: slo.py [--palisade BINARY] [--maximum EVENTS] [--probe 60] [--steady 600] [--beyond 300] [--partitions 8]
 
 Worker, broker and load generator share the machine, and Prometheus with the rules of dashboards/prometheus scrapes the worker.
 
 1. maximum: 50,000 records wait in Kafka for each of PROBE seconds; the events a second that become queryable while they do, beside a load
-   generator that sends half as many to another topic.
+   generator that sends half as many to another topic. Not measured again if --maximum says it.
 2. steady: 70 % of that for STEADY seconds. The share of events that are queryable within 30 s, and of alerts that are durable within 10 s.
-3. beyond: 130 % for BEYOND seconds. The lag grows and the budget burns: when PalisadeFreshnessBurn fires is told. Then the rest is read.
+3. beyond: 130 % for BEYOND seconds; left out if that is 0. The lag grows and the budget burns: when PalisadeFreshnessBurn fires is told. Then the rest is read.
+
+The load of 2 and 3 comes to a worker that is at work: a thousand events a second go before it for 20 seconds, while it joins its
+group.
 
 After 2 and 3 `palisade loadgen score` looks for every event of the generator's log in the tables.
 """
@@ -24,6 +27,9 @@ import time
 import urllib.request
 
 from kafka import CACHE, HERE, Servers, free_port
+
+# Before a load, seconds and events a second: until the worker has joined its group.
+AHEAD, TRICKLE = 20, 1_000
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 
@@ -138,10 +144,12 @@ def maximum(args, servers, folder):
 def part(args, servers, folder, topic, rate, seconds):
     """A worker under a constant rate: what became of it."""
     worker = Worker(args, servers, folder, topic)
-    sender = fill(args, servers, folder, topic, "--rate", str(int(rate)), "--duration", f"{seconds}s")
+    curve = folder / f"{topic}.csv"
+    curve.write_text(f"0,{TRICKLE}\n{AHEAD},{int(rate)}\n")
+    sender, began = fill(args, servers, folder, topic, "--curve", curve, "--duration", f"{AHEAD + seconds}s"), time.time() + AHEAD
     time.sleep(2)  # the topic is there
     worker.start()
-    prometheus, began, fired, peak = Prometheus(folder, worker), time.time(), {}, 0
+    prometheus, fired, peak = Prometheus(folder, worker), {}, 0
     while sender.poll() is None:
         for alert in prometheus.firing() - fired.keys():
             fired[alert] = round(time.time() - began)
@@ -169,6 +177,7 @@ def part(args, servers, folder, topic, rate, seconds):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--palisade", type=pathlib.Path, default=HERE / "target/release/palisade")
+    parser.add_argument("--maximum", type=int)
     parser.add_argument("--probe", type=int, default=60)
     parser.add_argument("--steady", type=int, default=600)
     parser.add_argument("--beyond", type=int, default=300)
@@ -178,10 +187,11 @@ def main():
         folder = pathlib.Path(folder)
         servers = Servers(folder)
         try:
-            most = maximum(args, servers, folder)
+            most = args.maximum or maximum(args, servers, folder)
             print(f"maximum: {most:,.0f} events/s become queryable", flush=True)
             part(args, servers, folder, "steady", most * 0.7, args.steady)
-            part(args, servers, folder, "beyond", most * 1.3, args.beyond)
+            if args.beyond:
+                part(args, servers, folder, "beyond", most * 1.3, args.beyond)
         finally:
             servers.stop()
 
