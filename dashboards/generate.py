@@ -235,7 +235,9 @@ RESOURCES = [
           ("sum(rate(palisade_events_received_total[$__rate_interval])) / sum(rate(process_cpu_seconds_total[$__rate_interval]))",
            "events"), width=6),
     Panel("Memory", "Resident set.", ("process_resident_memory_bytes", "{{instance}}"), unit="bytes", width=6),
-    Panel("Versions", "Workers on each version.", ("count by (version) (palisade_build_info)", "{{version}}"),
+    Panel("Versions", "Workers on each version of the program, and of what else was changed last.",
+          ("count by (version) (palisade_build_info)", "{{version}}"),
+          ('count by (name, version) (palisade_version_info{name=~"config|rules"})', "{{name}} {{version}}"),
           kind="stat", width=6),
 ]  # fmt: skip
 

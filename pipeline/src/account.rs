@@ -251,6 +251,10 @@ async fn account_of(session: &SessionContext, identity: Identity, span: Span) ->
 /// If it cannot be read.
 pub(crate) async fn truth_incarnation(session: &SessionContext, truth: &Path) -> anyhow::Result<String> {
     let path = truth.to_str().context("the truth's path is not UTF-8")?;
+    anyhow::ensure!(
+        truth.is_file(),
+        "{path}: no such file; `palisade loadgen --out FOLDER` writes it, and --truth names the folder"
+    );
     let truth = session.read_parquet(path, ParquetReadOptions::default()).await?;
     let batches = truth.select_columns(&["incarnation"])?.limit(0, Some(1))?.collect().await?;
     let first = batches.iter().find(|b| b.num_rows() > 0).context("the truth holds no event")?;

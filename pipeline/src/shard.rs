@@ -109,6 +109,11 @@ impl ShardContext {
         versions.extend(self.mappings.mappings().version().map(|version| ("mappings".to_owned(), version)));
         versions
     }
+
+    fn tell_versions(&self, mut versions: BTreeMap<String, String>) {
+        versions.insert("config".to_owned(), self.config.version.clone());
+        self.telemetry.versions.tell(versions);
+    }
 }
 
 /// The shard's thread.
@@ -164,6 +169,7 @@ impl Shard {
         let mappings = context.mappings.mappings().clone();
         let decoder = AutoDecoder::with_mappings(context.config.decode.clone(), mappings);
         let attention = Attention { since: clock::instant() };
+        context.tell_versions(context.versions());
         Self { context, decoder, input, partitions: HashMap::new(), attention }
     }
 
@@ -503,6 +509,7 @@ impl OpenPartition {
             return Ok(other);
         }
         context.telemetry.ledger_entries.with_label_values(&["source"]).inc();
+        context.tell_versions(entry.versions.clone());
         context.claims.note_durable(&entry.partition, entry.next);
         Ok(None)
     }

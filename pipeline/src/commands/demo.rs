@@ -91,6 +91,7 @@ fn fleet_config(args: &DemoArgs) -> FleetConfig {
 
 fn config(args: &DemoArgs) -> Config {
     Config {
+        version: "built-in".to_owned(),
         warehouse: WarehouseConfig::at(&args.warehouse),
         files_per_day_max: crate::config::FILES_PER_DAY_MAX,
         sources: vec![SourceConfig::Generator(Box::new(GeneratorSource {

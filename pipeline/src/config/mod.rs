@@ -31,6 +31,8 @@ pub(crate) const FILES_PER_DAY_MAX: u64 = 2_000_000;
 /// A worker's configuration, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
+    /// Of its text.
+    pub(crate) version: String,
     pub(crate) warehouse: WarehouseConfig,
     /// Data files a day at most, by `palisade check`'s reckoning.
     pub(crate) files_per_day_max: u64,

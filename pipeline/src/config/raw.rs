@@ -265,7 +265,9 @@ pub(super) fn maybe_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<D
 /// Reads the text of `file`.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let raw: RawConfig = serde_saphyr::from_str(text).map_err(|e| ConfigError::yaml(file, &e))?;
-    build(file, raw).map_err(|problems| ConfigError::invalid(file, problems))
+    let version = format!("crc32:{:08x}", crc32fast::hash(text.as_bytes()));
+    let config = build(file, raw).map_err(|problems| ConfigError::invalid(file, problems))?;
+    Ok(Config { version, ..config })
 }
 
 /// Reads the text of a client's `file`.
@@ -316,6 +318,7 @@ fn build(file: &Path, raw: RawConfig) -> Result<Config, Vec<Problem>> {
     let mut enrich = raw.enrich;
     enrich.resolve(&base);
     Ok(Config {
+        version: String::new(),
         warehouse,
         receivers,
         files_per_day_max: raw.warehouse.value.files_per_day_max.unwrap_or(FILES_PER_DAY_MAX),

@@ -1,4 +1,4 @@
-use sinks::CatalogConfig;
+use sinks::{CatalogConfig, Secret};
 
 use super::*;
 
@@ -182,6 +182,20 @@ fn mapping_files_are_found_beside_the_configuration_and_every_mistake_is_told() 
     );
     let config = raw::parse(&dir.path().join("palisade.yaml"), &yaml).expect("right");
     assert_eq!(config.mappings.own().collect::<Vec<_>>(), [("a", 0)]);
+}
+
+#[test]
+fn what_opens_a_catalog_may_be_kept_in_a_file() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("token"), "hush\n").expect("written");
+    let with = |token: &str| {
+        let yaml = at(&format!("{{path: 's3://lake/w', catalog: {{type: rest, uri: 'https://c', token: {token}}}}}"));
+        raw::parse(&dir.path().join("palisade.yaml"), &yaml)
+    };
+    let config = with("{file: token}").expect("valid");
+    assert!(matches!(config.warehouse.catalog, CatalogConfig::Rest(rest) if rest.token == Some(Secret("hush".into()))));
+    let refused = with("{file: none}").expect_err("no such file").to_string();
+    assert!(refused.contains("warehouse.catalog.token: ") && refused.contains("none cannot be read"), "{refused}");
 }
 
 #[test]

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dataflow::Table;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_saphyr::Spanned;
 use sinks::{CatalogConfig, RestConfig, Root, Route, Routes, Secret, StoreConfig, WarehouseConfig};
 
 use super::raw::{Problem, confined, maybe_duration};
+use super::secret::RawSecret;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,10 +60,8 @@ struct RawCatalog {
     file: Option<PathBuf>,
     uri: Option<String>,
     warehouse: Option<String>,
-    #[serde(default, deserialize_with = "secret")]
-    token: Option<Secret>,
-    #[serde(default, deserialize_with = "secret")]
-    credential: Option<Secret>,
+    token: Option<RawSecret>,
+    credential: Option<RawSecret>,
     oauth2_server_uri: Option<String>,
     scope: Option<String>,
     #[serde(default, deserialize_with = "maybe_duration")]
@@ -87,10 +86,6 @@ fn tenant() -> String {
 enum RawKind {
     Sqlite,
     Rest,
-}
-
-fn secret<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Secret>, D::Error> {
-    Ok(Some(Secret(String::deserialize(d)?)))
 }
 
 /// What the environment says of the catalog.
@@ -221,11 +216,15 @@ fn build_catalog(base: &Path, raw: &RawCatalog) -> Result<CatalogConfig, String>
     }
     let uri = raw.uri.clone().or_else(|| environment("PALISADE_CATALOG_URI"));
     let uri = uri.ok_or("warehouse.catalog.uri: is missing: the URL of the catalog, without /v1")?;
+    let reveal = |secret: &Option<RawSecret>, key: &str| {
+        let revealed = secret.as_ref().map(|secret| secret.reveal(base, &format!("warehouse.catalog.{key}")));
+        revealed.transpose().map(|text| text.map(Secret))
+    };
     let rest = RestConfig {
         uri,
         warehouse: raw.warehouse.clone(),
-        token: raw.token.clone(),
-        credential: raw.credential.clone(),
+        token: reveal(&raw.token, "token")?,
+        credential: reveal(&raw.credential, "credential")?,
         oauth2_server_uri: raw.oauth2_server_uri.clone(),
         scope: raw.scope.clone(),
     };

@@ -15,6 +15,7 @@ use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 
+use super::redaction::Masked;
 use super::{Redaction, Seen, Stage};
 use crate::warehouse_sql::reason;
 
@@ -80,7 +81,6 @@ impl Received {
 
 /// See the module's front.
 pub(crate) struct Look {
-    redaction: Redaction,
     /// What is wanted of each table; of the others nothing is.
     tables: HashMap<&'static str, Wanted>,
     rate: Rate,
@@ -89,6 +89,7 @@ pub(crate) struct Look {
 /// What is wanted of a table's rows.
 #[derive(Default)]
 struct Wanted {
+    masked: Masked,
     condition: Option<Arc<dyn PhysicalExpr>>,
     /// None: every column.
     fields: Option<Vec<(String, Arc<dyn PhysicalExpr>)>>,
@@ -114,13 +115,16 @@ impl Look {
         for (table, schema) in candidates(request)? {
             // A condition on columns that a class lacks: none of its rows meet it.
             match Wanted::of(request, &session, &schema) {
-                Ok(wanted) => drop(tables.insert(table, wanted)),
+                Ok(wanted) => {
+                    let masked = class(table).map(|class| redaction.of(class)).unwrap_or_default();
+                    tables.insert(table, Wanted { masked, ..wanted });
+                }
                 Err(error) => drop(unfit.get_or_insert(error)),
             }
         }
         match unfit {
             Some(error) if tables.is_empty() => Err(error),
-            _ => Ok(Self { redaction, tables, rate: Rate::new(request.rate) }),
+            _ => Ok(Self { tables, rate: Rate::new(request.rate) }),
         }
     }
 
@@ -134,8 +138,8 @@ impl Look {
         if room == 0 {
             return Ok(seen.rows.num_rows() as u64);
         }
-        let rows = match Table::ALL.iter().find(|table| table.name() == seen.table) {
-            Some(table) => readable(*table, self.redaction.apply(*table, &seen.rows))?,
+        let rows = match class(seen.table) {
+            Some(table) => readable(table, wanted.masked.apply(&seen.rows)?)?,
             None => seen.rows.clone(),
         };
         let met = wanted.filter(&rows)?;
@@ -144,6 +148,11 @@ impl Look {
         push_rows(seen.table, &wanted.project(&shown)?, out)?;
         Ok((met.num_rows() - shown.num_rows()) as u64)
     }
+}
+
+/// The class of that name; records as they were received have none.
+fn class(name: &str) -> Option<Table> {
+    Table::ALL.into_iter().find(|table| table.name() == name)
 }
 
 /// The tables that the stage can show, and their columns.

@@ -7,6 +7,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, ListArray, RecordBatch, StringArray, StructArray, new_null_array,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int32Type, Schema};
+use arrow::error::ArrowError;
 use dataflow::schema::{LeafSpec, Place};
 use dataflow::{LeafKind, Table};
 
@@ -56,7 +57,7 @@ impl Redaction {
 
     /// The columns of a table that are masked: those at the paths, those that are copies of them or that they copy, and whatever may
     /// repeat them.
-    fn of(&self, table: Table) -> HashSet<&'static str> {
+    pub(super) fn of(&self, table: Table) -> Masked {
         let leaves = &table.layout().leaves;
         let named = |path: &str| self.paths.iter().any(|wanted| covers(wanted, path));
         let origin = |leaf: &'static LeafSpec| match leaf.place {
@@ -73,17 +74,67 @@ impl Redaction {
             let is_whole = !self.is_empty() && may_repeat(leaf) && !(leaf.required && is_number(leaf.kind));
             origins.contains(origin(leaf).path.as_str()) || is_whole
         };
-        leaves.iter().filter(masked).map(|leaf| leaf.path.as_str()).collect()
+        Masked(leaves.iter().filter(masked).map(|leaf| leaf.path.as_str()).collect())
+    }
+}
+
+/// The columns of a table that are masked.
+#[derive(Debug, Default)]
+pub(super) struct Masked(HashSet<&'static str>);
+
+impl Masked {
+    /// Rows of the table, masked.
+    ///
+    /// # Errors
+    /// If there is no such row with a value less; then nothing is shown.
+    pub(super) fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        if self.0.is_empty() {
+            return Ok(rows.clone());
+        }
+        let (fields, columns) = self.children(rows.schema().fields(), rows.columns(), "")?;
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
     }
 
-    /// Rows of a table, masked.
-    pub(crate) fn apply(&self, table: Table, rows: &RecordBatch) -> RecordBatch {
-        let masked = self.of(table);
-        if masked.is_empty() {
-            return rows.clone();
-        }
-        let (fields, columns) = masked_children(rows.schema().fields(), rows.columns(), "", &masked);
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap_or_else(|_| rows.slice(0, 0))
+    fn children(
+        &self,
+        fields: &Fields,
+        columns: &[ArrayRef],
+        above: &str,
+    ) -> Result<(Fields, Vec<ArrayRef>), ArrowError> {
+        let pair = |(field, column): (&FieldRef, &ArrayRef)| {
+            let path = if above.is_empty() { field.name().clone() } else { format!("{above}.{}", field.name()) };
+            let column = self.column(field, column, &path)?;
+            // A number that is masked is null.
+            let is_nullable = field.is_nullable() || column.null_count() > 0;
+            Ok((Arc::new(Field::new(field.name(), column.data_type().clone(), is_nullable)), column))
+        };
+        let pairs: Vec<(FieldRef, ArrayRef)> =
+            fields.iter().zip(columns).map(pair).collect::<Result<_, ArrowError>>()?;
+        let (fields, columns): (Vec<FieldRef>, _) = pairs.into_iter().unzip();
+        Ok((fields.into(), columns))
+    }
+
+    fn column(&self, field: &Field, column: &ArrayRef, path: &str) -> Result<ArrayRef, ArrowError> {
+        let list = format!("{path}[]");
+        Ok(match field.data_type() {
+            _ if self.0.contains(path) || self.0.contains(list.as_str()) => mask(column),
+            DataType::Struct(fields) => self.fields(fields, column.as_struct(), path)?,
+            DataType::List(element) if matches!(element.data_type(), DataType::Struct(_)) => {
+                let lists = column.as_list::<i32>();
+                let DataType::Struct(fields) = element.data_type() else { return Ok(column.clone()) };
+                let values = self.fields(fields, lists.values().as_struct(), &list)?;
+                let element = Field::new(element.name(), values.data_type().clone(), element.is_nullable());
+                let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+                Arc::new(ListArray::try_new(Arc::new(element), offsets, values, nulls)?)
+            }
+            _ => column.clone(),
+        })
+    }
+
+    fn fields(&self, fields: &Fields, values: &StructArray, path: &str) -> Result<ArrayRef, ArrowError> {
+        let (fields, columns) = self.children(fields, values.columns(), path)?;
+        let nulls = values.nulls().cloned();
+        Ok(Arc::new(StructArray::try_new_with_length(fields, columns, nulls, values.len())?))
     }
 }
 
@@ -91,49 +142,6 @@ impl Redaction {
 fn covers(path: &str, column: &str) -> bool {
     let (path, column) = (path.replace("[]", ""), column.replace("[]", ""));
     column.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-fn masked_children(
-    fields: &Fields,
-    columns: &[ArrayRef],
-    above: &str,
-    masked: &HashSet<&str>,
-) -> (Fields, Vec<ArrayRef>) {
-    let pairs = fields.iter().zip(columns).map(|(field, column)| {
-        let path = if above.is_empty() { field.name().clone() } else { format!("{above}.{}", field.name()) };
-        let column = masked_column(field, column, &path, masked);
-        // A number that is masked is null.
-        let field =
-            Field::new(field.name(), column.data_type().clone(), field.is_nullable() || column.null_count() > 0);
-        (Arc::new(field), column)
-    });
-    let (fields, columns): (Vec<FieldRef>, _) = pairs.unzip();
-    (fields.into(), columns)
-}
-
-fn masked_column(field: &Field, column: &ArrayRef, path: &str, masked: &HashSet<&str>) -> ArrayRef {
-    let list = format!("{path}[]");
-    match field.data_type() {
-        _ if masked.contains(path) || masked.contains(list.as_str()) => mask(column),
-        DataType::Struct(fields) => masked_struct(fields, column.as_struct(), path, masked),
-        DataType::List(element) if matches!(element.data_type(), DataType::Struct(_)) => {
-            let lists = column.as_list::<i32>();
-            let DataType::Struct(fields) = element.data_type() else { return column.clone() };
-            let values = masked_struct(fields, lists.values().as_struct(), &list, masked);
-            let element = Field::new(element.name(), values.data_type().clone(), element.is_nullable());
-            let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
-            Arc::new(ListArray::new(Arc::new(element), offsets, values, nulls))
-        }
-        _ => column.clone(),
-    }
-}
-
-fn masked_struct(fields: &Fields, values: &StructArray, path: &str, masked: &HashSet<&str>) -> ArrayRef {
-    let (fields, columns) = masked_children(fields, values.columns(), path, masked);
-    match StructArray::try_new_with_length(fields, columns, values.nulls().cloned(), values.len()) {
-        Ok(values) => Arc::new(values),
-        Err(_) => new_null_array(values.data_type(), values.len()),
-    }
 }
 
 /// A text stays where it is, as the mask; anything else is null.

@@ -360,6 +360,43 @@ impl TableMetrics {
     }
 }
 
+/// Versions of what decides rows and alerts, by its name.
+#[derive(Clone)]
+pub(crate) struct VersionMetrics {
+    info: IntGaugeVec,
+    in_force: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+impl VersionMetrics {
+    pub(super) fn new(make: &Make) -> Self {
+        let info = make.gauges(
+            "palisade_version_info",
+            "1 for the version in force of the configuration, the rules, the mappings and each enrichment table.",
+            &["name", "version"],
+        );
+        Self { info, in_force: Arc::default() }
+    }
+
+    /// These are in force, and no others.
+    pub(crate) fn tell(&self, versions: BTreeMap<String, String>) {
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        if *in_force == versions {
+            return;
+        }
+        for (name, old) in in_force.iter().filter(|(name, old)| versions.get(*name) != Some(old)) {
+            // It was set, under the same lock.
+            let _ = self.info.remove_label_values(&[name, old]);
+        }
+        versions.iter().for_each(|(name, version)| self.info.with_label_values(&[name, version]).set(1));
+        *in_force = versions;
+    }
+
+    /// What is in force.
+    pub(crate) fn in_force(&self) -> BTreeMap<String, String> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Collection of what nobody needs any more.
 #[derive(Clone)]
 pub(crate) struct UpkeepMetrics {

@@ -13,7 +13,7 @@ use sinks::Miss;
 use sinks::upkeep::Kind;
 
 use super::families::{
-    ExtentMetrics, LagMetrics, LatencyMetrics, OutboxMetrics, RuleMetrics, TableMetrics, UpkeepMetrics,
+    ExtentMetrics, LagMetrics, LatencyMetrics, OutboxMetrics, RuleMetrics, TableMetrics, UpkeepMetrics, VersionMetrics,
 };
 use super::latencies::Latencies;
 use crate::drift::DriftLog;
@@ -68,6 +68,7 @@ pub(crate) struct Telemetry {
     pub(crate) windows_closed: IntCounter,
     pub(crate) tables: TableMetrics,
     pub(crate) upkeep: UpkeepMetrics,
+    pub(crate) versions: VersionMetrics,
     pub(crate) mapping_reloads: IntCounterVec,
     pub(crate) rule_reloads: IntCounterVec,
     queue_rows: IntGaugeVec,
@@ -311,6 +312,7 @@ impl Telemetry {
             windows_closed: make.counter("palisade_windows_closed_total", "Windows evaluated for good."),
             tables: TableMetrics::new(&make),
             upkeep: UpkeepMetrics::new(&make),
+            versions: VersionMetrics::new(&make),
             mapping_reloads: mapping_reloads(&make),
             rule_reloads: rule_reloads(&make),
             queue_rows: make.gauges("palisade_queue_rows", "Rows waiting in a queue.", &["queue"]),
@@ -498,6 +500,9 @@ mod tests {
             .for_each(|gauge| gauge.with_label_values(&["intel"]).set(1));
         telemetry.mapping_reloads.with_label_values(&["loaded"]).inc();
         telemetry.rule_reloads.with_label_values(&["loaded"]).inc();
+        let versions =
+            |rules: &str| [("config", "c"), ("rules", rules)].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        ["1", "2"].iter().for_each(|rules| telemetry.versions.tell(versions(rules)));
         telemetry.outbox.known("x");
         telemetry.upkeep.deleted.with_label_values(&["entry"]).inc();
         telemetry.queue("merge").add(1, 1);
@@ -523,9 +528,12 @@ mod tests {
             "palisade_source_lag_seconds{partition=\"3\",source=\"x\"} 2",
             "palisade_event_delay_seconds_sum{source=\"x\"} 1.5",
             "palisade_time_suspect_rows_total{source=\"x\"} 1",
+            "palisade_version_info{name=\"config\",version=\"c\"} 1",
+            "palisade_version_info{name=\"rules\",version=\"2\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }
+        assert!(!text.contains("{name=\"rules\",version=\"1\"}"), "one version of each");
         telemetry.lag.forget(&PartitionId::new("x", "i", 3));
         assert!(!telemetry.render().contains("palisade_source_lag_records{"));
         assert_eq!((telemetry.received_total(), telemetry.alerts_total()), (1, 1));

@@ -12,6 +12,9 @@ use crate::summary::{Latencies, Percentiles};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Status {
     version: String,
+    /// Of the configuration, the rules, the mappings and each enrichment table.
+    #[serde(default)] // workers of an older release do not say
+    versions: BTreeMap<String, String>,
     pub(crate) region: String,
     pub(crate) ready: bool,
     pub(crate) events: Events,
@@ -76,6 +79,7 @@ impl Status {
         };
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            versions: telemetry.versions.in_force(),
             region: telemetry.region.clone(),
             ready,
             events: Events {

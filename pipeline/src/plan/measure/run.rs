@@ -104,6 +104,7 @@ fn config(fleet: &Fleet, logs: &Path, dir: &Path) -> Config {
     };
     let often = Duration::from_secs(2);
     Config {
+        version: "built-in".to_owned(),
         warehouse: sinks::WarehouseConfig::at(dir.join("warehouse")),
         files_per_day_max: crate::config::FILES_PER_DAY_MAX,
         sources: fleet.tenants().into_iter().map(source).collect(),
