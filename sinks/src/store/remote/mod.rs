@@ -25,6 +25,9 @@ use failure::{failure, is_conflict, late};
 /// Pause before the second attempt, milliseconds; doubled each time, at most 32 times this.
 const PAUSE_MS: u64 = 200;
 
+/// How often an object is created anew that a service says exists, and does not show: another writer's is about to appear.
+const APPEAR_TRIES: u32 = 5;
+
 /// What listing all of a folder may take; each page has the time of a request.
 const LISTING: Duration = Duration::from_secs(3600);
 
@@ -175,16 +178,27 @@ impl ObjectStore for RemoteStore {
     async fn create(&self, path: &str, bytes: Bytes) -> Result<Create> {
         let key = self.key(path)?;
         let cloud = self.url.cloud();
+        // None if the service says that it exists, and then that it is not there.
         let create = || async {
             match self.bucket.put_opts(&key, bytes.clone().into(), PutMode::Create.into()).await {
-                Ok(_) => Ok(Create::New),
-                Err(BucketError::AlreadyExists { source, .. }) if !is_conflict(cloud, source.as_ref()) => {
-                    Ok(Create::Exists)
-                }
+                Ok(_) => return Ok(Some(Create::New)),
+                Err(BucketError::AlreadyExists { source, .. }) if !is_conflict(cloud, source.as_ref()) => {}
+                Err(e) => return Err(e),
+            }
+            match self.bucket.head(&key).await {
+                Ok(_) => Ok(Some(Create::Exists)),
+                Err(BucketError::NotFound { .. }) => Ok(None),
                 Err(e) => Err(e),
             }
         };
-        self.call("create", &self.location(path), self.limit(bytes.len()), create).await
+        let location = self.location(path);
+        for attempt in 1..=APPEAR_TRIES {
+            if let Some(created) = self.call("create", &location, self.limit(bytes.len()), create).await? {
+                return Ok(created);
+            }
+            tokio::time::sleep(backoff(PAUSE_MS, attempt)).await;
+        }
+        Ok(Create::Exists)
     }
 
     async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {

@@ -87,12 +87,16 @@ async fn what_may_pass_is_tried_again() {
     let (store, _server) = answered(vec![busy.clone(), busy.clone(), (200, String::new())], config.clone()).await;
     assert_eq!(store.create("a", "x".into()).await.expect("writes"), Create::New);
     let conflict = (409, xml("ConditionalRequestConflict"));
-    let (store, _server) = answered(vec![conflict, (412, xml("PreconditionFailed"))], config.clone()).await;
+    let (there, found) = ((412, xml("PreconditionFailed")), (200, String::new()));
+    let (store, _server) = answered(vec![conflict, there.clone(), found.clone()], config.clone()).await;
     assert_eq!(
         store.create("a", "x".into()).await.expect("looks"),
         Create::Exists,
         "a conflict alone proves no object"
     );
+    let hidden = (404, xml("NoSuchKey"));
+    let (store, _server) = answered(vec![there, hidden, found], config.clone()).await;
+    assert_eq!(store.create("a", "x".into()).await.expect("writes"), Create::New, "nor does one that nobody can see");
     let (store, _server) = answered(vec![busy, (404, xml("NoSuchKey"))], config).await;
     assert_eq!(store.get("a").await.expect("looks"), None);
 }
@@ -127,7 +131,8 @@ async fn a_service_that_overwrites_what_exists_is_refused() {
     let error = store.prove().await.expect_err("created twice");
     assert_eq!(error.class(), Class::Permanent);
     assert!(error.to_string().contains("If-None-Match"), "{error}");
-    let (store, _server) = answered(vec![(200, String::new()), (412, xml("PreconditionFailed"))], impatient()).await;
+    let found = || (200, String::new());
+    let (store, _server) = answered(vec![found(), (412, xml("PreconditionFailed")), found()], impatient()).await;
     store.prove().await.expect("the second one is refused");
 }
 
