@@ -8,10 +8,10 @@ Worker, broker and load generator share the machine, and Prometheus with the rul
 1. maximum: 50,000 records wait in Kafka for each of PROBE seconds; the events a second that become queryable while they do, beside a load
    generator that sends half as many to another topic. Not measured again if --maximum says it.
 2. steady: 70 % of that for STEADY seconds. The share of events that are queryable within 30 s, and of alerts that are durable within 10 s.
-3. beyond: 130 % for BEYOND seconds; left out if that is 0. The lag grows and the budget burns: when PalisadeFreshnessBurn fires is told. Then the rest is read.
+3. beyond: 130 % for BEYOND seconds; left out if that is 0. The lag grows and the budget burns: when PalisadeFreshnessBurn fires is told.
+   Then the rest is read.
 
-The load of 2 and 3 comes to a worker that is at work: a thousand events a second go before it for 20 seconds, while it joins its
-group.
+The load of 2 and 3 comes to a worker that is at work: a thousand events a second go before it for 20 seconds, while it joins its group.
 
 After 2 and 3 `palisade loadgen score` looks for every event of the generator's log in the tables.
 """

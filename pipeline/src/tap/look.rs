@@ -89,6 +89,7 @@ pub(crate) struct Look {
 /// What is wanted of a table's rows.
 #[derive(Default)]
 struct Wanted {
+    /// Records as they were received are of no table, and nothing of them is masked.
     masked: Masked,
     condition: Option<Arc<dyn PhysicalExpr>>,
     /// None: every column.
@@ -116,7 +117,7 @@ impl Look {
             // A condition on columns that a class lacks: none of its rows meet it.
             match Wanted::of(request, &session, &schema) {
                 Ok(wanted) => {
-                    let masked = class(table).map(|class| redaction.of(class)).unwrap_or_default();
+                    let masked = Table::by_name(table).map(|class| redaction.of(class)).unwrap_or_default();
                     tables.insert(table, Wanted { masked, ..wanted });
                 }
                 Err(error) => drop(unfit.get_or_insert(error)),
@@ -138,7 +139,7 @@ impl Look {
         if room == 0 {
             return Ok(seen.rows.num_rows() as u64);
         }
-        let rows = match class(seen.table) {
+        let rows = match Table::by_name(seen.table) {
             Some(table) => readable(table, wanted.masked.apply(&seen.rows)?)?,
             None => seen.rows.clone(),
         };
@@ -148,11 +149,6 @@ impl Look {
         push_rows(seen.table, &wanted.project(&shown)?, out)?;
         Ok((met.num_rows() - shown.num_rows()) as u64)
     }
-}
-
-/// The class of that name; records as they were received have none.
-fn class(name: &str) -> Option<Table> {
-    Table::ALL.into_iter().find(|table| table.name() == name)
 }
 
 /// The tables that the stage can show, and their columns.
