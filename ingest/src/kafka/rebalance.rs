@@ -201,7 +201,8 @@ impl Group {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&assigned),
             _ => consumer.assign(&assigned),
         };
-        done.map_err(KafkaError::client("take partitions over"))
+        done.map_err(KafkaError::client("take partitions over"))?;
+        resume(consumer, &assigned)
     }
 
     /// Takes over what had to wait, if brokers say now where the logs end. Only a cooperative group lets partitions wait.
@@ -211,7 +212,8 @@ impl Group {
         if assigned.count() == 0 {
             return Ok(());
         }
-        consumer.incremental_assign(&assigned).map_err(KafkaError::client("take partitions over"))
+        consumer.incremental_assign(&assigned).map_err(KafkaError::client("take partitions over"))?;
+        resume(consumer, &assigned)
     }
 
     /// What the client is to be told to read of the partitions, and where. Notes what becomes of each.
@@ -265,6 +267,11 @@ impl Group {
         };
         done.map_err(KafkaError::client("give partitions back"))
     }
+}
+
+/// A partition that was paused when it left comes back paused: the client keeps that with the partition.
+fn resume(consumer: &BaseConsumer<Group>, assigned: &TopicPartitionList) -> Result<(), KafkaError> {
+    consumer.resume(assigned).map_err(KafkaError::client("resume partitions"))
 }
 
 /// Asks again after what may pass by itself, as long as there is time.

@@ -266,6 +266,25 @@ async fn a_reader_that_waits_is_waited_for_and_nothing_is_lost() {
     assert_eq!(read[&0], (0..2_000).collect::<Vec<i64>>());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_leaves_paused_is_read_once_it_comes_back() {
+    let cluster = Cluster::new(4);
+    (0..4).for_each(|partition| cluster.fill(partition, 0..2_000));
+    let config = KafkaConfig { queue_chunks: 1, chunk_bytes: 64, ..cluster.config(true) };
+    let mut first = Member { source: open(config, Arc::<Fixed>::default()).await, owns: 0 };
+    first.until_it_owns(4).await;
+    let mut second = Member { source: open(cluster.config(true), Arc::<Fixed>::default()).await, owns: 0 };
+    // Nobody reads the first meanwhile: it gives up half of its partitions when all are paused.
+    second.until_it_owns(2).await;
+    let are_read = |read: &BTreeMap<i32, Vec<i64>>, partitions| {
+        read.values().filter(|offsets| offsets.last() == Some(&1_999)).count() == partitions
+    };
+    read_until(&mut first.source, |read| are_read(read, 2)).await;
+    drop(second);
+    let back = read_until(&mut first.source, |read| are_read(read, 2));
+    tokio::time::timeout(Duration::from_secs(60), back).await.expect("they are read");
+}
+
 #[test]
 fn a_position_outside_the_log_stops() {
     use poller::within;
