@@ -64,6 +64,13 @@ impl Lane {
     fn at(position: i64, end: Option<i64>) -> Self {
         Self { position, end, durable: position, open: None, received_us: None, quiet: Quiet::from_now() }
     }
+
+    /// The open chunk, which is to leave.
+    fn close(&mut self) -> Option<SourceEvent> {
+        let open = self.open.take()?;
+        self.quiet.since = now();
+        Some(SourceEvent::Chunk(open.finish()))
+    }
 }
 
 /// What is known of a partition of which nothing comes.
@@ -470,22 +477,21 @@ impl Poller {
 
     fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), KafkaError> {
         let (partition, offset) = (message.partition(), message.offset());
-        let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
+        let Self { config, rows, tenants, lanes, buffers, backlog, .. } = self;
+        let Some(lane) = lanes.get_mut(&partition) else { return Ok(()) };
         if offset < lane.position || lane.end.is_some_and(|end| offset >= end) {
             return Ok(());
         }
         let received_ms = message.timestamp().to_millis().filter(|ms| *ms >= 0);
         let received_ms = received_ms.ok_or(KafkaError::NoTimestamp { partition, offset })?;
-        let tenant = self.tenants.name(message).clone();
-        if lane.open.as_ref().is_some_and(|open| *open.tenant() != tenant || open.bytes() >= self.config.chunk_bytes) {
-            self.close(partition);
+        let tenant = tenants.name(message);
+        if lane.open.as_ref().is_some_and(|open| open.tenant() != tenant || open.bytes() >= config.chunk_bytes) {
+            backlog.extend(lane.close());
         }
-        let Self { lanes, rows, buffers, .. } = self;
-        let Some(lane) = lanes.get_mut(&partition) else { return Ok(()) };
-        let new = || ChunkBuilder::reusing(rows.id(partition), tenant, lane.position, buffers);
+        let new = || ChunkBuilder::reusing(rows.id(partition), tenant.clone(), lane.position, buffers);
         let open = lane.open.get_or_insert_with(new);
         let payload = message.payload().unwrap_or_default();
-        let kept = &payload[..payload.len().min(self.config.line_limit)];
+        let kept = &payload[..payload.len().min(config.line_limit)];
         open.push_cut(kept, payload.len() as u64, offset, received_ms.saturating_mul(1000));
         lane.position = offset + 1;
         lane.received_us = Some(received_ms.saturating_mul(1000));
@@ -495,11 +501,7 @@ impl Poller {
 
     /// The partition's open chunk is to leave.
     fn close(&mut self, partition: i32) {
-        let Some(lane) = self.lanes.get_mut(&partition) else { return };
-        if let Some(open) = lane.open.take() {
-            lane.quiet.since = now();
-            self.backlog.push_back(SourceEvent::Chunk(open.finish()));
-        }
+        self.backlog.extend(self.lanes.get_mut(&partition).and_then(Lane::close));
     }
 
     fn caught_up(&mut self, partition: i32) {
