@@ -5,8 +5,12 @@
 //! UTF-8; [`walk`] makes tokens of them and proves the rest. Numbers, strings without escapes and whole objects are then
 //! read, verbatim, where they stand. Only why a document is refused is left to the parser to say.
 //!
+//! A document without white space between its tokens, as nearly all records of a log are, is read without that stage:
+//! [`dense`].
+//!
 //! Absent: any meaning of a key.
 
+mod dense;
 mod walk;
 
 use std::ops::Range;
@@ -14,6 +18,7 @@ use std::ops::Range;
 use dataflow::Reason;
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Tape, fill_tape, fill_tape_padded};
 
+use super::keys::{KeyId, Keys};
 use super::{Limits, Rejected};
 use walk::{Key, Kind, Token, Tokens};
 
@@ -52,6 +57,8 @@ pub(crate) struct JsonParser {
     padded: Vec<u8>,
     tokens: Tokens,
     limits: Limits,
+    /// Reads what stands within other documents.
+    is_inner: bool,
 }
 
 impl std::fmt::Debug for JsonParser {
@@ -65,6 +72,7 @@ impl std::fmt::Debug for JsonParser {
 pub(crate) struct Doc<'a> {
     tokens: &'a Tokens,
     source: &'a str,
+    is_inner: bool,
 }
 
 /// Where a value stands among the tokens.
@@ -96,6 +104,12 @@ impl Member<'_> {
         self.token.key.end != Key::ESCAPED
     }
 
+    /// The number of the key among [`Doc::key_names`], if it has one.
+    #[inline]
+    pub(crate) fn key_id(&self) -> KeyId {
+        self.token.key.id
+    }
+
     /// The value is `null` or an empty string.
     #[inline]
     pub(crate) fn is_void(&self) -> bool {
@@ -111,7 +125,13 @@ impl JsonParser {
     pub(crate) fn new(limits: Limits) -> Self {
         // The parser's second stage refuses the outermost bracket at this depth, so that it ends where it begins.
         let buffers = Buffers::with_max_depth(4096, 0);
-        Self { buffers, tape: Tape(Vec::new()), padded: Vec::new(), tokens: Tokens::default(), limits }
+        let (tape, padded, tokens) = (Tape(Vec::new()), Vec::new(), Tokens::default());
+        Self { buffers, tape, padded, tokens, limits, is_inner: false }
+    }
+
+    /// A parser of what stands within other documents: its keys have other numbers.
+    pub(crate) fn inner(limits: Limits) -> Self {
+        Self { is_inner: true, ..Self::new(limits) }
     }
 
     /// Parses `source`, an object, and hands the document to `read`.
@@ -119,18 +139,15 @@ impl JsonParser {
     where
         F: FnOnce(Doc<'_>) -> Result<R, Rejected>,
     {
-        self.find_marks(source)?;
-        // The first stage has seen that all of it is UTF-8; to look again costs less than to look at each value.
-        let text = simdutf8::basic::from_utf8(source).unwrap_or_default();
-        let limits = self.limits;
-        match self.tokens.read(text, self.buffers.structural_indexes(), limits.json_depth_max) {
-            Ok(()) => {
-                let doc = Doc { tokens: &self.tokens, source: text };
-                doc.check(&limits)?;
-                read(doc)
-            }
-            Err(reason) => Err(refusal(source, reason, limits.json_depth_max)),
+        let (text, limits) = (simdutf8::basic::from_utf8(source).unwrap_or_default(), self.limits);
+        if self.tokens.read_dense(text, limits.json_depth_max).is_none() {
+            self.find_marks(source)?;
+            let read = self.tokens.read(text, self.buffers.structural_indexes(), limits.json_depth_max);
+            read.map_err(|reason| refusal(source, reason, limits.json_depth_max))?;
         }
+        let doc = Doc { tokens: &self.tokens, source: text, is_inner: self.is_inner };
+        doc.check(&limits)?;
+        read(doc)
     }
 
     /// The parser's first stage; the marks are then in its buffers.
@@ -292,26 +309,29 @@ impl<'a> Doc<'a> {
         self.key_text(member.token)
     }
 
-    /// Where the name of a member stands in the source, if it is its own text.
-    #[inline]
-    pub(crate) fn key_place(&self, member: &Member<'a>) -> Option<Range<usize>> {
-        let Key { start, end } = member.token.key;
-        (end != Key::ESCAPED).then_some(start as usize..end as usize)
+    /// Keys by their numbers, those of documents before among them.
+    pub(crate) fn key_names(&self) -> &'a Keys {
+        &self.tokens.names
+    }
+
+    /// Whether it stands within another document: keys of inner ones have other numbers.
+    pub(crate) fn is_inner(&self) -> bool {
+        self.is_inner
     }
 
     /// The name of a member, to compare: bytes are cheaper to take than text.
     #[inline]
     pub(crate) fn key(&self, member: &Member<'a>) -> &'a [u8] {
         match member.token.key {
-            Key { start, end: Key::ESCAPED } => self.tokens.text(start).as_bytes(),
-            Key { start, end } => &self.source.as_bytes()[start as usize..end as usize],
+            Key { start, end: Key::ESCAPED, .. } => self.tokens.text(start).as_bytes(),
+            Key { start, end, .. } => &self.source.as_bytes()[start as usize..end as usize],
         }
     }
 
     fn key_text(&self, token: &Token) -> &'a str {
         match token.key {
-            Key { start, end: Key::ESCAPED } => self.tokens.text(start),
-            Key { start, end } => &self.source[start as usize..end as usize],
+            Key { start, end: Key::ESCAPED, .. } => self.tokens.text(start),
+            Key { start, end, .. } => &self.source[start as usize..end as usize],
         }
     }
 

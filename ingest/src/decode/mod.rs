@@ -245,7 +245,7 @@ impl AutoDecoder {
                 buffers: Buffers::new(&config.limits),
                 columns: Columns::default(),
                 pairs: Pairs::default(),
-                embedded: Some(Box::new(JsonParser::new(config.limits))),
+                embedded: Some(Box::new(JsonParser::inner(config.limits))),
                 around: String::new(),
                 next_index: 0,
                 repeated: 0,

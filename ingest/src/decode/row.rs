@@ -14,7 +14,7 @@ use dataflow::print::Print;
 
 use super::fields::{FieldTable, Key, KeyPosition, Objects};
 use super::json::{At, Value};
-use super::keys::{ByKey, Keys};
+use super::keys::ByKey;
 use super::names::Place;
 use super::notes::Notes;
 use super::zones::LocalTime;
@@ -80,8 +80,7 @@ pub(crate) struct Scratch {
     known: ByKey<KnownKey>,
     /// By field table.
     of_pairs: ByKey<KnownField>,
-    /// The names of members, and by field table and object what is known of them.
-    names: Keys,
+    /// By field table and object, of inner documents apart.
     of_members: ByKey<KnownField>,
 }
 

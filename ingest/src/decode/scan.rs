@@ -23,6 +23,21 @@ pub(crate) fn same(a: &[u8; BYTES], b: &[u8; BYTES]) -> u32 {
     u8x16::new(*a).simd_eq(u8x16::new(*b)).to_bitmask()
 }
 
+/// A bit for each byte that ends a JSON string or is not its own text in one: quotes, backslashes and control characters.
+#[inline]
+pub(crate) fn json_ends(block: &[u8; BYTES]) -> u32 {
+    let bytes = u8x16::new(*block);
+    let of = |mark: u8| bytes.simd_eq(u8x16::splat(mark));
+    (of(b'"') | of(b'\\') | bytes.simd_le(u8x16::splat(0x1f))).to_bitmask()
+}
+
+/// How many digits a block begins with.
+#[inline]
+pub(crate) fn digits(block: &[u8; BYTES]) -> usize {
+    let values = u8x16::new(*block) - u8x16::splat(b'0');
+    values.simd_le(u8x16::splat(9)).to_bitmask().trailing_ones() as usize
+}
+
 /// The first place from `from` on of either mark, for texts that are mostly shorter than a block.
 #[inline]
 pub(crate) fn find(line: &[u8], from: usize, (mark, other): (u8, u8)) -> Option<usize> {

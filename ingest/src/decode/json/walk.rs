@@ -13,6 +13,7 @@ use dataflow::Reason;
 use memchr::memchr;
 
 use super::At;
+use crate::decode::keys::{KeyId, Keys};
 
 /// A value, and the key before it if it is a member.
 #[derive(Debug, Clone, Copy)]
@@ -29,10 +30,11 @@ pub(super) struct Token {
 pub(super) struct Key {
     pub(super) start: u32,
     pub(super) end: u32,
+    pub(super) id: KeyId,
 }
 
 impl Key {
-    const NONE: Self = Self { start: 0, end: 0 };
+    pub(super) const NONE: Self = Self { start: 0, end: 0, id: None };
     pub(super) const ESCAPED: u32 = u32::MAX;
 }
 
@@ -70,6 +72,8 @@ pub(super) struct Tokens {
     pub(super) unescaped: String,
     /// Keys of all objects together.
     pub(super) keys: usize,
+    /// The names of members, of this document and those before.
+    pub(super) names: Keys,
     /// Brackets not closed yet, by their tokens.
     open: Vec<u32>,
 }
@@ -77,13 +81,54 @@ pub(super) struct Tokens {
 impl Tokens {
     /// Reads a document. On an error the tokens are of no use.
     pub(super) fn read(&mut self, source: &str, marks: &[u32], depth_max: usize) -> Result<(), Reason> {
+        self.begin();
+        let backslash = memchr(b'\\', source.as_bytes()).unwrap_or(usize::MAX);
+        Walk { tokens: self, source, marks, depth_max, backslash }.document()
+    }
+
+    /// Forgets the document before.
+    pub(super) fn begin(&mut self) {
         self.list.clear();
         self.texts.clear();
         self.unescaped.clear();
         self.open.clear();
         self.keys = 0;
-        let backslash = memchr(b'\\', source.as_bytes()).unwrap_or(usize::MAX);
-        Walk { tokens: self, source, marks, depth_max, backslash }.document()
+        self.names.begin();
+    }
+
+    /// Begins an object or array whose bracket stands there, unless it would lie too deep.
+    pub(super) fn open(&mut self, key: Key, at: u32, within: Within, depth_max: usize) -> Option<()> {
+        if self.open.len() >= depth_max {
+            return None;
+        }
+        self.open.push(self.list.len() as u32);
+        let kind = if within == Within::Object { Kind::Object(0) } else { Kind::Array(0) };
+        self.list.push(Token { key, start: at, end: at + 1, kind });
+        Some(())
+    }
+
+    /// What the innermost bracket began that is still open.
+    #[inline]
+    pub(super) fn within(&self) -> Option<Within> {
+        let open = self.list.get(*self.open.last()? as usize)?;
+        Some(if let Kind::Object(_) = open.kind { Within::Object } else { Within::Array })
+    }
+
+    /// Ends what the innermost bracket began, with the bracket at that place.
+    pub(super) fn close(&mut self, at: u32) {
+        let after = self.list.len() as u32;
+        let Some(token) = self.open.pop().and_then(|open| self.list.get_mut(open as usize)) else {
+            return;
+        };
+        token.end = at + 1;
+        token.kind = if let Kind::Object(_) = token.kind { Kind::Object(after) } else { Kind::Array(after) };
+    }
+
+    /// Keeps what a string with escapes means, and gives its index.
+    pub(super) fn unescape(&mut self, text: &str) -> Result<u32, Reason> {
+        unescape(text, &mut self.unescaped)?;
+        self.texts.push(self.unescaped.len() as u32);
+        Ok(self.texts.len() as u32 - 1)
     }
 
     /// The text of the string with that index.
@@ -104,11 +149,25 @@ struct Walk<'t> {
     backslash: usize,
 }
 
-/// What the walk is in.
+/// What a value stands in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Within {
+pub(super) enum Within {
     Object,
     Array,
+}
+
+impl Within {
+    /// What a bracket begins.
+    #[inline]
+    pub(super) fn of(bracket: u8) -> Self {
+        if bracket == b'{' { Within::Object } else { Within::Array }
+    }
+
+    /// The bracket that ends it.
+    #[inline]
+    pub(super) fn end(self) -> u8 {
+        if self == Within::Object { b'}' } else { b']' }
+    }
 }
 
 impl Walk<'_> {
@@ -175,47 +234,29 @@ impl Walk<'_> {
 
     /// An object or array that is empty, or its bracket.
     fn open(&mut self, key: Key, at: u32, next: u32) -> Result<Option<Within>, Reason> {
-        if self.tokens.open.len() >= self.depth_max {
-            return Err(Reason::TooDeep);
-        }
-        self.tokens.open.push(self.tokens.list.len() as u32);
-        let (kind, within, end) = match self.byte(at) {
-            b'{' => (Kind::Object(0), Within::Object, b'}'),
-            _ => (Kind::Array(0), Within::Array, b']'),
-        };
-        self.tokens.list.push(Token { key, start: at, end: at + 1, kind });
-        if self.byte(next) != end {
+        let within = Within::of(self.byte(at));
+        self.tokens.open(key, at, within, self.depth_max).ok_or(Reason::TooDeep)?;
+        if self.byte(next) != within.end() {
             return Ok(Some(within));
         }
         self.marks = &self.marks[1..];
-        self.close(next);
+        self.tokens.close(next);
         Ok(None)
     }
 
     /// Over brackets that close, to the comma before a further member or element; none at the end.
     #[inline]
     fn comma(&mut self) -> Result<Option<Within>, Reason> {
-        while let Some(&open) = self.tokens.open.last() {
-            let is_object = matches!(self.tokens.list[open as usize].kind, Kind::Object(_));
+        while let Some(within) = self.tokens.within() {
             let (&mark, ahead) = self.marks.split_first().ok_or(Reason::InvalidJson)?;
             self.marks = ahead;
             match self.byte(mark) {
-                b',' => return Ok(Some(if is_object { Within::Object } else { Within::Array })),
-                b'}' if is_object => self.close(mark),
-                b']' if !is_object => self.close(mark),
+                b',' => return Ok(Some(within)),
+                end if end == within.end() => self.tokens.close(mark),
                 _ => return Err(Reason::InvalidJson),
             }
         }
         Ok(None)
-    }
-
-    fn close(&mut self, at: u32) {
-        let after = self.tokens.list.len() as u32;
-        let Some(token) = self.tokens.open.pop().and_then(|open| self.tokens.list.get_mut(open as usize)) else {
-            return;
-        };
-        token.end = at + 1;
-        token.kind = if let Kind::Object(_) = token.kind { Kind::Object(after) } else { Kind::Array(after) };
     }
 
     /// Where the text before the mark `next` ends, white space left out.
@@ -244,9 +285,14 @@ impl Walk<'_> {
     fn key(&mut self, quote: u32, next: u32) -> Result<Key, Reason> {
         let (start, end) = (quote + 1, self.closing(quote, next)?);
         if self.backslash < end as usize {
-            return Ok(Key { start: self.escaped(start, end)?, end: Key::ESCAPED });
+            return Ok(Key { start: self.escaped(start, end)?, end: Key::ESCAPED, id: None });
         }
-        Ok(Key { start, end })
+        let names = &mut self.tokens.names;
+        let id = match names.guess(self.source.as_bytes(), start as usize, b'"') {
+            Some(guess) if guess == end as usize => names.take_guess(),
+            _ => names.take(&self.source[start as usize..end as usize]),
+        };
+        Ok(Key { start, end, id })
     }
 
     #[inline]
@@ -259,11 +305,10 @@ impl Walk<'_> {
 
     #[cold]
     fn escaped(&mut self, start: u32, end: u32) -> Result<u32, Reason> {
-        unescape(&self.source[start as usize..end as usize], &mut self.tokens.unescaped)?;
+        let index = self.tokens.unescape(&self.source[start as usize..end as usize])?;
         let rest = &self.source.as_bytes()[end as usize..];
         self.backslash = memchr(b'\\', rest).map_or(usize::MAX, |n| end as usize + n);
-        self.tokens.texts.push(self.tokens.unescaped.len() as u32);
-        Ok(self.tokens.texts.len() as u32 - 1)
+        Ok(index)
     }
 
     #[inline]

@@ -5,8 +5,8 @@ use dataflow::json::push_string;
 use super::unmapped::open_member;
 use super::{Row, Slotted};
 use crate::decode::fields::{Field, To};
-use crate::decode::json::{At, Doc, Member, Value};
-use crate::decode::keys::{KeyId, Keys};
+use crate::decode::json::{At, Doc, Value};
+use crate::decode::keys::Keys;
 use crate::decode::names::Place;
 use crate::decode::notes::Noted;
 use crate::decode::pairs::Pairs;
@@ -135,34 +135,15 @@ impl<'v> Row<'_, 'v> {
 
     /// Takes a JSON object's members.
     pub(crate) fn read_members(&mut self, doc: Doc<'v>, object: At, scope: u8) {
-        self.scratch.names.begin();
-        self.read_within(doc, object, scope);
-    }
-
-    /// The number of a member's name, if it has one.
-    #[inline]
-    fn name_id(&mut self, doc: Doc<'v>, member: &Member<'v>) -> KeyId {
-        let place = doc.key_place(member)?;
-        let names = &mut self.scratch.names;
-        if names.guess(doc.source().as_bytes(), place.start, b'"') == Some(place.end) {
-            names.take_guess()
-        } else {
-            names.take(doc.name(member))
-        }
-    }
-
-    /// As [`Row::read_members`], of an object that may lie within another.
-    fn read_within(&mut self, doc: Doc<'v>, object: At, scope: u8) {
         let (fields, mut place) = (self.fields, Place::default());
-        let owner = fields.number << u8::BITS | usize::from(scope);
+        let owner = (fields.number << u8::BITS | usize::from(scope)) << 1 | usize::from(doc.is_inner());
         let mut known = self.scratch.of_members.take(owner);
         for member in doc.members(object) {
             if member.is_void() {
                 continue;
             }
-            let id = self.name_id(doc, &member);
-            let names = &self.scratch.names;
-            let field = id.map(|id| known_field(&mut known, id, names, |key| fields.position(scope, key)));
+            let position = |key: &str| fields.position(scope, key);
+            let field = member.key_id().map(|id| known_field(&mut known, id, doc.key_names(), position));
             let to = match &field {
                 Some(field) => fields.to_at(scope, field.position),
                 None => fields.to(scope, &mut place, doc.key(&member)),
@@ -192,7 +173,7 @@ impl<'v> Row<'_, 'v> {
         push_string(open_member(&mut self.scratch.unmapped), key);
         self.scratch.unmapped.push_str(":{");
         let opened = self.scratch.unmapped.len();
-        self.read_within(doc, object, scope);
+        self.read_members(doc, object, scope);
         self.end_run();
         if self.scratch.unmapped.len() == opened {
             self.scratch.unmapped.truncate(before);
