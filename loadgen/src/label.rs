@@ -29,6 +29,9 @@ pub struct Label {
     /// What the alert must be about: `src_ip` of a scan, `dst_ip` of an upload; of a call `src_ip`, `user_name` if a user
     /// called, and the row's identity (`_topic`, ...).
     pub key: BTreeMap<String, String>,
+    /// Who sends, where that is not the key: an alert of a rule of `also` may be about one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
     /// Event time of its first event, microseconds UTC, as the lines tell it.
     pub start_us: i64,
     /// Event time of its last event.

@@ -82,7 +82,7 @@ impl Score {
 /// names that both have bear the same values, and there is one. Alerts that are equal (revisions) count once, and so do
 /// all alerts of one attack. An alert that fits an attack is not false, whatever near miss it fits as well. Labels that no
 /// rule covers are counted apart: no alert fits one. An alert of a rule that a label names beside its own, and whose times
-/// and keys agree with it, is neither a detection nor false.
+/// and keys agree with it, or that is about one of its sources, is neither a detection nor false.
 pub fn score(labels: &[Label], alerts: &[AlertSeen]) -> Score {
     let also: Vec<&Label> = labels.iter().filter(|l| !l.also.is_empty()).collect();
     let uncovered = labels.iter().filter(|l| l.is_uncovered && !l.near_miss).count();
@@ -120,7 +120,10 @@ pub fn score(labels: &[Label], alerts: &[AlertSeen]) -> Score {
 impl Label {
     /// True if the alert is of a rule that may alert on this beside its own.
     fn expects(&self, alert: &AlertSeen) -> bool {
-        self.also.contains(&alert.rule) && self.tenant == alert.tenant && fits(self, alert)
+        let is_source = || alert.key.get("src_ip").is_some_and(|ip| self.sources.contains(ip));
+        self.also.contains(&alert.rule)
+            && self.tenant == alert.tenant
+            && (fits(self, alert) || (overlaps(self, alert) && !alert.key.contains_key("dst_ip") && is_source()))
     }
 
     /// True if the alert is about this attack or near miss, as [`score()`] takes it; the caller sees to rule and tenant.
@@ -131,10 +134,11 @@ impl Label {
 
 fn fits(label: &Label, alert: &AlertSeen) -> bool {
     let mut common = label.key.iter().filter_map(|(name, value)| Some((value, alert.key.get(name)?))).peekable();
-    alert.window_start <= label.end_us
-        && alert.window_end >= label.start_us
-        && common.peek().is_some()
-        && common.all(|(ours, theirs)| ours == theirs)
+    overlaps(label, alert) && common.peek().is_some() && common.all(|(ours, theirs)| ours == theirs)
+}
+
+fn overlaps(label: &Label, alert: &AlertSeen) -> bool {
+    alert.window_start <= label.end_us && alert.window_end >= label.start_us
 }
 
 fn rule_scores(hits: &[(&Label, bool)], alerts: &BTreeSet<&AlertSeen>, wrong: &[FalseAlert]) -> Vec<RuleScore> {

@@ -128,6 +128,14 @@ impl What {
         }
     }
 
+    /// Who sends an upload.
+    fn uploader(&self) -> Option<IpAddr> {
+        match self {
+            What::Upload { src, .. } => Some(*src),
+            _ => None,
+        }
+    }
+
     /// What a session sends, if that was planned.
     fn bytes(&self) -> u64 {
         match self {
@@ -340,6 +348,8 @@ impl<'a> Scene<'a> {
             Some(near) => format!("{}-near-{}", scenario.name, near + 1),
             None => format!("{}-{}", scenario.name, self.number + 1),
         };
+        let sources: BTreeSet<String> =
+            self.planted.iter().filter_map(|p| p.what.uploader()).map(|ip| ip.to_string()).collect();
         let key: BTreeMap<String, String> = claim.key.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         Label {
             attack_id,
@@ -350,6 +360,7 @@ impl<'a> Scene<'a> {
             also: scenario.also.iter().map(|rule| (*rule).to_owned()).collect(),
             tenant: self.ground.tenants[self.tenant].name.to_string(),
             key,
+            sources: sources.into_iter().collect(),
             start_us: i64::MAX,
             end_us: i64::MIN,
             // Few digits, so that every JSON reader gets the same number.

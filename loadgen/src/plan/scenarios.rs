@@ -81,7 +81,7 @@ const fn uncovered(name: &'static str, techniques: &'static [&'static str], plan
 /// All of them. A scenario's place is part of every fleet: it names the scenario's draws and addresses.
 pub(super) const SCENARIOS: [Scenario; 27] = [
     seen_by(&["slow_scan", "vertical_scan"], covered(PORT_SCAN, &["T1046"], 250, port_scan::plan)),
-    seen_by(&["beaconing"], covered(RARE_UPLOAD, &["T1567"], 0, rare_upload::plan)),
+    seen_by(&["beaconing", "upload_over_baseline"], covered(RARE_UPLOAD, &["T1567"], 0, rare_upload::plan)),
     seen_by(&["cloudtrail_root_change"], covered(LOGGING_STOPPED, &["T1562.008"], 0, logging_stopped::plan)),
     covered(HOST_SWEEP, &["T1046", "T1018"], 100, host_sweep::plan),
     covered(VPN_BRUTE_FORCE, &["T1110.001"], 20, vpn_brute_force::plan),

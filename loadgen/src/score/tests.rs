@@ -127,6 +127,18 @@ fn what_no_rule_covers_is_counted_apart_and_never_missed() {
 }
 
 #[test]
+fn a_rule_that_a_label_names_may_be_about_a_source() {
+    let (also, sources) = (vec!["upload_over_baseline".to_owned()], vec!["10.1.16.9".to_owned()]);
+    let upload = label("upload-1", "rare_upload", "acme", ("dst_ip", "198.19.0.1"), (0, 900), false);
+    let labels = [Label { also, sources, ..upload }];
+    let of = |rule, ip, times| score(&labels, &[alert(rule, "acme", &[("src_ip", ip)], times)]).false_alerts.len();
+    assert_eq!(of("upload_over_baseline", "10.1.16.9", (0, 86_400)), 0);
+    assert_eq!(of("upload_over_baseline", "10.1.16.10", (0, 86_400)), 1, "another host");
+    assert_eq!(of("upload_over_baseline", "10.1.16.9", (901, 1_000)), 1, "another time");
+    assert_eq!(of("port_scan", "10.1.16.9", (0, 86_400)), 1, "another rule");
+}
+
+#[test]
 fn the_table_reads_like_a_table() {
     let wrong = alert("rare_upload", "acme", &[("dst_ip", "198.18.0.7")], (0, 600));
     let right = alert("port_scan", "acme", &[("src_ip", "10.1.16.1")], (90, 150));
