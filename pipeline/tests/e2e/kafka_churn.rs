@@ -40,6 +40,8 @@ fn churn(scene: &mut Scene, name: &str, seed: u64) -> (PathBuf, String) {
         }
         match (nth % 5, dead) {
             (1, None) => {
+                // One that is back needs a while, and two that are away together take the partitions with them.
+                wait_until("all brokers are in sync", &mut workers, || scene.kafka.is_in_sync("firewall"));
                 let broker = dice.roll(3) as usize;
                 scene.kafka.kill_broker(broker);
                 dead = Some(broker);

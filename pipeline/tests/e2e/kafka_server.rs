@@ -217,6 +217,14 @@ impl Kafka {
         self.positions(group, topic).into_iter().map(|(_, committed, high)| high - committed).sum()
     }
 
+    /// Whether each of a topic's replicas has all of it.
+    pub(crate) fn is_in_sync(&self, topic: &str) -> bool {
+        let consumer: BaseConsumer = self.client().create().expect("a consumer");
+        let Ok(metadata) = consumer.fetch_metadata(Some(topic), ANSWER) else { return false };
+        let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        partitions.all(|partition| partition.isr().len() == partition.replicas().len())
+    }
+
     /// Messages of a topic that a group has committed.
     pub(crate) fn committed(&self, group: &str, topic: &str) -> i64 {
         self.positions(group, topic).into_iter().map(|(low, committed, _)| committed - low).sum()

@@ -21,10 +21,12 @@ use crate::lake_spark::{jars, spark_python};
 fn scene(lake: &Lake, kafka: &Kafka, events: u64, partitions: u64) -> (PathBuf, PathBuf) {
     let truth = lake.dir.path().join("truth");
     let mut fill = palisade();
-    // The fleet's people and hosts are as many however many events there are: in one hour millions are more than rules bear of anybody.
-    let span = format!("{}h", events.div_ceil(250_000));
+    // A tenant's people and hosts are as many however many events there are: in one hour millions are more than rules bear of
+    // anybody. A day of work is as long as may be: at night every change to a firewall is an alert.
+    let hours = events.div_ceil(250_000).min(11);
+    let (span, tenants) = (format!("{hours}h"), events.div_ceil(hours * 125_000).max(2).to_string());
     fill.args(["loadgen", "--topic", "firewall", "--seed", "29", "--events", &events.to_string(), "--span", &span]);
-    fill.args(["--tenants", "2", "--partitions", &partitions.to_string(), "--kafka", &kafka.address(), "--out"]);
+    fill.args(["--tenants", &tenants, "--partitions", &partitions.to_string(), "--kafka", &kafka.address(), "--out"]);
     stdout(fill.arg(&truth));
     let flush_rows = (events / (12 * partitions)).clamp(100, 100_000);
     // A state of a window holds what it saw: of millions, written every few seconds, they fill the bucket.
