@@ -139,6 +139,7 @@ impl JsonParser {
     where
         F: FnOnce(Doc<'_>) -> Result<R, Rejected>,
     {
+        // Of what is no UTF-8 nothing is left here; the parser's first stage says so.
         let (text, limits) = (simdutf8::basic::from_utf8(source).unwrap_or_default(), self.limits);
         if self.tokens.read_dense(text, limits.json_depth_max).is_none() {
             self.find_marks(source)?;
