@@ -19,8 +19,16 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use crate::house::{cache, read};
 use crate::kit::stdout;
 
-/// What is said of a partition while brokers come and go.
-const PASSING: [RDKafkaErrorCode; 2] = [RDKafkaErrorCode::UnknownPartition, RDKafkaErrorCode::DestroyBroker];
+/// What is said of a partition or a group while brokers come and go.
+const PASSING: [RDKafkaErrorCode; 5] = [
+    RDKafkaErrorCode::UnknownPartition,
+    RDKafkaErrorCode::DestroyBroker,
+    RDKafkaErrorCode::NotCoordinator,
+    RDKafkaErrorCode::CoordinatorNotAvailable,
+    RDKafkaErrorCode::CoordinatorLoadInProgress,
+];
+/// Where a partition is of which nobody knows it: then nobody knows that all is read.
+const NOBODY_KNOWS: (i64, i64, i64) = (0, 0, 1 << 40);
 /// No answer of a broker that runs takes so long.
 const ANSWER: Duration = Duration::from_secs(30);
 const START_SECONDS: u32 = 60;
@@ -235,13 +243,17 @@ impl Kafka {
         let consumer: BaseConsumer = self.client().set("group.id", group).create().expect("a consumer");
         let mut list = TopicPartitionList::new();
         list.add_partition_range(topic, 0, self.partitions(&consumer, topic) - 1);
-        let committed = consumer.committed_offsets(list, ANSWER).expect("the broker answers");
+        let committed = match consumer.committed_offsets(list, ANSWER) {
+            Ok(committed) => committed,
+            // The group has a new coordinator, which has not read it all yet.
+            Err(error) if is_passing(&error) => return vec![NOBODY_KNOWS],
+            Err(error) => panic!("{group}: {error}"),
+        };
         let position = |at: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
             match consumer.fetch_watermarks(topic, at.partition(), ANSWER) {
                 Ok((low, high)) => (low, at.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low), high),
-                // A broker that has just come back does not know it yet, or one that is down has left the list: then nobody knows that
-                // all is read.
-                Err(error) if error.rdkafka_error_code().is_some_and(|code| PASSING.contains(&code)) => (0, 0, 1 << 40),
+                // A broker that has just come back does not know it yet, or one that is down has left the list.
+                Err(error) if is_passing(&error) => NOBODY_KNOWS,
                 Err(error) => panic!("{topic} {}: {error}", at.partition()),
             }
         };
@@ -282,6 +294,10 @@ impl Kafka {
         let said = || std::fs::read_to_string(self.dir.path().join("broker.log")).unwrap_or_default();
         assert!((0..START_SECONDS).any(up), "Apache Kafka does not answer after {START_SECONDS} s:\n{}", said());
     }
+}
+
+fn is_passing(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(|code| PASSING.contains(&code))
 }
 
 impl Drop for Kafka {
