@@ -197,7 +197,7 @@ impl CloudTrail {
         }
         row.place(Slot::Arn, &t.user_uid);
         let invoked = row.place(Slot::InvokedBy, &t.invoked_by);
-        let is_user = row.has(Objects::named("actor.user"));
+        let is_user = row.has(const { Objects::named("actor.user") });
         if let Some(field) = row.take(Slot::UserType) {
             let (id, caption) = user_type(kind);
             if is_user {
@@ -226,7 +226,7 @@ impl CloudTrail {
                 row.keep(field);
             }
         }
-        if !row.has(Objects::named("src_endpoint")) {
+        if !row.has(const { Objects::named("src_endpoint") }) {
             row.set_text(&t.source_service, UNKNOWN);
         }
     }

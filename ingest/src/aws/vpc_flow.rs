@@ -298,7 +298,7 @@ impl VpcFlow {
         let t = &self.targets;
         let interface = row.peek_text(Slot::Interface);
         row.place(Slot::Interface, &t.interface);
-        if row.has(Objects::named("src_endpoint").with(Objects::named("dst_endpoint"))) {
+        if row.has(const { Objects::named("src_endpoint").with(Objects::named("dst_endpoint")) }) {
             return;
         }
         if interface.is_empty() || !row.set_text(&t.source_interface, interface) {

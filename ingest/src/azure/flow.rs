@@ -202,7 +202,7 @@ impl AzureFlow {
             [tuple.acl, tuple.group, record].into_iter().for_each(|at| row.read_members(doc, at, 0));
             row.forget(1 << Slot::Flows as u8 | 1 << Slot::Groups as u8 | 1 << Slot::Tuples as u8);
             let (time, _, original) = first_time([row.take(Slot::Time)])?;
-            if !row.has(Objects::named("src_endpoint").with(Objects::named("dst_endpoint"))) {
+            if !row.has(const { Objects::named("src_endpoint").with(Objects::named("dst_endpoint")) }) {
                 return Err(Rejected::new(Reason::MissingField, "no address".to_owned()));
             }
             self.class.set_time(row, event, time, original.text());
@@ -274,7 +274,7 @@ impl AzureFlow {
             row.take(Slot::Mac);
         }
         row.fall_back(Slot::OwnMac, Slot::Mac);
-        let ends = [Objects::named("src_endpoint"), Objects::named("dst_endpoint")];
+        let ends = const { [Objects::named("src_endpoint"), Objects::named("dst_endpoint")] };
         if let Some(end) = interface.filter(|end| row.has(ends[*end])) {
             row.place(Slot::OwnMac, &self.targets.macs[end]);
         }

@@ -1,6 +1,7 @@
 //! What a record is, from its first bytes and its telling fields.
 
 use super::json::{At, Doc, Value};
+use super::keys::ByKey;
 use super::syslog;
 use crate::azure::flow;
 use crate::paloalto::is_log_type;
@@ -58,8 +59,8 @@ fn is_receive_time(text: &str) -> bool {
 pub(crate) enum Shape<'a> {
     /// A Strata Logging Service record of that type and subtype.
     Panos { log_type: &'a str, subtype: &'a str },
-    /// One CloudTrail record.
-    CloudTrail,
+    /// One CloudTrail record, of that `eventSource`.
+    CloudTrail { source: &'a str },
     /// `{"Records": […]}` of which at least one is a CloudTrail record.
     CloudTrailFile(At),
     /// A record of an Azure flow log.
@@ -68,54 +69,103 @@ pub(crate) enum Shape<'a> {
     Other,
 }
 
-/// Looks at the names of an object once.
-pub(crate) fn shape(doc: Doc<'_>, object: At) -> Shape<'_> {
-    let (mut log_type, mut subtype, mut of_device) = ("", "", false);
-    let (mut source, mut name, mut of_cloud) = (false, false, false);
-    let (mut records, mut of_azure) = (None, false);
-    for member in doc.members(object) {
-        match doc.key(&member) {
-            b"LogType" => log_type = text(doc, member.at),
-            b"Subtype" | b"SubType" | b"LogSubtype" => subtype = text(doc, member.at),
-            b"DeviceSN" | b"LogSourceID" | b"TimeGenerated" | b"TimeReceived" => of_device = true,
-            b"eventSource" => source = !text(doc, member.at).is_empty(),
-            b"eventName" => name = !text(doc, member.at).is_empty(),
-            b"userIdentity" | b"sourceIPAddress" | b"eventID" => of_cloud = true,
-            b"Records" => records = Some(member.at),
-            b"flowRecords" => of_azure = doc.is_object(member.at),
-            b"category" => of_azure |= text(doc, member.at) == flow::CATEGORY,
-            // An S3 event notification looks alike but is none.
-            b"s3" => of_cloud = false,
-            _ => {}
-        }
-        // Strata documents name these first; their many other names need no look.
-        if of_device && !log_type.is_empty() && !subtype.is_empty() {
-            break;
-        }
-    }
-    if !log_type.is_empty() && of_device {
-        return Shape::Panos { log_type, subtype };
-    }
-    if source && name && of_cloud {
-        return Shape::CloudTrail;
-    }
-    if of_azure {
-        return Shape::AzureFlow;
-    }
-    let is_trail = |at: &At| doc.elements(*at).any(|e| matches!(shape_of_element(doc, e), Shape::CloudTrail));
-    records.filter(is_trail).map_or(Shape::Other, Shape::CloudTrailFile)
+/// Knows the keys that tell what a document is, by their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Detector {
+    known: ByKey<Telling>,
 }
 
-/// As [`shape`], for an element of `Records`: files do not nest.
+/// What a key tells.
+#[derive(Debug, Clone, Copy)]
+enum Telling {
+    LogType,
+    Subtype,
+    Device,
+    EventSource,
+    EventName,
+    /// Who or where from.
+    Actor,
+    Records,
+    FlowRecords,
+    Category,
+    /// An S3 event notification looks like a CloudTrail record but is none.
+    S3,
+    Nothing,
+}
+
+impl Telling {
+    fn of(key: &[u8]) -> Self {
+        match key {
+            b"LogType" => Self::LogType,
+            b"Subtype" | b"SubType" | b"LogSubtype" => Self::Subtype,
+            b"DeviceSN" | b"LogSourceID" | b"TimeGenerated" | b"TimeReceived" => Self::Device,
+            b"eventSource" => Self::EventSource,
+            b"eventName" => Self::EventName,
+            b"userIdentity" | b"sourceIPAddress" | b"eventID" => Self::Actor,
+            b"Records" => Self::Records,
+            b"flowRecords" => Self::FlowRecords,
+            b"category" => Self::Category,
+            b"s3" => Self::S3,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Detector {
+    /// Looks at the names of an object once.
+    pub(crate) fn shape<'a>(&mut self, doc: Doc<'a>, object: At) -> Shape<'a> {
+        let (mut log_type, mut subtype, mut of_device) = ("", "", false);
+        let (mut source, mut name, mut of_cloud) = ("", "", false);
+        let (mut records, mut of_azure) = (None, false);
+        let known = self.known.of(usize::from(doc.is_inner()), doc.key_names(), |key| Telling::of(key.as_bytes()));
+        for member in doc.members(object) {
+            let telling = match member.key_id() {
+                Some(id) => known[usize::from(id)],
+                None => Telling::of(doc.key(&member)),
+            };
+            match telling {
+                Telling::Nothing => continue,
+                Telling::LogType => log_type = text(doc, member.at),
+                Telling::Subtype => subtype = text(doc, member.at),
+                Telling::Device => of_device = true,
+                Telling::EventSource => source = text(doc, member.at),
+                Telling::EventName => name = text(doc, member.at),
+                Telling::Actor => of_cloud = true,
+                Telling::Records => records = Some(member.at),
+                Telling::FlowRecords => of_azure = doc.is_object(member.at),
+                Telling::Category => of_azure |= text(doc, member.at) == flow::CATEGORY,
+                Telling::S3 => of_cloud = false,
+            }
+            // Strata documents name these first; their many other names need no look.
+            if of_device && !log_type.is_empty() && !subtype.is_empty() {
+                break;
+            }
+        }
+        if !log_type.is_empty() && of_device {
+            return Shape::Panos { log_type, subtype };
+        }
+        if !source.is_empty() && !name.is_empty() && of_cloud {
+            return Shape::CloudTrail { source };
+        }
+        if of_azure {
+            return Shape::AzureFlow;
+        }
+        let is_trail =
+            |at: &At| doc.elements(*at).any(|e| matches!(shape_of_element(doc, e), Shape::CloudTrail { .. }));
+        records.filter(is_trail).map_or(Shape::Other, Shape::CloudTrailFile)
+    }
+}
+
+/// As [`Detector::shape`], for an element of `Records`: files do not nest.
 pub(crate) fn shape_of_element(doc: Doc<'_>, element: At) -> Shape<'_> {
-    let has = |key| doc.member(element, key).is_some_and(|at| !text(doc, at).is_empty());
-    let one_of = ["userIdentity", "sourceIPAddress", "eventID"];
-    let is_trail = has("eventSource")
-        && has("eventName")
+    let named = |key| doc.member(element, key).map_or("", |at| text(doc, at));
+    let (source, one_of) = (named("eventSource"), ["userIdentity", "sourceIPAddress", "eventID"]);
+    let is_trail = !source.is_empty()
+        && !named("eventName").is_empty()
         && one_of.iter().any(|key| doc.member(element, key).is_some())
         && doc.member(element, "s3").is_none();
     match is_trail {
-        true => Shape::CloudTrail,
+        true => Shape::CloudTrail { source },
         false if flow::is_record(doc, element) => Shape::AzureFlow,
         false => Shape::Other,
     }
@@ -126,10 +176,9 @@ pub(crate) fn is_known(doc: Doc<'_>, at: At) -> bool {
     !matches!(shape_of_element(doc, at), Shape::Other)
 }
 
-/// True if a CloudTrail record may tell of a sign-in, which is no API activity.
-pub(crate) fn may_be_sign_in(doc: Doc<'_>, at: At) -> bool {
-    let source = doc.member(at, "eventSource").map(|at| text(doc, at));
-    matches!(source, Some("signin.amazonaws.com" | "sso.amazonaws.com"))
+/// True if a CloudTrail record of that source may tell of a sign-in, which is no API activity.
+pub(crate) fn may_be_sign_in(source: &str) -> bool {
+    matches!(source, "signin.amazonaws.com" | "sso.amazonaws.com")
 }
 
 /// The log events of a batch from CloudWatch Logs.

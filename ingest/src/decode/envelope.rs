@@ -126,8 +126,8 @@ impl Targets {
         let event = Event { index: self.next_index, ..*event };
         let header = Line::default();
         let shape = detect::shape_of_element(doc, at);
-        let decoded = if let Shape::CloudTrail = shape {
-            self.decode_trail((doc, at), &event, rows)
+        let decoded = if let Shape::CloudTrail { source } = shape {
+            self.decode_trail((doc, at, source), &event, rows)
         } else if let Shape::AzureFlow = shape {
             return self.decode_flows((doc, at), &event, rows);
         } else if let Some(taken) = self.mappings.of_object(doc, at, &header, &mut self.buffers) {
@@ -147,11 +147,11 @@ impl Targets {
     /// A CloudTrail record: API activity, unless a mapping knows it as a sign-in.
     pub(super) fn decode_trail(
         &mut self,
-        (doc, at): (Doc<'_>, At),
+        (doc, at, source): (Doc<'_>, At, &str),
         event: &Event<'_>,
         rows: &mut BatchBuilder,
     ) -> Result<(), Rejected> {
-        if detect::may_be_sign_in(doc, at) {
+        if detect::may_be_sign_in(source) {
             let header = Line::default();
             if let Some(taken) = self.mappings.of_object(doc, at, &header, &mut self.buffers) {
                 return self.decode_mapped(taken, (doc, at), &header, event, rows);

@@ -143,7 +143,7 @@ const ENDPOINT: &[&str] =
 pub(crate) struct Objects(u64);
 
 impl Objects {
-    pub(crate) fn with(self, other: Self) -> Self {
+    pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -170,14 +170,29 @@ impl Objects {
         Self(bits.fold(0, |all, bit| all | bit))
     }
 
-    /// The object of that name, one of [`NEEDS`].
+    /// The object of that name, one of [`NEEDS`]. To look for it takes a while: where rows are written, it is a constant.
     ///
     /// # Panics
     /// If there is none: the code names them.
-    pub(crate) fn named(name: &str) -> Self {
-        let index = NEEDS.iter().position(|(n, _)| *n == name);
-        Self(1 << index.unwrap_or_else(|| panic!("{name} is not an object with needs")))
+    pub(crate) const fn named(name: &str) -> Self {
+        let mut index = 0;
+        while index < NEEDS.len() {
+            if is_same(NEEDS[index].0, name) {
+                return Self(1 << index);
+            }
+            index += 1;
+        }
+        panic!("no object with needs has this name")
     }
+}
+
+/// `==` of texts, where a constant is made.
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b, mut at) = (a.as_bytes(), b.as_bytes(), 0);
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
 }
 
 /// A column, and what setting it does to the objects it lies in.

@@ -160,34 +160,37 @@ impl<T> ByKey<T> {
     /// What an owner knows of the keys; `find` tells it of a new one.
     #[inline]
     pub(crate) fn of(&mut self, owner: usize, keys: &Keys, find: impl Fn(&str) -> T) -> &mut [T] {
-        let known = self.list(owner);
+        let place = self.place(owner);
+        let known = &mut self.owners[place].1;
         for id in known.len()..keys.len() {
             known.push(find(keys.text(id)));
         }
         known
     }
 
-    /// What an owner knows of the keys so far, to be given back.
+    /// The place of an owner, which it keeps.
     #[inline]
-    pub(crate) fn take(&mut self, owner: usize) -> Vec<T> {
-        std::mem::take(self.list(owner))
-    }
-
-    /// Gives back what [`ByKey::take`] gave.
-    #[inline]
-    pub(crate) fn put(&mut self, owner: usize, known: Vec<T>) {
-        *self.list(owner) = known;
-    }
-
-    #[inline]
-    fn list(&mut self, owner: usize) -> &mut Vec<T> {
+    fn place(&mut self, owner: usize) -> usize {
         if self.owners.get(self.last).is_none_or(|(known, _)| *known != owner) {
             self.last = self.owners.iter().position(|(known, _)| *known == owner).unwrap_or(self.owners.len());
         }
         if self.last == self.owners.len() {
             self.owners.push((owner, Vec::new()));
         }
-        &mut self.owners[self.last].1
+        self.last
+    }
+
+    /// What an owner knows of the keys so far, to be given back to the place that stands before it.
+    #[inline]
+    pub(crate) fn take(&mut self, owner: usize) -> (usize, Vec<T>) {
+        let place = self.place(owner);
+        (place, std::mem::take(&mut self.owners[place].1))
+    }
+
+    /// Gives back what [`ByKey::take`] gave.
+    #[inline]
+    pub(crate) fn put(&mut self, place: usize, known: Vec<T>) {
+        self.owners[place].1 = known;
     }
 }
 

@@ -50,7 +50,7 @@ pub use notes::{Drift, DriftKind, NAMES_MAX, OTHER, Seen, Taken};
 pub use zones::{TimeZoneName, TimeZones, UnknownTimeZone};
 
 use csv::Columns;
-use detect::Shape;
+use detect::{Detector, Shape};
 use json::{At, Doc, JsonParser};
 use row::Scratch;
 use syslog::HeaderKind;
@@ -195,6 +195,7 @@ struct Targets {
     format: Format,
     raw_data: RawData,
     scratch: Scratch,
+    detector: Detector,
     paloalto: PaloAlto,
     cloudtrail: CloudTrail,
     vpc_flow: VpcFlow,
@@ -235,6 +236,7 @@ impl AutoDecoder {
                 format: config.format,
                 raw_data: config.raw_data,
                 scratch: Scratch::default(),
+                detector: Detector::default(),
                 paloalto: PaloAlto::new(&config.time_zones),
                 cloudtrail: CloudTrail::new(),
                 vpc_flow: VpcFlow::new(config.vpc_flow.fields.clone()),
@@ -416,7 +418,7 @@ impl Targets {
         event: &Event<'_>,
         rows: &mut BatchBuilder,
     ) -> Result<(), Rejected> {
-        match (detect::shape(doc, at), self.format) {
+        match (self.detector.shape(doc, at), self.format) {
             (Shape::Panos { log_type, subtype }, Format::Auto | Format::PanosJson) => {
                 let out = (rows, &mut self.scratch);
                 self.paloalto.decode_document((log_type, subtype), (doc, at), out, event)?;
@@ -424,7 +426,9 @@ impl Targets {
                 self.scratch.notes.took(event, Format::PanosJson.name(), why);
                 Ok(())
             }
-            (Shape::CloudTrail, Format::Auto | Format::CloudTrail) => self.decode_trail((doc, at), event, rows),
+            (Shape::CloudTrail { source }, Format::Auto | Format::CloudTrail) => {
+                self.decode_trail((doc, at, source), event, rows)
+            }
             (Shape::CloudTrailFile(records), Format::Auto | Format::CloudTrail) => {
                 if self.decode_file((doc, at, records), event, rows) {
                     return Ok(());

@@ -212,7 +212,7 @@ impl Class {
     }
 
     fn finish(&self, row: &mut Row<'_, '_>, event: &Event<'_>) {
-        let has_device = row.has(Objects::named("device"));
+        let has_device = row.has(const { Objects::named("device") });
         row.builder.stamp(if has_device { &self.device_stamp } else { &self.stamp });
         if let Some(raw) = event.raw {
             row.builder.set_str(self.leaves.raw_data, raw);

@@ -126,7 +126,7 @@ impl Config {
         }
         row.set_text(&self.columns.service, PRODUCT.name);
         set_status(row, Own::Result, &self.columns.status_id, &self.columns.status);
-        if !row.has(Objects::named("actor.user")) {
+        if !row.has(const { Objects::named("actor.user") }) {
             row.set_text(&self.columns.invoked_by, UNKNOWN);
         }
         self.set_source(row);
@@ -140,7 +140,7 @@ impl Config {
                 row.keep(field);
             }
         }
-        if !row.has(Objects::named("src_endpoint")) {
+        if !row.has(const { Objects::named("src_endpoint") }) {
             row.set_text(&self.columns.source_service, UNKNOWN);
         }
     }

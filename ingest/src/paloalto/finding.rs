@@ -88,7 +88,7 @@ fn split_threat(text: &str) -> (&str, &str) {
 
 /// A finding without either end of its session has no evidence.
 pub(super) fn require_endpoint(row: &Row<'_, '_>) -> Result<(), Rejected> {
-    if row.has(Objects::named("evidences[].src_endpoint").with(Objects::named("evidences[].dst_endpoint"))) {
+    if row.has(const { Objects::named("evidences[].src_endpoint").with(Objects::named("evidences[].dst_endpoint")) }) {
         return Ok(());
     }
     Err(Rejected::new(Reason::InvalidValue, "neither a source nor a destination".to_owned()))

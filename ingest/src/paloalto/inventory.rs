@@ -55,7 +55,7 @@ impl HipMatch {
             self.base.class.set_activity(row, LOG);
             self.set_os(row);
             self.set_group(row);
-            if !row.has(Objects::named("device")) {
+            if !row.has(const { Objects::named("device") }) {
                 row.set_text(&self.columns.name, UNKNOWN);
             }
             Ok(())

@@ -173,7 +173,7 @@ impl Tunnel {
     fn fill(&self, row: &mut Row<'_, '_>) {
         row.builder.set_bool(self.is_vpn.leaf, true);
         set_enum(row, &self.type_id, &self.kind, (0, UNKNOWN));
-        if row.has(Objects::named("tunnel_interface")) {
+        if row.has(const { Objects::named("tunnel_interface") }) {
             set_enum(row, &self.interface_type_id, &self.interface_type, (4, "Tunnel"));
         }
     }

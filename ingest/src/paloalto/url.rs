@@ -47,7 +47,7 @@ impl Url {
             self.set_categories(row);
             let activity = self.set_method(row);
             self.base.class.set_activity(row, activity);
-            if row.has(Objects::named("http_request.url")) {
+            if row.has(const { Objects::named("http_request.url") }) {
                 return Ok(());
             }
             Err(Rejected::new(Reason::MissingField, "no URL".to_owned()))
@@ -80,7 +80,7 @@ impl Url {
         let (one, list) = (row.take(Slot::Category), row.take(Slot::CategoryList));
         let items = || list.iter().flat_map(|f| f.text().split(',')).map(str::trim).filter(|t| !t.is_empty());
         let first = one.iter().map(|f| f.text()).filter(|one| !items().any(|item| item == *one));
-        let has_url = row.has(Objects::named("http_request.url"));
+        let has_url = row.has(const { Objects::named("http_request.url") });
         if has_url {
             first.chain(items()).for_each(|category| row.builder.push_str(self.categories, category));
         } else {

@@ -63,12 +63,13 @@ fn what_is_no_panos_line() {
 
 #[test]
 fn shapes_of_documents() {
+    let (mut parser, mut detector) = (JsonParser::new(Limits::default()), Detector::default());
     for (json, want) in [
         (r#"{"LogType":"TRAFFIC","Subtype":"end","DeviceSN":"1"}"#, "panos TRAFFIC/end"),
         (r#"{"TimeReceived":"1","LogSubtype":"url","LogType":"THREAT"}"#, "panos THREAT/url"),
         (r#"{"LogType":"TRAFFIC"}"#, "other"),
         (r#"{"LogType":7,"DeviceSN":"1"}"#, "other"),
-        (r#"{"eventSource":"s3.amazonaws.com","eventName":"x","eventID":"1"}"#, "trail"),
+        (r#"{"eventSource":"s3.amazonaws.com","eventName":"x","eventID":"1"}"#, "trail of s3.amazonaws.com"),
         (r#"{"eventSource":"s3.amazonaws.com","eventName":"x"}"#, "other"),
         (r#"{"eventSource":"","eventName":"x","eventID":"1"}"#, "other"),
         (r#"{"Records":[{},{"eventSource":"s","eventName":"x","userIdentity":{}}]}"#, "file"),
@@ -82,10 +83,10 @@ fn shapes_of_documents() {
         (r#"{"flowRecords":7,"category":"other"}"#, "other"),
         (r#"{"category":"AuditEvent"}"#, "other"),
     ] {
-        let found = JsonParser::new(Limits::default()).with_doc(json.as_bytes(), |doc| {
-            Ok(match shape(doc, doc.root()) {
+        let found = parser.with_doc(json.as_bytes(), |doc| {
+            Ok(match detector.shape(doc, doc.root()) {
                 Shape::Panos { log_type, subtype } => format!("panos {log_type}/{subtype}"),
-                Shape::CloudTrail => "trail".to_owned(),
+                Shape::CloudTrail { source } => format!("trail of {source}"),
                 Shape::CloudTrailFile(_) => "file".to_owned(),
                 Shape::AzureFlow => "flows".to_owned(),
                 Shape::Other => "other".to_owned(),
