@@ -202,7 +202,7 @@ impl Login {
 impl Tunnel {
     fn new() -> Self {
         let at = Table::TunnelActivity;
-        let interface = const { Objects::named("tunnel_interface") };
+        let interface = Objects::named("tunnel_interface");
         Self { access: Access::new(at), columns: TunnelColumns::of(at), interface }
     }
 

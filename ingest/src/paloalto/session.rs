@@ -68,7 +68,7 @@ impl Session {
     }
 
     fn network(base: Base, activity: fn(&str, &str) -> i32) -> Self {
-        let ends = const { Objects::named("src_endpoint").with(Objects::named("dst_endpoint")) };
+        let ends = Objects::named("src_endpoint").with(Objects::named("dst_endpoint"));
         Self { base, activity, times: Times::of(Table::NetworkActivity), ends, tunnel_type: None }
     }
 

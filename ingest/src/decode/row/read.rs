@@ -83,7 +83,7 @@ impl<'v> Row<'_, 'v> {
     /// Takes the pairs of a line but those whose values mean nothing.
     pub(crate) fn read_split(&mut self, pairs: &'v Pairs, line: &'v str, is_void: impl Fn(&str) -> bool) {
         let (fields, mut place) = (self.fields, Place::default());
-        let (owner, mut known) = self.scratch.of_pairs.take(fields.number);
+        let (home, mut known) = self.scratch.of_pairs.take(fields.number);
         for pair in pairs.list() {
             let text = pairs.value(line, pair);
             if text.is_empty() || is_void(text) {
@@ -107,7 +107,7 @@ impl<'v> Row<'_, 'v> {
                 }
             }
         }
-        self.scratch.of_pairs.put(owner, known);
+        self.scratch.of_pairs.put(home, known);
     }
 
     /// Notes a name that the table does not know. A row that is written again was noted before.
@@ -137,7 +137,7 @@ impl<'v> Row<'_, 'v> {
     pub(crate) fn read_members(&mut self, doc: Doc<'v>, object: At, scope: u8) {
         let (fields, mut place) = (self.fields, Place::default());
         let owner = (fields.number << u8::BITS | usize::from(scope)) << 1 | usize::from(doc.is_inner());
-        let (owner, mut known) = self.scratch.of_members.take(owner);
+        let (home, mut known) = self.scratch.of_members.take(owner);
         for member in doc.members(object) {
             if member.is_void() {
                 continue;
@@ -163,7 +163,7 @@ impl<'v> Row<'_, 'v> {
                 }
             }
         }
-        self.scratch.of_members.put(owner, known);
+        self.scratch.of_members.put(home, known);
     }
 
     /// A nested object whose members have places of their own; what remains of it stays an object in `unmapped`.
